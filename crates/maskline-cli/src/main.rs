@@ -1,0 +1,2 @@
+//! The maskline command line tool.
+fn main() {}
