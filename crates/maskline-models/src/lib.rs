@@ -1,1 +1,14 @@
-//! maskline-models
+//! Model families: configuration, graphs and the constants of pre- and post-processing.
+//!
+//! A family is one folder of this crate and one line in [`families`]. It recognises its checkpoints, derives its configuration
+//! from tensor shapes, and emits its graphs; what the engine must know to feed and read them is data, a [`ModelInfo`].
+
+pub mod blocks;
+mod error;
+mod family;
+mod info;
+pub mod yolov8;
+
+pub use error::{Error, ErrorKind, Result};
+pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx};
+pub use info::{DetectorHead, Extras, HeadForm, ModelInfo, Output, Preprocess, Task};

@@ -1,1 +1,49 @@
-//! maskline-onnx
+//! A typed builder for ONNX graphs.
+//!
+//! A [`Graph`] is written as the forward pass reads: one method per operator, each takes and gives [`Value`]s whose element
+//! type and (partly symbolic) [`Shape`] are known while building. A mismatch is an [`Error`] that names the scope it arose in
+//! (`mask_decoder.transformer.layers.0`), long before a runtime sees the file. What is constant is folded, equal constants are
+//! stored once, and [`Model::save`] writes plain ONNX with external data, which may lie *in place* inside a checkpoint.
+//!
+//! ```
+//! use maskline_onnx::{Constant, Dialect, Dim, DType, Graph};
+//!
+//! # fn main() -> Result<(), maskline_onnx::Error> {
+//! let mut g = Graph::new("double", Dialect::Portable);
+//! let x = g.input("x", DType::F32, [Dim::symbol("batch"), Dim::fixed(4)])?;
+//! let two = g.scalar(2.0);
+//! let y = g.mul(&x, &two)?;
+//! assert_eq!(y.shape().to_string(), "[batch, 4]");
+//! g.output("y", &y)?;
+//! let model = g.finish()?;
+//! assert_eq!(model.node_count(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod constant;
+mod dim;
+mod dtype;
+mod error;
+mod fold;
+mod graph;
+mod header;
+mod model;
+mod ops;
+pub mod proto;
+mod save;
+
+pub use constant::{Constant, FileSpan};
+pub use dim::{Dim, Shape};
+pub use dtype::DType;
+pub use error::{Error, ErrorKind, Result};
+pub use graph::{Dialect, Graph, Value};
+pub use header::{ModelHeader, Port};
+pub use model::Model;
+pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions, ResizeOptions};
+pub use save::{SaveOptions, SavedModel};
+
+/// The operator set that graphs are written in (`ai.onnx`).
+pub const OPSET: i64 = 21;
+/// The ONNX file format version that belongs to [`OPSET`].
+pub const IR_VERSION: i64 = 10;

@@ -1,1 +1,20 @@
-//! maskline-vision
+//! Pixels, masks and boxes: everything around the network that touches a picture.
+//!
+//! *In*: [`decode`] reads a file within limits, [`letterbox`] brings it to the network's input exactly as OpenCV does.
+//! *Out*: [`nms`] keeps the best boxes, [`mask`] turns low-resolution logits into bits and run lengths, [`draw`] paints the
+//! answer, [`write`] saves it. An answer is a list of [`Object`]s in pixels of the original picture.
+
+pub mod decode;
+pub mod draw;
+mod error;
+mod image;
+pub mod letterbox;
+pub mod mask;
+pub mod nms;
+mod object;
+pub mod write;
+
+pub use error::{Error, ErrorKind, Result};
+pub use image::RgbImage;
+pub use mask::Mask;
+pub use object::{Keypoint, Object, RotatedBox};

@@ -1,1 +1,41 @@
-//! maskline-weights
+//! Checkpoints: the weights of a model, read in place from the files in which models are published.
+//!
+//! - [`Checkpoint::open`] reads safetensors files and PyTorch zip archives (`.pt`, `.pth`, `.bin`) by memory map. The
+//!   pickle in a PyTorch archive is interpreted as data: nothing in it is ever executed, and a file that would run code
+//!   when PyTorch loads it is refused.
+//! - [`Scope`] looks tensors up under a dotted prefix and checks their shape; [`Checkpoint::unused`] then tells which
+//!   tensors nobody asked for.
+//! - [`Checkpoint::synthetic`] generates every tensor that is asked for, so that a model can be measured at its real size
+//!   before its weights are downloaded.
+//!
+//! ```no_run
+//! # fn main() -> maskline_weights::Result<()> {
+//! use maskline_weights::Checkpoint;
+//!
+//! let checkpoint = Checkpoint::open("yolov8n.pt".as_ref())?;
+//! let stem = checkpoint.root().push("model").push(0).push("conv");
+//! let width = stem.shape("weight")?[0];
+//! let kernel = stem.f32("weight", &[width, 3, 3, 3])?;
+//! let names = checkpoint.attribute(&["names"]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod attribute;
+mod checkpoint;
+mod error;
+mod format;
+mod layout;
+mod mmap;
+mod safetensors;
+mod scope;
+mod synthetic;
+mod tensor;
+mod torch;
+
+pub use attribute::Attribute;
+pub use checkpoint::Checkpoint;
+pub use error::{Error, ErrorKind, Result};
+pub use scope::Scope;
+pub use synthetic::Init;
+pub use tensor::{DType, FileSpan, RawTensor, Tensor, TensorInfo};

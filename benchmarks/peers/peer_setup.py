@@ -1,0 +1,139 @@
+"""Keeps ultralytics quiet and on a given number of threads; builds the checkpoint that all peers share.
+
+`offline` has to run before the first import of ultralytics or torch.
+"""
+
+import json
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def offline(config_dir, threads=None):
+    """No analytics, no downloads, no automatic installs, settings and working folders inside `config_dir`."""
+    config_dir = Path(config_dir).resolve()
+    settings = config_dir / "Ultralytics" / "settings.json"
+    os.environ.update(
+        YOLO_CONFIG_DIR=str(config_dir), YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false"
+    )
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if threads:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
+    if not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        folders = {f"{name}_dir": str(config_dir / name) for name in ("datasets", "weights", "runs")}
+        switches = dict.fromkeys(("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb"), False)
+        blank = {"settings_version": "0.0.8", "uuid": "", "api_key": "", "openai_api_key": ""}
+        settings.write_text(json.dumps(blank | folders | switches | {"vscode_msg": False, "openvino_msg": False}))
+
+
+def pin_threads(threads):
+    """Makes ultralytics use `threads` threads.
+
+    Left alone, it sets torch to cores - 1 (at most 8) on its first prediction and lets ONNX Runtime choose.
+    """
+    import onnxruntime
+    import torch
+    from ultralytics.nn.backends import onnx as onnx_backend
+    from ultralytics.utils import torch_utils
+
+    torch_utils.NUM_THREADS = threads
+    torch.set_num_threads(threads)
+    original = onnx_backend.ONNXBackend.__init__
+
+    def with_threads(self, *args, **kwargs):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        kwargs.setdefault("session_options", options)
+        original(self, *args, **kwargs)
+
+    onnx_backend.ONNXBackend.__init__ = with_threads
+
+
+def coco_names():
+    """The 80 COCO class names that ship with ultralytics."""
+    from ultralytics.utils import ROOT, YAML
+
+    return YAML.load(ROOT / "cfg" / "datasets" / "coco.yaml")["names"]
+
+
+def save_checkpoint(model, path, names=None, half=False):
+    """Writes `model` in the layout of a published ultralytics checkpoint (`model` set, `ema` None)."""
+    from copy import deepcopy
+
+    import torch
+    import ultralytics
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    model = deepcopy(model).cpu().eval()
+    model.args = {"task": model.task, "mode": "train", "imgsz": 640, "single_cls": False}
+    model.names = names or model.names
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    checkpoint = {
+        "date": "2026-01-01T00:00:00",
+        "version": ultralytics.__version__,
+        "license": "AGPL-3.0 License (https://ultralytics.com/license)",
+        "docs": "https://docs.ultralytics.com",
+        "epoch": -1,
+        "best_fitness": None,
+        "model": model.half() if half else model,
+        "ema": None,
+        "updates": None,
+        "optimizer": None,
+        "train_args": DEFAULT_CFG_DICT | {"task": model.task},
+        "train_metrics": {"fitness": 0.0},
+        "train_results": {"epoch": [1]},
+    }
+    temporary = Path(path).with_suffix(".partial")
+    torch.save(checkpoint, temporary)
+    temporary.replace(path)
+
+
+def yolov8n(weights):
+    """`DetectionModel("yolov8n.yaml")` with the weights of a safetensors file in ultralytics names."""
+    from safetensors.torch import load_file
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel("yolov8n.yaml", verbose=False)
+    model.task = "detect"
+    missing, unexpected = model.load_state_dict(load_file(weights), strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise SystemExit(f"{weights}: not YOLOv8n in ultralytics names: missing {missing[:4]}, unexpected {unexpected[:4]}")
+    return model
+
+
+def export_onnx(checkpoint, destination, **options):
+    """`YOLO(checkpoint).export(format="onnx", ...)`, moved to `destination`."""
+    from ultralytics import YOLO
+
+    written = Path(YOLO(str(checkpoint)).export(format="onnx", device="cpu", verbose=False, **options))
+    written.replace(destination)
+    return destination
+
+
+def prepare(weights, results, size):
+    """Checkpoint and ONNX exports in `results`, made again when the weights or ultralytics changed."""
+    import hashlib
+
+    import ultralytics
+
+    results = Path(results)
+    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    files = {
+        "checkpoint": results / "yolov8n.pt",
+        "onnx": results / f"yolov8n-{size}.onnx",
+        "onnx_dynamic": results / "yolov8n-dynamic.onnx",
+    }
+    stamp = results / "prepared.json"
+    wanted = {"weights_sha256": digest, "ultralytics": ultralytics.__version__, "size": size}
+    fresh = stamp.exists() and json.loads(stamp.read_text()) == wanted and all(f.exists() for f in files.values())
+    if not fresh:
+        save_checkpoint(yolov8n(weights), files["checkpoint"], coco_names())
+        export_onnx(files["checkpoint"], files["onnx"], imgsz=size)
+        export_onnx(files["checkpoint"], files["onnx_dynamic"], imgsz=size, dynamic=True)
+        stamp.write_text(json.dumps(wanted))
+    return files, digest

@@ -1,0 +1,270 @@
+//! Constant folding: small operators on constants are evaluated while building.
+//!
+//! Floats are computed in f64 and rounded once, so a folded result is at least as exact as the runtime's own.
+
+use crate::graph::Op;
+use crate::{Constant, DType};
+
+/// Larger results stay nodes: the runtime computes them once at load, and the file stays small.
+const LARGEST_RESULT: usize = 1 << 24;
+
+/// What `op` evaluates to on constant inputs (`None` entries are optional inputs not given), or `None` to keep the node.
+pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+    if !op.domain.is_empty() || shape.iter().product::<usize>() > LARGEST_RESULT {
+        return None;
+    }
+    let x = *inputs.first()?.as_ref()?;
+    let operand = |i: usize| inputs.get(i).copied().flatten();
+    match op.kind {
+        "Identity" | "Reshape" | "Unsqueeze" | "Squeeze" => {
+            Some(Constant { dtype, shape: shape.to_vec(), bytes: x.bytes.clone(), span: x.span.clone() })
+        }
+        "Transpose" => {
+            let order = ints(op, "perm")?;
+            Some(pick(x, shape, |at| {
+                order.iter().zip(at).fold(vec![0; at.len()], |mut from, (axis, i)| {
+                    from[*axis as usize] = *i;
+                    from
+                })
+            }))
+        }
+        "Expand" => Some(pick(x, shape, |at| broadcast_index(at, &x.shape))),
+        "Slice" => {
+            let (starts, axes) = (operand(1)?.integers()?, operand(3)?.integers()?);
+            Some(pick(x, shape, |at| {
+                let mut from = at.to_vec();
+                for (start, axis) in starts.iter().zip(&axes) {
+                    let size = x.shape[*axis as usize] as i64;
+                    from[*axis as usize] += (if *start < 0 { start + size } else { *start }) as usize;
+                }
+                from
+            }))
+        }
+        "Gather" => gather(x, operand(1)?, (int(op, "axis")? as usize, shape)),
+        "Concat" => concat(inputs, int(op, "axis")? as usize, shape),
+        "Cast" => cast(x, dtype, shape),
+        "Where" => select(x, operand(1)?, (operand(2)?, shape)),
+        "MatMul" => matmul(x, operand(1)?, (dtype, shape)),
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" => reduce(op, x, (&operand(1)?.integers()?, shape)),
+        kind => match operand(1) {
+            Some(y) if inputs.len() == 2 => binary(kind, x, (y, dtype, shape)),
+            None => unary(kind, x, (dtype, shape)),
+            _ => None,
+        },
+    }
+}
+
+fn int(op: &Op<'_>, name: &str) -> Option<i64> {
+    op.attributes.iter().find(|a| a.name == name)?.i
+}
+
+fn ints(op: &Op<'_>, name: &str) -> Option<Vec<i64>> {
+    op.attributes.iter().find(|a| a.name == name).map(|a| a.ints.clone())
+}
+
+/// Calls `visit` with every index of `shape` in row-major order.
+fn each_index(shape: &[usize], mut visit: impl FnMut(&[usize])) {
+    let mut at = vec![0; shape.len()];
+    for _ in 0..shape.iter().product::<usize>() {
+        visit(&at);
+        for axis in (0..shape.len()).rev() {
+            at[axis] += 1;
+            if at[axis] < shape[axis] {
+                break;
+            }
+            at[axis] = 0;
+        }
+    }
+}
+
+fn offset(at: &[usize], shape: &[usize]) -> usize {
+    at.iter().zip(shape).fold(0, |sum, (i, size)| sum * size + i)
+}
+
+/// The index in a tensor of `shape` that broadcasts to index `at`.
+fn broadcast_index(at: &[usize], shape: &[usize]) -> Vec<usize> {
+    let skipped = at.len() - shape.len();
+    at[skipped..].iter().zip(shape).map(|(i, size)| if *size == 1 { 0 } else { *i }).collect()
+}
+
+/// A tensor whose element at each index is the element of `x` at `from(index)`.
+fn pick<'w>(x: &Constant<'_>, shape: &[usize], from: impl Fn(&[usize]) -> Vec<usize>) -> Constant<'w> {
+    let size = x.dtype.size();
+    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
+    each_index(shape, |at| {
+        let start = offset(&from(at), &x.shape) * size;
+        bytes.extend_from_slice(&x.bytes[start..start + size]);
+    });
+    Constant { dtype: x.dtype, shape: shape.to_vec(), bytes: bytes.into(), span: None }
+}
+
+fn gather<'w>(x: &Constant<'_>, indices: &Constant<'_>, (axis, shape): (usize, &[usize])) -> Option<Constant<'w>> {
+    let size = x.shape[axis] as i64;
+    let positions = indices.integers()?;
+    if positions.iter().any(|p| *p < -size || *p >= size) {
+        return None;
+    }
+    let rank = indices.shape.len();
+    Some(pick(x, shape, |at| {
+        let position = positions[offset(&at[axis..axis + rank], &indices.shape)];
+        let mut from = at[..axis].to_vec();
+        from.push((if position < 0 { position + size } else { position }) as usize);
+        from.extend_from_slice(&at[axis + rank..]);
+        from
+    }))
+}
+
+fn concat<'w>(inputs: &[Option<&Constant<'_>>], axis: usize, shape: &[usize]) -> Option<Constant<'w>> {
+    let parts: Vec<&Constant<'_>> = inputs.iter().copied().collect::<Option<_>>()?;
+    let size = parts[0].dtype.size();
+    let outer: usize = shape[..axis].iter().product();
+    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
+    for row in 0..outer {
+        for part in &parts {
+            let run = part.shape[axis..].iter().product::<usize>() * size;
+            bytes.extend_from_slice(&part.bytes[row * run..(row + 1) * run]);
+        }
+    }
+    Constant::new(parts[0].dtype, shape, bytes)
+}
+
+fn cast<'w>(x: &Constant<'_>, dtype: DType, shape: &[usize]) -> Option<Constant<'w>> {
+    match (x.floats(), dtype.is_float()) {
+        (Some(values), true) => Constant::from_floats(dtype, shape, &values),
+        (None, true) => Constant::from_floats(dtype, shape, &x.integers()?.iter().map(|v| *v as f64).collect::<Vec<_>>()),
+        (None, false) => Constant::from_integers(dtype, shape, &x.integers()?),
+        // Float to bool is a comparison with zero; to integers runtimes differ outside the range, so that stays a node.
+        (Some(values), false) if dtype == DType::Bool => {
+            Constant::from_integers(dtype, shape, &values.iter().map(|v| i64::from(*v != 0.0)).collect::<Vec<_>>())
+        }
+        (Some(_), false) => None,
+    }
+}
+
+fn select<'w>(condition: &Constant<'_>, a: &Constant<'_>, (b, shape): (&Constant<'_>, &[usize])) -> Option<Constant<'w>> {
+    let chosen = condition.integers()?;
+    let size = a.dtype.size();
+    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
+    each_index(shape, |at| {
+        let holds = chosen[offset(&broadcast_index(at, &condition.shape), &condition.shape)] != 0;
+        let from = if holds { a } else { b };
+        let start = offset(&broadcast_index(at, &from.shape), &from.shape) * size;
+        bytes.extend_from_slice(&from.bytes[start..start + size]);
+    });
+    Constant::new(a.dtype, shape, bytes)
+}
+
+fn unary<'w>(kind: &str, x: &Constant<'_>, (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+    let f: fn(f64) -> f64 = match kind {
+        "Neg" => |x| -x,
+        "Abs" => f64::abs,
+        "Exp" => f64::exp,
+        "Log" => f64::ln,
+        "Sqrt" => f64::sqrt,
+        "Reciprocal" => f64::recip,
+        "Sigmoid" => |x| 1.0 / (1.0 + (-x).exp()),
+        "Tanh" => f64::tanh,
+        "Relu" => |x| if x < 0.0 { 0.0 } else { x },
+        "Sin" => f64::sin,
+        "Cos" => f64::cos,
+        "Floor" => f64::floor,
+        _ => return None,
+    };
+    let values: Vec<f64> = x.floats()?.into_iter().map(f).collect();
+    Constant::from_floats(dtype, shape, &values)
+}
+
+fn binary<'w>(kind: &str, x: &Constant<'_>, (y, dtype, shape): (&Constant<'_>, DType, &[usize])) -> Option<Constant<'w>> {
+    match (x.floats(), y.floats()) {
+        (Some(a), Some(b)) => {
+            let f: fn(f64, f64) -> f64 = match kind {
+                "Add" => |a, b| a + b,
+                "Sub" => |a, b| a - b,
+                "Mul" => |a, b| a * b,
+                "Div" => |a, b| a / b,
+                "Pow" => f64::powf,
+                "Min" => |a, b| if b < a || b.is_nan() { b } else { a },
+                "Max" => |a, b| if b > a || b.is_nan() { b } else { a },
+                "Equal" => |a, b| f64::from(a == b),
+                "Greater" => |a, b| f64::from(a > b),
+                "Less" => |a, b| f64::from(a < b),
+                _ => return None,
+            };
+            let values = zip_broadcast((&a, &x.shape), (&b, &y.shape), shape).map(|(a, b)| f(a, b)).collect::<Vec<_>>();
+            if dtype == DType::Bool {
+                return Constant::from_integers(dtype, shape, &values.iter().map(|v| *v as i64).collect::<Vec<_>>());
+            }
+            Constant::from_floats(dtype, shape, &values)
+        }
+        (None, None) => {
+            let f: fn(i64, i64) -> Option<i64> = match kind {
+                "Add" => i64::checked_add,
+                "Sub" => i64::checked_sub,
+                "Mul" => i64::checked_mul,
+                "Min" => |a, b| Some(a.min(b)),
+                "Max" => |a, b| Some(a.max(b)),
+                "Equal" => |a, b| Some((a == b).into()),
+                "Greater" => |a, b| Some((a > b).into()),
+                "Less" => |a, b| Some((a < b).into()),
+                _ => return None,
+            };
+            let (a, b) = (x.integers()?, y.integers()?);
+            let values = zip_broadcast((&a, &x.shape), (&b, &y.shape), shape).map(|(a, b)| f(a, b)).collect::<Option<Vec<_>>>()?;
+            Constant::from_integers(dtype, shape, &values)
+        }
+        _ => None,
+    }
+}
+
+fn zip_broadcast<T: Copy>((a, a_shape): (&[T], &[usize]), (b, b_shape): (&[T], &[usize]), shape: &[usize]) -> impl Iterator<Item = (T, T)> {
+    let mut pairs = Vec::with_capacity(shape.iter().product());
+    each_index(shape, |at| {
+        pairs.push((a[offset(&broadcast_index(at, a_shape), a_shape)], b[offset(&broadcast_index(at, b_shape), b_shape)]));
+    });
+    pairs.into_iter()
+}
+
+/// Only small two-dimensional products: position tables, folded projections.
+fn matmul<'w>(a: &Constant<'_>, b: &Constant<'_>, (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+    let (&[m, k], &[_, n]) = (a.shape.as_slice(), b.shape.as_slice()) else { return None };
+    if m * n * k > LARGEST_RESULT {
+        return None;
+    }
+    let (left, right) = (a.floats()?, b.floats()?);
+    let mut values = vec![0.0; m * n];
+    for (row, sums) in values.chunks_exact_mut(n.max(1)).enumerate() {
+        for (i, factor) in left[row * k..(row + 1) * k].iter().enumerate() {
+            sums.iter_mut().zip(&right[i * n..(i + 1) * n]).for_each(|(sum, r)| *sum += factor * r);
+        }
+    }
+    Constant::from_floats(dtype, shape, &values)
+}
+
+fn reduce<'w>(op: &Op<'_>, x: &Constant<'_>, (axes, shape): (&[i64], &[usize])) -> Option<Constant<'w>> {
+    let values = x.floats()?;
+    let kept: Vec<usize> = x.shape.iter().enumerate().map(|(i, size)| if axes.contains(&(i as i64)) { 1 } else { *size }).collect();
+    let start = match op.kind {
+        "ReduceMax" => f64::NEG_INFINITY,
+        "ReduceMin" => f64::INFINITY,
+        _ => 0.0,
+    };
+    let mut results = vec![start; kept.iter().product()];
+    let mut source = values.iter();
+    each_index(&x.shape, |at| {
+        let result = &mut results[offset(&broadcast_index(at, &kept), &kept)];
+        let value = source.next().copied().unwrap_or(f64::NAN);
+        *result = match op.kind {
+            "ReduceMax" => result.max(value),
+            "ReduceMin" => result.min(value),
+            "ReduceL2" => *result + value * value,
+            _ => *result + value,
+        };
+    });
+    let count = (values.len() / results.len().max(1)) as f64;
+    match op.kind {
+        "ReduceMean" => results.iter_mut().for_each(|r| *r /= count),
+        "ReduceL2" => results.iter_mut().for_each(|r| *r = r.sqrt()),
+        _ => {}
+    }
+    Constant::from_floats(x.dtype, shape, &results)
+}

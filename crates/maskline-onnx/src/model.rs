@@ -1,0 +1,174 @@
+//! A finished graph.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message;
+
+use crate::graph::{Node, Source};
+use crate::proto::{
+    DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto,
+};
+use crate::{Constant, DType, Error, ErrorKind, Graph, IR_VERSION, OPSET, Result, Shape};
+
+/// A finished graph: only what its outputs need, with names.
+#[derive(Debug)]
+pub struct Model<'w> {
+    graph: GraphProto,
+    metadata: Vec<(String, String)>,
+    uses_microsoft: bool,
+    pub(crate) initializers: Vec<(String, Constant<'w>)>,
+}
+
+impl<'w> Graph<'w> {
+    /// Ends the construction: drops what no output needs and names the rest.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no output.
+    pub fn finish(mut self) -> Result<Model<'w>> {
+        if self.outputs.is_empty() {
+            return Err(self.fail("finish", ErrorKind::Invalid, "the graph has no output"));
+        }
+        let needed = self.needed_values();
+        self.nodes.retain(|node| needed.contains(&node.output));
+        let node_names = node_names(&self.nodes);
+        let names = self.value_names(&node_names);
+        let name_of = |id: &usize| names.get(id).cloned().unwrap_or_default();
+        let nodes = self.nodes.iter().zip(&node_names).map(|(node, name)| NodeProto {
+            input: node.inputs.iter().map(|id| id.as_ref().map(name_of).unwrap_or_default()).collect(),
+            output: vec![name_of(&node.output)],
+            name: name.clone(),
+            op_type: node.kind.into(),
+            attribute: node.attributes.clone(),
+            domain: node.domain.into(),
+        });
+        let graph = GraphProto {
+            node: nodes.collect(),
+            name: self.name.clone(),
+            input: self.inputs.iter().map(|id| self.port(name_of(id), *id)).collect(),
+            output: self.outputs.iter().map(|(name, id)| self.port(name.clone(), *id)).collect(),
+            ..Default::default()
+        };
+        let mut slots: Vec<Option<Constant<'w>>> = std::mem::take(&mut self.constants).into_iter().map(Some).collect();
+        let mut initializers = Vec::new();
+        for (id, value) in self.values.iter().enumerate() {
+            if let Source::Constant(index) = value.source
+                && needed.contains(&id)
+                && let Some(constant) = slots[index].take()
+            {
+                initializers.push((name_of(&id), constant));
+            }
+        }
+        let uses_microsoft = self.nodes.iter().any(|n| !n.domain.is_empty());
+        Ok(Model { graph, metadata: self.metadata, uses_microsoft, initializers })
+    }
+
+    fn needed_values(&self) -> HashSet<usize> {
+        let mut needed: HashSet<usize> = self.outputs.iter().map(|(_, id)| *id).collect();
+        // Nodes stand in the order of their making, so each comes after all that it needs.
+        for node in self.nodes.iter().rev() {
+            if needed.contains(&node.output) {
+                needed.extend(node.inputs.iter().flatten());
+            }
+        }
+        needed
+    }
+
+    /// Inputs and outputs keep their names, other values are called after their node, constants after their first use.
+    fn value_names(&self, node_names: &[String]) -> HashMap<usize, String> {
+        let mut names: HashMap<usize, String> = self.outputs.iter().map(|(name, id)| (*id, name.clone())).collect();
+        for id in &self.inputs {
+            if let Source::Input(name) = &self.values[*id].source {
+                names.insert(*id, name.clone());
+            }
+        }
+        for (node, name) in self.nodes.iter().zip(node_names) {
+            names.entry(node.output).or_insert_with(|| format!("{name}:0"));
+            for (i, id) in node.inputs.iter().enumerate() {
+                if let Some(id) = id {
+                    names.entry(*id).or_insert_with(|| format!("{name}#{i}"));
+                }
+            }
+        }
+        names
+    }
+
+    fn port(&self, name: String, id: usize) -> ValueInfoProto {
+        let info = &self.values[id];
+        ValueInfoProto { name, r#type: Some(tensor_type(info.dtype, &info.shape)) }
+    }
+}
+
+impl Model<'_> {
+    /// Number of nodes.
+    pub fn node_count(&self) -> usize {
+        self.graph.node.len()
+    }
+
+    /// Number of nodes of one operator.
+    pub fn count_of(&self, operator: &str) -> usize {
+        self.graph.node.iter().filter(|n| n.op_type == operator).count()
+    }
+
+    /// Bytes of all constants.
+    pub fn weight_bytes(&self) -> u64 {
+        self.initializers.iter().map(|(_, c)| c.bytes.len() as u64).sum()
+    }
+
+    /// The whole model as one file's content.
+    ///
+    /// # Errors
+    /// `Invalid` if the weights exceed what one file can hold (2 GB); [`Model::save`] can write those.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        if self.weight_bytes() >= 1 << 31 {
+            return Err(Error::new(ErrorKind::Invalid, "the weights exceed 2 GB; save the model with external data"));
+        }
+        Ok(self.encode(|_, constant| TensorProto { raw_data: Some(constant.bytes.to_vec()), ..Default::default() }))
+    }
+
+    /// Encodes the model; `place` says where the bytes of each constant are.
+    pub(crate) fn encode(&self, mut place: impl FnMut(usize, &Constant<'_>) -> TensorProto) -> Vec<u8> {
+        let initializers = self.initializers.iter().enumerate().map(|(i, (name, constant))| TensorProto {
+            dims: constant.shape.iter().map(|d| *d as i64).collect(),
+            data_type: constant.dtype.code(),
+            name: name.clone(),
+            ..place(i, constant)
+        });
+        let mut opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPSET }];
+        if self.uses_microsoft {
+            opset_import.push(OperatorSetIdProto { domain: "com.microsoft".into(), version: 1 });
+        }
+        let model = ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "maskline".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(GraphProto { initializer: initializers.collect(), ..self.graph.clone() }),
+            opset_import,
+            metadata_props: self.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str()).into()).collect(),
+        };
+        model.encode_to_vec()
+    }
+}
+
+/// `scope.Operator`, numbered where that is not unique.
+fn node_names(nodes: &[Node]) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    nodes
+        .iter()
+        .map(|node| {
+            let base = if node.scope.is_empty() { node.kind.to_string() } else { format!("{}.{}", node.scope, node.kind) };
+            let count = seen.entry(base.clone()).or_default();
+            *count += 1;
+            if *count == 1 { base } else { format!("{base}_{count}") }
+        })
+        .collect()
+}
+
+fn tensor_type(dtype: DType, shape: &Shape) -> TypeProto {
+    let dim = shape.0.iter().map(|d| match d.known() {
+        Some(size) => DimensionProto { dim_value: Some(size as i64), dim_param: None },
+        None => DimensionProto { dim_value: None, dim_param: Some(d.to_string()) },
+    });
+    let shape = TensorShapeProto { dim: dim.collect() };
+    TypeProto { tensor_type: Some(TensorTypeProto { elem_type: dtype.code(), shape: Some(shape) }) }
+}

@@ -1,0 +1,65 @@
+//! Scaled dot-product attention.
+
+use crate::graph::{Dialect, Op};
+use crate::{ErrorKind, Graph, Result, Shape, Value};
+
+/// Options of [`Graph::attention`].
+#[derive(Debug, Clone)]
+pub struct AttentionOptions {
+    /// Number of heads; the width must be a multiple of it.
+    pub heads: usize,
+    /// Factor of the scores; `None` is `1 / sqrt(width / heads)`.
+    pub scale: Option<f32>,
+}
+
+impl<'w> Graph<'w> {
+    /// Multi-head attention (Vaswani et al. 2017, §3.2) on projected inputs.
+    ///
+    /// `q` [B, N, C], `k` [B, M, C], `v` [B, M, D] → [B, N, D]; heads lie side by side in C and D. In the `ort` dialect one fused
+    /// operator, else MatMul, Softmax, MatMul with the transposes that they need.
+    ///
+    /// # Errors
+    /// `Shape` if the operands do not fit, `Invalid` if a width is not a multiple of the heads.
+    pub fn attention(&mut self, [q, k, v]: [&Value; 3], options: &AttentionOptions) -> Result<Value> {
+        let dtype = self.same_dtype("Attention", &[q, k, v])?;
+        let fits = [q, k, v].iter().all(|x| x.rank() == 3 && x.shape()[0] == q.shape()[0])
+            && q.shape()[2] == k.shape()[2]
+            && k.shape()[1] == v.shape()[1];
+        if !fits {
+            let message = format!("queries {}, keys {} and values {} do not fit", q.shape(), k.shape(), v.shape());
+            return Err(self.fail("Attention", ErrorKind::Shape, message));
+        }
+        let heads = options.heads;
+        let (Some(width), Some(value_width)) = (q.shape()[2].known(), v.shape()[2].known()) else {
+            return Err(self.fail("Attention", ErrorKind::Shape, format!("the widths of {} and {} must be known", q.shape(), v.shape())));
+        };
+        if heads == 0 || width % heads != 0 || value_width % heads != 0 {
+            let message = format!("widths {width} and {value_width} are not multiples of {heads} heads");
+            return Err(self.fail("Attention", ErrorKind::Invalid, message));
+        }
+        let scale = options.scale.unwrap_or(1.0 / ((width / heads) as f32).sqrt());
+        let shape = Shape(vec![q.shape()[0].clone(), q.shape()[1].clone(), v.shape()[2].clone()]);
+        if self.dialect == Dialect::Ort {
+            let op = Op::microsoft("MultiHeadAttention", &[q, k, v]).int("num_heads", heads as i64).float("scale", scale);
+            return Ok(self.emit(op, dtype, shape));
+        }
+        let q = self.split_heads(q, heads, [0, 2, 1, 3])?;
+        let k = self.split_heads(k, heads, [0, 2, 3, 1])?;
+        let v = self.split_heads(v, heads, [0, 2, 1, 3])?;
+        let scale = self.scalar_of(scale, dtype)?;
+        let q = self.mul(&q, &scale)?;
+        let scores = self.matmul(&q, &k)?;
+        let weights = self.softmax(&scores, -1)?;
+        let context = self.matmul(&weights, &v)?;
+        let context = self.transpose(&context, &[0, 2, 1, 3])?;
+        self.reshape(&context, shape)
+    }
+
+    /// [B, N, heads·c] → [B, N, heads, c], transposed.
+    fn split_heads(&mut self, x: &Value, heads: usize, order: [usize; 4]) -> Result<Value> {
+        let dims = x.shape();
+        let width = dims[2].divided(heads as i64).unwrap_or_else(|| dims[2].clone());
+        let split = self.reshape(x, vec![dims[0].clone(), dims[1].clone(), heads.into(), width])?;
+        self.transpose(&split, &order)
+    }
+}

@@ -1,0 +1,17 @@
+//! One method of [`Graph`](crate::Graph) per operator, by kind.
+
+mod attention;
+mod conv;
+mod elementwise;
+mod indexing;
+mod linear;
+mod normalize;
+mod reduce;
+mod resize;
+mod shape;
+
+pub use attention::AttentionOptions;
+pub use conv::{ConvOptions, PoolOptions};
+pub use elementwise::GeluForm;
+pub use indexing::PadMode;
+pub use resize::{Interpolation, ResizeOptions};

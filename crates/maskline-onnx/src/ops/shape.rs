@@ -1,0 +1,116 @@
+//! Operators that move elements without changing them.
+
+use crate::graph::Op;
+use crate::{Dim, ErrorKind, Graph, Result, Shape, Value};
+
+impl<'w> Graph<'w> {
+    /// The same elements in another shape.
+    ///
+    /// At most one unknown dimension may change; unknown dimensions that stay at their index are kept whatever they are.
+    ///
+    /// # Errors
+    /// `Shape` if the number of elements differs or cannot be shown to be equal.
+    pub fn reshape(&mut self, x: &Value, shape: impl Into<Shape>) -> Result<Value> {
+        let shape = shape.into();
+        if shape == *x.shape() {
+            return Ok(x.clone());
+        }
+        if !same_elements(x.shape(), &shape) {
+            return Err(self.fail("Reshape", ErrorKind::Shape, format!("{} cannot become {shape}", x.shape())));
+        }
+        let mut inferred = false;
+        let mut target = Vec::with_capacity(shape.rank());
+        for (i, dim) in shape.0.iter().enumerate() {
+            target.push(match dim.known() {
+                Some(size) if size > 0 => size as i64,
+                // 0 keeps the dimension at this index, -1 is worked out from the others.
+                None if x.shape().0.get(i) == Some(dim) => 0,
+                None if !std::mem::replace(&mut inferred, true) => -1,
+                _ => {
+                    let message = format!("{} to {shape} changes more than one unknown dimension", x.shape());
+                    return Err(self.fail("Reshape", ErrorKind::Shape, message));
+                }
+            });
+        }
+        let target = self.i64s(&target);
+        Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), shape))
+    }
+
+    /// Reorders the axes: axis `i` of the result is axis `order[i]` of `x`.
+    ///
+    /// # Errors
+    /// `Invalid` if `order` is not a permutation of the axes.
+    pub fn transpose(&mut self, x: &Value, order: &[usize]) -> Result<Value> {
+        let mut seen = order.to_vec();
+        seen.sort_unstable();
+        if !seen.iter().copied().eq(0..x.rank()) {
+            return Err(self.fail("Transpose", ErrorKind::Invalid, format!("{order:?} is no order of the axes of {}", x.shape())));
+        }
+        if order.is_sorted() {
+            return Ok(x.clone());
+        }
+        let shape = Shape(order.iter().map(|i| x.shape()[*i].clone()).collect());
+        Ok(self.emit(Op::new("Transpose", &[x]).ints("perm", order.iter().map(|i| *i as i64)), x.dtype(), shape))
+    }
+
+    /// Inserts an axis of size 1 before `axis` (the rank to append one).
+    ///
+    /// # Errors
+    /// `Invalid` for an axis beyond the rank.
+    pub fn unsqueeze(&mut self, x: &Value, axis: usize) -> Result<Value> {
+        if axis > x.rank() {
+            return Err(self.fail("Unsqueeze", ErrorKind::Invalid, format!("axis {axis} is outside {}", x.shape())));
+        }
+        let mut shape = x.shape().clone();
+        shape.0.insert(axis, Dim::fixed(1));
+        let axes = self.i64s(&[axis as i64]);
+        Ok(self.emit(Op::new("Unsqueeze", &[x, &axes]), x.dtype(), shape))
+    }
+
+    /// Removes an axis of size 1.
+    ///
+    /// # Errors
+    /// `Shape` if the axis is not 1.
+    pub fn squeeze(&mut self, x: &Value, axis: isize) -> Result<Value> {
+        let axis = self.axis("Squeeze", x, axis)?;
+        if !x.shape()[axis].is_one() {
+            return Err(self.fail("Squeeze", ErrorKind::Shape, format!("axis {axis} of {} is not 1", x.shape())));
+        }
+        let mut shape = x.shape().clone();
+        shape.0.remove(axis);
+        let axes = self.i64s(&[axis as i64]);
+        Ok(self.emit(Op::new("Squeeze", &[x, &axes]), x.dtype(), shape))
+    }
+
+    /// Repeats axes of size 1 up to a known shape.
+    ///
+    /// # Errors
+    /// `Shape` if `x` does not broadcast to it.
+    pub fn expand(&mut self, x: &Value, shape: &[usize]) -> Result<Value> {
+        let target = Shape::fixed(shape);
+        if x.shape().broadcast(&target).as_ref() != Some(&target) {
+            return Err(self.fail("Expand", ErrorKind::Shape, format!("{} does not broadcast to {target}", x.shape())));
+        }
+        if target == *x.shape() {
+            return Ok(x.clone());
+        }
+        let sizes: Vec<i64> = shape.iter().map(|s| *s as i64).collect();
+        let sizes = self.i64s(&sizes);
+        Ok(self.emit(Op::new("Expand", &[x, &sizes]), x.dtype(), target))
+    }
+}
+
+/// Whether both shapes surely hold the same number of elements: unknown factors cancel as they stand, the rest multiplies out.
+fn same_elements(a: &Shape, b: &Shape) -> bool {
+    let mut left = a.0.clone();
+    let mut right = b.0.clone();
+    left.retain(|dim| match right.iter().position(|d| d == dim && d.known().is_none()) {
+        Some(i) => {
+            right.remove(i);
+            false
+        }
+        None => true,
+    });
+    let (left, right) = (Shape(left).elements(), Shape(right).elements());
+    left.is_some() && left == right
+}

@@ -1,0 +1,236 @@
+//! Execution providers: what a session computes on.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::library::Library;
+
+/// What a session computes on, with the provider's options.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Provider {
+    /// ONNX Runtime's own CPU kernels.
+    #[default]
+    Cpu,
+    /// Intel OpenVINO: needs [`Variant::OpenVino`](crate::Variant::OpenVino).
+    OpenVino(OpenVinoOptions),
+    /// NVIDIA CUDA: needs [`Variant::Cuda`](crate::Variant::Cuda), a driver, CUDA 13 and cuDNN 9.
+    Cuda(CudaOptions),
+    /// NVIDIA TensorRT: needs [`Variant::Cuda`](crate::Variant::Cuda) and TensorRT. What it does not support runs on CUDA.
+    TensorRt(TensorRtOptions),
+}
+
+/// Options of [`Provider::OpenVino`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenVinoOptions {
+    /// OpenVINO's device: `CPU`, `GPU`, `GPU.1`, `NPU`, `AUTO:GPU,CPU` ...
+    pub device: String,
+    /// Where compiled models are kept; `None`: [`SessionOptions::optimised`](crate::SessionOptions::optimised).
+    pub cache: Option<PathBuf>,
+    /// `FP32`, `FP16` or `ACCURACY`; `None`: the device's own choice.
+    pub precision: Option<String>,
+}
+
+impl Default for OpenVinoOptions {
+    fn default() -> Self {
+        Self { device: "CPU".into(), cache: None, precision: None }
+    }
+}
+
+/// Options of [`Provider::Cuda`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CudaOptions {
+    /// Index of the device.
+    pub device_id: u32,
+    /// Upper limit of the memory arena in bytes; `None`: all that is free.
+    pub memory_limit: Option<usize>,
+    /// Allow TF32 in f32 matrix products and convolutions: faster, about 1e-3 relative error.
+    pub tf32: bool,
+}
+
+/// Options of [`Provider::TensorRt`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TensorRtOptions {
+    /// Index of the device.
+    pub device_id: u32,
+    /// Let TensorRT compute in f16 where it finds that faster.
+    pub fp16: bool,
+    /// Where built engines and timings are kept; `None`: [`SessionOptions::optimised`](crate::SessionOptions::optimised).
+    pub engine_cache: Option<PathBuf>,
+    /// Upper limit of the workspace while an engine is built, in bytes; `None`: all that is free.
+    pub workspace: Option<usize>,
+}
+
+impl Provider {
+    /// `cpu`, `openvino`, `cuda` or `tensorrt`: what [`FromStr`] takes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino(_) => "openvino",
+            Self::Cuda(_) => "cuda",
+            Self::TensorRt(_) => "tensorrt",
+        }
+    }
+
+    /// The name that ONNX Runtime gives it, e.g. `CUDAExecutionProvider`.
+    pub fn runtime_name(&self) -> &'static str {
+        match self {
+            Self::Cpu => ep::CPU::NAME,
+            Self::OpenVino(_) => ep::OpenVINO::NAME,
+            Self::Cuda(_) => ep::CUDA::NAME,
+            Self::TensorRt(_) => ep::TensorRT::NAME,
+        }
+    }
+
+    /// The short name of a provider that ONNX Runtime names, or that name where it is not one of ours.
+    pub(crate) fn short_name(runtime_name: &str) -> &str {
+        match runtime_name {
+            ep::CPU::NAME => "cpu",
+            ep::OpenVINO::NAME => "openvino",
+            ep::CUDA::NAME => "cuda",
+            ep::TensorRT::NAME => "tensorrt",
+            other => other,
+        }
+    }
+
+    /// Whether this is the CPU provider, for which nothing has to be registered.
+    pub fn is_cpu(&self) -> bool {
+        matches!(self, Self::Cpu)
+    }
+
+    /// What is to be registered, in this order; a failure to register is an error.
+    pub(crate) fn dispatches(&self, settings: &Settings<'_>) -> Vec<ExecutionProviderDispatch> {
+        match self {
+            Self::Cpu => vec![ep::CPU::default().build().error_on_failure()],
+            Self::OpenVino(options) => vec![openvino(options, settings)],
+            Self::Cuda(options) => vec![cuda(options)],
+            Self::TensorRt(options) => {
+                vec![tensorrt(options, settings), cuda(&CudaOptions { device_id: options.device_id, ..CudaOptions::default() })]
+            }
+        }
+    }
+
+    /// Fails when the loaded library was built without this provider.
+    pub(crate) fn check(&self, library: &Library) -> Result<()> {
+        if library.providers().contains(&self.name()) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::ProviderUnavailable, format!("the loaded {library} has no {self} provider")).with_help(self.way_out()))
+    }
+
+    pub(crate) fn way_out(&self) -> &'static str {
+        match self {
+            Self::Cpu => "use an unmodified ONNX Runtime",
+            Self::OpenVino(_) => "choose the openvino runtime variant (Linux x86_64), or another provider",
+            Self::Cuda(_) => {
+                "choose the cuda runtime variant, with an NVIDIA driver of the 580 series, CUDA 13 and cuDNN 9 where the loader finds them, or another provider"
+            }
+            Self::TensorRt(_) => "choose the cuda runtime variant, with CUDA 13 and TensorRT where the loader finds them, or another provider",
+        }
+    }
+}
+
+/// What a provider takes from the session's options.
+pub(crate) struct Settings<'a> {
+    pub(crate) threads: usize,
+    pub(crate) cache: Option<&'a std::path::Path>,
+}
+
+fn openvino(options: &OpenVinoOptions, settings: &Settings<'_>) -> ExecutionProviderDispatch {
+    let mut provider = ep::OpenVINO::default().with_device_type(&options.device).with_num_threads(settings.threads);
+    if let Some(cache) = options.cache.as_deref().or(settings.cache) {
+        provider = provider.with_cache_dir(cache.display());
+    }
+    if let Some(precision) = &options.precision {
+        provider = provider.with_precision(precision);
+    }
+    provider.build().error_on_failure()
+}
+
+fn cuda(options: &CudaOptions) -> ExecutionProviderDispatch {
+    let mut provider = ep::CUDA::default().with_device_id(options.device_id as i32).with_tf32(options.tf32);
+    if let Some(limit) = options.memory_limit {
+        provider = provider.with_memory_limit(limit);
+    }
+    provider.build().error_on_failure()
+}
+
+fn tensorrt(options: &TensorRtOptions, settings: &Settings<'_>) -> ExecutionProviderDispatch {
+    let mut provider = ep::TensorRT::default().with_device_id(options.device_id as i32).with_fp16(options.fp16);
+    if let Some(cache) = options.engine_cache.as_deref().or(settings.cache) {
+        let cache = cache.display();
+        provider = provider.with_engine_cache(true).with_engine_cache_path(cache.to_string());
+        provider = provider.with_timing_cache(true).with_timing_cache_path(cache);
+    }
+    if let Some(workspace) = options.workspace {
+        provider = provider.with_max_workspace_size(workspace);
+    }
+    provider.build().error_on_failure()
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "cpu" => Ok(Self::Cpu),
+            "openvino" => Ok(Self::OpenVino(OpenVinoOptions::default())),
+            "cuda" => Ok(Self::Cuda(CudaOptions::default())),
+            "tensorrt" => Ok(Self::TensorRt(TensorRtOptions::default())),
+            other => Err(Error::new(ErrorKind::InvalidOption, format!("unknown provider {other:?}"))
+                .with_help("the providers are cpu, openvino, cuda and tensorrt")),
+        }
+    }
+}
+
+/// How many nodes of a session's graph a provider took, after fusion: what a provider compiles counts as one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderShare {
+    /// `cpu`, `openvino`, `cuda`, `tensorrt`, or ONNX Runtime's name of another provider.
+    pub name: String,
+    /// The number of nodes; `None` where the runtime was not asked because nothing else can run them (CPU sessions).
+    pub nodes: Option<usize>,
+}
+
+/// Reads ONNX Runtime's report of node placements: ` All nodes placed on [X]. Number of nodes: 3` and
+/// ` Node(s) placed on [X]. Number of nodes: 2`, logged while a session is created.
+pub(crate) fn parse_placement(message: &str) -> Option<ProviderShare> {
+    let (_, rest) = message.split_once("placed on [")?;
+    let (name, rest) = rest.split_once(']')?;
+    let (_, count) = rest.split_once("Number of nodes: ")?;
+    let digits: String = count.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    Some(ProviderShare { name: Provider::short_name(name).to_owned(), nodes: Some(digits.parse().ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["cpu", "openvino", "cuda", "tensorrt"] {
+            let provider: Provider = name.parse().expect("a known provider");
+            assert_eq!(provider.to_string(), name);
+            assert_eq!(Provider::short_name(provider.runtime_name()), name);
+        }
+        let error = "coreml".parse::<Provider>().expect_err("not one of ours");
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    }
+
+    #[test]
+    fn placements_are_read() {
+        let share = |name: &str, nodes| Some(ProviderShare { name: name.into(), nodes: Some(nodes) });
+        assert_eq!(parse_placement(" All nodes placed on [CPUExecutionProvider]. Number of nodes: 12"), share("cpu", 12));
+        assert_eq!(parse_placement(" Node(s) placed on [XnnpackExecutionProvider]. Number of nodes: 3\n"), share("XnnpackExecutionProvider", 3));
+        assert_eq!(parse_placement("Node placements"), None);
+    }
+}

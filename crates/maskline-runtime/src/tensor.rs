@@ -1,0 +1,189 @@
+//! Tensors that go into and come out of a session.
+
+use half::{bf16, f16};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Calls `$macro!` with every supported element type: variant, Rust type, name.
+macro_rules! for_each_element {
+    ($macro:ident) => {
+        $macro! {
+            (F32, f32, "f32", Float32)
+            (F16, f16, "f16", Float16)
+            (BF16, bf16, "bf16", Bfloat16)
+            (I64, i64, "i64", Int64)
+            (I32, i32, "i32", Int32)
+            (U8, u8, "u8", Uint8)
+            (Bool, bool, "bool", Bool)
+        }
+    };
+}
+pub(crate) use for_each_element;
+
+macro_rules! define {
+    ($(($variant:ident, $type:ty, $name:literal, $ort:ident))*) => {
+        /// The type of a tensor's elements.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ElementType {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl ElementType {
+            /// The short name: `f32`, `f16`, `bf16`, `i64`, `i32`, `u8`, `bool`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Bytes per element.
+            pub fn size(self) -> usize {
+                match self { $(Self::$variant => size_of::<$type>(),)* }
+            }
+
+            pub(crate) fn from_ort(element: ort::value::TensorElementType) -> Option<Self> {
+                match element {
+                    $(ort::value::TensorElementType::$ort => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+
+        /// The elements of a tensor, row-major.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum TensorData {
+            $(#[doc = concat!("`", $name, "` elements")] $variant(Vec<$type>),)*
+        }
+
+        impl TensorData {
+            /// The type of the elements.
+            pub fn element_type(&self) -> ElementType {
+                match self { $(Self::$variant(_) => ElementType::$variant,)* }
+            }
+
+            /// The number of elements.
+            pub fn len(&self) -> usize {
+                match self { $(Self::$variant(data) => data.len(),)* }
+            }
+
+            /// Whether there are no elements.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+
+        $(
+            impl Element for $type {
+                const TYPE: ElementType = ElementType::$variant;
+
+                fn slice(data: &TensorData) -> Option<&[Self]> {
+                    match data { TensorData::$variant(data) => Some(data), _ => None }
+                }
+
+                fn into_vec(data: TensorData) -> Option<Vec<Self>> {
+                    match data { TensorData::$variant(data) => Some(data), _ => None }
+                }
+            }
+
+            impl From<Vec<$type>> for TensorData {
+                fn from(data: Vec<$type>) -> Self {
+                    Self::$variant(data)
+                }
+            }
+        )*
+    };
+}
+for_each_element!(define);
+
+impl std::fmt::Display for ElementType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A Rust type that can be a tensor's element.
+pub trait Element: Copy + Send + Sync + 'static + ort::value::PrimitiveTensorElementType + std::fmt::Debug {
+    /// The element type that this is.
+    const TYPE: ElementType;
+
+    /// The elements, when they are of this type.
+    fn slice(data: &TensorData) -> Option<&[Self]>;
+
+    /// The elements, when they are of this type.
+    fn into_vec(data: TensorData) -> Option<Vec<Self>>;
+}
+
+/// A dense row-major tensor in ordinary memory. An empty shape is a scalar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: TensorData,
+}
+
+impl Tensor {
+    /// A tensor of `shape` with `data`, which is not copied.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] when the product of `shape` is not the number of elements.
+    pub fn new(shape: impl Into<Vec<usize>>, data: impl Into<TensorData>) -> Result<Self> {
+        let (shape, data) = (shape.into(), data.into());
+        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        if elements != Some(data.len()) {
+            let (element_type, len) = (data.element_type(), data.len());
+            return Err(Error::new(ErrorKind::InvalidInput, format!("a tensor of {element_type} {shape:?} cannot have {len} elements")));
+        }
+        Ok(Self { shape, data })
+    }
+
+    /// A scalar.
+    pub fn scalar<T: Element>(value: T) -> Self
+    where
+        TensorData: From<Vec<T>>,
+    {
+        Self { shape: Vec::new(), data: vec![value].into() }
+    }
+
+    /// Size of every dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &TensorData {
+        &self.data
+    }
+
+    /// The type of the elements.
+    pub fn element_type(&self) -> ElementType {
+        self.data.element_type()
+    }
+
+    /// The elements as `T`, or `None` when they are of another type.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        T::slice(&self.data)
+    }
+
+    /// The elements as `T`, or `None` when they are of another type.
+    pub fn into_vec<T: Element>(self) -> Option<Vec<T>> {
+        T::into_vec(self.data)
+    }
+
+    /// Shape and elements.
+    pub fn into_parts(self) -> (Vec<usize>, TensorData) {
+        (self.shape, self.data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shape_must_fit_the_elements() {
+        assert_eq!(Tensor::new([2, 3], vec![0f32; 6]).map(|t| t.element_type()).ok(), Some(ElementType::F32));
+        let error = Tensor::new([2, 3], vec![0f32; 5]).expect_err("five elements");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains("[2, 3]") && error.message().contains('5'), "{error}");
+        assert!(Tensor::new([usize::MAX, 2], vec![0u8; 0]).is_err());
+        assert!(Tensor::new([0, 4], Vec::<i64>::new()).is_ok());
+        assert_eq!(Tensor::scalar(7i64).shape(), &[] as &[usize]);
+    }
+}

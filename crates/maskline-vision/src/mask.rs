@@ -1,0 +1,228 @@
+//! Masks as runs: compact at any size, made straight from low-resolution logits, written as COCO RLE.
+//!
+//! A [`Mask`] is always as large as the original picture, but costs memory only where its outline crosses a column.
+
+mod polygon;
+mod prototypes;
+mod rle;
+
+use std::ops::Range;
+
+pub use polygon::Polygon;
+pub use prototypes::Prototypes;
+pub use rle::Rle;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A binary mask at the size of the original picture.
+///
+/// Kept as the positions where the value changes, in column-major order (down the first column, then the next, as COCO
+/// counts them). Two masks are equal when their sizes and their pixels are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    width: usize,
+    height: usize,
+    /// Strictly increasing, below `width * height`; the value is 0 before the first and flips at each.
+    flips: Vec<u32>,
+}
+
+impl Mask {
+    /// A mask from a function of x and y.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    pub fn from_fn(width: usize, height: usize, mut is_set: impl FnMut(usize, usize) -> bool) -> Result<Self> {
+        let mut runs = RunBuilder::new(width, height)?;
+        for x in 0..width {
+            for y in 0..height {
+                runs.push(1, is_set(x, y));
+            }
+        }
+        Ok(runs.finish())
+    }
+
+    /// A mask from rows of bytes, `rows.len() == width * height`; every byte but 0 is set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the length does not match, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    pub fn from_rows(width: usize, height: usize, rows: &[u8]) -> Result<Self> {
+        let pixels = pixel_count(width, height)? as usize;
+        if rows.len() != pixels {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("mask rows: expected {width} x {height} = {pixels} bytes, found {}", rows.len()),
+            ));
+        }
+        Self::from_fn(width, height, |x, y| rows[y * width + x] != 0)
+    }
+
+    /// A mask from its COCO run lengths. Runs of zero length, which some writers emit, are joined.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the runs do not add up to the size, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    pub fn from_rle(rle: &Rle) -> Result<Self> {
+        let [height, width] = rle.size;
+        let total = pixel_count(width, height)?;
+        let sum: u64 = rle.counts.iter().map(|&count| u64::from(count)).sum();
+        if sum != u64::from(total) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("RLE counts: expected a sum of {width} x {height} = {total}, found {sum}"),
+            ));
+        }
+        let mut runs = RunBuilder::new(width, height)?;
+        for (index, &count) in rle.counts.iter().enumerate() {
+            runs.push(count, index % 2 == 1);
+        }
+        Ok(runs.finish())
+    }
+
+    /// The mask's COCO run lengths.
+    pub fn to_rle(&self) -> Rle {
+        let ends = self.flips.iter().copied().chain([self.total()]);
+        let counts = ends
+            .scan(0, |start, end| {
+                let count = end - *start;
+                *start = end;
+                Some(count)
+            })
+            .collect::<Vec<u32>>();
+        Rle { size: [self.height, self.width], counts }
+    }
+
+    /// The mask as rows of bytes, 0 or `value`.
+    pub fn to_rows(&self, value: u8) -> Vec<u8> {
+        let mut rows = vec![0; self.width * self.height];
+        for (x, ys) in self.column_runs() {
+            for y in ys {
+                rows[y * self.width + x] = value;
+            }
+        }
+        rows
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Whether the pixel is set; `false` outside the picture.
+    pub fn get(&self, x: usize, y: usize) -> bool {
+        if x >= self.width || y >= self.height {
+            return false;
+        }
+        let position = (x * self.height + y) as u32;
+        self.flips.partition_point(|&flip| flip <= position) % 2 == 1
+    }
+
+    /// Number of set pixels.
+    pub fn area(&self) -> u64 {
+        self.set_runs().map(|run| u64::from(run.end - run.start)).sum()
+    }
+
+    /// Whether no pixel is set.
+    pub fn is_empty(&self) -> bool {
+        self.flips.is_empty()
+    }
+
+    /// `[x1, y1, x2, y2]` around the set pixels, in pixel edges (`x2` and `y2` are one past the last set pixel).
+    pub fn bounds(&self) -> Option<[usize; 4]> {
+        let mut bounds: Option<[usize; 4]> = None;
+        for (x, ys) in self.column_runs() {
+            let [x1, y1, _, y2] = bounds.unwrap_or([x, ys.start, x, ys.end]);
+            bounds = Some([x1, y1.min(ys.start), x + 1, y2.max(ys.end)]);
+        }
+        bounds
+    }
+
+    /// Intersection over union with another mask of the same picture; 0 when both are empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    pub fn iou(&self, other: &Mask) -> Result<f64> {
+        if (self.width, self.height) != (other.width, other.height) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "masks of one picture: expected {} x {}, found {} x {}",
+                    self.width, self.height, other.width, other.height
+                ),
+            ));
+        }
+        let shared = self.intersection(other);
+        let union = self.area() + other.area() - shared;
+        Ok(if union == 0 { 0.0 } else { shared as f64 / union as f64 })
+    }
+
+    fn intersection(&self, other: &Mask) -> u64 {
+        let (mut ours, mut theirs) = (self.set_runs().peekable(), other.set_runs().peekable());
+        let mut shared = 0;
+        while let (Some(a), Some(b)) = (ours.peek(), theirs.peek()) {
+            shared += u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)));
+            if a.end < b.end {
+                ours.next();
+            } else {
+                theirs.next();
+            }
+        }
+        shared
+    }
+
+    fn total(&self) -> u32 {
+        // Checked when the mask was made.
+        (self.width * self.height) as u32
+    }
+
+    /// The set runs, as ranges of column-major positions.
+    fn set_runs(&self) -> impl Iterator<Item = Range<u32>> {
+        self.flips.chunks(2).map(|pair| pair[0]..pair.get(1).copied().unwrap_or(self.total()))
+    }
+
+    /// The set runs cut at the ends of columns: `(x, y1..y2)`, from left to right and top to bottom.
+    pub(crate) fn column_runs(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let height = self.height;
+        self.set_runs().flat_map(move |run| {
+            let (start, end) = (run.start as usize, run.end as usize);
+            (start / height..=(end - 1) / height)
+                .map(move |x| (x, start.saturating_sub(x * height)..(end - x * height).min(height)))
+        })
+    }
+}
+
+/// Collects runs in column-major order into a [`Mask`].
+struct RunBuilder {
+    mask: Mask,
+    position: u32,
+}
+
+impl RunBuilder {
+    fn new(width: usize, height: usize) -> Result<Self> {
+        pixel_count(width, height)?;
+        Ok(Self { mask: Mask { width, height, flips: Vec::new() }, position: 0 })
+    }
+
+    /// The next `count` pixels have this value. Together the counts must not exceed the size.
+    fn push(&mut self, count: u32, value: bool) {
+        let current = self.mask.flips.len() % 2 == 1;
+        if count > 0 && value != current {
+            self.mask.flips.push(self.position);
+        }
+        self.position += count;
+    }
+
+    fn finish(self) -> Mask {
+        debug_assert_eq!(self.position, self.mask.total(), "the runs cover the picture");
+        self.mask
+    }
+}
+
+fn pixel_count(width: usize, height: usize) -> Result<u32> {
+    width.checked_mul(height).and_then(|pixels| u32::try_from(pixels).ok()).ok_or_else(|| {
+        Error::new(ErrorKind::TooLarge, format!("mask: expected at most {} pixels, found {width} x {height}", u32::MAX))
+    })
+}

@@ -1,0 +1,266 @@
+//! Finding the tensors in an unpickled value, under the names that `state_dict()` would give them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use super::facts::FactReader;
+use super::value::{Id, Storage, TensorRecord, Value, Values};
+use crate::attribute::Attribute;
+use crate::checkpoint::Contents;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{Layout, View};
+use crate::tensor::{DType, TensorInfo};
+
+/// Keys under which training scripts put the weights, in order of preference: averaged weights first, as PyTorch-side
+/// loaders of these files do.
+const WRAPPERS: &[&str] = &[
+    "ema", "model_ema", "state_dict_ema", "params_ema", "model", "state_dict", "model_state_dict", "params", "module", "net",
+    "network", "weights",
+];
+const MAX_WRAPPERS: usize = 8;
+/// Modules and dictionaries inside each other; a cycle ends here.
+const MAX_DEPTH: usize = 64;
+/// Entries looked at plus bytes of names made: bounds the walk over a shared (exponentially unfolding) structure.
+const MAX_WORK: usize = 64_000_000;
+
+/// Lists the tensors and plain values of the object that was saved. The archive is the file, and where its storages lie.
+pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<String, Range<usize>>)) -> Result<Contents> {
+    let (file, storages) = archive;
+    let reader = TensorReader { values, file, storages };
+    let mut facts = FactReader::new(&reader);
+    let mut outer = Vec::new();
+    let mut weights = root;
+    for _ in 0..MAX_WRAPPERS {
+        let Some(inner) = wrapped(values, weights) else { break };
+        outer.extend(facts.entries(values.entries(weights).unwrap_or_default()));
+        weights = inner;
+    }
+    let mut walk = Walk { reader: &reader, facts, found: BTreeMap::new(), skipped: BTreeMap::new(), modules: BTreeMap::new(), work: 0 };
+    walk.run(weights)?;
+    let Walk { mut facts, found, skipped, modules, .. } = walk;
+    if found.is_empty() && skipped.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, "the file holds no state dict and no module: there are no tensors in it")
+            .with_help("pass a checkpoint: a state_dict() or a model saved with torch.save"));
+    }
+    let mut contents = Contents { skipped, ..Contents::default() };
+    contents.tensors = found.into_iter().map(|(name, (info, layout))| (name, info, layout)).collect();
+    contents.facts.modules = modules;
+    // A plain state dict has facts as well: entries that are no tensors.
+    let own = if values.is_module(weights) { Vec::new() } else { facts.entries(values.entries(weights).unwrap_or_default()) };
+    strip_wrapping_modules(&mut contents);
+    if let Some(Attribute::Map(attributes)) = contents.facts.modules.remove("") {
+        contents.facts.root = attributes;
+    }
+    contents.facts.root.extend(own);
+    contents.facts.root.extend(outer);
+    Ok(contents)
+}
+
+/// The weights inside a training checkpoint: the first wrapper key with something like a state dict or module under it.
+fn wrapped(values: &Values<'_>, id: Id) -> Option<Id> {
+    let entries = values.entries(id)?;
+    WRAPPERS.iter().find_map(|key| {
+        let inner = values.entry(entries, key)?;
+        (values.is_module(inner) || values.entries(inner).is_some_and(|inner| has_weights(values, inner))).then_some(inner)
+    })
+}
+
+fn has_weights(values: &Values<'_>, entries: &[(Id, Id)]) -> bool {
+    entries.iter().any(|(_, value)| {
+        matches!(values.get(*value), Value::Tensor(_)) || values.is_module(*value) || values.entries(*value).is_some_and(|inner| !inner.is_empty())
+    })
+}
+
+/// `DataParallel` and `torch.compile` wrap the model in one more module; its name is in front of every tensor.
+fn strip_wrapping_modules(contents: &mut Contents) {
+    for wrapper in ["module", "_orig_mod", "module"] {
+        let prefix = format!("{wrapper}.");
+        let names = || contents.tensors.iter().map(|(name, ..)| name).chain(contents.skipped.keys());
+        if !names().all(|name| name.starts_with(&prefix)) {
+            continue;
+        }
+        let strip = |name: &str| name.strip_prefix(&prefix).unwrap_or(name).to_owned();
+        for (name, ..) in &mut contents.tensors {
+            *name = strip(name);
+        }
+        contents.skipped = std::mem::take(&mut contents.skipped).into_iter().map(|(name, dtype)| (strip(&name), dtype)).collect();
+        let modules = std::mem::take(&mut contents.facts.modules).into_iter();
+        let inner = modules.filter_map(|(name, attributes)| {
+            let name = if name == wrapper { "" } else { name.strip_prefix(&prefix)? };
+            Some((name.to_owned(), attributes))
+        });
+        contents.facts.modules = inner.collect();
+    }
+}
+
+struct Walk<'r, 'v> {
+    reader: &'r TensorReader<'v>,
+    facts: FactReader<'r, 'v>,
+    found: BTreeMap<String, (TensorInfo, Layout)>,
+    skipped: BTreeMap<String, String>,
+    modules: BTreeMap<String, Attribute>,
+    work: usize,
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self, root: Id) -> Result<()> {
+        let mut pending = vec![(root, String::new(), 0)];
+        while let Some((id, prefix, depth)) = pending.pop() {
+            if depth > MAX_DEPTH {
+                return Err(Error::limit(format!("{prefix:.200}: modules nest deeper than {MAX_DEPTH} levels, or hold themselves")));
+            }
+            let inner = if self.reader.values.is_module(id) { self.module(id, &prefix)? } else { self.dictionary(id, &prefix)? };
+            pending.extend(inner.into_iter().map(|(id, name)| (id, name, depth + 1)));
+        }
+        Ok(())
+    }
+
+    /// Parameters and persistent buffers, as `Module.state_dict` lists them; returns the submodules.
+    fn module(&mut self, id: Id, prefix: &str) -> Result<Vec<(Id, String)>> {
+        let values = self.reader.values;
+        let state = values.attributes(id).unwrap_or_default();
+        self.charge(state.len())?;
+        let group = |name| values.entry(state, name).and_then(|group| values.entries(group)).unwrap_or_default();
+        let transient = values.entry(state, "_non_persistent_buffers_set").and_then(|set| values.sequence(set)).unwrap_or_default();
+        self.charge(transient.len() * group("_buffers").len())?;
+        let persistent = |(name, _): &&(Id, Id)| !transient.iter().any(|other| values.str(*other) == values.str(*name));
+        for (name, value) in group("_parameters").iter().chain(group("_buffers").iter().filter(persistent)) {
+            if let (Some(name), Value::Tensor(tensor)) = (values.str(*name), values.get(*value)) {
+                let name = self.join(prefix, name)?;
+                self.tensor(name, tensor)?;
+            }
+        }
+        let mut inner = Vec::new();
+        for (name, module) in group("_modules") {
+            if let (Some(name), true) = (values.str(*name), values.is_module(*module)) {
+                inner.push((*module, self.join(prefix, name)?));
+            }
+        }
+        let attributes = self.facts.attributes(state);
+        self.modules.insert(prefix.to_owned(), attributes);
+        Ok(inner)
+    }
+
+    /// Tensors of a (possibly nested) state dict; returns the inner dictionaries and modules.
+    fn dictionary(&mut self, id: Id, prefix: &str) -> Result<Vec<(Id, String)>> {
+        let values = self.reader.values;
+        let mut inner = Vec::new();
+        for (key, value) in values.entries(id).unwrap_or_default() {
+            self.charge(1)?;
+            let key = match values.get(*key) {
+                Value::Str(key) => Cow::Borrowed(key.as_ref()),
+                Value::Int(key) => Cow::Owned(key.to_string()),
+                _ => continue,
+            };
+            match values.get(*value) {
+                Value::Tensor(tensor) => {
+                    let name = self.join(prefix, &key)?;
+                    self.tensor(name, tensor)?;
+                }
+                Value::Dict(_) | Value::Object(_) => inner.push((*value, self.join(prefix, &key)?)),
+                _ => {}
+            }
+        }
+        Ok(inner)
+    }
+
+    fn tensor(&mut self, name: String, tensor: &TensorRecord<'_>) -> Result<()> {
+        match self.reader.locate(tensor).map_err(|error| Error::new(error.kind(), format!("{name:.200}: {}", error.message())))? {
+            Located::Readable(info, layout) => {
+                self.found.insert(name, (info, layout));
+            }
+            Located::Unreadable(dtype) => {
+                self.skipped.insert(name, dtype);
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, prefix: &str, name: &str) -> Result<String> {
+        self.charge(prefix.len() + name.len() + size_of::<TensorInfo>())?;
+        Ok(if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") })
+    }
+
+    fn charge(&mut self, work: usize) -> Result<()> {
+        self.work = self.work.saturating_add(work);
+        if self.work > MAX_WORK { Err(Error::limit("the pickle unfolds into too many tensors")) } else { Ok(()) }
+    }
+}
+
+/// Resolves tensor records against the storages of the archive.
+pub(super) struct TensorReader<'v> {
+    pub(super) values: &'v Values<'v>,
+    pub(super) file: &'v [u8],
+    storages: &'v HashMap<String, Range<usize>>,
+}
+
+pub(super) enum Located {
+    Readable(TensorInfo, Layout),
+    /// Of an element type that is not read.
+    Unreadable(String),
+}
+
+impl TensorReader<'_> {
+    /// Where a tensor lies, with every bound checked.
+    pub(super) fn locate(&self, tensor: &TensorRecord<'_>) -> Result<Located> {
+        let Value::Storage(storage) = self.values.get(tensor.storage) else {
+            return Err(Error::corrupt("a tensor whose storage is not in the archive"));
+        };
+        let type_name = tensor.dtype.as_deref().unwrap_or(&storage.class);
+        let Some(dtype) = dtype(type_name) else { return Ok(Located::Unreadable(type_name.to_owned())) };
+        let bytes_per_count = if storage.class == "UntypedStorage" { 1 } else { dtype.size() };
+        let view = View {
+            storage: self.storage(storage, bytes_per_count)?,
+            offset: self.size(tensor.offset)?,
+            shape: self.sizes(tensor.shape)?,
+            strides: self.sizes(tensor.strides)?,
+            element_size: dtype.size(),
+        };
+        let layout = view.layout()?;
+        Ok(Located::Readable(TensorInfo { dtype, shape: view.shape }, layout))
+    }
+
+    fn storage(&self, storage: &Storage<'_>, bytes_per_count: usize) -> Result<Range<usize>> {
+        let key = match self.values.get(storage.key) {
+            Value::Str(key) => key.as_ref(),
+            _ => return Err(Error::corrupt("a storage without a key")),
+        };
+        let entry = self.storages.get(key).ok_or_else(|| Error::corrupt(format!("no entry data/{key:.200} in the archive")))?;
+        let length = self.size(storage.count)?.checked_mul(bytes_per_count);
+        match length {
+            Some(length) if length <= entry.len() => Ok(entry.start..entry.start + length),
+            _ => Err(Error::corrupt(format!("data/{key:.200} has {} bytes, fewer than its storage", entry.len()))),
+        }
+    }
+
+    fn sizes(&self, id: Id) -> Result<Vec<usize>> {
+        let items = self.values.sequence(id).ok_or_else(|| Error::corrupt("a shape that is no tuple"))?;
+        if items.len() > MAX_DEPTH {
+            return Err(Error::corrupt(format!("a tensor of {} dimensions", items.len())));
+        }
+        items.iter().map(|size| self.size(*size)).collect()
+    }
+
+    fn size(&self, id: Id) -> Result<usize> {
+        let size = self.values.int(id).ok_or_else(|| Error::corrupt("a size that is no integer"))?;
+        usize::try_from(size).map_err(|_| Error::corrupt(format!("a size of {size}")))
+    }
+}
+
+/// By the name of a storage class or of a `torch.dtype`.
+fn dtype(name: &str) -> Option<DType> {
+    Some(match name {
+        "DoubleStorage" | "float64" => DType::F64,
+        "FloatStorage" | "float32" => DType::F32,
+        "HalfStorage" | "float16" => DType::F16,
+        "BFloat16Storage" | "bfloat16" => DType::BF16,
+        "LongStorage" | "int64" => DType::I64,
+        "IntStorage" | "int32" => DType::I32,
+        "ShortStorage" | "int16" => DType::I16,
+        "CharStorage" | "int8" => DType::I8,
+        "ByteStorage" | "uint8" => DType::U8,
+        "BoolStorage" | "bool" => DType::Bool,
+        _ => return None,
+    })
+}
