@@ -97,7 +97,8 @@ pub fn family_of(checkpoint: &Checkpoint) -> Result<&'static dyn Family> {
 pub fn family_of_architecture(architecture: &str) -> Result<&'static dyn Family> {
     families().iter().copied().find(|f| f.description().architectures.contains(&architecture)).ok_or_else(|| {
         let known: Vec<&str> = families().iter().flat_map(|f| f.description().architectures).copied().collect();
-        Error::new(ErrorKind::UnknownModel, format!("no architecture is called `{architecture}`")).help(format!("known are {}", known.join(", ")))
+        Error::new(ErrorKind::UnknownModel, format!("no architecture is called `{architecture}`"))
+            .help(format!("known are {}", known.join(", ")))
     })
 }
 

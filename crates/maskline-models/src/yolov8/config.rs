@@ -41,9 +41,31 @@ const SCALES: [(&str, f64, f64, usize); 5] =
 
 /// Published architectures.
 pub(super) const ARCHITECTURES: &[&str] = &[
-    "yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x", "yolov8n-seg", "yolov8s-seg", "yolov8m-seg", "yolov8l-seg", "yolov8x-seg",
-    "yolov8n-pose", "yolov8s-pose", "yolov8m-pose", "yolov8l-pose", "yolov8x-pose", "yolov8n-cls", "yolov8s-cls", "yolov8m-cls",
-    "yolov8l-cls", "yolov8x-cls", "yolov8n-obb", "yolov8s-obb", "yolov8m-obb", "yolov8l-obb", "yolov8x-obb",
+    "yolov8n",
+    "yolov8s",
+    "yolov8m",
+    "yolov8l",
+    "yolov8x",
+    "yolov8n-seg",
+    "yolov8s-seg",
+    "yolov8m-seg",
+    "yolov8l-seg",
+    "yolov8x-seg",
+    "yolov8n-pose",
+    "yolov8s-pose",
+    "yolov8m-pose",
+    "yolov8l-pose",
+    "yolov8x-pose",
+    "yolov8n-cls",
+    "yolov8s-cls",
+    "yolov8m-cls",
+    "yolov8l-cls",
+    "yolov8x-cls",
+    "yolov8n-obb",
+    "yolov8s-obb",
+    "yolov8m-obb",
+    "yolov8l-obb",
+    "yolov8x-obb",
 ];
 
 impl Config {
@@ -188,7 +210,11 @@ fn keypoint_shape(checkpoint: &Checkpoint, channels: usize, options: &BuildOptio
             Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()))
         }
         None => {
-            let message = format!("{channels} keypoint channels may be {} × 3 or {} × 2, and the checkpoint does not say which", channels / 3, channels / 2);
+            let message = format!(
+                "{channels} keypoint channels may be {} × 3 or {} × 2, and the checkpoint does not say which",
+                channels / 3,
+                channels / 2
+            );
             Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()).help("give the keypoint shape"))
         }
     }

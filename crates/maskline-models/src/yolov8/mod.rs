@@ -1,0 +1,121 @@
+//! YOLOv8 (Ultralytics 2023): detection, segmentation, pose, classification and oriented boxes.
+//!
+//! [`config`] reads the sizes off the checkpoint, [`graph`] and [`head`] emit the network as the forward pass reads, [`decode`]
+//! turns its raw outputs into candidates, [`export`] takes over existing ONNX exports.
+//!
+//! Source: the `ultralytics` package, version 8.4.190 (`nn/tasks.py`, `nn/modules/head.py`).
+
+mod config;
+pub mod decode;
+mod export;
+mod graph;
+mod head;
+mod labels;
+
+pub use config::Config;
+use maskline_onnx::ModelHeader;
+use maskline_weights::Checkpoint;
+
+use crate::{
+    BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, ModelInfo, Output, Part, Preprocess, Result, Task,
+};
+
+/// The family.
+#[derive(Debug)]
+pub struct YoloV8;
+
+static DESCRIPTION: Description = Description {
+    name: "yolov8",
+    title: "YOLOv8: detect, segment, pose, classify, oriented boxes",
+    tasks: &[Task::Detect, Task::Segment, Task::Pose, Task::Classify, Task::Obb],
+    architectures: config::ARCHITECTURES,
+    licence: "AGPL-3.0 (weights and reference code of Ultralytics)",
+    source: "https://github.com/ultralytics/ultralytics",
+};
+
+/// Tensors that are in checkpoints and not in the network.
+const KNOWN_EXTRAS: [&str; 1] = [".num_batches_tracked"];
+
+impl Family for YoloV8 {
+    fn description(&self) -> &Description {
+        &DESCRIPTION
+    }
+
+    /// The C2f blocks set it apart from YOLOv5, the index of the head from YOLO11 and others.
+    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
+        let has = |name: &str| checkpoint.info(name).is_some();
+        has("model.0.conv.weight")
+            && has("model.2.cv1.conv.weight")
+            && has("model.2.m.0.cv1.conv.weight")
+            && !has("model.2.cv3.conv.weight")
+            && ((has("model.22.cv2.0.0.conv.weight") && has("model.22.cv3.0.0.conv.weight")) || has("model.9.linear.weight"))
+    }
+
+    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+        let config = match (&options.architecture, checkpoint.is_synthetic()) {
+            (Some(name), true) => Config::published(name)?,
+            (None, true) => return Err(Error::new(ErrorKind::Configuration, "generated weights need the name of an architecture")),
+            (_, false) => Config::of_checkpoint(checkpoint, options)?,
+        };
+        let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
+        refuse_left_over(checkpoint)?;
+        let part = if config.task == Task::Classify { "classifier" } else { "detector" };
+        Ok(Built { info: info(&config, labels::of_checkpoint(checkpoint, &config)?), parts: vec![Part { name: part, model }] })
+    }
+
+    fn import(&self, header: &ModelHeader) -> Option<Result<ModelInfo>> {
+        export::import(header)
+    }
+}
+
+fn info(config: &Config, labels: Vec<String>) -> ModelInfo {
+    let output = match config.task {
+        Task::Classify => Output::Classifier { probabilities: "probabilities".into() },
+        _ => Output::Detector(DetectorHead {
+            classes: config.classes,
+            extras: config.extras,
+            form: HeadForm::Raw { strides: head::STRIDES.to_vec(), reg_max: config.reg_max },
+        }),
+    };
+    ModelInfo {
+        family: DESCRIPTION.name.into(),
+        architecture: config.architecture.clone(),
+        task: config.task,
+        labels,
+        input: graph::INPUT.into(),
+        preprocess: preprocess(config.task),
+        default_size: default_size(config.task),
+        fixed_size: None,
+        fixed_batch: None,
+        output,
+    }
+}
+
+fn preprocess(task: Task) -> Preprocess {
+    match task {
+        Task::Classify => Preprocess::CenterCrop,
+        _ => Preprocess::Letterbox { stride: 32 },
+    }
+}
+
+/// The size that the published models were trained at.
+fn default_size(task: Task) -> usize {
+    match task {
+        Task::Classify => 224,
+        Task::Obb => 1024,
+        _ => 640,
+    }
+}
+
+fn refuse_left_over(checkpoint: &Checkpoint) -> Result<()> {
+    let mut left = checkpoint.unused();
+    left.retain(|name| !KNOWN_EXTRAS.iter().any(|extra| name.ends_with(extra)));
+    if left.is_empty() {
+        return Ok(());
+    }
+    let count = left.len();
+    left.truncate(3);
+    let message = format!("{count} tensors have no place in a YOLOv8, such as `{}`", left.join("`, `"));
+    let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
+    Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+}
