@@ -59,8 +59,18 @@ def coco_names():
     return YAML.load(ROOT / "cfg" / "datasets" / "coco.yaml")["names"]
 
 
-def save_checkpoint(model, path, names=None, half=False):
-    """Writes `model` in the layout of a published ultralytics checkpoint (`model` set, `ema` None)."""
+def deep_double(model):
+    """A float64 copy of `model`."""
+    from copy import deepcopy
+
+    return deepcopy(model).double().eval()
+
+
+def save_checkpoint(model, path, names=None, half=False, form="final"):
+    """Writes `model` as an ultralytics checkpoint.
+
+    `final` is the published layout (`model` set, `ema` None), `ema` that of a training run not yet stripped.
+    """
     from copy import deepcopy
 
     import torch
@@ -72,6 +82,7 @@ def save_checkpoint(model, path, names=None, half=False):
     model.names = names or model.names
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    model = model.half() if half else model
     checkpoint = {
         "date": "2026-01-01T00:00:00",
         "version": ultralytics.__version__,
@@ -79,8 +90,8 @@ def save_checkpoint(model, path, names=None, half=False):
         "docs": "https://docs.ultralytics.com",
         "epoch": -1,
         "best_fitness": None,
-        "model": model.half() if half else model,
-        "ema": None,
+        "model": None if form == "ema" else model,
+        "ema": model if form == "ema" else None,
         "updates": None,
         "optimizer": None,
         "train_args": DEFAULT_CFG_DICT | {"task": model.task},

@@ -294,8 +294,9 @@ fn library_at(path: &Path, named_by: &str) -> Result<PathBuf> {
     let found = folders.iter().find_map(|folder| newest_library(folder));
     found.ok_or_else(|| {
         let what = if path.is_dir() { "there is no libonnxruntime in it" } else { "there is no such file or folder" };
-        Error::new(ErrorKind::LibraryNotFound, format!("{} (from {named_by}): {what}", path.display()))
-            .with_help("name the file libonnxruntime.so, libonnxruntime.dylib or onnxruntime.dll, or its folder; or none: then it is fetched")
+        Error::new(ErrorKind::LibraryNotFound, format!("{} (from {named_by}): {what}", path.display())).with_help(
+            "name the file libonnxruntime.so, libonnxruntime.dylib or onnxruntime.dll, or its folder; or none: then it is fetched",
+        )
     })
 }
 
@@ -337,7 +338,9 @@ mod tests {
 
     #[test]
     fn libraries_are_told_from_their_companions() {
-        for name in ["libonnxruntime.so", "libonnxruntime.so.1.31.1", "libonnxruntime.dylib", "libonnxruntime.1.31.1.dylib", "onnxruntime.dll"] {
+        for name in
+            ["libonnxruntime.so", "libonnxruntime.so.1.31.1", "libonnxruntime.dylib", "libonnxruntime.1.31.1.dylib", "onnxruntime.dll"]
+        {
             assert!(is_library(name), "{name}");
         }
         for name in ["libonnxruntime_providers_shared.so", "libonnxruntime.so.txt", "onnxruntime_pybind11_state.so", "LICENSE"] {

@@ -128,7 +128,9 @@ impl Provider {
             Self::Cuda(_) => {
                 "choose the cuda runtime variant, with an NVIDIA driver of the 580 series, CUDA 13 and cuDNN 9 where the loader finds them, or another provider"
             }
-            Self::TensorRt(_) => "choose the cuda runtime variant, with CUDA 13 and TensorRT where the loader finds them, or another provider",
+            Self::TensorRt(_) => {
+                "choose the cuda runtime variant, with CUDA 13 and TensorRT where the loader finds them, or another provider"
+            }
         }
     }
 }
@@ -230,7 +232,10 @@ mod tests {
     fn placements_are_read() {
         let share = |name: &str, nodes| Some(ProviderShare { name: name.into(), nodes: Some(nodes) });
         assert_eq!(parse_placement(" All nodes placed on [CPUExecutionProvider]. Number of nodes: 12"), share("cpu", 12));
-        assert_eq!(parse_placement(" Node(s) placed on [XnnpackExecutionProvider]. Number of nodes: 3\n"), share("XnnpackExecutionProvider", 3));
+        assert_eq!(
+            parse_placement(" Node(s) placed on [XnnpackExecutionProvider]. Number of nodes: 3\n"),
+            share("XnnpackExecutionProvider", 3)
+        );
         assert_eq!(parse_placement("Node placements"), None);
     }
 }

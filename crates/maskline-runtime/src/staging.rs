@@ -90,10 +90,8 @@ impl Staging {
 
 /// Removes a folder so that no half of it is ever seen under its name.
 pub(crate) fn remove_dir(target: &Path) -> Result<()> {
-    let aside = tempfile::Builder::new()
-        .prefix(&prefix(target))
-        .tempdir_in(parent(target))
-        .map_err(|error| Error::io(parent(target), error))?;
+    let aside =
+        tempfile::Builder::new().prefix(&prefix(target)).tempdir_in(parent(target)).map_err(|error| Error::io(parent(target), error))?;
     std::fs::rename(target, aside.path().join("removed")).map_err(|error| Error::io(target, error))?;
     let path = aside.path().to_owned();
     aside.close().map_err(|error| Error::io(&path, error))

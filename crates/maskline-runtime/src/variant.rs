@@ -136,8 +136,11 @@ impl Variant {
     pub(crate) fn wheel(self) -> Result<Wheel> {
         let Some(row) = self.row() else {
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-            return Err(Error::new(ErrorKind::LibraryNotFound, format!("there is no {self} variant of ONNX Runtime to fetch for {os} {arch}"))
-                .with_help("install ONNX Runtime 1.24 or newer yourself and name its library in MASKLINE_ONNXRUNTIME"));
+            return Err(Error::new(
+                ErrorKind::LibraryNotFound,
+                format!("there is no {self} variant of ONNX Runtime to fetch for {os} {arch}"),
+            )
+            .with_help("install ONNX Runtime 1.24 or newer yourself and name its library in MASKLINE_ONNXRUNTIME"));
         };
         Ok(Wheel {
             package: row.package,

@@ -67,7 +67,10 @@ fn foreign(file: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("a Git LFS pointer, not the weights themselves", "run `git lfs pull`, or download the file over HTTP"));
     }
     if opens(b"<!doctype") || opens(b"<html") || opens(b"<?xml") {
-        return Some(("a web page, not a checkpoint", "the download ended at an error or log-in page; fetch the file from its direct link"));
+        return Some((
+            "a web page, not a checkpoint",
+            "the download ended at an error or log-in page; fetch the file from its direct link",
+        ));
     }
     if opens(b"{") || opens(b"[") {
         return Some(("a JSON text, not a checkpoint", "pass the weights beside it (usually model.safetensors)"));

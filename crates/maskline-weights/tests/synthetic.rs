@@ -26,10 +26,8 @@ fn values_depend_on_seed_and_full_name_alone() {
     // Pinned: generated weights are the same in every release and on every machine.
     let zero = Checkpoint::synthetic(0);
     let pinned = zero.root().f32_init("x", &[3], Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
-    assert_eq!(pinned.data[..], PINNED);
+    assert_eq!(pinned.data[..], [1.1546564, 0.14409089, -0.8719455]);
 }
-
-const PINNED: [f32; 3] = [0.0, 0.0, 0.0];
 
 #[test]
 fn distributions_are_what_they_say() {
@@ -109,8 +107,8 @@ fn input(checkpoint: &Checkpoint, name: &str, width: usize) -> Vec<f32> {
 }
 
 #[test]
-fn deep_convolution_stacks_stay_in_range() {
-    for (seed, width) in [(0, 32), (1, 64), (2, 64), (3, 128), (4, 128), (5, 64), (6, 64), (7,64), (8, 32), (9, 256)] {
+fn deep_convolution_stacks_stay_in_range_and_keep_inputs_apart() {
+    for (seed, width) in [(0, 32), (1, 64), (2, 64), (3, 64), (4, 128), (5, 128), (6, 256)] {
         let checkpoint = Checkpoint::synthetic(seed);
         let mut rows = input(&checkpoint, "image", width);
         for layer in 0..30 {
@@ -118,9 +116,10 @@ fn deep_convolution_stacks_stay_in_range() {
             rows = linear(&scope, &rows, width).into_iter().map(silu).collect();
         }
         let (_, std) = mean_and_std(&rows);
-        let sp: f64 = (0..width).map(|c| mean_and_std(&rows.iter().skip(c).step_by(width).copied().collect::<Vec<_>>()).1).sum::<f64>() / width as f64;
-        eprintln!("seed {seed}, width {width}: std {std} over positions {sp}");
+        let channel = |channel| rows.iter().skip(channel).step_by(width).copied().collect::<Vec<f32>>();
+        let over_positions = (0..width).map(|index| mean_and_std(&channel(index)).1).sum::<f64>() / width as f64;
         assert!((0.05..20.0).contains(&std), "seed {seed}, width {width}: std {std}");
+        assert!(over_positions > 0.05 * std, "seed {seed}, width {width}: std {std}, but {over_positions} over positions");
     }
 }
 

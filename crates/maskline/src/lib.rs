@@ -1,1 +1,40 @@
-//! maskline
+//! maskline: from the official checkpoint to masks and boxes, with no Python in the path.
+//!
+//! ```no_run
+//! use maskline::{Engine, EngineOptions, Image, LoadOptions, PredictOptions};
+//!
+//! # fn main() -> Result<(), maskline::Error> {
+//! let engine = Engine::new(EngineOptions::default())?;
+//! let model = engine.load("yolov8n.safetensors", &LoadOptions::default())?;
+//! let image = Image::open("bus.jpg")?;
+//! let found = model.predict(&image, &PredictOptions::default())?;
+//! for object in &found.objects {
+//!     println!("{} {:.2} {:?}", object.label.as_deref().unwrap_or("?"), object.score, object.bounds);
+//! }
+//! println!("the network took {:?} of {:?}", found.timings.network, found.timings.total());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An [`Engine`] owns ONNX Runtime and the caches, a [`Model`] its sessions. The first load of a checkpoint builds a bundle (plain
+//! ONNX, kept on disk); later loads take it from there.
+
+mod bundle;
+mod engine;
+mod error;
+mod image;
+mod model;
+mod network;
+mod postprocess;
+mod timings;
+pub mod verify;
+
+pub use bundle::{Bundle, BundleOptions};
+pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
+pub use error::{Error, ErrorKind, Result};
+pub use image::Image;
+pub use maskline_models::{Description, Dialect, ModelInfo, Task, families};
+pub use maskline_runtime::{self as runtime, Provider};
+pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
+pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
+pub use timings::{ColdTimings, Timings};

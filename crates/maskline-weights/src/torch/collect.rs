@@ -15,8 +15,18 @@ use crate::tensor::{DType, TensorInfo};
 /// Keys under which training scripts put the weights, in order of preference: averaged weights first, as PyTorch-side
 /// loaders of these files do.
 const WRAPPERS: &[&str] = &[
-    "ema", "model_ema", "state_dict_ema", "params_ema", "model", "state_dict", "model_state_dict", "params", "module", "net",
-    "network", "weights",
+    "ema",
+    "model_ema",
+    "state_dict_ema",
+    "params_ema",
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "params",
+    "module",
+    "net",
+    "network",
+    "weights",
 ];
 const MAX_WRAPPERS: usize = 8;
 /// Modules and dictionaries inside each other; a cycle ends here.
@@ -68,7 +78,9 @@ fn wrapped(values: &Values<'_>, id: Id) -> Option<Id> {
 
 fn has_weights(values: &Values<'_>, entries: &[(Id, Id)]) -> bool {
     entries.iter().any(|(_, value)| {
-        matches!(values.get(*value), Value::Tensor(_)) || values.is_module(*value) || values.entries(*value).is_some_and(|inner| !inner.is_empty())
+        matches!(values.get(*value), Value::Tensor(_))
+            || values.is_module(*value)
+            || values.entries(*value).is_some_and(|inner| !inner.is_empty())
     })
 }
 

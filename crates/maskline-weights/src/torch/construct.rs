@@ -39,9 +39,10 @@ pub(super) fn call(machine: &mut Machine<'_>, callable: Id, arguments: Id) -> Re
 fn unwrap_subclass(machine: &Machine<'_>, mut callable: Id, mut arguments: Id) -> Result<(Id, Id)> {
     // One wrapper is what PyTorch writes; the bound is for files that nest them for harm.
     for _ in 0..8 {
-        let wraps = machine.values.global(callable).is_some_and(|global| {
-            global.module == "torch._tensor" && global.name == "_rebuild_from_type_v2"
-        });
+        let wraps = machine
+            .values
+            .global(callable)
+            .is_some_and(|global| global.module == "torch._tensor" && global.name == "_rebuild_from_type_v2");
         if !wraps {
             return Ok((callable, arguments));
         }

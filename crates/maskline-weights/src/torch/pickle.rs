@@ -288,7 +288,11 @@ impl<'a> Machine<'a> {
             }
             b'p' | b'g' => {
                 let index = self.line()?.parse().map_err(|_| Error::corrupt("a memo index that is none"))?;
-                if opcode == b'p' { self.memoize(index)? } else { self.recall(index)? };
+                if opcode == b'p' {
+                    self.memoize(index)?
+                } else {
+                    self.recall(index)?
+                };
             }
             _ => return Ok(false),
         }

@@ -132,8 +132,6 @@ impl<'a> Values<'a> {
 
     /// Whether it is a `torch.nn.Module`, of whatever class.
     pub(super) fn is_module(&self, id: Id) -> bool {
-        self.attributes(id).is_some_and(|state| {
-            self.entry(state, "_modules").is_some() && self.entry(state, "_parameters").is_some()
-        })
+        self.attributes(id).is_some_and(|state| self.entry(state, "_modules").is_some() && self.entry(state, "_parameters").is_some())
     }
 }

@@ -1,0 +1,80 @@
+//! Optimised graphs on disk: what ONNX Runtime made of a model the first time, so that the second start need not.
+//!
+//! An artefact counts only together with its sum file (length and blake3 of the content); one that was cut off, damaged or
+//! half written is made anew.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::{Library, Provider};
+
+/// What an optimised graph depends on besides the model: runtime, provider and processor (the layout of convolution weights
+/// follows its vector width).
+pub fn device_key(provider: &Provider, library: &Library) -> String {
+    let parts = [library.version(), provider.name(), std::env::consts::ARCH, &processor()];
+    crate::hash_key(parts).to_string()[..16].to_string()
+}
+
+fn processor() -> String {
+    let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") else { return detected_features() };
+    let field = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_string();
+    [field("model name"), field("flags"), field("Features")].join(" ")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detected_features() -> String {
+    let found = [
+        ("avx", std::arch::is_x86_feature_detected!("avx")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+    ];
+    found.into_iter().filter_map(|(name, there)| there.then_some(name)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detected_features() -> String {
+    String::new()
+}
+
+/// Whether a complete artefact lies at `path`.
+pub(crate) fn is_complete(path: &Path) -> bool {
+    let (Ok(expected), Ok(found)) = (std::fs::read_to_string(sum_path(path)), sum(path)) else { return false };
+    expected == found
+}
+
+/// Where a new artefact is written before it counts.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    with_suffix(path, &format!(".partial-{}.onnx", std::process::id()))
+}
+
+/// Makes the artefact written aside count.
+pub(crate) fn commit(aside: &Path, path: &Path) -> Result<()> {
+    let text = sum(aside).map_err(|error| Error::io(aside, error))?;
+    let sum_aside = with_suffix(aside, ".sum");
+    std::fs::write(&sum_aside, text).map_err(|error| Error::io(&sum_aside, error))?;
+    std::fs::rename(aside, path).map_err(|error| Error::io(path, error))?;
+    std::fs::rename(&sum_aside, sum_path(path)).map_err(|error| Error::io(path, error))
+}
+
+/// Removes an artefact that could not be loaded, and its sum.
+pub(crate) fn discard(path: &Path) {
+    // What cannot be removed is overwritten by the next commit.
+    let _ = std::fs::remove_file(sum_path(path));
+    let _ = std::fs::remove_file(path);
+}
+
+fn sum(path: &Path) -> std::io::Result<String> {
+    let bytes = std::fs::read(path)?;
+    Ok(format!("{} {}\n", bytes.len(), blake3::hash(&bytes)))
+}
+
+fn sum_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".sum")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,208 @@
+//! A directory cache: what takes time to build is built once, whoever asks.
+//!
+//! An entry is a directory named by its [`Key`]; it appears whole or not at all. Who uses one holds a shared lock, so that
+//! nobody prunes it meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::staging::{self, Lock, Staging, lock_path, tree_size};
+
+/// Name of an entry: a hash of all that its content depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+/// The key of these parts; their lengths count too, so that no two lists share one.
+pub fn hash_key<P: AsRef<str>>(parts: impl IntoIterator<Item = P>) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        let part = part.as_ref().as_bytes();
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    Key(hasher.finalize().to_hex()[..40].to_string())
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An entry in use; it cannot be pruned while this lives.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Whether it was built by this call.
+    pub built: bool,
+    _in_use: Arc<Lock>,
+}
+
+/// What is known of an entry from outside.
+#[derive(Debug, Clone)]
+pub struct EntryInfo {
+    /// Its key.
+    pub key: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// When it was last asked for.
+    pub last_used: SystemTime,
+}
+
+/// Which entries [`Cache::prune`] removes.
+#[derive(Debug, Clone, Default)]
+pub struct PruneOptions {
+    /// Those not used for this long.
+    pub older_than: Option<Duration>,
+    /// The least recently used ones, until the rest is at most this many bytes.
+    pub max_bytes: Option<u64>,
+    /// All.
+    pub all: bool,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What [`Cache::prune`] removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Number of entries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Entries that should have gone but are in use.
+    pub in_use: usize,
+}
+
+/// A directory of entries, shared by all processes.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// The cache in this directory, which is made when it is first needed.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The entry of a key; where there is none, `build` fills a directory aside, which then becomes the entry.
+    ///
+    /// Other processes wait meanwhile and find it. A build that fails or crashes leaves no entry.
+    ///
+    /// # Errors
+    /// What `build` returns, and `Io`.
+    pub fn get_or_build<E: From<Error>>(&self, key: &Key, build: impl FnOnce(&Path) -> Result<(), E>) -> Result<Entry, E> {
+        let target = self.root.join(&key.0);
+        if let Some(entry) = self.existing(&target, false)? {
+            return Ok(entry);
+        }
+        let lock = Lock::exclusive(&lock_path(&target))?;
+        if !target.is_dir() {
+            let staging = Staging::beside(&target)?;
+            build(staging.path())?;
+            staging.commit()?;
+        }
+        drop(lock);
+        let gone = || Error::new(ErrorKind::Cache, format!("{}: the entry was removed while it was built", target.display()));
+        Ok(self.existing(&target, true)?.ok_or_else(gone)?)
+    }
+
+    fn existing(&self, target: &Path, built: bool) -> Result<Option<Entry>> {
+        if !target.is_dir() {
+            return Ok(None);
+        }
+        let lock = Lock::shared(&lock_path(target))?;
+        lock.touch();
+        Ok(target.is_dir().then(|| Entry { path: target.to_path_buf(), built, _in_use: Arc::new(lock) }))
+    }
+
+    /// Removes an entry, if there is one.
+    ///
+    /// # Errors
+    /// `Cache` if it is in use.
+    pub fn remove(&self, key: &Key) -> Result<()> {
+        let target = self.root.join(&key.0);
+        if self.remove_if_free(&target)? || !target.is_dir() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Cache, format!("{}: the entry is in use by another process", target.display())))
+    }
+
+    fn remove_if_free(&self, target: &Path) -> Result<bool> {
+        match Lock::try_exclusive(&lock_path(target))? {
+            Some(_lock) if target.is_dir() => staging::remove_dir(target).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// All entries, the most recently used first.
+    ///
+    /// # Errors
+    /// `Io` if the directory cannot be read; one that does not exist has no entries.
+    pub fn entries(&self) -> Result<Vec<EntryInfo>> {
+        let listing = match std::fs::read_dir(&self.root) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&self.root, error)),
+        };
+        let mut entries: Vec<EntryInfo> = listing
+            .flatten()
+            .filter(|entry| entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.'))
+            .map(|entry| {
+                let path = entry.path();
+                let used = std::fs::metadata(lock_path(&path)).and_then(|facts| facts.modified());
+                let key = entry.file_name().to_string_lossy().into_owned();
+                EntryInfo { key, bytes: tree_size(&path), last_used: used.unwrap_or(SystemTime::UNIX_EPOCH), path }
+            })
+            .collect();
+        entries.sort_by(|a, b| b.last_used.cmp(&a.last_used).then_with(|| a.key.cmp(&b.key)));
+        Ok(entries)
+    }
+
+    /// Removes entries, and what crashed builds left behind; never one that is in use.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
+        let now = SystemTime::now();
+        let (mut kept, mut pruned) = (0, Pruned::default());
+        for entry in self.entries()? {
+            let age = now.duration_since(entry.last_used).unwrap_or_default();
+            let too_old = options.older_than.is_some_and(|limit| age >= limit);
+            let too_much = options.max_bytes.is_some_and(|limit| kept + entry.bytes > limit);
+            if !(options.all || too_old || too_much) {
+                kept += entry.bytes;
+            } else if options.dry_run || self.remove_if_free(&entry.path)? {
+                pruned.entries += 1;
+                pruned.bytes += entry.bytes;
+            } else {
+                pruned.in_use += 1;
+            }
+        }
+        if !options.dry_run {
+            self.remove_crashed_builds()?;
+        }
+        Ok(pruned)
+    }
+
+    fn remove_crashed_builds(&self) -> Result<()> {
+        let Ok(listing) = std::fs::read_dir(&self.root) else { return Ok(()) };
+        for entry in listing.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(target) = staging::leftover_of(&name).map(|target| self.root.join(target)) else { continue };
+            if let Some(_lock) = Lock::try_exclusive(&lock_path(&target))? {
+                staging::remove_leftovers(&target)?;
+            }
+        }
+        Ok(())
+    }
+}

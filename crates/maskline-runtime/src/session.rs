@@ -1,0 +1,474 @@
+//! Sessions: a model on a thread of its own, fed by a bounded queue.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{DynValue, ValueType};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::{ProviderShare, Settings, parse_placement};
+use crate::tensor::{Element, ElementType, Tensor, TensorData, for_each_element};
+use crate::{Library, Provider, artefact};
+
+/// Models above this size are not written as one optimised file: the format ends at 2 GB.
+const LARGEST_ARTEFACT: u64 = 1_500_000_000;
+
+/// Where the model is.
+#[derive(Debug, Clone, Copy)]
+pub enum ModelSource<'a> {
+    /// An `.onnx` file, external data beside it.
+    File(&'a Path),
+    /// The content of an `.onnx` file without external data.
+    Bytes(&'a [u8]),
+}
+
+/// How far ONNX Runtime rewrites the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OptimisationLevel {
+    /// Not at all.
+    None,
+    /// Fusions that suit every provider.
+    Extended,
+    /// Also the memory layout of convolutions.
+    #[default]
+    All,
+}
+
+/// Options of [`Session::open`].
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// What runs the model.
+    pub provider: Provider,
+    /// Threads inside an operator; 0 for one per core that this process may use.
+    pub threads: usize,
+    /// Whether those threads spin while they wait: faster runs, busy cores.
+    pub spinning: bool,
+    /// How far the graph is rewritten.
+    pub optimisation: OptimisationLevel,
+    /// File for the optimised graph (also a folder name for compiled kernels of other providers): written by the first
+    /// session, loaded by the next ones. Its name must carry [`device_key`](crate::device_key).
+    pub optimised: Option<PathBuf>,
+    /// Requests that may wait.
+    pub queue: usize,
+    /// Writes ONNX Runtime's profile to files with this prefix.
+    pub profile: Option<PathBuf>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Cpu,
+            threads: 0,
+            spinning: true,
+            optimisation: OptimisationLevel::All,
+            optimised: None,
+            queue: 64,
+            profile: None,
+        }
+    }
+}
+
+/// An input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Name.
+    pub name: String,
+    /// Element type, if it is one of ours.
+    pub element_type: Option<ElementType>,
+    /// Sizes; `None` where free.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// What opening a session took.
+#[derive(Debug, Clone, Copy)]
+pub struct Cold {
+    /// Creating the session.
+    pub create: Duration,
+    /// Whether it came from an optimised artefact.
+    pub from_optimised: bool,
+}
+
+/// A model that is ready to run. Dropping it ends its thread after the request in flight.
+#[derive(Debug)]
+pub struct Session {
+    queue: Option<SyncSender<Job>>,
+    owner: Option<JoinHandle<()>>,
+    model: String,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    providers: Vec<ProviderShare>,
+    cold: Cold,
+}
+
+type Answer = Result<Outputs>;
+
+#[derive(Debug)]
+struct Job {
+    inputs: Vec<(String, Tensor)>,
+    answer: SyncSender<Answer>,
+    abandoned: Arc<AtomicBool>,
+    asked: Instant,
+}
+
+/// A request under way. Dropping it before it started spares its cost.
+#[derive(Debug)]
+pub struct Pending {
+    answer: Receiver<Answer>,
+    abandoned: Arc<AtomicBool>,
+    model: String,
+}
+
+impl Pending {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// What [`Session::run`] returns.
+    pub fn wait(self) -> Answer {
+        self.answer.recv().unwrap_or_else(|_| Err(closed(&self.model)))
+    }
+
+    /// Waits at most this long; `None` if the answer is not there yet.
+    pub fn wait_for(&self, limit: Duration) -> Option<Answer> {
+        match self.answer.recv_timeout(limit) {
+            Ok(answer) => Some(answer),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(closed(&self.model))),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The outputs of one run, in ONNX Runtime's own memory.
+#[derive(Debug)]
+pub struct Outputs {
+    values: Vec<(String, DynValue)>,
+    /// From the request to the start of the run.
+    pub queue: Duration,
+    /// The run itself.
+    pub run: Duration,
+}
+
+/// A tensor of [`Outputs`], not copied.
+#[derive(Debug, Clone)]
+pub struct View<'a, T> {
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Elements, row-major.
+    pub data: &'a [T],
+}
+
+impl Outputs {
+    /// Names in the order of the model.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// An output.
+    ///
+    /// # Errors
+    /// `InvalidOutput` if there is none of this name or it has another element type.
+    pub fn view<T: Element>(&self, name: &str) -> Result<View<'_, T>> {
+        let Some((_, value)) = self.values.iter().find(|(n, _)| n == name) else {
+            let known: Vec<&str> = self.names().collect();
+            return Err(Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", "))));
+        };
+        let (shape, data) = value.try_extract_tensor::<T>().map_err(|error| {
+            Error::new(ErrorKind::InvalidOutput, format!("output `{name}`: expected a tensor of {}: {error}", T::TYPE)).with_source(error)
+        })?;
+        Ok(View { shape: shape.iter().map(|size| *size as usize).collect(), data })
+    }
+
+    /// An f32 output.
+    ///
+    /// # Errors
+    /// As [`Outputs::view`].
+    pub fn f32(&self, name: &str) -> Result<View<'_, f32>> {
+        self.view(name)
+    }
+}
+
+impl Session {
+    /// Opens a model: from its optimised artefact where there is one, else from the model, leaving the artefact behind.
+    ///
+    /// # Errors
+    /// `ProviderUnavailable` if the library has not the provider or it cannot start, `InvalidModel` if the model is broken.
+    pub fn open(library: &Arc<Library>, source: ModelSource<'_>, options: &SessionOptions) -> Result<Self> {
+        options.provider.check(library)?;
+        let start = Instant::now();
+        let model = match source {
+            ModelSource::File(path) => path.display().to_string(),
+            ModelSource::Bytes(bytes) => format!("a model of {} bytes in memory", bytes.len()),
+        };
+        let opening = Opening { library, options, model: &model, shares: Arc::default() };
+        let (session, from_optimised) = opening.open(source)?;
+        let cold = Cold { create: start.elapsed(), from_optimised };
+        let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
+        let providers = opening.providers()?;
+        let (queue, jobs) = sync_channel(options.queue.max(1));
+        let (owned_model, names) = (model.clone(), outputs.iter().map(|port| port.name.clone()).collect());
+        let owner = std::thread::Builder::new()
+            .name("maskline-session".into())
+            .spawn(move || Owner { session, model: owned_model, outputs: names }.serve(&jobs))
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no thread could be started: {error}")))?;
+        Ok(Self { queue: Some(queue), owner: Some(owner), model, inputs, outputs, providers, cold })
+    }
+
+    /// Inputs in order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// Outputs in order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// What really runs the nodes, as ONNX Runtime reported it.
+    pub fn providers(&self) -> &[ProviderShare] {
+        &self.providers
+    }
+
+    /// What opening took.
+    pub fn cold(&self) -> Cold {
+        self.cold
+    }
+
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the inputs are not the model's, `QueueFull` if too many wait.
+    pub fn submit(&self, inputs: Vec<(&str, Tensor)>) -> Result<Pending> {
+        self.check(&inputs)?;
+        let (sender, answer) = sync_channel(1);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let inputs = inputs.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
+        let job = Job { inputs, answer: sender, abandoned: Arc::clone(&abandoned), asked: Instant::now() };
+        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
+            Some(Ok(())) => Ok(Pending { answer, abandoned, model: self.model.clone() }),
+            Some(Err(TrySendError::Full(_))) => Err(Error::new(ErrorKind::QueueFull, format!("{}: too many requests wait", self.model))),
+            _ => Err(closed(&self.model)),
+        }
+    }
+
+    /// Runs the model and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`Session::submit`]; `RunFailed` with ONNX Runtime's words.
+    pub fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Outputs> {
+        self.submit(inputs)?.wait()
+    }
+
+    fn check(&self, inputs: &[(&str, Tensor)]) -> Result<()> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, format!("{}: {message}", self.model)));
+        for port in &self.inputs {
+            let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
+                return invalid(format!("input `{}` is missing", port.name));
+            };
+            if port.element_type != Some(tensor.element_type()) {
+                let expected = port.element_type.map_or("another type".into(), |e| e.to_string());
+                return invalid(format!("input `{}`: expected {expected}, found {}", port.name, tensor.element_type()));
+            }
+            let fits = port.shape.len() == tensor.shape().len()
+                && port.shape.iter().zip(tensor.shape()).all(|(expected, found)| expected.is_none_or(|size| size == *found));
+            if !fits {
+                let expected: Vec<String> = port.shape.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
+                return invalid(format!("input `{}`: expected [{}], found {:?}", port.name, expected.join(", "), tensor.shape()));
+            }
+        }
+        match inputs.iter().find(|(name, _)| self.inputs.iter().all(|port| port.name != *name)) {
+            Some((name, _)) => invalid(format!("it has no input `{name}`")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(owner) = self.owner.take() {
+            // A panic of the owner was already answered with an error.
+            let _ = owner.join();
+        }
+    }
+}
+
+fn closed(model: &str) -> Error {
+    Error::new(ErrorKind::Closed, format!("{model}: its session has ended"))
+}
+
+fn ports(outlets: &[ort::value::Outlet]) -> Vec<Port> {
+    outlets
+        .iter()
+        .map(|outlet| {
+            let (element_type, shape) = match outlet.dtype() {
+                ValueType::Tensor { ty, shape, .. } => {
+                    (ElementType::from_ort(*ty), shape.iter().map(|size| usize::try_from(*size).ok()).collect())
+                }
+                _ => (None, Vec::new()),
+            };
+            Port { name: outlet.name().into(), element_type, shape }
+        })
+        .collect()
+}
+
+/// The thread that owns a session.
+struct Owner {
+    session: ort::session::Session,
+    model: String,
+    outputs: Vec<String>,
+}
+
+impl Owner {
+    fn serve(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            if job.abandoned.load(Ordering::Relaxed) {
+                continue;
+            }
+            let queue = job.asked.elapsed();
+            let inputs = job.inputs;
+            let run = std::panic::AssertUnwindSafe(|| self.run(inputs, queue));
+            let answer = std::panic::catch_unwind(run)
+                .unwrap_or_else(|_| Err(Error::new(ErrorKind::RunFailed, format!("{}: the run panicked", self.model))));
+            // A caller that has gone needs no answer.
+            let _ = job.answer.send(answer);
+        }
+    }
+
+    fn run(&mut self, inputs: Vec<(String, Tensor)>, queue: Duration) -> Answer {
+        let start = Instant::now();
+        let failed = |error: ort::Error| Error::new(ErrorKind::RunFailed, format!("{}: {error}", self.model)).with_source(error);
+        let values = inputs.into_iter().map(|(name, tensor)| Ok((name, ort_value(tensor)?))).collect::<ort::Result<Vec<_>>>();
+        let mut found = self.session.run(values.map_err(failed)?).map_err(failed)?;
+        let values = self.outputs.iter().filter_map(|name| found.remove(name).map(|value| (name.clone(), value))).collect();
+        Ok(Outputs { values, queue, run: start.elapsed() })
+    }
+}
+
+/// Hands the elements to ONNX Runtime without copying them.
+fn ort_value(tensor: Tensor) -> ort::Result<DynValue> {
+    let (shape, data) = tensor.into_parts();
+    macro_rules! convert {
+        ($(($variant:ident, $type:ty, $name:literal, $ort:ident))*) => {
+            match data { $(TensorData::$variant(data) => ort::value::Tensor::from_array((shape, data)).map(|t| t.into_dyn()),)* }
+        };
+    }
+    for_each_element!(convert)
+}
+
+/// The making of an [`ort::session::Session`].
+struct Opening<'a> {
+    library: &'a Arc<Library>,
+    options: &'a SessionOptions,
+    model: &'a str,
+    shares: Arc<Mutex<Vec<ProviderShare>>>,
+}
+
+impl Opening<'_> {
+    fn open(&self, source: ModelSource<'_>) -> Result<(ort::session::Session, bool)> {
+        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && small_enough(source)) else {
+            return Ok((self.create(source, self.options.optimisation, None)?, false));
+        };
+        if artefact::is_complete(path) {
+            match self.create(ModelSource::File(path), OptimisationLevel::None, None) {
+                Ok(session) => return Ok((session, true)),
+                // Complete but refused (another build of the runtime, say): made anew below.
+                Err(_) => artefact::discard(path),
+            }
+        }
+        let aside = artefact::aside(path);
+        let session = self.create(source, self.options.optimisation, Some(&aside))?;
+        artefact::commit(&aside, path)?;
+        Ok((session, false))
+    }
+
+    fn create(&self, source: ModelSource<'_>, level: OptimisationLevel, save: Option<&Path>) -> Result<ort::session::Session> {
+        let mut builder = self.builder(level, save).map_err(|error| self.failure(&error))?;
+        match source {
+            ModelSource::File(path) => builder.commit_from_file(path),
+            ModelSource::Bytes(bytes) => builder.commit_from_memory(bytes),
+        }
+        .map_err(|error| self.failure(&error))
+    }
+
+    fn builder(&self, level: OptimisationLevel, save: Option<&Path>) -> ort::Result<SessionBuilder> {
+        let options = self.options;
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let level = match level {
+            OptimisationLevel::None => GraphOptimizationLevel::Disable,
+            OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
+            OptimisationLevel::All => GraphOptimizationLevel::All,
+        };
+        let mut builder = ort::session::Session::builder(&self.library.environment)?
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .with_optimization_level(level)?
+            .with_intra_op_spinning(options.spinning)?;
+        if let Some(path) = save {
+            builder = builder.with_optimized_model_path(path)?;
+        }
+        if let Some(path) = &options.profile {
+            builder = builder.with_profiling(path)?;
+        }
+        if options.provider.is_cpu() {
+            return Ok(builder);
+        }
+        let shares = Arc::clone(&self.shares);
+        let logger: ort::logging::LoggerFunction = Arc::new(move |_, _, _, _, message| {
+            if let Some(share) = parse_placement(message) {
+                shares.lock().unwrap_or_else(PoisonError::into_inner).push(share);
+            }
+        });
+        builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
+        let settings = Settings { threads, cache: options.optimised.as_deref() };
+        Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
+    }
+
+    fn failure(&self, error: &ort::Error) -> Error {
+        if self.options.provider.is_cpu() {
+            return Error::new(ErrorKind::InvalidModel, format!("{}: {error}", self.model));
+        }
+        let message = format!("{}: the {} provider could not start: {error}", self.model, self.options.provider);
+        Error::new(ErrorKind::ProviderUnavailable, message).with_help(self.options.provider.way_out())
+    }
+
+    /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
+    fn providers(&self) -> Result<Vec<ProviderShare>> {
+        let wished = &self.options.provider;
+        if wished.is_cpu() {
+            return Ok(vec![ProviderShare { name: "cpu".into(), nodes: None }]);
+        }
+        let shares = std::mem::take(&mut *self.shares.lock().unwrap_or_else(PoisonError::into_inner));
+        if shares.iter().any(|share| share.name == wished.name() && share.nodes != Some(0)) {
+            return Ok(shares);
+        }
+        let names: Vec<&str> = shares.iter().map(|share| share.name.as_str()).collect();
+        let message = format!("{}: the {wished} provider took no node of the graph; placed on: {}", self.model, names.join(", "));
+        Err(Error::new(ErrorKind::ProviderUnavailable, message).with_help(wished.way_out()))
+    }
+}
+
+fn small_enough(source: ModelSource<'_>) -> bool {
+    match source {
+        ModelSource::Bytes(bytes) => (bytes.len() as u64) < LARGEST_ARTEFACT,
+        ModelSource::File(path) => {
+            // External data lies beside the model; whatever else does, too much of it only costs the artefact.
+            let folder = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+            let beside: u64 =
+                folder.into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()).map(|facts| facts.len()).sum();
+            beside < LARGEST_ARTEFACT
+        }
+    }
+}

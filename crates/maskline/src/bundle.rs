@@ -1,0 +1,182 @@
+//! From checkpoint to bundle: built once, kept in the cache, plain ONNX.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use maskline_models::{BuildOptions, Built, ModelInfo, family_of, family_of_architecture, family_of_onnx};
+use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
+use maskline_runtime::{Cache, hash_key};
+use maskline_weights::Checkpoint;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ModelSource;
+use crate::{Error, ErrorKind, Result};
+
+/// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
+const BUILDER_VERSION: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+
+/// What a bundle is built for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BundleOptions {
+    /// Operators that the graphs may use.
+    pub dialect: Dialect,
+    /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
+    pub keypoint_shape: Option<[usize; 2]>,
+    /// Also output the inner tensors that golden cases hold.
+    pub taps: bool,
+}
+
+/// A built model on disk.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Directory of the bundle; provider artefacts lie in it too.
+    pub directory: PathBuf,
+    /// Whether it was built just now.
+    pub built: bool,
+    pub(crate) manifest: Manifest,
+}
+
+/// `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) builder_version: u32,
+    pub(crate) maskline: String,
+    pub(crate) info: ModelInfo,
+    /// Part name → file: a name in the bundle, or the absolute path of an existing export.
+    pub(crate) parts: Vec<(String, PathBuf)>,
+    /// Checkpoints that the parts read in place; they must be as they were.
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Link {
+    file: PathBuf,
+    bytes: u64,
+    modified_nanos: u128,
+}
+
+impl Bundle {
+    /// What the model is.
+    pub fn info(&self) -> &ModelInfo {
+        &self.manifest.info
+    }
+
+    /// Files of the parts, by name.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
+        self.manifest.parts.iter().map(|(name, file)| (name.as_str(), self.directory.join(file)))
+    }
+
+    /// The bundle of a model, from the cache or built now.
+    pub(crate) fn open(cache: &Cache, source: &ModelSource, options: &BundleOptions) -> Result<Self> {
+        let identity = identity(source)?;
+        let options_text = format!("{} {:?} {}", options.dialect.name(), options.keypoint_shape, options.taps);
+        let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
+        let key = hash_key(["bundle", &version, &identity, &options_text]);
+        let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
+        match Self::read(&entry.path, entry.built) {
+            Ok(bundle) => Ok(bundle),
+            // Somebody changed a linked checkpoint or damaged the directory: the bundle is made again.
+            Err(_) if !entry.built => {
+                cache.remove(&key)?;
+                let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
+                Self::read(&entry.path, entry.built)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(directory: &Path, built: bool) -> Result<Self> {
+        let path = directory.join(MANIFEST);
+        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|e| Error::new(ErrorKind::Io, format!("{e}\n  in   {}", path.display())))?;
+        for link in &manifest.links {
+            if Link::of(directory, &link.file)? != *link {
+                let message = format!("the checkpoint behind {} was changed", directory.join(&link.file).display());
+                return Err(Error::new(ErrorKind::Io, message));
+            }
+        }
+        Ok(Self { directory: directory.to_path_buf(), built, manifest })
+    }
+}
+
+impl Link {
+    fn of(directory: &Path, file: &Path) -> Result<Self> {
+        let path = directory.join(file);
+        let facts = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
+        let modified = facts.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        Ok(Self { file: file.to_path_buf(), bytes: facts.len(), modified_nanos: modified.as_nanos() })
+    }
+}
+
+/// What decides about the weights: the content of the file, or architecture and seed.
+fn identity(source: &ModelSource) -> Result<String> {
+    match source {
+        ModelSource::Synthetic { architecture, seed } => Ok(format!("synthetic {architecture} {seed}")),
+        ModelSource::Checkpoint(path) => Ok(format!("checkpoint {}", content_hash(path)?)),
+        // The place counts too: weights may lie beside the file.
+        ModelSource::Onnx(path) => {
+            let place = path.canonicalize().map_err(|e| Error::io(path, e))?;
+            Ok(format!("onnx {} {}", place.display(), content_hash(path)?))
+        }
+    }
+}
+
+fn content_hash(path: &Path) -> Result<blake3::Hash> {
+    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
+    let mut file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer).map_err(|e| Error::io(&path, e))? {
+            0 => return Ok(hasher.finalize()),
+            n => hasher.update(&buffer[..n]),
+        };
+    }
+}
+
+fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Result<()> {
+    match source {
+        ModelSource::Onnx(path) => {
+            let info = family_of_onnx(&ModelHeader::read(path)?)?;
+            let file = path.canonicalize().map_err(|e| Error::io(path, e))?;
+            write_manifest(directory, info, (vec![("network".into(), file)], vec![]))
+        }
+        ModelSource::Checkpoint(path) => {
+            let checkpoint = Checkpoint::open(path)?;
+            let family = family_of(&checkpoint)?;
+            save(&family.build(&checkpoint, &build_options(options, None))?, directory)
+        }
+        ModelSource::Synthetic { architecture, seed } => {
+            let checkpoint = Checkpoint::synthetic(*seed);
+            let family = family_of_architecture(architecture)?;
+            save(&family.build(&checkpoint, &build_options(options, Some(architecture.clone())))?, directory)
+        }
+    }
+}
+
+fn build_options(options: &BundleOptions, architecture: Option<String>) -> BuildOptions {
+    BuildOptions { dialect: options.dialect, architecture, keypoint_shape: options.keypoint_shape, taps: options.taps }
+}
+
+fn save(built: &Built<'_>, directory: &Path) -> Result<()> {
+    let (mut parts, mut links) = (Vec::new(), Vec::new());
+    for part in &built.parts {
+        let saved = part.model.save(directory, &SaveOptions::new(part.name))?;
+        parts.push((part.name.to_string(), PathBuf::from(format!("{}.onnx", part.name))));
+        for link in saved.links.iter().filter_map(|l| l.file_name()) {
+            links.push(Link::of(directory, Path::new(link))?);
+        }
+    }
+    write_manifest(directory, built.info.clone(), (parts, links))
+}
+
+fn write_manifest(directory: &Path, info: ModelInfo, (parts, links): (Vec<(String, PathBuf)>, Vec<Link>)) -> Result<()> {
+    let manifest = Manifest { builder_version: BUILDER_VERSION, maskline: env!("CARGO_PKG_VERSION").into(), info, parts, links };
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::new(ErrorKind::Failed, e.to_string()))?;
+    let path = directory.join(MANIFEST);
+    std::fs::write(&path, text).map_err(|e| Error::io(&path, e))
+}

@@ -1,0 +1,61 @@
+//! A picture to be asked about.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use maskline_vision::RgbImage;
+use maskline_vision::decode::{DecodeOptions, decode, decode_file};
+
+use crate::Result;
+
+/// A decoded picture and what decoding it took.
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub(crate) pixels: RgbImage,
+    pub(crate) decode: Duration,
+}
+
+impl Image {
+    /// Reads a JPEG, PNG or WebP file with the default limits; EXIF orientation is applied, alpha dropped.
+    ///
+    /// # Errors
+    /// `BadInput` if it is missing, broken or of another format, `OverLimit` above 100 megapixels.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &DecodeOptions::default())
+    }
+
+    /// As [`Image::open`], with limits.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Self> {
+        let start = Instant::now();
+        let pixels = decode_file(path.as_ref(), options)?;
+        Ok(Self { pixels, decode: start.elapsed() })
+    }
+
+    /// Decodes the content of a JPEG, PNG or WebP file.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn from_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Self> {
+        let start = Instant::now();
+        let pixels = decode(bytes, options)?;
+        Ok(Self { pixels, decode: start.elapsed() })
+    }
+
+    /// Takes pixels as they are.
+    pub fn from_pixels(pixels: RgbImage) -> Self {
+        Self { pixels, decode: Duration::ZERO }
+    }
+
+    /// The pixels.
+    pub fn pixels(&self) -> &RgbImage {
+        &self.pixels
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        (self.pixels.width, self.pixels.height)
+    }
+}
