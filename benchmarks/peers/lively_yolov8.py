@@ -112,7 +112,7 @@ def measure(model, images, generator):
         for name, std in FINAL_STD.items():
             for branch in getattr(head, name, ()):
                 # A class is the best one about as often with many classes as with few.
-                offset = -2.0 - math.log(head.nc) if name == "cv3" else 0.0
+                offset = -2.0 - 0.8 * math.log(head.nc) if name == "cv3" else 0.0
                 handles.append(branch[-1].register_forward_hook(spread(std, offset)))
     model(images)
     for handle in handles:

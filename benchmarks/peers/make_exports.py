@@ -1,9 +1,9 @@
 """ONNX files as ultralytics exports them, with the outputs of ONNX Runtime on a known input, for reading tests.
 
-    .venv/bin/python make_exports.py WEIGHTS.safetensors OUTPUT_DIR
+    .venv/bin/python make_exports.py WEIGHTS.safetensors PHOTO OUTPUT_DIR
 
 Detection uses the given YOLOv8n weights; the other tasks random ones (`lively_yolov8.py`). Beside each `NAME.onnx` lie
-`NAME.safetensors` (`images` and each output by its name) and `NAME.json` (options, metadata, inputs, outputs).
+`NAME.safetensors` (`images`, the photo stretched to the input size, and each output by its name) and `NAME.json` (options, metadata, inputs, outputs).
 """
 
 import argparse
@@ -15,9 +15,9 @@ import peer_setup
 
 peer_setup.offline(Path(tempfile.gettempdir()) / "exports-yolov8-config", 2)
 
-import numpy as np  # noqa: E402  (the environment has to be set first)
+import cv2  # noqa: E402  (the environment has to be set first)
+import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
-import torch  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 import lively_yolov8  # noqa: E402
@@ -36,15 +36,21 @@ FORMS = {
 OTHER_FORMS = {"segment": ("static", "dynamic", "nms"), "pose": ("static", "dynamic", "nms"), "obb": ("static", "dynamic", "nms")}
 
 
-def describe(path, options):
+def picture(photo, batch, height, width):
+    """The photo stretched to [batch, 3, height, width], RGB, 0 to 1; mirrored for every second image."""
+    image = cv2.resize(cv2.imread(str(photo)), (width, height))[..., ::-1]
+    image = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / 255
+    return np.stack([image if index % 2 == 0 else image[..., ::-1] for index in range(batch)])
+
+
+def describe(path, photo, options):
     """Runs the file once and writes what went in and out."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
     sides = [side if isinstance(side, int) else fallback for side, fallback in zip(source.shape, (1, 3, 320, 256))]
-    generator = torch.Generator().manual_seed(7)
-    image = lively_yolov8.smooth_images((sides[0], *sides[2:]), generator).numpy().astype(np.float32) / 255
+    image = picture(photo, sides[0], *sides[2:])
     image = image.astype(np.float16 if "float16" in source.type else np.float32)
     names = [output.name for output in session.get_outputs()]
     results = dict(zip(names, session.run(names, {source.name: image})))
@@ -65,19 +71,16 @@ def onnx_model(path):
     return onnx.load(path, load_external_data=False)
 
 
-def export(checkpoint, folder, name, size, options):
-    options = {"imgsz": size} | options
-    try:
-        path = peer_setup.export_onnx(checkpoint, folder / f"{name}.onnx", **options)
-        describe(path, options)
-        print(f"{name}: {path.stat().st_size >> 10} KiB", flush=True)
-    except Exception as error:  # some forms are not available on every machine: say which, and go on
-        print(f"{name}: not made: {type(error).__name__}: {error}", flush=True)
+def export(checkpoint, destination, photo, options):
+    peer_setup.export_onnx(checkpoint, destination, **options)
+    describe(destination, photo, options)
+    print(f"{destination.name}: {destination.stat().st_size >> 10} KiB", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
+    parser.add_argument("photo", type=Path)
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -85,13 +88,14 @@ def main():
         checkpoint = Path(scratch) / "yolov8n.pt"
         peer_setup.save_checkpoint(peer_setup.yolov8n(options.weights), checkpoint, peer_setup.coco_names())
         for form, extra in FORMS.items():
-            export(checkpoint, options.output, f"detect-{form}", 640, extra)
+            export(checkpoint, options.output / f"detect-{form}.onnx", options.photo, {"imgsz": 640} | extra)
         for task, classes in OTHER_TASKS.items():
             config = lively_yolov8.architecture(task, 0.33, 0.25, 1024, classes)
             checkpoint = Path(scratch) / f"yolov8n-{task}.pt"
             peer_setup.save_checkpoint(lively_yolov8.lively(task, config, 50), checkpoint, half=True)
             for form in OTHER_FORMS.get(task, ("static", "dynamic")):
-                export(checkpoint, options.output, f"{task}-{form}", 224 if task == "classify" else 320, FORMS[form])
+                size = {"imgsz": 224 if task == "classify" else 320}
+                export(checkpoint, options.output / f"{task}-{form}.onnx", options.photo, size | FORMS[form])
 
 
 if __name__ == "__main__":

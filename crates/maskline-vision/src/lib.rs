@@ -4,6 +4,7 @@
 //! *Out*: [`nms`] keeps the best boxes, [`mask`] turns low-resolution logits into bits and run lengths, [`draw`] paints the
 //! answer, [`write`] saves it. An answer is a list of [`Object`]s in pixels of the original picture.
 
+pub mod crop;
 pub mod decode;
 pub mod draw;
 mod error;

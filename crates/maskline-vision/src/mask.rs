@@ -148,10 +148,7 @@ impl Mask {
         if (self.width, self.height) != (other.width, other.height) {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!(
-                    "masks of one picture: expected {} x {}, found {} x {}",
-                    self.width, self.height, other.width, other.height
-                ),
+                format!("masks of one picture: expected {} x {}, found {} x {}", self.width, self.height, other.width, other.height),
             ));
         }
         let shared = self.intersection(other);
@@ -188,8 +185,7 @@ impl Mask {
         let height = self.height;
         self.set_runs().flat_map(move |run| {
             let (start, end) = (run.start as usize, run.end as usize);
-            (start / height..=(end - 1) / height)
-                .map(move |x| (x, start.saturating_sub(x * height)..(end - x * height).min(height)))
+            (start / height..=(end - 1) / height).map(move |x| (x, start.saturating_sub(x * height)..(end - x * height).min(height)))
         })
     }
 }
@@ -222,7 +218,8 @@ impl RunBuilder {
 }
 
 fn pixel_count(width: usize, height: usize) -> Result<u32> {
-    width.checked_mul(height).and_then(|pixels| u32::try_from(pixels).ok()).ok_or_else(|| {
-        Error::new(ErrorKind::TooLarge, format!("mask: expected at most {} pixels, found {width} x {height}", u32::MAX))
-    })
+    width
+        .checked_mul(height)
+        .and_then(|pixels| u32::try_from(pixels).ok())
+        .ok_or_else(|| Error::new(ErrorKind::TooLarge, format!("mask: expected at most {} pixels, found {width} x {height}", u32::MAX)))
 }

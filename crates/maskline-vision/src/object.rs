@@ -65,9 +65,8 @@ impl RotatedBox {
     /// `[x1, y1, x2, y2]`: the upright box around the corners.
     pub fn bounds(&self) -> [f32; 4] {
         let corners = self.corners();
-        let extreme = |axis: usize, pick: fn(f32, f32) -> f32| {
-            corners[1..].iter().fold(corners[0][axis], |best, corner| pick(best, corner[axis]))
-        };
+        let extreme =
+            |axis: usize, pick: fn(f32, f32) -> f32| corners[1..].iter().fold(corners[0][axis], |best, corner| pick(best, corner[axis]));
         [extreme(0, f32::min), extreme(1, f32::min), extreme(0, f32::max), extreme(1, f32::max)]
     }
 }

@@ -27,8 +27,7 @@ fn rle(size: [usize; 2], counts: &[u32]) -> Rle {
 
 #[test]
 fn compressed_text_vectors() {
-    for (counts, text) in
-        [(&[5u32, 2, 2, 2, 5][..], "52203"), (&[0, 16][..], "0`0"), (&[0, 3, 1000, 100000, 5, 7][..], "03Xo0mdQ3mPOW[nL")]
+    for (counts, text) in [(&[5u32, 2, 2, 2, 5][..], "52203"), (&[0, 16][..], "0`0"), (&[0, 3, 1000, 100000, 5, 7][..], "03Xo0mdQ3mPOW[nL")]
     {
         let sum: u32 = counts.iter().sum();
         let expected = rle([1, sum as usize], counts);

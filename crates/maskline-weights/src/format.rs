@@ -33,12 +33,12 @@ pub(crate) fn detect(file: &[u8]) -> Result<Format> {
     if file.starts_with(b"PK\x03\x04") || file.starts_with(b"PK\x05\x06") {
         return Ok(Format::TorchZip);
     }
-    if let Some((what, help)) = foreign(file) {
-        return Err(Error::new(ErrorKind::Unsupported, what).with_help(help));
-    }
-    // Eight bytes of header length, then JSON. A cut header is still a safetensors file, and reported as such.
+    // Before the magic numbers of others, since the length in front of the header may look like any of them.
     if is_safetensors(file) {
         return Ok(Format::Safetensors);
+    }
+    if let Some((what, help)) = foreign(file) {
+        return Err(Error::new(ErrorKind::Unsupported, what).with_help(help));
     }
     if file.len() < 16 {
         return Err(Error::corrupt(format!("a file of {} bytes holds no weights", file.len())).with_help(DOWNLOAD));
@@ -47,11 +47,10 @@ pub(crate) fn detect(file: &[u8]) -> Result<Format> {
         .with_help("pass a .safetensors file, or a .pt file saved by PyTorch 1.6 or later"))
 }
 
+/// Eight bytes of header length, then a JSON object. A length beyond the file or the format's limit of 100 MB is for the
+/// reader to report; one of 2⁴⁰ and more is something else.
 fn is_safetensors(file: &[u8]) -> bool {
-    match file.split_first_chunk::<8>() {
-        Some((_, [])) | None => false,
-        Some((_, rest)) => rest[0] == b'{',
-    }
+    matches!(file, [_, _, _, _, _, 0, 0, 0, b'{', ..])
 }
 
 const DOWNLOAD: &str = "download the checkpoint again, and compare its size with the published one";

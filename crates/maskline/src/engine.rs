@@ -116,7 +116,8 @@ impl Engine {
         if let ModelSource::Checkpoint(path) | ModelSource::Onnx(path) = &source
             && !path.exists()
         {
-            let message = format!("no such model: {}\n  help: give the path of a checkpoint (.safetensors, .pt) or an ONNX export", path.display());
+            let message =
+                format!("no such model: {}\n  help: give the path of a checkpoint (.safetensors, .pt) or an ONNX export", path.display());
             return Err(Error::new(ErrorKind::BadInput, message));
         }
         Bundle::open(&self.cache, &source, options)
@@ -130,11 +131,8 @@ impl Engine {
         let start = Instant::now();
         let source = source.into();
         let bundle = self.build(source.clone(), &options.bundle)?;
-        let mut cold = ColdTimings {
-            runtime_fetch: self.library.fetch_time(),
-            runtime_load: self.library.load_time(),
-            ..ColdTimings::default()
-        };
+        let mut cold =
+            ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();
         Model::open(&self.library, (source.name(), bundle), (options, cold, start))
     }

@@ -169,7 +169,8 @@ impl<'a> Machine<'a> {
             0x80 => {
                 let protocol = self.byte()?;
                 if protocol > 5 {
-                    return Err(Error::new(ErrorKind::Unsupported, format!("pickle protocol {protocol}; at most 5 is read")));
+                    return Err(Error::new(ErrorKind::Unsupported, format!("pickle protocol {protocol}; at most 5 is read"))
+                        .with_help("save it again with torch.save, which uses protocol 2"));
                 }
             }
             0x95 => {
@@ -354,7 +355,7 @@ impl<'a> Machine<'a> {
         if let Some(error) = globals::refuse(&global) {
             return Err(error);
         }
-        self.push(Value::Global(global))
+        self.push(Value::Global(Box::new(global)))
     }
 
     pub(super) fn add(&mut self, value: Value<'a>) -> Result<Id> {

@@ -21,7 +21,7 @@ pub(super) enum Value<'a> {
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    Global(Global<'a>),
+    Global(Box<Global<'a>>),
     Object(Box<Object>),
     Storage(Box<Storage<'a>>),
     Tensor(Box<TensorRecord<'a>>),
