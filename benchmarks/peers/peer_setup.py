@@ -29,18 +29,20 @@ def offline(config_dir, threads=None):
         settings.write_text(json.dumps(blank | folders | switches | {"vscode_msg": False, "openvino_msg": False}))
 
 
-def pin_threads(threads):
-    """Makes ultralytics use `threads` threads.
-
-    Left alone, it sets torch to cores - 1 (at most 8) on its first prediction and lets ONNX Runtime choose.
-    """
-    import onnxruntime
+def pin_torch(threads):
+    """Makes ultralytics run torch on `threads` threads: left alone it takes cores - 1, at most 8."""
     import torch
-    from ultralytics.nn.backends import onnx as onnx_backend
     from ultralytics.utils import torch_utils
 
     torch_utils.NUM_THREADS = threads
     torch.set_num_threads(threads)
+
+
+def pin_onnx(threads):
+    """Makes the ONNX backend of ultralytics use `threads` threads: left alone ONNX Runtime takes all cores."""
+    import onnxruntime
+    from ultralytics.nn.backends import onnx as onnx_backend
+
     original = onnx_backend.ONNXBackend.__init__
 
     def with_threads(self, *args, **kwargs):

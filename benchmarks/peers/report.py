@@ -164,7 +164,8 @@ def cold_lines(measured):
         )
     cold = [sample["cold_ms"] for taken in measured["starts"].values() for sample in taken if "cold_ms" in sample]
     if cold and isinstance(cold[0], dict):
-        parts = {key: statistics.median(sample.get(key, 0.0) for sample in cold) for key in cold[0]}
+        keys = [key for key, value in cold[0].items() if isinstance(value, (int, float))]
+        parts = {key: statistics.median(sample.get(key, 0.0) for sample in cold) for key in keys}
         lines.append("maskline's `cold_ms`, medians: " + ", ".join(f"{key} {value:.1f}" for key, value in parts.items()) + ".")
     elif cold:
         lines.append(f"maskline's `cold_ms`, median: {statistics.median(cold):.1f}.")

@@ -17,7 +17,9 @@ class Ultralytics:
     """Path in, `Results` out, through `YOLO.predict`."""
 
     def __init__(self, model, arguments):
-        peer_setup.pin_threads(arguments.threads)
+        peer_setup.pin_torch(arguments.threads)
+        if model.endswith(".onnx"):
+            peer_setup.pin_onnx(arguments.threads)
         from ultralytics import YOLO
 
         self.model = YOLO(model, task="detect")
@@ -44,11 +46,8 @@ class Ultralytics:
         """Number of threads that the backend really uses."""
         import torch
 
-        backend = self.model.predictor.model
-        session = getattr(backend, "session", None) or getattr(getattr(backend, "backend", None), "session", None)
-        if session is not None:
-            return session.get_session_options().intra_op_num_threads
-        return torch.get_num_threads()
+        session = getattr(self.model.predictor.model.backend, "session", None)
+        return session.get_session_options().intra_op_num_threads if session else torch.get_num_threads()
 
 
 class OnnxRuntime:

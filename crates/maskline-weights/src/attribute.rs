@@ -54,10 +54,11 @@ impl Attribute {
         if let Self::Map(entries) = self { Some(entries) } else { None }
     }
 
-    /// The entry of a map under a text or integer key (`"0"` finds the key 0), or the item of a list at an index.
+    /// The entry of a map under a text or integer key (`"0"` finds the key 0; the last one wins, as in Python), or the item of a
+    /// list at an index.
     pub fn get(&self, key: &str) -> Option<&Attribute> {
         match self {
-            Self::Map(entries) => entries.iter().find(|(name, _)| name.is_key(key)).map(|(_, value)| value),
+            Self::Map(entries) => entries.iter().rev().find(|(name, _)| name.is_key(key)).map(|(_, value)| value),
             Self::List(items) => items.get(key.parse::<usize>().ok()?),
             _ => None,
         }

@@ -147,7 +147,8 @@ fn convert<const SIZE: usize>(bytes: &[u8], element: impl Fn([u8; SIZE]) -> f32)
 
 impl RawTensor<'static> {
     pub(crate) fn from_f32(tensor: Tensor<'_>) -> Self {
-        let bytes = tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = Vec::with_capacity(tensor.data.len() * size_of::<f32>());
+        tensor.data.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         Self { dtype: DType::F32, shape: tensor.shape, bytes: Cow::Owned(bytes), span: None }
     }
 }

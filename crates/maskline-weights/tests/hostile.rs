@@ -134,6 +134,19 @@ fn amount_is_bounded() {
 }
 
 #[test]
+fn shared_large_objects_are_not_searched_again_and_again() {
+    // An object with 200,000 attributes, 200,000 times in one state dict.
+    let object = Pickle::new().global("lib", "Thing").op(b")\x81q\x01}");
+    let filled = (0..5).fold(object, |pickle, _| pickle.op(b"(").op(&b"K\x01N".repeat(40_000)).op(b"u")).op(b"b0");
+    let dict =
+        (0..5).fold(weight(filled.op(b"}").str("w")).op(b"s"), |pickle, _| pickle.op(b"(").op(&b"K\x07h\x01".repeat(40_000)).op(b"u"));
+    let start = Instant::now();
+    let checkpoint = open(&dict.archive(&[("0", &floats(&[1.0; 6]))])).unwrap();
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["w"]);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
 fn tensors_stay_inside_their_storages() {
     let tensor = |count, offset, shape: &[i64], strides: &[i64]| {
         let storage = Storage { class: "FloatStorage", key: "0", count };

@@ -8,8 +8,11 @@ use super::head;
 use crate::blocks::{Activation, ConvSpec, convolution_batch_norm};
 use crate::{Result, Task};
 
-/// Epsilon of the batch normalisations; not stored in checkpoints.
-const BATCH_NORM_EPSILON: f64 = 1e-3;
+/// Epsilon of the batch normalisations; not stored in state dicts. Only the detectors' initialisation changes PyTorch's default.
+fn batch_norm_epsilon(task: Task) -> f64 {
+    if task == Task::Classify { 1e-5 } else { 1e-3 }
+}
+
 /// Name of the picture input.
 pub(super) const INPUT: &str = "images";
 
@@ -49,8 +52,8 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
 }
 
 /// `Conv` of ultralytics: convolution, batch normalisation, SiLU.
-pub(super) fn conv_silu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
-    convolution_batch_norm(g, scope, (x, spec), (BATCH_NORM_EPSILON, Activation::Silu))
+pub(super) fn conv_silu<'w>(g: &mut Graph<'w>, (scope, task): (&Scope<'w>, Task), x: &Value, spec: ConvSpec) -> Result<Value> {
+    convolution_batch_norm(g, scope, (x, spec), (batch_norm_epsilon(task), Activation::Silu))
 }
 
 /// The numbered layers of the model.
@@ -62,7 +65,7 @@ struct Layers<'g, 'w> {
 
 impl Layers<'_, '_> {
     fn conv(&mut self, scope: &str, x: &Value, spec: ConvSpec) -> Result<Value> {
-        conv_silu(self.g, &self.model.push(scope), x, spec)
+        conv_silu(self.g, (&self.model.push(scope), self.config.task), x, spec)
     }
 
     /// Layers 0 and 1: to a quarter of the picture's size.

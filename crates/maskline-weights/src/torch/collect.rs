@@ -76,12 +76,10 @@ fn wrapped(values: &Values<'_>, id: Id) -> Option<Id> {
     })
 }
 
+/// Whether there is a tensor, a module or another filled dictionary in it.
 fn has_weights(values: &Values<'_>, entries: &[(Id, Id)]) -> bool {
-    entries.iter().any(|(_, value)| {
-        matches!(values.get(*value), Value::Tensor(_))
-            || values.is_module(*value)
-            || values.entries(*value).is_some_and(|inner| !inner.is_empty())
-    })
+    let filled = |id| values.is_module(id) || values.entries(id).is_some_and(|inner| !inner.is_empty());
+    values.hold_tensors(entries) || entries.iter().any(|(_, value)| filled(*value))
 }
 
 /// `DataParallel` and `torch.compile` wrap the model in one more module; its name is in front of every tensor.

@@ -55,8 +55,10 @@ impl<'r, 'v> FactReader<'r, 'v> {
         Attribute::Map(kept)
     }
 
+    /// Tensors and state dicts, which would otherwise be kept in part: the small tensors of them.
     fn is_weight(&self, id: Id) -> bool {
-        matches!(self.tensors.values.get(id), Value::Tensor(_))
+        let values = self.tensors.values;
+        matches!(values.get(id), Value::Tensor(_)) || values.entries(id).is_some_and(|entries| values.hold_tensors(entries))
     }
 
     fn start(&mut self, id: Id) -> Option<Attribute> {

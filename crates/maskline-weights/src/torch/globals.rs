@@ -138,8 +138,8 @@ pub(super) fn would_run(what: &str) -> Error {
     Error::new(ErrorKind::Unsafe, message).with_help("do not load it anywhere; get the checkpoint from its official source")
 }
 
-/// `builtins.getattr`, which pickles of protocol 2 use for methods: official YOLOv8 segmentation checkpoints hold
-/// `getattr(Detect, "forward")`.
+/// `builtins.getattr`, which pickles of protocol 2 use for methods. It cannot be refused as such: the YOLOv8 segmentation and
+/// pose heads kept `self.detect = Detect.forward` for a long time, so their checkpoints hold `getattr(Detect, "forward")`.
 pub(super) fn is_getattr(global: &Global<'_>) -> bool {
     matches!(global.module.as_ref(), "builtins" | "__builtin__") && global.name == "getattr"
 }

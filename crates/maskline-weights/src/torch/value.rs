@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// How many entries tell what a dictionary is. It is asked wherever one is referred to, so the cost must not grow with size.
+const PEEK: usize = 64;
+
 /// The index of a value in its [`Values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Id(pub(super) u32);
@@ -130,8 +133,15 @@ impl<'a> Values<'a> {
         entries.iter().rev().find(|(name, _)| self.str(*name) == Some(key)).map(|(_, value)| *value)
     }
 
-    /// Whether it is a `torch.nn.Module`, of whatever class.
+    /// Whether it is a `torch.nn.Module`, of whatever class: its constructor sets these members before any other.
     pub(super) fn is_module(&self, id: Id) -> bool {
-        self.attributes(id).is_some_and(|state| self.entry(state, "_modules").is_some() && self.entry(state, "_parameters").is_some())
+        let state = self.attributes(id).unwrap_or_default();
+        let start = &state[..state.len().min(PEEK)];
+        self.entry(start, "_modules").is_some() && self.entry(start, "_parameters").is_some()
+    }
+
+    /// Whether these entries look like a state dict.
+    pub(super) fn hold_tensors(&self, entries: &[(Id, Id)]) -> bool {
+        entries.iter().take(PEEK).any(|(_, value)| matches!(self.get(*value), Value::Tensor(_)))
     }
 }

@@ -1,0 +1,92 @@
+//! The layout of a golden case.
+
+use std::path::{Path, PathBuf};
+
+use maskline_weights::Checkpoint;
+use serde_json::Value;
+
+use super::Computed;
+use crate::{Error, ErrorKind, Result};
+
+/// A case on disk.
+pub(super) struct Case {
+    directory: PathBuf,
+    json: Value,
+    inputs: Checkpoint,
+    outputs: Checkpoint,
+}
+
+impl Case {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join("case.json");
+        let help = "\n  help: give a directory with case.json, inputs.safetensors and outputs.safetensors";
+        let no_case = |why: String| Error::new(ErrorKind::BadInput, format!("{why}\n  in   {}{help}", path.display()));
+        let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
+        let json: Value = serde_json::from_slice(&text).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
+        let inputs = Checkpoint::open(&directory.join("inputs.safetensors"))?;
+        let outputs = Checkpoint::open(&directory.join("outputs.safetensors"))?;
+        Ok(Self { directory: directory.to_path_buf(), json, inputs, outputs })
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub(super) fn family(&self) -> &str {
+        self.json["family"].as_str().unwrap_or("")
+    }
+
+    pub(super) fn config(&self) -> &Value {
+        &self.json["config"]
+    }
+
+    /// Every checkpoint file of the case, or the one that it says lies elsewhere.
+    pub(super) fn checkpoints(&self) -> Result<Vec<PathBuf>> {
+        let listed = self.json["checkpoint"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let is_weights = |name: &&str| name.ends_with(".safetensors") || name.ends_with(".pt");
+        let mut paths: Vec<PathBuf> = listed.filter(is_weights).map(|name| self.directory.join(name)).collect();
+        paths.extend(self.json["external_checkpoint"]["path"].as_str().map(|path| self.directory.join(path)));
+        if paths.is_empty() {
+            let message = format!("the case names no checkpoint\n  in   {}", self.directory.display());
+            return Err(Error::new(ErrorKind::BadInput, message));
+        }
+        Ok(paths)
+    }
+
+    /// Names of all golden tensors.
+    pub(super) fn tensors(&self) -> Vec<String> {
+        self.outputs.names().map(str::to_string).collect()
+    }
+
+    pub(super) fn output(&self, name: &str) -> Result<Computed> {
+        tensor(&self.outputs, name)
+    }
+
+    pub(super) fn input(&self, name: &str) -> Result<Computed> {
+        tensor(&self.inputs, name)
+    }
+
+    pub(super) fn tolerance(&self, name: &str) -> Option<f64> {
+        self.json["suggested_atol_per_tensor"][name].as_f64()
+    }
+
+    /// The entry of `postprocess` for a call, e.g. `x0.nms_default`.
+    pub(super) fn postprocess(&self, call: &str) -> Result<&Value> {
+        let entries = self.json["postprocess"].as_array().into_iter().flatten();
+        entries.into_iter().find(|entry| entry["call"] == call).ok_or_else(|| {
+            Error::new(ErrorKind::BadInput, format!("case.json describes no call `{call}`\n  in   {}", self.directory.display()))
+        })
+    }
+}
+
+/// A stored tensor of any number type, as f32.
+fn tensor(file: &Checkpoint, name: &str) -> Result<Computed> {
+    let missing = || Error::new(ErrorKind::BadInput, format!("the case has no tensor `{name}`"));
+    let shape = file.info(name).ok_or_else(missing)?.shape.clone();
+    let raw = file.root().raw(name, &shape)?;
+    let data = match raw.dtype {
+        maskline_weights::DType::U8 | maskline_weights::DType::Bool => raw.bytes.iter().map(|byte| f32::from(*byte)).collect(),
+        _ => file.root().f32(name, &shape)?.data.into_owned(),
+    };
+    Ok(Computed { shape, data })
+}

@@ -1,0 +1,92 @@
+//! Golden cases of the official implementation and its detections on real photographs.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use maskline::runtime::LibraryOptions;
+use maskline::verify::verify;
+use maskline::{Engine, EngineOptions, Image, InputSize, LoadOptions, PredictOptions};
+
+/// A folder of the shared test material, or `None` (said aloud) where it is missing.
+fn shared(path: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
+    if folder.exists() {
+        return Some(folder);
+    }
+    eprintln!("skipped: {} is missing", folder.display());
+    None
+}
+
+fn engine(cache: &Path) -> Engine {
+    Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.to_path_buf() }).unwrap()
+}
+
+#[test]
+fn yolov8_cases_are_within_their_tolerances() {
+    let Some(cases) = shared("goldens/yolov8") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let engine = engine(cache.path());
+    let mut checked = 0;
+    for entry in std::fs::read_dir(cases).unwrap() {
+        for report in verify(&engine, &entry.unwrap().path()).unwrap() {
+            for row in &report.rows {
+                assert!(row.passed, "{} on {}: {row:?}", report.case, report.checkpoint);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 50, "only {checked} tensors were checked");
+}
+
+#[derive(Debug)]
+struct Reference {
+    class: u64,
+    score: f64,
+    bounds: [f64; 4],
+}
+
+fn references(json: &serde_json::Value) -> Vec<Reference> {
+    let reference = |entry: &serde_json::Value| Reference {
+        class: entry["cls"].as_u64().unwrap(),
+        score: entry["conf"].as_f64().unwrap(),
+        bounds: [0, 1, 2, 3].map(|i| entry["xyxy"][i].as_f64().unwrap()),
+    };
+    json.as_array().unwrap().iter().map(reference).collect()
+}
+
+fn iou(a: [f64; 4], b: [f64; 4]) -> f64 {
+    let overlap = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0) * (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
+    let area = |r: [f64; 4]| (r[2] - r[0]) * (r[3] - r[1]);
+    overlap / (area(a) + area(b) - overlap)
+}
+
+#[test]
+fn photographs_give_the_official_detections() {
+    let Some(data) = shared("data") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let engine = engine(cache.path());
+    let text = std::fs::read(data.join("yolov8n/reference_detections.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let model = engine.load(&data.join("yolov8n/yolov8n_fused.safetensors"), &LoadOptions::default()).unwrap();
+    let mut compared = 0;
+    for (photo, expected) in json["detections"].as_object().unwrap() {
+        let image = Image::open(data.join("photos").join(photo)).unwrap();
+        for (mode, size) in [("square640", InputSize::Square(640)), ("rect", InputSize::Rect(640))] {
+            let found = model.predict(&image, &PredictOptions { size, ..PredictOptions::default() }).unwrap();
+            let wanted = references(&expected[mode]);
+            let matches = |reference: &Reference, object: &maskline::Object| {
+                object.class_id == Some(reference.class as usize)
+                    && iou(reference.bounds, object.bounds.map(f64::from)) >= 0.97
+                    && (f64::from(object.score) - reference.score).abs() <= 0.02
+            };
+            for reference in wanted.iter().filter(|r| r.score >= 0.3) {
+                assert!(found.objects.iter().any(|o| matches(reference, o)), "{photo} {mode}: {reference:?} in {:#?}", found.objects);
+                compared += 1;
+            }
+            for object in found.objects.iter().filter(|o| o.score >= 0.3) {
+                assert!(wanted.iter().any(|r| matches(r, object)), "{photo} {mode}: {object:?} is no reference");
+            }
+        }
+    }
+    assert!(compared > 50, "only {compared} detections were compared");
+}
