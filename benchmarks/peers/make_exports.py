@@ -33,7 +33,11 @@ FORMS = {
     "plain": {"simplify": False},
     "opset12": {"opset": 12},
 }
-OTHER_FORMS = {"segment": ("static", "dynamic", "nms"), "pose": ("static", "dynamic", "nms"), "obb": ("static", "dynamic", "nms")}
+OTHER_FORMS = {
+    "segment": ("static", "dynamic", "nms"),
+    "pose": ("static", "dynamic", "nms"),
+    "obb": ("static", "dynamic", "nms"),
+}
 
 
 def picture(photo, batch, height, width):
@@ -54,12 +58,18 @@ def describe(path, photo, options):
     image = image.astype(np.float16 if "float16" in source.type else np.float32)
     names = [output.name for output in session.get_outputs()]
     results = dict(zip(names, session.run(names, {source.name: image})))
-    save_file({source.name: image} | {k: np.ascontiguousarray(v) for k, v in results.items()}, path.with_suffix(".safetensors"))
+    save_file(
+        {source.name: image} | {k: np.ascontiguousarray(v) for k, v in results.items()},
+        path.with_suffix(".safetensors"),
+    )
     facts = {
         "options": options,
         "opset": {entry.domain: entry.version for entry in onnx_model(path).opset_import},
         "inputs": {source.name: {"shape": source.shape, "type": source.type}},
-        "outputs": {o.name: {"shape": o.shape, "type": o.type, "ran": list(results[o.name].shape)} for o in session.get_outputs()},
+        "outputs": {
+            o.name: {"shape": o.shape, "type": o.type, "ran": list(results[o.name].shape)}
+            for o in session.get_outputs()
+        },
         "metadata": session.get_modelmeta().custom_metadata_map,
     }
     path.with_suffix(".json").write_text(json.dumps(facts, indent=1))

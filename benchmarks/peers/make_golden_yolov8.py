@@ -7,6 +7,7 @@ what each tensor means and how far apart float32 and float64 are.
 """
 
 import argparse
+import copy
 import importlib.metadata
 import json
 import platform
@@ -33,8 +34,28 @@ CASES = {
     "detect_one_class": ("detect", 0.67, 0.25, 512, 1, [(3, 160, 96), (1, 128, 352)], "final", False, {}),
     "detect_300_classes": ("detect", 0.33, 0.0625, 1024, 300, [(1, 96, 320), (3, 96, 64)], "final", True, {}),
     "detect_deep": ("detect", 1.0, 0.125, 512, 20, [(3, 224, 160)], "ema", False, {}),
-    "segment_24_protos": ("segment", 0.33, 0.125, 512, 6, [(1, 224, 160)], "final", True, {"protos": 24, "proto_channels": 512}),
-    "segment_8_protos": ("segment", 0.67, 0.0625, 1024, 1, [(3, 96, 160)], "ema", False, {"protos": 8, "proto_channels": 256}),
+    "segment_24_protos": (
+        "segment",
+        0.33,
+        0.125,
+        512,
+        6,
+        [(1, 224, 160)],
+        "final",
+        True,
+        {"protos": 24, "proto_channels": 512},
+    ),
+    "segment_8_protos": (
+        "segment",
+        0.67,
+        0.0625,
+        1024,
+        1,
+        [(3, 96, 160)],
+        "ema",
+        False,
+        {"protos": 8, "proto_channels": 256},
+    ),
     "pose_5x2": ("pose", 0.33, 0.125, 512, 2, [(1, 160, 128), (3, 96, 96)], "final", True, {"kpt_shape": (5, 2)}),
     "pose_4x3": ("pose", 0.67, 0.0625, 1024, 3, [(3, 64, 192)], "ema", False, {"kpt_shape": (4, 3)}),
     "classify_wide": ("classify", 0.33, 0.125, 1024, 1000, [(1, 224, 224), (3, 160, 96)], "final", True, {}),
@@ -77,8 +98,8 @@ NOTES = [
     "nn.Module attributes beyond tensors (stride, names, yaml, args, task) live in the pickle too",
 ]
 OBB_NOTES = [
-    "rotated NMS is Fast-NMS with probabilistic IoU (batch_probiou, eps 1e-7): a box goes if *any* higher-scored box, kept "
-    "or not, overlaps it by more than iou_thres; this is not greedy NMS",
+    "rotated NMS is Fast-NMS with probabilistic IoU (batch_probiou, eps 1e-7), not greedy NMS: a box goes if *any* "
+    + "higher-scored box, kept or not, overlaps it by more than iou_thres",
     "classes are kept apart by adding class * 7680 to both centre coordinates (0 if agnostic)",
     "scale_boxes(xywh=True) moves the centre by the padding and divides by the gains; it does not clip",
 ]
@@ -149,7 +170,7 @@ def postprocess(model, call, tensors, u8):
 def run(model, inputs):
     """Outputs of all calls, their post-processing lines and the float32 against float64 differences."""
     outputs, lines, noise = {}, [], {}
-    double = peer_setup.deep_double(model)
+    double = copy.deepcopy(model).double()
     for name, u8 in inputs.items():
         call = name.removesuffix(".u8")
         tensors = forward(model, u8)
@@ -229,7 +250,11 @@ def write_case(name, folder):
         "case": name,
         "about": f"{task}, depth {depth}, width {width}, {classes} classes"
         + "".join(f", {key} {value}" for key, value in head.items())
-        + (", training-style checkpoint ('ema' in half, 'model' None)" if form == "ema" else ", published-style checkpoint"),
+        + (
+            ", training-style checkpoint ('ema' in half, 'model' None)"
+            if form == "ema"
+            else ", published-style checkpoint"
+        ),
         "cls": f"ultralytics {type(model).__name__}",
         "config": {"seed": seed, "task": task, "depth": depth, "width": width, "maxc": max_channels, "nc": classes}
         | {"shapes": shapes, "pt": form, "pt_only": not with_safetensors, **head},
@@ -237,7 +262,9 @@ def write_case(name, folder):
         "postprocess": lines,
         "spread": alive,
         "stride": [int(stride) for stride in getattr(model, "stride", [])],
-        "notes": NOTES + ([] if task == "classify" else ["model.22.dfl.conv.weight = arange(16)"]) + (OBB_NOTES if task == "obb" else []),
+        "notes": NOTES
+        + ([] if task == "classify" else ["model.22.dfl.conv.weight = arange(16)"])
+        + (OBB_NOTES if task == "obb" else []),
         "preprocessing": "u8/255, RGB, NCHW, no letterbox here",
         "tolerance": {"atol": 0.002, "rtol": 0.0001, "note": "boxes are in pixels; prefer suggested_atol_per_tensor"},
         "versions": {"python": platform.python_version()} | {key: importlib.metadata.version(key) for key in packages},

@@ -5,6 +5,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,9 @@ def offline(config_dir, threads=None):
     if not settings.exists():
         settings.parent.mkdir(parents=True, exist_ok=True)
         folders = {f"{name}_dir": str(config_dir / name) for name in ("datasets", "weights", "runs")}
-        switches = dict.fromkeys(("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb"), False)
+        switches = dict.fromkeys(
+            ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb"), False
+        )
         blank = {"settings_version": "0.0.8", "uuid": "", "api_key": "", "openai_api_key": ""}
         settings.write_text(json.dumps(blank | folders | switches | {"vscode_msg": False, "openvino_msg": False}))
 
@@ -59,13 +62,6 @@ def coco_names():
     from ultralytics.utils import ROOT, YAML
 
     return YAML.load(ROOT / "cfg" / "datasets" / "coco.yaml")["names"]
-
-
-def deep_double(model):
-    """A float64 copy of `model`."""
-    from copy import deepcopy
-
-    return deepcopy(model).double().eval()
 
 
 def save_checkpoint(model, path, names=None, half=False, form="final"):
@@ -115,7 +111,9 @@ def yolov8n(weights):
     missing, unexpected = model.load_state_dict(load_file(weights), strict=False)
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
-        raise SystemExit(f"{weights}: not YOLOv8n in ultralytics names: missing {missing[:4]}, unexpected {unexpected[:4]}")
+        raise SystemExit(
+            f"{weights}: not YOLOv8n in ultralytics names: missing {missing[:4]}, unexpected {unexpected[:4]}"
+        )
     return model
 
 
@@ -128,25 +126,34 @@ def export_onnx(checkpoint, destination, **options):
     return destination
 
 
-def prepare(weights, results, size):
-    """Checkpoint and ONNX exports in `results`, made again when the weights or ultralytics changed."""
-    import hashlib
-
-    import ultralytics
-
-    results = Path(results)
-    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    files = {
+def shared_files(results, size):
+    """Where `prepare` puts the checkpoint and its exports."""
+    return {
         "checkpoint": results / "yolov8n.pt",
         "onnx": results / f"yolov8n-{size}.onnx",
         "onnx_dynamic": results / "yolov8n-dynamic.onnx",
+        "stamp": results / "prepared.json",
     }
-    stamp = results / "prepared.json"
-    wanted = {"weights_sha256": digest, "ultralytics": ultralytics.__version__, "size": size}
-    fresh = stamp.exists() and json.loads(stamp.read_text()) == wanted and all(f.exists() for f in files.values())
-    if not fresh:
-        save_checkpoint(yolov8n(weights), files["checkpoint"], coco_names())
-        export_onnx(files["checkpoint"], files["onnx"], imgsz=size)
-        export_onnx(files["checkpoint"], files["onnx_dynamic"], imgsz=size, dynamic=True)
-        stamp.write_text(json.dumps(wanted))
-    return files, digest
+
+
+def prepare(weights, results, size):
+    """Makes the shared files in `results`, again when the weights or ultralytics changed."""
+    import hashlib
+    from importlib.metadata import version
+
+    files = shared_files(results, size)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    wanted = {"weights_sha256": digest, "ultralytics": version("ultralytics"), "size": size}
+    complete = all(file.exists() for file in files.values())
+    if complete and json.loads(files["stamp"].read_text()) == wanted:
+        return
+    save_checkpoint(yolov8n(weights), files["checkpoint"], coco_names())
+    export_onnx(files["checkpoint"], files["onnx"], imgsz=size)
+    export_onnx(files["checkpoint"], files["onnx_dynamic"], imgsz=size, dynamic=True)
+    files["stamp"].write_text(json.dumps(wanted))
+
+
+if __name__ == "__main__":
+    weights, results, size = sys.argv[1:]
+    offline(Path(results) / "config")
+    prepare(Path(weights), Path(results), int(size))

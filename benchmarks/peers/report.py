@@ -40,7 +40,9 @@ def steady(rounds):
         figures["around_network"] = (figures["preprocess"] + figures["postprocess"]) / figures["inference"]
     if "timings_ms" in images[0]:
         names = list(images[0]["timings_ms"])
-        figures["timings_ms"] = {name: statistics.median(image["timings_ms"][name] for image in images) for name in names}
+        figures["timings_ms"] = {
+            name: statistics.median(image["timings_ms"][name] for image in images) for name in names
+        }
     return figures
 
 
@@ -69,7 +71,13 @@ def summary(measured):
         for name, taken in measured["starts"].items()
     }
     scale = (measured["machine"]["size"] / 640) ** 2
-    return {"tools": tools, "gemm_gflops": rate, "gemm_library": library, "floor_ms": GFLOP * scale / rate * 1e3, "starts": starts}
+    return {
+        "tools": tools,
+        "gemm_gflops": rate,
+        "gemm_library": library,
+        "floor_ms": GFLOP * scale / rate * 1e3,
+        "starts": starts,
+    }
 
 
 def overlap(a, b):
@@ -166,7 +174,9 @@ def cold_lines(measured):
     if cold and isinstance(cold[0], dict):
         keys = [key for key, value in cold[0].items() if isinstance(value, (int, float))]
         parts = {key: statistics.median(sample.get(key, 0.0) for sample in cold) for key in keys}
-        lines.append("maskline's `cold_ms`, medians: " + ", ".join(f"{key} {value:.1f}" for key, value in parts.items()) + ".")
+        lines.append(
+            "maskline's `cold_ms`, medians: " + ", ".join(f"{key} {value:.1f}" for key, value in parts.items()) + "."
+        )
     elif cold:
         lines.append(f"maskline's `cold_ms`, median: {statistics.median(cold):.1f}.")
     return lines

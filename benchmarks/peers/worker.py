@@ -23,9 +23,8 @@ class Ultralytics:
         from ultralytics import YOLO
 
         self.model = YOLO(model, task="detect")
-        self.options = dict(
-            imgsz=arguments.size, rect=False, conf=arguments.conf, iou=arguments.iou, device="cpu", verbose=False
-        )
+        self.options = {"imgsz": arguments.size, "conf": arguments.conf, "iou": arguments.iou}
+        self.options |= {"rect": False, "device": "cpu", "verbose": False}
 
     def photo(self, path):
         start = time.perf_counter()

@@ -5,6 +5,7 @@ per tool. Run through `run.sh`, which makes the virtual environment. See README.
 """
 
 import argparse
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -57,7 +58,8 @@ class Worker:
 
     def close(self):
         if self.process is not None:
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
             self.process.wait()
 
 
@@ -165,9 +167,11 @@ def machine(options, digest):
     versions = {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
     if "maskline" not in options.skip:
         shown = subprocess.run([options.maskline, "--version"], capture_output=True, text=True, check=True)
-        versions["maskline"] = shown.stdout.strip()
+        versions["maskline"] = shown.stdout.strip().removeprefix("maskline ")
         git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-        versions["maskline commit"] = subprocess.run(git, capture_output=True, text=True).stdout.strip() or "unknown"
+        versions["maskline commit"] = (
+            subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        )
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "cpu": cpu,
@@ -212,7 +216,7 @@ def photo_files(places):
     """The pictures among `places`, folders searched one level deep, in order of name."""
     files = [f for place in places for f in (sorted(place.iterdir()) if place.is_dir() else [place])]
     photos = [str(f.resolve()) for f in files if f.suffix.lower() in (".jpg", ".jpeg", ".png")]
-    if not photos:
+    if not photos or not all(Path(photo).exists() for photo in photos):
         raise SystemExit(f"no .jpg, .jpeg or .png in {', '.join(map(str, places))}: use --photos")
     return photos
 
@@ -222,9 +226,12 @@ def main():
     options.results = options.results.resolve()
     options.results.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])  # inherited by every tool
-    peer_setup.offline(options.results / "config", options.threads)
     photos = photo_files(options.photos)
-    files, digest = peer_setup.prepare(options.weights, options.results, options.size)
+    # In a process of its own: the peak memory of a child is never less than that of the parent that started it.
+    setup = [sys.executable, str(peer_setup.HERE / "peer_setup.py"), str(options.weights), str(options.results)]
+    subprocess.run([*setup, str(options.size)], check=True, stdout=sys.stderr)
+    files = peer_setup.shared_files(options.results, options.size)
+    digest = json.loads(files["stamp"].read_text())["weights_sha256"]
     tools = {
         ONNX: Worker("ultralytics", files["onnx"], options),
         PYTORCH: Worker("ultralytics", files["checkpoint"], options),

@@ -1,2 +1,39 @@
-//! The maskline command line tool.
-fn main() {}
+//! The `maskline` command: arguments, progress and exit codes. Everything else is the engine's.
+
+mod args;
+mod cache;
+mod failure;
+mod inspect;
+mod model;
+mod outputs;
+mod pictures;
+mod run;
+mod terminal;
+mod verify;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Run(run) => run::run(run),
+        Command::Build(build) => model::build(build),
+        Command::Verify(verify) => verify::verify(verify),
+        Command::List(list) => inspect::list(list.json),
+        Command::Doctor(doctor) => inspect::doctor(doctor.json),
+        Command::Version(version) => inspect::version(version.json),
+        Command::Cache(command) => cache::cache(command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "maskline", &mut script);
+            terminal::print(&String::from_utf8_lossy(&script))
+        }
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

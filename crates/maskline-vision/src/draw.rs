@@ -1,1 +1,262 @@
-//! draw
+//! Answers painted over their picture: translucent masks, boxes, keypoints and labels.
+//!
+//! Everything is blended straight into the RGB rows, only where something is drawn. Widths and letters grow with the picture.
+
+mod canvas;
+mod palette;
+mod text;
+
+use canvas::Canvas;
+use palette::{BLACK, Color, WHITE, color_of, readable_on, toward};
+use text::Font;
+
+use crate::{Keypoint, Mask, Object, RgbImage};
+
+/// What [`annotate`] draws besides masks and keypoints.
+#[derive(Debug, Clone)]
+pub struct DrawOptions {
+    /// Boxes, upright or rotated.
+    pub boxes: bool,
+    /// Class names in the tags.
+    pub labels: bool,
+    /// Scores in the tags, with two decimals.
+    pub scores: bool,
+    /// Opacity of the masks, 0..=1.
+    pub mask_opacity: f32,
+    /// Keypoints with a lower score are not drawn, nor are the limbs that end in them.
+    pub min_keypoint_score: f32,
+}
+
+impl Default for DrawOptions {
+    fn default() -> Self {
+        Self { boxes: true, labels: true, scores: true, mask_opacity: 0.45, min_keypoint_score: 0.25 }
+    }
+}
+
+/// Limbs of COCO's 17 person keypoints: legs, hips, trunk, arms, head.
+const COCO_LIMBS: [[usize; 2]; 19] = [
+    [15, 13],
+    [13, 11],
+    [16, 14],
+    [14, 12],
+    [11, 12],
+    [5, 11],
+    [6, 12],
+    [5, 6],
+    [5, 7],
+    [6, 8],
+    [7, 9],
+    [8, 10],
+    [1, 2],
+    [0, 1],
+    [0, 2],
+    [1, 3],
+    [2, 4],
+    [3, 5],
+    [4, 6],
+];
+
+/// How far the drawn outline of a mask may leave its pixels' edges: enough to smooth their steps.
+const OUTLINE_TOLERANCE: f32 = 0.8;
+
+/// The picture with its objects: masks below, then boxes and keypoints, tags on top; better scores over worse.
+///
+/// The colour follows the class index, or the object's place in the list where it has none. An object with a mask and no
+/// class name (an answer to a click) has neither box nor tag: its outline says all. What lies outside of the picture is cut
+/// off, and what is not finite is not drawn.
+pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> RgbImage {
+    let mut drawn = image.clone();
+    let mut painter = Painter::new(&mut drawn, options);
+    let mut ordered: Vec<(&Object, Color)> =
+        objects.iter().enumerate().map(|(index, object)| (object, color_of(object.class_id.unwrap_or(index)))).collect();
+    ordered.sort_by(|(a, _), (b, _)| a.score.total_cmp(&b.score));
+
+    for (mask, color) in ordered.iter().filter_map(|(object, color)| Some((object.mask.as_ref()?, *color))) {
+        painter.mask(mask, color);
+    }
+    for (object, color) in &ordered {
+        if options.boxes && !is_bare_mask(object) {
+            painter.outline(object, *color);
+        }
+        if let Some(keypoints) = &object.keypoints {
+            painter.pose(keypoints, *color);
+        }
+    }
+    painter.tags(&ordered);
+    drawn
+}
+
+/// The picture with a list of classes and their scores, best first, in the top left corner. Rows that do not fit are left out.
+pub fn annotate_classes(image: &RgbImage, classes: &[(String, f32)]) -> RgbImage {
+    let mut drawn = image.clone();
+    let measures = Measures::of(image);
+    let font = Font::new(measures.font_size);
+    let mut canvas = Canvas::new(&mut drawn);
+    let [width, height] = canvas.size();
+    let padding = measures.padding + measures.line_width;
+    let row_height = font.height() + measures.line_width + measures.padding;
+    let rows = ((height - 2.0 * padding) / row_height).max(0.0) as usize;
+    let classes = &classes[..classes.len().min(rows)];
+    if classes.is_empty() {
+        return drawn;
+    }
+
+    let texts: Vec<(&str, String)> = classes.iter().map(|(label, score)| (label.as_str(), format!("{score:.3}"))).collect();
+    let score_width = texts.iter().map(|(_, score)| font.width(score)).fold(0.0, f32::max);
+    let label_width = texts.iter().map(|(label, _)| font.width(label)).fold(0.0, f32::max);
+    let gap = font.height() / 2.0;
+    let inner = (label_width + gap + score_width).min(width - 2.0 * padding).max(0.0);
+    let panel = [0.0, 0.0, inner + 2.0 * padding, row_height * classes.len() as f32 + 2.0 * padding];
+    canvas.fill(panel, BLACK, 0.6);
+    for (index, ((label, score_text), (_, score))) in texts.iter().zip(classes).enumerate() {
+        let top = padding + row_height * index as f32;
+        let room = inner - gap - score_width;
+        font.draw(&mut canvas, &font.fitted(label, room), [padding, top], WHITE);
+        font.draw(&mut canvas, score_text, [padding + inner - font.width(score_text), top], WHITE);
+        let bar_top = top + font.height();
+        let share = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
+        canvas.fill([padding, bar_top, padding + inner, bar_top + measures.line_width], WHITE, 0.2);
+        canvas.fill([padding, bar_top, padding + inner * share, bar_top + measures.line_width], color_of(index), 1.0);
+    }
+    drawn
+}
+
+/// A mask without a class name.
+fn is_bare_mask(object: &Object) -> bool {
+    object.mask.is_some() && object.label.is_none()
+}
+
+/// Sizes in pixels that follow from the picture's.
+struct Measures {
+    line_width: f32,
+    font_size: f32,
+    padding: f32,
+}
+
+impl Measures {
+    fn of(image: &RgbImage) -> Self {
+        let mean_side = (image.width + image.height) as f32 / 2.0;
+        let font_size = (mean_side * 0.018).round().max(12.0);
+        Self { line_width: (mean_side * 0.003).round().max(2.0), font_size, padding: (font_size * 0.2).round() }
+    }
+}
+
+struct Painter<'a> {
+    canvas: Canvas<'a>,
+    options: &'a DrawOptions,
+    measures: Measures,
+    font: Font,
+}
+
+impl<'a> Painter<'a> {
+    fn new(image: &'a mut RgbImage, options: &'a DrawOptions) -> Self {
+        let measures = Measures::of(image);
+        let font = Font::new(measures.font_size);
+        Self { canvas: Canvas::new(image), options, measures, font }
+    }
+
+    fn mask(&mut self, mask: &Mask, color: Color) {
+        for (x, ys) in mask.column_runs() {
+            self.canvas.blend_column(x, ys, color, self.options.mask_opacity);
+        }
+        let radius = (self.measures.line_width * 0.35).max(0.75);
+        for outline in mask.all_outlines(OUTLINE_TOLERANCE) {
+            self.closed_line(&outline, radius, toward(color, WHITE, 0.25));
+        }
+    }
+
+    fn outline(&mut self, object: &Object, color: Color) {
+        if let Some(rotated) = &object.rotated {
+            self.closed_line(&rotated.corners(), self.measures.line_width / 2.0, color);
+        } else if let Some(bounds) = visible(object.bounds, self.canvas.size()) {
+            self.canvas.frame(bounds, self.measures.line_width, color);
+        }
+    }
+
+    fn closed_line(&mut self, corners: &[[f32; 2]], radius: f32, color: Color) {
+        for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
+            self.canvas.line(*from, *to, radius, color);
+        }
+    }
+
+    fn pose(&mut self, keypoints: &[Keypoint], color: Color) {
+        let place = |keypoint: &Keypoint| {
+            let is_seen = keypoint.score.is_none_or(|score| score >= self.options.min_keypoint_score);
+            is_seen.then_some([keypoint.x, keypoint.y])
+        };
+        let places: Vec<Option<[f32; 2]>> = keypoints.iter().map(place).collect();
+        let radius = self.measures.line_width;
+        if places.len() == 17 {
+            for [from, to] in COCO_LIMBS {
+                if let (Some(from), Some(to)) = (places[from], places[to]) {
+                    self.canvas.line(from, to, radius / 2.0, color);
+                }
+            }
+        }
+        for place in places.into_iter().flatten() {
+            self.canvas.line(place, place, radius * 1.4, toward(color, BLACK, 0.4));
+            self.canvas.line(place, place, radius * 0.8, WHITE);
+        }
+    }
+
+    /// Best scores choose their places first and are painted last.
+    fn tags(&mut self, ordered: &[(&Object, Color)]) {
+        let mut placed: Vec<([f32; 4], String, Color)> = Vec::new();
+        for (object, color) in ordered.iter().rev().filter(|(object, _)| !is_bare_mask(object)) {
+            let bounds = object.rotated.map_or(object.bounds, |rotated| rotated.bounds());
+            let Some(bounds) = visible(bounds, self.canvas.size()) else { continue };
+            let text = self.tag_text(object);
+            if text.is_empty() {
+                continue;
+            }
+            let [width, height] = self.canvas.size();
+            let text = self.font.fitted(&text, width - 2.0 * self.measures.padding);
+            let tag = [self.font.width(&text) + 2.0 * self.measures.padding, self.font.height() + self.measures.padding];
+            let others: Vec<[f32; 4]> = placed.iter().map(|(tag, ..)| *tag).collect();
+            placed.push((free_place(bounds, tag, self.measures.line_width / 2.0, [width, height], &others), text, *color));
+        }
+        for (tag, text, color) in placed.iter().rev() {
+            self.canvas.fill(*tag, *color, 1.0);
+            let start = [tag[0] + self.measures.padding, tag[1] + self.measures.padding / 2.0];
+            self.font.draw(&mut self.canvas, text, start, readable_on(*color));
+        }
+    }
+
+    fn tag_text(&self, object: &Object) -> String {
+        let label = object.label.as_deref().filter(|label| self.options.labels && !label.is_empty());
+        let score = (self.options.scores && object.score.is_finite()).then(|| format!("{:.2}", object.score));
+        label.map(str::to_owned).into_iter().chain(score).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The part of a box inside the picture; nothing for one outside or not finite.
+fn visible(bounds: [f32; 4], [width, height]: [f32; 2]) -> Option<[f32; 4]> {
+    let [x1, y1, x2, y2] = bounds;
+    let is_inside = x1 <= x2 && y1 <= y2 && x1 < width && y1 < height && x2 > 0.0 && y2 > 0.0;
+    (is_inside && bounds.iter().all(|side| side.is_finite())).then(|| [x1.max(0.0), y1.max(0.0), x2.min(width), y2.min(height)])
+}
+
+/// Where a tag of this size goes: above its box, else inside, below or at the right end; the first place in the picture that
+/// hides no other tag, or the one that hides least.
+fn free_place(bounds: [f32; 4], tag: [f32; 2], margin: f32, picture: [f32; 2], others: &[[f32; 4]]) -> [f32; 4] {
+    let [x1, y1, x2, y2] = [bounds[0] - margin, bounds[1] - margin, bounds[2] + margin, bounds[3] + margin];
+    let [width, height] = tag;
+    let above = [[x1, y1 - height], [x2 - width, y1 - height]].into_iter().filter(|place| place[1] >= 0.0);
+    let inside = [[x1, y1], [x2 - width, y1], [x1, y2 - height], [x2 - width, y2 - height]];
+    let below = [[x1, y2], [x2 - width, y2]].into_iter().filter(|place| place[1] + height <= picture[1]);
+    let mut best = ([0.0; 4], f32::INFINITY);
+    for [x, y] in above.chain(inside).chain(below) {
+        let [x, y] = [x.min(picture[0] - width).max(0.0).round(), y.min(picture[1] - height).max(0.0).round()];
+        let place = [x, y, x + width.ceil(), y + height.ceil()];
+        let hidden = others.iter().map(|other| overlap(place, *other)).sum();
+        if hidden < best.1 {
+            best = (place, hidden);
+        }
+    }
+    best.0
+}
+
+/// Shared area of two boxes.
+fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
+    (a[2].min(b[2]) - a[0].max(b[0])).max(0.0) * (a[3].min(b[3]) - a[1].max(b[1])).max(0.0)
+}

@@ -1,0 +1,200 @@
+//! Arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
+#[derive(Debug, Parser)]
+#[command(name = "maskline", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 3 bad input, 4 model or runtime not available, 5 over a limit.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a model on pictures.
+    Run(Run),
+    /// Build a model's bundle (plain ONNX) and say where it is.
+    Build(Build),
+    /// Compare with golden cases of the official implementation.
+    Verify(Verify),
+    /// List families and their published architectures.
+    List(Json),
+    /// Say what a bug report needs.
+    Doctor(Json),
+    /// Look after the cache of built models.
+    #[command(subcommand)]
+    Cache(Cache),
+    /// Print a shell's completion script.
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version.
+    Version(Json),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which model, and what runs it.
+#[derive(Debug, Args)]
+pub(crate) struct Model {
+    /// Checkpoint (.safetensors, .pt), ONNX export, or with --synthetic the name of an architecture (see `maskline list`).
+    pub(crate) model: String,
+    /// Generate weights for a published architecture: real size and speed, meaningless answers.
+    #[arg(long)]
+    pub(crate) synthetic: bool,
+    /// Seed of generated weights.
+    #[arg(long, default_value_t = 0, requires = "synthetic")]
+    pub(crate) seed: u64,
+    /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
+    #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
+    pub(crate) keypoints: Option<[usize; 2]>,
+    /// ONNX Runtime library (file or folder); else found or fetched.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Never use the network.
+    #[arg(long, env = "MASKLINE_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// Pictures (JPEG, PNG, WebP), folders of pictures, or globs.
+    #[arg(required = true)]
+    pub(crate) images: Vec<String>,
+    /// Folder for what is written.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// What is written; may be given several times or with commas. [default: jpg, with --json nothing]
+    #[arg(short, long, value_delimiter = ',', value_name = "FORMAT")]
+    pub(crate) format: Vec<Format>,
+    /// Print one JSON object per picture and line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What runs the network; one that is not there is an error, never a silent fall-back.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
+    /// Threads of the network; 0 for one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Side of the network input, a multiple of 32. [default: the model's]
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
+    /// Letterbox to the smallest rectangle instead of a square.
+    #[arg(long)]
+    pub(crate) rect: bool,
+    /// Least score.
+    #[arg(long, default_value_t = 0.25)]
+    pub(crate) conf: f32,
+    /// Overlap above which the worse of two boxes of a class goes.
+    #[arg(long, default_value_t = 0.7)]
+    pub(crate) iou: f32,
+    /// Most objects per picture.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) max_detections: usize,
+    /// Only these class indices, with commas.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) classes: Option<Vec<usize>>,
+    /// Boxes of different classes suppress each other too.
+    #[arg(long)]
+    pub(crate) agnostic_nms: bool,
+    /// Pictures that go through the network together.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Most pixels of a picture that is decoded.
+    #[arg(long, default_value_t = 100_000_000)]
+    pub(crate) max_pixels: u64,
+    /// Go over the pictures so many times (for timing).
+    #[arg(long, default_value_t = 1)]
+    pub(crate) repeat: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Annotated picture, JPEG.
+    Jpg,
+    /// Annotated picture, PNG.
+    Png,
+    /// All answers as JSON lines: results.jsonl.
+    Json,
+    /// COCO results: coco.json (category ids are class indices).
+    Coco,
+    /// COCO results with the category ids 1..90 of the COCO data set.
+    Coco91,
+    /// One YOLO label file per picture: <picture>.txt.
+    Yolo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// Standard operators only, for other runtimes.
+    #[arg(long)]
+    pub(crate) portable: bool,
+    /// Copy the bundle here.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Directories of cases (case.json, inputs.safetensors, outputs.safetensors, a checkpoint).
+    #[arg(required = true)]
+    pub(crate) cases: Vec<PathBuf>,
+    /// Print one JSON object per case, checkpoint and line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the computed tensors to a safetensors file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump: Option<PathBuf>,
+    /// ONNX Runtime library (file or folder); else found or fetched.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Never use the network.
+    #[arg(long, env = "MASKLINE_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Show what the cache holds.
+    Du(Json),
+    /// Remove built models; one that is in use stays.
+    Prune {
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+        /// Those not used for so many days.
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u64>,
+        /// The least recently used ones, until the rest is at most so many megabytes.
+        #[arg(long, value_name = "MB")]
+        max_size: Option<u64>,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
+    let parse = || {
+        let (count, dims) = text.split_once('x')?;
+        Some([count.parse().ok()?, dims.parse().ok()?])
+    };
+    parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
+}

@@ -1,0 +1,76 @@
+//! Errors and exit codes: 0 fine, 1 failed, 2 usage, 3 bad input, 4 model or runtime not available, 5 over a limit.
+
+use std::process::ExitCode;
+
+use maskline::{Error, ErrorKind};
+
+/// Why the command ends with an exit code other than 0.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An error to be told.
+    Error(Error),
+    /// All was told already.
+    Told(u8),
+    /// The reader of our output has gone; nothing is wrong.
+    OutputClosed,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::Error(Error::new(kind, message))
+    }
+
+    /// Prints the error, if it is not told yet, and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Error(error) => {
+                crate::terminal::complain(&error.to_string());
+                ExitCode::from(code(error.kind()))
+            }
+            Self::Told(code) => ExitCode::from(code),
+            Self::OutputClosed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<maskline::vision::Error> for Failure {
+    fn from(error: maskline::vision::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<maskline::runtime::Error> for Failure {
+    fn from(error: maskline::runtime::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// The exit code of an error.
+pub(crate) fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidOption => 2,
+        ErrorKind::BadInput => 3,
+        ErrorKind::Unavailable => 4,
+        ErrorKind::OverLimit => 5,
+        _ => 1,
+    }
+}
+
+/// A stable word for an error, in JSON.
+pub(crate) fn word(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidOption => "invalid_option",
+        ErrorKind::BadInput => "bad_input",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::OverLimit => "over_limit",
+        ErrorKind::BadAnswer => "bad_answer",
+        ErrorKind::Io => "io",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,75 @@
+//! Naming a model, loading the engine, and `build`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use maskline::runtime::LibraryOptions;
+use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, families};
+use serde_json::json;
+
+use crate::args::{Build, Model};
+use crate::failure::Failure;
+use crate::terminal;
+
+/// Loads ONNX Runtime, telling about a fetch as it goes.
+pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
+    let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
+    library.path = runtime.map(Path::to_path_buf);
+    library.offline |= offline;
+    Ok(Engine::new(EngineOptions { cache: library.home.join("bundles"), library })?)
+}
+
+/// What the arguments name.
+pub(crate) fn source(model: &Model) -> Result<ModelSource, Failure> {
+    if model.synthetic {
+        return Ok(ModelSource::Synthetic { architecture: model.model.clone(), seed: model.seed });
+    }
+    let path = Path::new(&model.model);
+    if !path.exists() && families().iter().any(|f| f.description().architectures.contains(&model.model.as_str())) {
+        let message = format!("`{}` is an architecture, not a file", model.model);
+        let help = "\n  help: give the path of its checkpoint, or add --synthetic to run it with generated weights";
+        return Err(Failure::new(ErrorKind::BadInput, message + help));
+    }
+    Ok(ModelSource::of_path(path))
+}
+
+pub(crate) fn bundle_options(model: &Model) -> BundleOptions {
+    BundleOptions { keypoint_shape: model.keypoints, ..BundleOptions::default() }
+}
+
+/// `maskline build`.
+pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
+    let source = source(&arguments.model)?;
+    let engine = engine(arguments.model.runtime.as_deref(), arguments.model.offline)?;
+    let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
+    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(&arguments.model) })?;
+    if let Some(folder) = &arguments.output {
+        copy(&bundle.directory, folder)?;
+    }
+    let directory = arguments.output.as_deref().unwrap_or(&bundle.directory);
+    let parts: Vec<String> = bundle.parts().map(|(name, _)| name.to_string()).collect();
+    if arguments.json {
+        let line = json!({"directory": directory, "built": bundle.built, "parts": parts, "info": bundle.info()});
+        return terminal::print(&format!("{line}\n"));
+    }
+    let what = if bundle.built { "built" } else { "was in the cache" };
+    terminal::say(&format!("{} ({}) {what}: {}", bundle.info().architecture, bundle.info().task, parts.join(", ")));
+    terminal::print(&format!("{}\n", directory.display()))
+}
+
+/// Copies a bundle's own files, without the artefacts that belong to this machine.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let io = |path: &Path, error: std::io::Error| Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", path.display()));
+    std::fs::create_dir_all(to).map_err(|e| io(to, e))?;
+    for entry in std::fs::read_dir(from).map_err(|e| io(from, e))?.flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().contains(".optimised.onnx") {
+            continue;
+        }
+        // Beside its place first, then renamed: a model that is there is whole.
+        let (aside, target) = (to.join(format!(".{}.partial", name.to_string_lossy())), to.join(&name));
+        std::fs::copy(entry.path(), &aside).map_err(|e| io(&aside, e))?;
+        std::fs::rename(&aside, &target).map_err(|e| io(&target, e))?;
+    }
+    Ok(())
+}

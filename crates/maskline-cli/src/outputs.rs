@@ -1,0 +1,145 @@
+//! What `run` writes into its folder.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use maskline::vision::draw::{DrawOptions, annotate, annotate_classes};
+use maskline::vision::write::{COCO_91, ImageObjects, PictureFormat, coco_results, save_picture, write_atomically, yolo_txt};
+use maskline::{Detections, ErrorKind, Image};
+use serde_json::Value;
+
+use crate::args::{Format, Run};
+use crate::failure::Failure;
+use crate::terminal;
+
+/// Folder for results where none is given.
+const FOLDER: &str = "maskline-out";
+
+/// The folder and what has been gathered for files that hold all pictures.
+pub(crate) struct Outputs {
+    folder: PathBuf,
+    formats: Vec<Format>,
+    names: HashSet<PathBuf>,
+    lines: String,
+    coco: Vec<Value>,
+    pictures: i64,
+    quiet: bool,
+}
+
+impl Outputs {
+    /// Makes the folder, so that a wrong one is told before anything is computed.
+    pub(crate) fn open(arguments: &Run) -> Result<Self, Failure> {
+        let mut formats = arguments.format.clone();
+        if formats.is_empty() && (!arguments.json || arguments.output.is_some()) {
+            formats.push(Format::Jpg);
+        }
+        let folder = arguments.output.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
+        if !formats.is_empty() {
+            let unwritable = |error: std::io::Error| {
+                let message = format!("the output folder cannot be written: {error}\n  in   {}", folder.display());
+                Failure::new(ErrorKind::Io, message + "\n  help: give another one with -o DIR")
+            };
+            std::fs::create_dir_all(&folder).map_err(unwritable)?;
+            // A file that comes and goes tells what permissions alone do not.
+            let probe = folder.join(format!(".maskline-{}", std::process::id()));
+            std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(unwritable)?;
+        }
+        let (lines, coco, names) = (String::new(), Vec::new(), HashSet::new());
+        Ok(Self { folder, formats, names, lines, coco, pictures: 0, quiet: arguments.json || arguments.repeat > 1 })
+    }
+
+    /// Writes or gathers one picture's answer.
+    pub(crate) fn write(&mut self, path: &Path, image: &Image, answer: &Detections) -> Result<(), Failure> {
+        self.pictures += 1;
+        let all =
+            ImageObjects { image_id: image_id(path, self.pictures), width: answer.size.0, height: answer.size.1, objects: &answer.objects };
+        for format in self.formats.clone() {
+            match format {
+                Format::Jpg => self.picture(path, (image, answer), ("jpg", PictureFormat::Jpeg { quality: 92 }))?,
+                Format::Png => self.picture(path, (image, answer), ("png", PictureFormat::Png))?,
+                Format::Yolo => {
+                    let target = self.target(path, "txt");
+                    write_atomically(&target, yolo_txt(&all, true).as_bytes())?;
+                    self.tell(&target);
+                }
+                Format::Coco => self.gather(&all, None),
+                Format::Coco91 => self.gather(&all, Some(&COCO_91)),
+                Format::Json => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gathers one line of `results.jsonl`.
+    pub(crate) fn line(&mut self, line: &Value) -> Result<(), Failure> {
+        if self.formats.contains(&Format::Json) {
+            self.lines += &format!("{line}\n");
+        }
+        Ok(())
+    }
+
+    /// Writes the files that hold all pictures.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        if self.formats.contains(&Format::Json) {
+            let target = self.folder.join("results.jsonl");
+            write_atomically(&target, self.lines.as_bytes())?;
+            self.tell(&target);
+        }
+        if self.formats.contains(&Format::Coco) || self.formats.contains(&Format::Coco91) {
+            let target = self.folder.join("coco.json");
+            write_atomically(&target, Value::Array(self.coco.clone()).to_string().as_bytes())?;
+            self.tell(&target);
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, all: &ImageObjects<'_>, categories: Option<&[i64]>) {
+        if let Value::Array(results) = coco_results(std::slice::from_ref(all), categories) {
+            self.coco.extend(results);
+        }
+    }
+
+    fn picture(
+        &mut self,
+        path: &Path,
+        (image, answer): (&Image, &Detections),
+        (extension, format): (&str, PictureFormat),
+    ) -> Result<(), Failure> {
+        let drawn = match &answer.classes {
+            Some(classes) => {
+                let named = |c: &maskline::ClassScore| (c.label.clone().unwrap_or_else(|| format!("#{}", c.class_id)), c.score);
+                annotate_classes(image.pixels(), &classes.iter().map(named).collect::<Vec<_>>())
+            }
+            None => annotate(image.pixels(), &answer.objects, &DrawOptions::default()),
+        };
+        let target = self.target(path, extension);
+        save_picture(&target, &drawn, format)?;
+        self.tell(&target);
+        Ok(())
+    }
+
+    /// `<folder>/<stem>.<extension>`; numbered where another picture has the name, and never the picture itself.
+    fn target(&mut self, path: &Path, extension: &str) -> PathBuf {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let own = path.canonicalize().ok();
+        let mut target = self.folder.join(format!("{stem}.{extension}"));
+        let mut number = 1;
+        while self.names.contains(&target) || (own.is_some() && target.canonicalize().ok() == own) {
+            number += 1;
+            target = self.folder.join(format!("{stem}-{number}.{extension}"));
+        }
+        self.names.insert(target.clone());
+        target
+    }
+
+    fn tell(&self, target: &Path) {
+        if !self.quiet {
+            terminal::say(&format!("wrote {}", target.display()));
+        }
+    }
+}
+
+/// COCO's picture id: the number that the file is named by, as in `000000000139.jpg`, else the place in the list.
+fn image_id(path: &Path, place: i64) -> i64 {
+    path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).unwrap_or(place)
+}

@@ -1,0 +1,44 @@
+//! stdout is data, stderr is talk.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::failure::Failure;
+
+/// Writes data to stdout. A closed reader (`| head`) ends the command without fuss.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::new(maskline::ErrorKind::Io, format!("standard output: {error}")),
+    })
+}
+
+/// Writes a line of talk to stderr.
+pub(crate) fn say(text: &str) {
+    // Where talk cannot be written, there is nobody to talk to.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Writes an error to stderr, in red on a terminal.
+pub(crate) fn complain(text: &str) {
+    if colours() { say(&format!("\x1b[1;31merror:\x1b[0m {text}")) } else { say(&format!("error: {text}")) }
+}
+
+/// Whether stderr is a terminal on which colours are wanted.
+fn colours() -> bool {
+    is_talking() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether a person watches stderr.
+pub(crate) fn is_talking() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A table without lines between rows; numbers are the caller's to align.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}

@@ -1,0 +1,67 @@
+//! `maskline verify`.
+
+use std::collections::HashMap;
+
+use maskline::verify::{Computed, Report, verify as run_case};
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::args::Verify;
+use crate::failure::Failure;
+use crate::{model, terminal};
+
+/// Runs every case; what fails is in the table, and the exit code is 1.
+pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
+    let engine = model::engine(arguments.runtime.as_deref(), arguments.offline)?;
+    let mut reports = Vec::new();
+    for case in &arguments.cases {
+        for report in run_case(&engine, case)? {
+            if arguments.json {
+                let line = serde_json::to_string(&report).map_err(|e| Failure::new(maskline::ErrorKind::Failed, e.to_string()))?;
+                terminal::print(&format!("{line}\n"))?;
+            } else {
+                terminal::print(&table(&report))?;
+            }
+            reports.push(report);
+        }
+    }
+    if let Some(path) = &arguments.dump {
+        dump(path, &reports)?;
+    }
+    let failed = reports.iter().filter(|report| !report.passed()).count();
+    let tensors: usize = reports.iter().map(|report| report.rows.len()).sum();
+    terminal::say(&format!("{} of {} runs passed, {tensors} tensors compared", reports.len() - failed, reports.len()));
+    if failed > 0 { Err(Failure::Told(1)) } else { Ok(()) }
+}
+
+fn table(report: &Report) -> String {
+    let mut table = terminal::table(&["tensor", "max abs", "relative", "tolerance", ""]);
+    for row in &report.rows {
+        let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.2e}"));
+        let verdict = match (&row.failure, row.passed) {
+            (Some(failure), _) => failure.lines().next().unwrap_or("failed").to_string(),
+            (None, true) => "ok".into(),
+            (None, false) => "BEYOND".into(),
+        };
+        table.add_row([row.tensor.clone(), number(row.max_abs), number(row.relative), format!("{:.1e}", row.tolerance), verdict]);
+    }
+    format!("{} on {}\n{table}\n", report.case, report.checkpoint)
+}
+
+/// All computed tensors in one file; with several reports, names carry the case.
+fn dump(path: &std::path::Path, reports: &[Report]) -> Result<(), Failure> {
+    let failed = |error: String| Failure::new(maskline::ErrorKind::Io, format!("{error}\n  in   {}", path.display()));
+    let mut tensors: HashMap<String, (&Computed, Vec<u8>)> = HashMap::new();
+    for (i, report) in reports.iter().enumerate() {
+        for (name, computed) in &report.computed {
+            let name = if reports.len() == 1 { name.clone() } else { format!("{i}.{}.{name}", report.case) };
+            tensors.insert(name, (computed, computed.data.iter().flat_map(|v| v.to_le_bytes()).collect()));
+        }
+    }
+    let views = tensors.iter().map(|(name, (computed, bytes))| {
+        let view = TensorView::new(Dtype::F32, computed.shape.clone(), bytes).map_err(|e| failed(e.to_string()))?;
+        Ok((name.clone(), view))
+    });
+    let views = views.collect::<Result<HashMap<_, _>, Failure>>()?;
+    let bytes = safetensors::serialize(views, None).map_err(|e| failed(e.to_string()))?;
+    Ok(maskline::vision::write::write_atomically(path, &bytes)?)
+}

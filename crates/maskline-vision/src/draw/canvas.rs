@@ -1,0 +1,111 @@
+//! Blending into the rows of a picture. Coordinates are pixel edges: pixel (0, 0) has its centre at (0.5, 0.5).
+
+use std::ops::Range;
+
+use super::Color;
+use crate::RgbImage;
+
+pub(super) struct Canvas<'a> {
+    image: &'a mut RgbImage,
+}
+
+impl<'a> Canvas<'a> {
+    pub(super) fn new(image: &'a mut RgbImage) -> Self {
+        Self { image }
+    }
+
+    /// Width and height.
+    pub(super) fn size(&self) -> [f32; 2] {
+        [self.image.width as f32, self.image.height as f32]
+    }
+
+    /// Blends one pixel; nothing outside of the picture.
+    pub(super) fn blend(&mut self, x: usize, y: usize, color: Color, opacity: f32) {
+        if x < self.image.width && y < self.image.height {
+            let start = (y * self.image.width + x) * 3;
+            blend(&mut self.image.pixels[start..start + 3], color, weight(opacity));
+        }
+    }
+
+    /// Blends the pixels `ys` of column `x`.
+    pub(super) fn blend_column(&mut self, x: usize, ys: Range<usize>, color: Color, opacity: f32) {
+        let (width, weight) = (self.image.width, weight(opacity));
+        if x >= width {
+            return;
+        }
+        for y in ys.start..ys.end.min(self.image.height) {
+            let start = (y * width + x) * 3;
+            blend(&mut self.image.pixels[start..start + 3], color, weight);
+        }
+    }
+
+    /// Fills the pixels nearest to `[x1, y1, x2, y2]`.
+    pub(super) fn fill(&mut self, [x1, y1, x2, y2]: [f32; 4], color: Color, opacity: f32) {
+        let [width, height] = [self.image.width, self.image.height];
+        // The casts saturate: what lies outside becomes an empty range.
+        let (left, right) = (x1.round() as usize, (x2.round() as usize).min(width));
+        let weight = weight(opacity);
+        for y in y1.round() as usize..(y2.round() as usize).min(height) {
+            if left < right {
+                let row = &mut self.image.pixels[(y * width + left) * 3..(y * width + right) * 3];
+                row.chunks_exact_mut(3).for_each(|pixel| blend(pixel, color, weight));
+            }
+        }
+    }
+
+    /// An upright frame whose lines, of a whole width, are centred on the box.
+    pub(super) fn frame(&mut self, [x1, y1, x2, y2]: [f32; 4], width: f32, color: Color) {
+        let outer = [x1 - width / 2.0, y1 - width / 2.0, x2 + width / 2.0, y2 + width / 2.0].map(f32::round);
+        let [left, top, right, bottom] = outer;
+        self.fill([left, top, right, top + width], color, 1.0);
+        self.fill([left, bottom - width, right, bottom], color, 1.0);
+        self.fill([left, top, left + width, bottom], color, 1.0);
+        self.fill([right - width, top, right, bottom], color, 1.0);
+    }
+
+    /// A smooth line with round ends; a dot where both ends are one.
+    pub(super) fn line(&mut self, from: [f32; 2], to: [f32; 2], radius: f32, color: Color) {
+        if !from.iter().chain(&to).all(|value| value.is_finite()) {
+            return;
+        }
+        let reach = radius + 1.0;
+        let along = [to[0] - from[0], to[1] - from[1]];
+        let length_squared = along[0] * along[0] + along[1] * along[1];
+        let first_row = (from[1].min(to[1]) - reach).floor() as usize;
+        let last_row = ((from[1].max(to[1]) + reach).ceil() as usize).min(self.image.height);
+        for y in first_row..last_row {
+            let center_y = y as f32 + 0.5;
+            let columns = columns_near([from, to], center_y, reach);
+            for x in columns.start..columns.end.min(self.image.width) {
+                let offset = [x as f32 + 0.5 - from[0], center_y - from[1]];
+                let projected = offset[0] * along[0] + offset[1] * along[1];
+                let share = if length_squared > 0.0 { (projected / length_squared).clamp(0.0, 1.0) } else { 0.0 };
+                let distance = (offset[0] - share * along[0]).hypot(offset[1] - share * along[1]);
+                let coverage = (radius + 0.5 - distance).min(1.0);
+                if coverage > 0.0 {
+                    self.blend(x, y, color, coverage);
+                }
+            }
+        }
+    }
+}
+
+/// The columns where a line passes within `reach` rows of `y`, widened by `reach` on both sides.
+fn columns_near([from, to]: [[f32; 2]; 2], y: f32, reach: f32) -> Range<usize> {
+    let rise = to[1] - from[1];
+    let share_at = |y: f32| if rise == 0.0 { 0.0 } else { ((y - from[1]) / rise).clamp(0.0, 1.0) };
+    let shares = if rise == 0.0 { [0.0, 1.0] } else { [share_at(y - reach), share_at(y + reach)] };
+    let [a, b] = shares.map(|share| from[0] + share * (to[0] - from[0]));
+    (a.min(b) - reach).floor() as usize..(a.max(b) + reach).ceil() as usize
+}
+
+/// Opacity in 255ths.
+fn weight(opacity: f32) -> u32 {
+    (opacity * 255.0).round().clamp(0.0, 255.0) as u32
+}
+
+fn blend(pixel: &mut [u8], color: Color, weight: u32) {
+    for (under, over) in pixel.iter_mut().zip(color) {
+        *under = ((u32::from(*under) * (255 - weight) + u32::from(over) * weight + 127) / 255) as u8;
+    }
+}
