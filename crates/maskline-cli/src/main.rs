@@ -14,7 +14,6 @@ mod verify;
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
-use failure::Failure;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();

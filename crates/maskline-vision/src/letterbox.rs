@@ -1,11 +1,12 @@
 //! Pictures to network input: OpenCV's bilinear resize on a grey canvas (ultralytics `LetterBox`), to the last bit.
 
+mod bilinear;
+
 use crate::{Error, ErrorKind, Result, RgbImage};
+use bilinear::{Planes, resize_to_planes, resize_to_rows};
 
 /// Grey of the border.
 const PAD: u8 = 114;
-/// OpenCV's fixed-point weights: 11 bits.
-const ONE: i32 = 1 << 11;
 
 /// How a picture of one size lies in a network input of another: scaled to fit, centred on grey.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,29 +81,24 @@ impl Letterbox {
         }
         let (red, rest) = out.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
-        let mut resizer = Resizer::new(image, self.resized);
-        for y in 0..self.resized.1 {
-            let start = (self.top + y) * width + self.left;
-            let row = start..start + self.resized.0;
-            resizer.row(y, [&mut red[row.clone()], &mut green[row.clone()], &mut blue[row]], |level| f32::from(level) / 255.0);
-        }
+        let mut planes = Planes { planes: [red, green, blue], width, origin: (self.left, self.top) };
+        resize_to_planes(image, self.resized, &mut planes);
     }
 
     /// The letterboxed picture in 8 bits.
+    ///
+    /// # Panics
+    /// If the picture is not of the source size.
     pub fn to_rgb(&self, image: &RgbImage) -> RgbImage {
+        assert_eq!((image.width, image.height), self.source, "the letterbox is for another picture size");
         let (width, height) = self.target;
         let mut pixels = vec![PAD; width * height * 3];
-        let mut resizer = Resizer::new(image, self.resized);
-        let mut planes = vec![0; 3 * self.resized.0];
-        for y in 0..self.resized.1 {
-            let (red, rest) = planes.split_at_mut(self.resized.0);
-            let (green, blue) = rest.split_at_mut(self.resized.0);
-            resizer.row(y, [red, green, blue], |level| level);
+        resize_to_rows(image, self.resized, |y, levels| {
             let start = ((self.top + y) * width + self.left) * 3;
-            for (x, pixel) in pixels[start..start + 3 * self.resized.0].chunks_exact_mut(3).enumerate() {
-                pixel.copy_from_slice(&[0, 1, 2].map(|channel| planes[channel * self.resized.0 + x]));
+            for (out, level) in pixels[start..].chunks_exact_mut(3).zip(levels) {
+                out.copy_from_slice(&level[..3]);
             }
-        }
+        });
         RgbImage { width, height, pixels }
     }
 
@@ -139,150 +135,4 @@ fn resized_to_fit(source: (usize, usize), target: (usize, usize)) -> Result<(usi
 /// Python's `round`: halves go to the even neighbour. Below zero counts as zero.
 fn round_even(value: f64) -> usize {
     value.round_ties_even().max(0.0) as usize
-}
-
-/// One step of linear interpolation: two neighbours and their weights.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    first: usize,
-    second: usize,
-    weights: [i32; 2],
-}
-
-/// OpenCV's `INTER_LINEAR` on 8 bits, row by row.
-struct Resizer<'a> {
-    image: &'a RgbImage,
-    columns: Vec<Tap>,
-    rows: Vec<Tap>,
-    /// Rows stretched to the new width, 15 bits, planes R, G, B; and which source rows they are.
-    stretched: [Vec<i16>; 2],
-    held: [Option<usize>; 2],
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    /// No change of size.
-    Copy,
-    /// Exactly half on both axes, where OpenCV averages four pixels.
-    Half,
-    Linear,
-}
-
-impl<'a> Resizer<'a> {
-    fn new(image: &'a RgbImage, (width, height): (usize, usize)) -> Self {
-        let kind = if (image.width, image.height) == (width, height) {
-            Kind::Copy
-        } else if (image.width, image.height) == (2 * width, 2 * height) {
-            Kind::Half
-        } else {
-            Kind::Linear
-        };
-        let (columns, rows) = match kind {
-            Kind::Linear => (column_taps(image.width, width), row_taps(image.height, height)),
-            _ => (Vec::new(), Vec::new()),
-        };
-        let stretched = [vec![0; 3 * columns.len()], vec![0; 3 * columns.len()]];
-        Self { image, columns, rows, stretched, held: [None; 2], kind }
-    }
-
-    /// Row `y` of the result, as three planes.
-    fn row<T>(&mut self, y: usize, planes: [&mut [T]; 3], level: impl Fn(u8) -> T) {
-        match self.kind {
-            Kind::Copy => {
-                let source = self.image.row(y);
-                for (channel, plane) in planes.into_iter().enumerate() {
-                    plane.iter_mut().zip(source.chunks_exact(3)).for_each(|(out, pixel)| *out = level(pixel[channel]));
-                }
-            }
-            Kind::Half => {
-                let (upper, lower) = (self.image.row(2 * y), self.image.row(2 * y + 1));
-                for (channel, plane) in planes.into_iter().enumerate() {
-                    for ((out, a), b) in plane.iter_mut().zip(upper.chunks_exact(6)).zip(lower.chunks_exact(6)) {
-                        let sum = [a[channel], a[channel + 3], b[channel], b[channel + 3]].map(u16::from).iter().sum::<u16>();
-                        *out = level(((sum + 2) >> 2) as u8);
-                    }
-                }
-            }
-            Kind::Linear => self.linear_row(y, planes, level),
-        }
-    }
-
-    fn linear_row<T>(&mut self, y: usize, planes: [&mut [T]; 3], level: impl Fn(u8) -> T) {
-        let Tap { first, second, weights } = self.rows[y];
-        let upper = self.hold(first, second);
-        let lower = self.hold(second, first);
-        let [b0, b1] = weights;
-        let width = self.columns.len();
-        for (channel, plane) in planes.into_iter().enumerate() {
-            let span = channel * width..(channel + 1) * width;
-            let (upper, lower) = (&self.stretched[upper][span.clone()], &self.stretched[lower][span]);
-            for ((out, a), b) in plane.iter_mut().zip(upper).zip(lower) {
-                let sum = ((b0 * i32::from(*a)) >> 16) + ((b1 * i32::from(*b)) >> 16) + 2;
-                *out = level((sum >> 2) as u8);
-            }
-        }
-    }
-
-    /// The slot that holds source row `row` stretched, without giving up the one that holds `keep`.
-    fn hold(&mut self, row: usize, keep: usize) -> usize {
-        if let Some(slot) = self.held.iter().position(|held| *held == Some(row)) {
-            return slot;
-        }
-        let slot = usize::from(self.held[0] == Some(keep));
-        let width = self.columns.len();
-        let (red, rest) = self.stretched[slot].split_at_mut(width);
-        let (green, blue) = rest.split_at_mut(width);
-        let source = self.image.row(row);
-        for (((tap, red), green), blue) in self.columns.iter().zip(red).zip(green).zip(blue) {
-            let (a, b) = (&source[tap.first..tap.first + 3], &source[tap.second..tap.second + 3]);
-            let mix = |c: usize| ((i32::from(a[c]) * tap.weights[0] + i32::from(b[c]) * tap.weights[1]) >> 4) as i16;
-            (*red, *green, *blue) = (mix(0), mix(1), mix(2));
-        }
-        self.held[slot] = Some(row);
-        slot
-    }
-}
-
-/// Position of a target pixel's centre in the source: whole part and fraction, in OpenCV's precision.
-fn position(target: usize, scale: f64) -> (i64, f32) {
-    let at = ((target as f64 + 0.5) * scale - 0.5) as f32;
-    let whole = at.floor();
-    (whole as i64, at - whole)
-}
-
-fn weights(fraction: f32) -> [i32; 2] {
-    [1.0 - fraction, fraction].map(|weight| (weight * ONE as f32).round_ties_even() as i32)
-}
-
-/// Columns beyond the border take the border pixel with full weight; `first` and `second` are byte offsets in a row.
-fn column_taps(source: usize, target: usize) -> Vec<Tap> {
-    let scale = 1.0 / (target as f64 / source as f64);
-    let last = source as i64 - 1;
-    (0..target)
-        .map(|x| {
-            let (whole, fraction) = position(x, scale);
-            let (whole, fraction) = if whole < 0 {
-                (0, 0.0)
-            } else if whole >= last {
-                (last, 0.0)
-            } else {
-                (whole, fraction)
-            };
-            let second = (whole + 1).min(last);
-            Tap { first: 3 * whole as usize, second: 3 * second as usize, weights: weights(fraction) }
-        })
-        .collect()
-}
-
-/// Rows beyond the border are the border row, but keep their weights (and the rounding of both products).
-fn row_taps(source: usize, target: usize) -> Vec<Tap> {
-    let scale = 1.0 / (target as f64 / source as f64);
-    let last = source as i64 - 1;
-    (0..target)
-        .map(|y| {
-            let (whole, fraction) = position(y, scale);
-            Tap { first: whole.clamp(0, last) as usize, second: (whole + 1).clamp(0, last) as usize, weights: weights(fraction) }
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use maskline_vision::RgbImage;
 use maskline_vision::decode::{DecodeOptions, decode, decode_file};
 
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// A decoded picture and what decoding it took.
 #[derive(Debug, Clone)]
@@ -30,7 +30,11 @@ impl Image {
     /// As [`Image::open`].
     pub fn open_with(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Self> {
         let start = Instant::now();
-        let pixels = decode_file(path.as_ref(), options)?;
+        let pixels = decode_file(path.as_ref(), options).map_err(|error| match error.kind() {
+            // A picture that cannot be read is a bad input, whatever the reason.
+            maskline_vision::ErrorKind::Io => Error::new(ErrorKind::BadInput, error.to_string()),
+            _ => error.into(),
+        })?;
         Ok(Self { pixels, decode: start.elapsed() })
     }
 
