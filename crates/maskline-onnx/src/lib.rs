@@ -40,7 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
-pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions, ResizeOptions};
+pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions};
 pub use save::{SaveOptions, SavedModel};
 
 /// The operator set that graphs are written in (`ai.onnx`).

@@ -11,6 +11,9 @@ use crate::{Constant, Error, ErrorKind, FileSpan, Model, Result};
 /// Weights start at multiples of this, so that a runtime can map them.
 const ALIGNMENT: u64 = 64;
 
+/// A checkpoint is linked for this many bytes of unchanged tensors; fewer are copied.
+const WORTH_A_LINK: u64 = 1 << 20;
+
 /// Options of [`Model::save`].
 #[derive(Debug, Clone)]
 pub struct SaveOptions {
@@ -72,18 +75,19 @@ impl Model<'_> {
         Ok(SavedModel { model, weight_bytes, links })
     }
 
-    /// Hard links every checkpoint that holds usable tensors: its path → the link's name. One that cannot be linked is left out.
+    /// Hard links every checkpoint that holds enough usable tensors: its path → the link's name. One that cannot be linked is left out.
     fn link_checkpoints(&self, directory: &Path, stem: &str) -> BTreeMap<PathBuf, String> {
-        let mut links = BTreeMap::new();
+        let mut usable = BTreeMap::<&PathBuf, u64>::new();
         for span in self.initializers.iter().filter_map(|(_, constant)| usable_span(constant)) {
-            if links.contains_key(&span.path) {
-                continue;
-            }
+            *usable.entry(&span.path).or_default() += span.length;
+        }
+        let mut links = BTreeMap::new();
+        for (path, _) in usable.into_iter().filter(|(_, bytes)| *bytes >= WORTH_A_LINK) {
             let name = format!("{stem}.checkpoint-{}", links.len());
             // The link must name the file itself: a link to a symbolic link would break with its target.
-            let linked = span.path.canonicalize().and_then(|file| std::fs::hard_link(file, directory.join(&name)));
+            let linked = path.canonicalize().and_then(|file| std::fs::hard_link(file, directory.join(&name)));
             if linked.is_ok() {
-                links.insert(span.path.clone(), name);
+                links.insert(path.clone(), name);
             }
         }
         links

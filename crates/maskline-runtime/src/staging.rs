@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A lock between processes (and between handles in one process), freed when dropped or when the process ends.
 #[derive(Debug)]
@@ -175,9 +175,4 @@ fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
-}
-
-/// The error of a failed build, for callers whose own error type is not this crate's.
-pub(crate) fn build_failed(key: &str, error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Cache, format!("{key}: {error}"))
 }

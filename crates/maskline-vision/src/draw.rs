@@ -29,7 +29,7 @@ pub struct DrawOptions {
 
 impl Default for DrawOptions {
     fn default() -> Self {
-        Self { boxes: true, labels: true, scores: true, mask_opacity: 0.45, min_keypoint_score: 0.25 }
+        Self { boxes: true, labels: true, scores: true, mask_opacity: 0.4, min_keypoint_score: 0.25 }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! *In*: [`decode`] reads a file within limits, [`letterbox`] brings it to the network's input exactly as OpenCV does.
 //! *Out*: [`nms`] keeps the best boxes, [`mask`] turns low-resolution logits into bits and run lengths, [`draw`] paints the
-//! answer, [`write`] saves it. An answer is a list of [`Object`]s in pixels of the original picture.
+//! answer, [`mod@write`] saves it. An answer is a list of [`Object`]s in pixels of the original picture.
 
 pub mod crop;
 pub mod decode;

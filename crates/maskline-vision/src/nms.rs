@@ -22,12 +22,19 @@ pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
     kept
 }
 
-/// As [`nms`], but boxes of different classes leave each other alone. Equal to `torchvision.ops.batched_nms`.
+/// As [`nms`], but boxes of different classes leave each other alone. Equal to `torchvision.ops.batched_nms`, also where that
+/// is not quite so: up to 1000 boxes, classes are set apart by the largest coordinate, which negative ones can bridge.
 ///
 /// # Panics
 /// If there is not one score and class per box.
 pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], (classes, threshold): (&[i64], f64)) -> Vec<usize> {
+    const MOST_SET_APART: usize = 1000;
     assert_eq!(boxes.len(), classes.len(), "one class per box");
+    if boxes.len() <= MOST_SET_APART {
+        let apart = boxes.iter().flatten().copied().fold(f32::NEG_INFINITY, f32::max) + 1.0;
+        let moved = boxes.iter().zip(classes).map(|(own, class)| own.map(|side| side + *class as f32 * apart));
+        return nms(&moved.collect::<Vec<_>>(), scores, threshold);
+    }
     let mut by_class = std::collections::BTreeMap::<i64, Vec<usize>>::new();
     classes.iter().enumerate().for_each(|(i, class)| by_class.entry(*class).or_default().push(i));
     let mut kept = vec![false; boxes.len()];

@@ -151,7 +151,8 @@ fn yolo_lines() {
 
     let outline = line(Object { mask: Some(square()), ..boxed(7) }, false);
     let mut corners: Vec<&str> = outline.trim_end().strip_prefix("7 ").unwrap().split(' ').collect();
-    corners.rotate_left(corners.chunks(2).position(|corner| corner == ["0.200000", "0.250000"]).unwrap() * 2);
+    let top_left = corners.chunks(2).position(|corner| corner == ["0.200000", "0.250000"]).unwrap();
+    corners.rotate_left(top_left * 2);
     assert_eq!(corners.join(" "), "0.200000 0.250000 0.400000 0.250000 0.400000 0.500000 0.200000 0.500000");
 }
 

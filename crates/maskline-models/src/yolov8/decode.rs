@@ -86,7 +86,7 @@ pub fn candidates(head: &DetectorHead, prediction: &Prediction<'_>, options: &Ca
 fn decoded_candidates(head: &DetectorHead, rows: &[f32], options: &CandidateOptions) -> Result<Vec<Candidate>> {
     let channels = 4 + head.classes + head.extras.channels();
     let anchors = rows.len() / channels;
-    if rows.is_empty() || rows.len() % channels != 0 {
+    if rows.is_empty() || !rows.len().is_multiple_of(channels) {
         return Err(Error::new(ErrorKind::Output, format!("expected {channels} numbers per anchor, found {} in all", rows.len())));
     }
     let at = |channel: usize, anchor: usize| rows[channel * anchors + anchor];

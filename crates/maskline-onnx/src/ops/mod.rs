@@ -14,4 +14,4 @@ pub use attention::AttentionOptions;
 pub use conv::{ConvOptions, PoolOptions};
 pub use elementwise::GeluForm;
 pub use indexing::PadMode;
-pub use resize::{Interpolation, ResizeOptions};
+pub use resize::Interpolation;

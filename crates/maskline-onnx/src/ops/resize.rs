@@ -15,21 +15,12 @@ pub enum Interpolation {
     Cubic,
 }
 
-/// Options of [`Graph::resize`].
-#[derive(Debug, Clone, Default)]
-pub struct ResizeOptions {
-    /// Interpolation.
-    pub interpolation: Interpolation,
-    /// Widen the filter when shrinking (PyTorch's `antialias=True`); not for `Nearest`.
-    pub antialias: bool,
-}
-
 impl<'w> Graph<'w> {
     /// Resizes the last two axes of [N, C, H, W] to a known size.
     ///
     /// # Errors
     /// `Shape` if `x` is not four-dimensional, `Invalid` for an empty target.
-    pub fn resize(&mut self, x: &Value, [rows, columns]: [usize; 2], options: &ResizeOptions) -> Result<Value> {
+    pub fn resize(&mut self, x: &Value, [rows, columns]: [usize; 2], interpolation: Interpolation) -> Result<Value> {
         let dtype = self.check_resize(x, rows == 0 || columns == 0)?;
         let target = Shape(vec![x.shape()[0].clone(), x.shape()[1].clone(), rows.into(), columns.into()]);
         if target == *x.shape() {
@@ -37,7 +28,7 @@ impl<'w> Graph<'w> {
         }
         let sizes = self.i64s(&[rows as i64, columns as i64]);
         let op = Op::new("Resize", &[x]).optional(None).optional(None).optional(Some(&sizes));
-        Ok(self.emit(resize_attributes(op, options).ints("axes", [2, 3]), dtype, target))
+        Ok(self.emit(resize_attributes(op, interpolation).ints("axes", [2, 3]), dtype, target))
     }
 
     /// Enlarges the last two axes of [N, C, H, W] by a whole factor; works for unknown sizes too.
@@ -56,7 +47,7 @@ impl<'w> Graph<'w> {
             span: None,
         });
         let op = Op::new("Resize", &[x]).optional(None).optional(Some(&scales));
-        Ok(self.emit(resize_attributes(op, &ResizeOptions { interpolation, antialias: false }), dtype, shape))
+        Ok(self.emit(resize_attributes(op, interpolation), dtype, shape))
     }
 
     fn check_resize(&self, x: &Value, empty: bool) -> Result<crate::DType> {
@@ -71,16 +62,16 @@ impl<'w> Graph<'w> {
     }
 }
 
-fn resize_attributes<'a>(op: Op<'a>, options: &ResizeOptions) -> Op<'a> {
-    let (mode, coordinates) = match options.interpolation {
+fn resize_attributes(op: Op<'_>, interpolation: Interpolation) -> Op<'_> {
+    let (mode, coordinates) = match interpolation {
         Interpolation::Nearest => ("nearest", "asymmetric"),
         Interpolation::Linear => ("linear", "half_pixel"),
         Interpolation::Cubic => ("cubic", "half_pixel"),
     };
     let op = op.text("mode", mode).text("coordinate_transformation_mode", coordinates);
-    match options.interpolation {
+    match interpolation {
         Interpolation::Nearest => op.text("nearest_mode", "floor"),
-        Interpolation::Cubic => op.float("cubic_coeff_a", -0.75).int("antialias", options.antialias.into()),
-        Interpolation::Linear => op.int("antialias", options.antialias.into()),
+        Interpolation::Cubic => op.float("cubic_coeff_a", -0.75),
+        Interpolation::Linear => op,
     }
 }

@@ -53,10 +53,19 @@ fn fill_planes(mut resizer: Resizer, out: &mut Planes, stretch: impl Fn(&[u8], &
         for (((slots, red), green), blue) in levels.iter().zip(red).zip(green).zip(blue) {
             // Bytes of one word rather than of an array: this is the form that becomes vector code.
             let word = u32::from_le_bytes(*slots);
-            let value = |shift: u32| ((word >> shift) & 0xff) as f32 / 255.0;
+            let value = |shift: u32| over_255(((word >> shift) & 0xff) as f32);
             (*red, *green, *blue) = (value(0), value(8), value(16));
         }
     }
+}
+
+/// `level / 255` of a whole level below 256, to the last bit and without the division: 257/65536 of a level is exact, and what
+/// it lacks is added.
+#[inline(always)]
+fn over_255(level: f32) -> f32 {
+    const MOST: f64 = 257.0 / 65536.0;
+    const REST: f64 = 1.0 / 255.0 - MOST;
+    level * MOST as f32 + level * REST as f32
 }
 
 /// A target column: the byte offset of its left source pixel, and the weights of that and the next.
@@ -102,7 +111,7 @@ impl<'a> Resizer<'a> {
             (Blend::Copy, (0..width).map(|x| whole(x, 1, [16, 0])).collect(), rows)
         } else if (image.width, image.height) == (2 * width, 2 * height) {
             let rows = (0..height).map(|y| Row { sources: [2 * y, 2 * y + 1], weights: [0; 2] }).collect();
-            (Blend::Half, (0..width).map(|x| whole(x, 2, [1, 1])).collect(), rows)
+            (Blend::Half, (0..width).map(|x| whole(x, 2, [16, 16])).collect(), rows)
         } else {
             (Blend::Linear, linear_columns(image.width, width), linear_rows(image.height, height))
         };
@@ -220,5 +229,15 @@ mod avx2 {
         }
         // The last pixels of the row have no eight bytes.
         super::stretch(source, &columns[done..], &mut out[done..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn levels_become_what_division_gives() {
+        for level in 0..=255_u8 {
+            assert_eq!(super::over_255(f32::from(level)), f32::from(level) / 255.0);
+        }
     }
 }

@@ -204,7 +204,7 @@ impl Enlarge {
         let input = prototypes.map(|size| STRIDE * size);
         let scaled = content(input);
         let border = input[0].saturating_sub(scaled[0]) | input[1].saturating_sub(scaled[1]);
-        let factor = STRIDE >> (border | border / 2).trailing_zeros().min(STRIDE.trailing_zeros());
+        let factor = STRIDE >> (border | (border / 2)).trailing_zeros().min(STRIDE.trailing_zeros());
 
         let enlarged = prototypes.map(|size| factor * size);
         let scaled = content(enlarged);
