@@ -1,0 +1,110 @@
+//! Sessions on a tiny model, and their artefacts.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, LazyLock};
+
+use maskline_runtime::{
+    CudaOptions, ErrorKind, Library, LibraryOptions, ModelSource, Provider, Session, SessionOptions, Tensor, device_key, load,
+};
+
+static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| load(&LibraryOptions::from_env()).unwrap());
+
+/// A protobuf field with a length.
+fn field(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag << 3 | 2, content.len() as u8];
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// `y = x + x` for f32 [n, 3], written byte by byte.
+fn double() -> Vec<u8> {
+    let dims = [field(1, &field(2, b"n")), field(1, &[0x08, 3])].concat();
+    let tensor_type = [vec![0x08, 1], field(2, &dims)].concat();
+    let port = |name: &[u8]| [field(1, name), field(2, &field(1, &tensor_type))].concat();
+    let node = [field(1, b"x"), field(1, b"x"), field(2, b"y"), field(4, b"Add")].concat();
+    let graph = [field(1, &node), field(2, b"double"), field(11, &port(b"x")), field(12, &port(b"y"))].concat();
+    let opset = [field(1, b""), vec![0x10, 21]].concat();
+    [vec![0x08, 10], field(7, &graph), field(8, &opset)].concat()
+}
+
+fn open(options: &SessionOptions) -> Session {
+    Session::open(&LIBRARY, ModelSource::Bytes(&double()), options).unwrap()
+}
+
+fn input(rows: usize) -> Tensor {
+    Tensor::new([rows, 3], (0..rows * 3).map(|i| i as f32).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn a_model_runs_with_any_free_dimension() {
+    let session = open(&SessionOptions::default());
+    for rows in [1, 4] {
+        let outputs = session.run(vec![("x", input(rows))]).unwrap();
+        let y = outputs.f32("y").unwrap();
+        assert_eq!(y.shape, [rows, 3]);
+        assert!(y.data.iter().enumerate().all(|(i, value)| *value == 2.0 * i as f32));
+        assert_eq!(outputs.view::<i64>("y").unwrap_err().kind(), ErrorKind::InvalidOutput);
+        assert_eq!(outputs.f32("z").unwrap_err().kind(), ErrorKind::InvalidOutput);
+    }
+    assert_eq!((session.inputs()[0].name.as_str(), &session.inputs()[0].shape), ("x", &vec![None, Some(3)]));
+    assert_eq!(session.providers()[0].name, "cpu");
+}
+
+#[test]
+fn wrong_inputs_name_the_port() {
+    let session = open(&SessionOptions::default());
+    let wrong_shape = Tensor::new([1, 4], vec![0.0_f32; 4]).unwrap();
+    let wrong_type = Tensor::new([1, 3], vec![0_i64; 3]).unwrap();
+    for inputs in [vec![], vec![("x", wrong_shape)], vec![("x", wrong_type)], vec![("x", input(1)), ("more", input(1))]] {
+        let error = session.run(inputs).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`x`") || error.to_string().contains("`more`"), "{error}");
+    }
+    assert!(Tensor::new([2, 2], vec![1.0_f32; 3]).is_err());
+}
+
+#[test]
+fn a_provider_that_is_not_there_and_a_model_that_is_none() {
+    let options = SessionOptions { provider: Provider::Cuda(CudaOptions::default()), ..SessionOptions::default() };
+    let error = Session::open(&LIBRARY, ModelSource::Bytes(&double()), &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProviderUnavailable);
+    assert!(error.to_string().contains("no cuda provider") && error.help().is_some(), "{error}");
+    let error = Session::open(&LIBRARY, ModelSource::Bytes(b"no model"), &SessionOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidModel);
+}
+
+#[test]
+fn the_second_start_takes_the_optimised_graph_and_a_damaged_one_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("double.{}.onnx", device_key(&Provider::Cpu, &LIBRARY)));
+    let options = SessionOptions { optimised: Some(path.clone()), ..SessionOptions::default() };
+    assert!(!open(&options).cold().from_optimised);
+    assert!(open(&options).cold().from_optimised);
+    let bytes = std::fs::read(&path).unwrap();
+    for damaged in [bytes[..bytes.len() / 2].to_vec(), vec![7; bytes.len()], vec![]] {
+        std::fs::write(&path, damaged).unwrap();
+        let session = open(&options);
+        assert!(!session.cold().from_optimised);
+        assert_eq!(session.run(vec![("x", input(1))]).unwrap().f32("y").unwrap().data, [0.0, 2.0, 4.0]);
+        assert!(open(&options).cold().from_optimised);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing half-written stays");
+}
+
+#[test]
+fn requests_queue_and_are_answered_in_any_thread() {
+    let session = open(&SessionOptions::default());
+    std::thread::scope(|scope| {
+        for rows in 1..5 {
+            let session = &session;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    assert_eq!(session.run(vec![("x", input(rows))]).unwrap().f32("y").unwrap().shape, [rows, 3]);
+                }
+            });
+        }
+    });
+    // A request whose caller has gone is dropped; the next is answered.
+    drop(session.submit(vec![("x", input(2))]).unwrap());
+    assert_eq!(session.run(vec![("x", input(1))]).unwrap().f32("y").unwrap().shape, [1, 3]);
+}
