@@ -1,7 +1,7 @@
 //! YOLOv8 (Ultralytics 2023): detection, segmentation, pose, classification and oriented boxes.
 //!
-//! [`config`] reads the sizes off the checkpoint, [`graph`] and [`head`] emit the network as the forward pass reads, [`decode`]
-//! turns its raw outputs into candidates, [`export`] takes over existing ONNX exports.
+//! `config` reads the sizes off the checkpoint, `graph` and `head` emit the network as the forward pass reads, [`decode`]
+//! turns its raw outputs into candidates, `export` takes over existing ONNX exports.
 //!
 //! Source: the `ultralytics` package, version 8.4.190 (`nn/tasks.py`, `nn/modules/head.py`).
 

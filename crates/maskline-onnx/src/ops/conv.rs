@@ -41,7 +41,7 @@ pub struct PoolOptions {
 }
 
 impl<'w> Graph<'w> {
-    /// Convolution: `x` [N, C, H, W], `weight` [O, C/groups, kh, kw], `bias` [O] → [N, O, H', W'].
+    /// Convolution: `x` [N, C, H, W], `weight` `[O, C/groups, kh, kw]`, `bias` `[O]` → [N, O, H', W'].
     ///
     /// # Errors
     /// `Shape` if channels, kernel or bias do not fit.
@@ -61,7 +61,7 @@ impl<'w> Graph<'w> {
         Ok(self.emit(op, dtype, Shape(vec![x.shape()[0].clone(), out_channels.into(), rows, columns])))
     }
 
-    /// Transposed convolution: `x` [N, C, H, W], `weight` [C, O/groups, kh, kw], `bias` [O] → [N, O, H', W'].
+    /// Transposed convolution: `x` [N, C, H, W], `weight` `[C, O/groups, kh, kw]`, `bias` `[O]` → [N, O, H', W'].
     ///
     /// # Errors
     /// `Shape` if channels, kernel or bias do not fit.

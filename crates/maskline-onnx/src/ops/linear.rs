@@ -21,7 +21,7 @@ impl<'w> Graph<'w> {
         Ok(self.emit(Op::new("MatMul", &[a, b]), dtype, shape))
     }
 
-    /// A fully connected layer as PyTorch stores it: `x` [.., I], `weight` [O, I], `bias` [O] → [.., O].
+    /// A fully connected layer as PyTorch stores it: `x` [.., I], `weight` `[O, I]`, `bias` `[O]` → `[.., O]`.
     ///
     /// For two-dimensional `x` this is one Gemm, else a MatMul with the transposed (folded) weight and an Add.
     ///

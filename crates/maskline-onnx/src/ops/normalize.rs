@@ -35,7 +35,7 @@ impl<'w> Graph<'w> {
     /// Layer normalisation over the channels of [N, C, H, W] (`LayerNorm2d` of SAM).
     ///
     /// # Errors
-    /// `Shape` if `x` is not four-dimensional or the parameters are not [C].
+    /// `Shape` if `x` is not four-dimensional or the parameters are not `[C]`.
     pub fn layer_norm_channels(&mut self, x: &Value, weight: &Value, bias: &Value, epsilon: f32) -> Result<Value> {
         if x.rank() != 4 {
             return Err(self.fail("LayerNormalization", ErrorKind::Shape, format!("expected [N, C, H, W], found {}", x.shape())));
