@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use maskline::runtime::LibraryOptions;
+use maskline::runtime::{LibraryOptions, Variant};
 use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, families};
 use serde_json::json;
 
@@ -13,9 +13,18 @@ use crate::terminal;
 
 /// Loads ONNX Runtime, telling about a fetch as it goes.
 pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
+    engine_for("cpu", runtime, offline)
+}
+
+/// Loads the variant of ONNX Runtime that has a provider. CUDA's is large and useless without the driver's libraries: it is
+/// never fetched unasked, but used where the user names it.
+pub(crate) fn engine_for(provider: &str, runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
     let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
     library.path = runtime.map(Path::to_path_buf);
     library.offline |= offline;
+    if provider == "openvino" {
+        library.variant = Variant::OpenVino;
+    }
     Ok(Engine::new(EngineOptions { cache: library.home.join("bundles"), library })?)
 }
 

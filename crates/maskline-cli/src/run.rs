@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Run) -> Result<(), Failure> {
     let source = model::source(&arguments.model)?;
     let pictures = pictures::pictures(&arguments.images)?;
     let mut outputs = Outputs::open(arguments)?;
-    let engine = model::engine(arguments.model.runtime.as_deref(), arguments.model.offline)?;
+    let engine = model::engine_for(&arguments.provider, arguments.model.runtime.as_deref(), arguments.model.offline)?;
     let load = LoadOptions {
         provider: arguments.provider.parse()?,
         threads: arguments.threads,
