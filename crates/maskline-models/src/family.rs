@@ -31,6 +31,10 @@ pub struct BuildOptions {
     pub architecture: Option<String>,
     /// `[count, dims]` of keypoints, where the checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
+    /// Side of the square picture input, where the architecture leaves it free; else what the model was trained at.
+    pub image_size: Option<usize>,
+    /// Facts that neither tensors nor a `config.json` beside them tell, by the family's own keys.
+    pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that the golden cases hold.
     pub taps: bool,
 }
@@ -73,7 +77,7 @@ pub trait Family: Sync {
 
 /// All families.
 pub fn families() -> &'static [&'static dyn Family] {
-    &[&crate::yolov8::YoloV8]
+    &[&crate::yolov8::YoloV8, &crate::sam2::Sam2]
 }
 
 /// The family of a checkpoint.
@@ -112,6 +116,20 @@ pub fn family_of_onnx(header: &ModelHeader) -> Result<ModelInfo> {
         let message = format!("no family knows this ONNX file (producer `{}`, inputs {})", header.producer, inputs.join(", "));
         Err(Error::new(ErrorKind::UnknownModel, message).help(known_families()))
     })
+}
+
+/// Refuses a checkpoint of which tensors were not used, except those whose names contain one of `known`.
+pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&str]) -> Result<()> {
+    let mut left = checkpoint.unused();
+    left.retain(|name| !known.iter().any(|part| name.contains(part)));
+    if left.is_empty() {
+        return Ok(());
+    }
+    let count = left.len();
+    left.truncate(3);
+    let message = format!("{count} tensors have no place in {title}, such as `{}`", left.join("`, `"));
+    let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
+    Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
 }
 
 fn known_families() -> String {

@@ -17,6 +17,8 @@ pub enum Task {
     Classify,
     /// Rotated boxes with classes.
     Obb,
+    /// Masks for clicks, boxes and rough masks.
+    Promptable,
 }
 
 impl Task {
@@ -28,6 +30,7 @@ impl Task {
             Self::Pose => "pose",
             Self::Classify => "classify",
             Self::Obb => "obb",
+            Self::Promptable => "promptable",
         }
     }
 }
@@ -50,6 +53,24 @@ pub enum Preprocess {
     },
     /// The short side scaled to the input size, then the centre cut out.
     CenterCrop,
+    /// Stretched to the square input in floating point, antialiased, and normalised (SAM 2).
+    Stretch(Normalise),
+    /// The long side scaled to the input's side in 8 bits, normalised, zeros added at the right and at the bottom (SAM 1).
+    LongestSide(Normalise),
+}
+
+/// Channel means and deviations of pictures in 0..1, RGB.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalise {
+    /// Mean.
+    pub mean: [f32; 3],
+    /// Standard deviation.
+    pub std: [f32; 3],
+}
+
+impl Normalise {
+    /// The statistics of ImageNet that most vision models share.
+    pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 }
 
 /// What follows box and class scores of an anchor in a detector's head.
@@ -119,6 +140,95 @@ pub struct DetectorHead {
     pub form: HeadForm,
 }
 
+/// Names of the image encoder's outputs, which are the embedding: one tensor per name, one picture per row.
+///
+/// With `g` the side of the embedding, `C` its width and `I` the inner width of the cross attentions.
+pub mod embedding {
+    /// f32 [B, g², C]: the image embedding with the no-mask embedding added, cells by rows.
+    pub const CELLS: &str = "cells";
+    /// f32 [B, g², I]: the cells as keys of the first attention from tokens to the image.
+    pub const KEYS: &str = "keys";
+    /// f32 [B, g², I]: the cells as values of that attention.
+    pub const VALUES: &str = "values";
+    /// f32 [B, g², I]: the cells as queries of the first attention from the image to tokens.
+    pub const QUERIES: &str = "queries";
+    /// f32 [B, 4 g², C/4] (SAM 2): features of twice the resolution, in blocked order.
+    pub const MIDDLE: &str = "middle";
+    /// f32 [B, 16 g², C/8] (SAM 2): features of four times the resolution, in blocked order.
+    pub const FINE: &str = "fine";
+}
+
+/// How one of a prompt's masks is chosen when a single answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SingleMask {
+    /// The first mask.
+    First,
+    /// The first mask if it is stable, else the best of the others by predicted IoU (SAM 2's `dynamic_multimask_via_stability`).
+    Stable {
+        /// Stability compares the areas above `delta` and `-delta`.
+        delta: f32,
+        /// From this ratio on the first mask is stable.
+        threshold: f32,
+    },
+}
+
+/// A promptable segmenter: an image encoder, whose outputs are named in [`embedding`], and decoders that answer prompts.
+///
+/// The decoders take the embedding of one picture, `coords` f32 [P, n, 2] in pixels of the prompt square, `kinds` i64 [P, n] (see
+/// [`crate::sam::kind`]), the second one also `mask` f32 [P, 1, 4g, 4g]; they give `masks` f32 [P, M, 16 g²] in blocked order
+/// ([`crate::sam::unblock`]), `scores` f32 [P, M], and in SAM 2 `object` f32 [P, 1].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptHead {
+    /// Side of the image embedding.
+    pub grid: usize,
+    /// Side of the square in which prompts are given; the picture's long (SAM 1) or every (SAM 2) side is scaled to it.
+    pub space: usize,
+    /// Number of masks per prompt; the first one is for a single answer.
+    pub masks: usize,
+    /// Whether the decoder tells if the object is there at all.
+    pub object_score: bool,
+    /// Whether the encoder gives features of higher resolution too.
+    pub high_resolution: bool,
+    /// Whether a pad token follows the clicks even where a box is given.
+    pub always_padded: bool,
+    /// Choice of a single answer.
+    pub single: SingleMask,
+}
+
+impl PromptHead {
+    /// Name of the image encoder's graph.
+    pub const ENCODER: &'static str = "image_encoder";
+    /// Name of the decoder's graph for prompts without a mask.
+    pub const DECODER: &'static str = "mask_decoder";
+    /// Name of the decoder's graph for prompts with a mask.
+    pub const MASKED_DECODER: &'static str = "mask_decoder_with_mask";
+    /// Input of the decoders.
+    pub const COORDS: &'static str = "coords";
+    /// Input of the decoders.
+    pub const KINDS: &'static str = "kinds";
+    /// Input of the second decoder.
+    pub const MASK: &'static str = "mask";
+    /// Output of the decoders.
+    pub const MASKS: &'static str = "masks";
+    /// Output of the decoders.
+    pub const SCORES: &'static str = "scores";
+    /// Output of SAM 2's decoders.
+    pub const OBJECT: &'static str = "object";
+
+    /// Names of the tensors of an embedding, in a fixed order.
+    pub fn embedding(&self) -> &'static [&'static str] {
+        use embedding::{CELLS, FINE, KEYS, MIDDLE, QUERIES, VALUES};
+        const NAMES: [&str; 6] = [CELLS, KEYS, VALUES, QUERIES, MIDDLE, FINE];
+        if self.high_resolution { &NAMES } else { &NAMES[..4] }
+    }
+
+    /// Side of the low-resolution masks, given out and taken as prompts.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid
+    }
+}
+
 /// What the network gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +241,8 @@ pub enum Output {
         /// Name of the output.
         probabilities: String,
     },
+    /// Masks for prompts.
+    Promptable(PromptHead),
 }
 
 /// All that the engine must know of a built model.

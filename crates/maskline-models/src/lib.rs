@@ -5,10 +5,14 @@
 
 pub mod blocks;
 mod error;
+mod facts;
 mod family;
 mod info;
+pub mod sam;
+pub mod sam2;
 pub mod yolov8;
 
 pub use error::{Error, ErrorKind, Result};
+pub use facts::Facts;
 pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx};
-pub use info::{DetectorHead, Extras, HeadForm, ModelInfo, Output, Preprocess, Task};
+pub use info::{DetectorHead, Extras, HeadForm, ModelInfo, Normalise, Output, Preprocess, PromptHead, SingleMask, Task, embedding};

@@ -176,6 +176,12 @@ impl<const N: usize> From<[Dim; N]> for Shape {
     }
 }
 
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(sizes: [usize; N]) -> Self {
+        Self::fixed(&sizes)
+    }
+}
+
 impl From<Vec<Dim>> for Shape {
     fn from(dims: Vec<Dim>) -> Self {
         Self(dims)

@@ -21,6 +21,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use library::{Library, LibraryOptions, Located, Progress, Source, home_dir, load, locate};
 pub use memory::{current_rss, peak_rss};
 pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
-pub use session::{Cold, ModelSource, OptimisationLevel, Outputs, Pending, Port, Session, SessionOptions, View};
+pub use session::{Cold, Input, ModelSource, OptimisationLevel, Outputs, Pending, Port, Session, SessionOptions, SharedTensor, View};
 pub use tensor::{Element, ElementType, Tensor, TensorData};
 pub use variant::Variant;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, ValueType};
 
@@ -109,7 +110,7 @@ type Answer = Result<Outputs>;
 
 #[derive(Debug)]
 struct Job {
-    inputs: Vec<(String, Tensor)>,
+    inputs: Vec<(String, Input)>,
     answer: SyncSender<Answer>,
     abandoned: Arc<AtomicBool>,
     asked: Instant,
@@ -158,6 +159,86 @@ pub struct Outputs {
     pub run: Duration,
 }
 
+/// A tensor that many runs take as input, in ONNX Runtime's own memory. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SharedTensor {
+    value: Arc<DynValue>,
+    element_type: ElementType,
+    shape: Vec<usize>,
+}
+
+impl SharedTensor {
+    /// Takes over a tensor without copying it.
+    ///
+    /// # Errors
+    /// `InvalidInput` if ONNX Runtime refuses it.
+    pub fn new(tensor: Tensor) -> Result<Self> {
+        let (element_type, shape) = (tensor.element_type(), tensor.shape().to_vec());
+        let refused = |error: ort::Error| Error::new(ErrorKind::InvalidInput, format!("a shared tensor: {error}")).with_source(error);
+        Ok(Self { value: Arc::new(ort_value(tensor).map_err(refused)?), element_type, shape })
+    }
+
+    /// Size of every dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of the elements.
+    pub fn element_type(&self) -> ElementType {
+        self.element_type
+    }
+
+    /// Bytes of the elements.
+    pub fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.element_type.size()
+    }
+
+    /// The elements.
+    ///
+    /// # Errors
+    /// `InvalidOutput` if they are of another type.
+    pub fn view<T: Element>(&self) -> Result<View<'_, T>> {
+        extract(&self.value, "a shared tensor")
+    }
+}
+
+/// An input of a run.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// For this run alone.
+    Owned(Tensor),
+    /// Lent to this run.
+    Shared(SharedTensor),
+}
+
+impl Input {
+    fn element_type(&self) -> ElementType {
+        match self {
+            Self::Owned(tensor) => tensor.element_type(),
+            Self::Shared(tensor) => tensor.element_type(),
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Owned(tensor) => tensor.shape(),
+            Self::Shared(tensor) => tensor.shape(),
+        }
+    }
+}
+
+impl From<Tensor> for Input {
+    fn from(tensor: Tensor) -> Self {
+        Self::Owned(tensor)
+    }
+}
+
+impl From<SharedTensor> for Input {
+    fn from(tensor: SharedTensor) -> Self {
+        Self::Shared(tensor)
+    }
+}
+
 /// A tensor of [`Outputs`], not copied.
 #[derive(Debug, Clone)]
 pub struct View<'a, T> {
@@ -182,10 +263,19 @@ impl Outputs {
             let known: Vec<&str> = self.names().collect();
             return Err(Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", "))));
         };
-        let (shape, data) = value.try_extract_tensor::<T>().map_err(|error| {
-            Error::new(ErrorKind::InvalidOutput, format!("output `{name}`: expected a tensor of {}: {error}", T::TYPE)).with_source(error)
-        })?;
-        Ok(View { shape: shape.iter().map(|size| *size as usize).collect(), data })
+        extract(value, &format!("output `{name}`"))
+    }
+
+    /// Takes an f32 output out, to be an input of other runs.
+    ///
+    /// # Errors
+    /// As [`Outputs::view`].
+    pub fn take(&mut self, name: &str) -> Result<SharedTensor> {
+        let shape = self.f32(name)?.shape;
+        // Found by the line above.
+        let at = self.values.iter().position(|(n, _)| n == name).unwrap_or_default();
+        let (_, value) = self.values.swap_remove(at);
+        Ok(SharedTensor { value: Arc::new(value), element_type: ElementType::F32, shape })
     }
 
     /// An f32 output.
@@ -195,6 +285,13 @@ impl Outputs {
     pub fn f32(&self, name: &str) -> Result<View<'_, f32>> {
         self.view(name)
     }
+}
+
+fn extract<'a, T: Element>(value: &'a DynValue, what: &str) -> Result<View<'a, T>> {
+    let (shape, data) = value.try_extract_tensor::<T>().map_err(|error| {
+        Error::new(ErrorKind::InvalidOutput, format!("{what}: expected a tensor of {}: {error}", T::TYPE)).with_source(error)
+    })?;
+    Ok(View { shape: shape.iter().map(|size| *size as usize).collect(), data })
 }
 
 impl Session {
@@ -247,7 +344,8 @@ impl Session {
     ///
     /// # Errors
     /// `InvalidInput` if the inputs are not the model's, `QueueFull` if too many wait.
-    pub fn submit(&self, inputs: Vec<(&str, Tensor)>) -> Result<Pending> {
+    pub fn submit<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<Pending> {
+        let inputs: Vec<(&str, Input)> = inputs.into_iter().map(|(name, input)| (name, input.into())).collect();
         self.check(&inputs)?;
         let (sender, answer) = sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -264,11 +362,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::submit`]; `RunFailed` with ONNX Runtime's words.
-    pub fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Outputs> {
+    pub fn run<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<Outputs> {
         self.submit(inputs)?.wait()
     }
 
-    fn check(&self, inputs: &[(&str, Tensor)]) -> Result<()> {
+    fn check(&self, inputs: &[(&str, Input)]) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, format!("{}: {message}", self.model)));
         for port in &self.inputs {
             let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == port.name) else {
@@ -344,11 +442,19 @@ impl Owner {
         }
     }
 
-    fn run(&mut self, inputs: Vec<(String, Tensor)>, queue: Duration) -> Answer {
+    fn run(&mut self, inputs: Vec<(String, Input)>, queue: Duration) -> Answer {
         let start = Instant::now();
         let failed = |error: ort::Error| Error::new(ErrorKind::RunFailed, format!("{}: {error}", self.model)).with_source(error);
-        let values = inputs.into_iter().map(|(name, tensor)| Ok((name, ort_value(tensor)?))).collect::<ort::Result<Vec<_>>>();
-        let mut found = self.session.run(values.map_err(failed)?).map_err(failed)?;
+        let mut shared = Vec::new();
+        let mut values: Vec<(String, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            match input {
+                Input::Owned(tensor) => values.push((name, ort_value(tensor).map_err(failed)?.into())),
+                Input::Shared(tensor) => shared.push((name, tensor.value)),
+            }
+        }
+        values.extend(shared.iter().map(|(name, value)| (name.clone(), value.as_ref().into())));
+        let mut found = self.session.run(values).map_err(failed)?;
         let values = self.outputs.iter().filter_map(|name| found.remove(name).map(|value| (name.clone(), value))).collect();
         Ok(Outputs { values, queue, run: start.elapsed() })
     }

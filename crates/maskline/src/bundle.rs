@@ -15,7 +15,7 @@ use crate::engine::ModelSource;
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 1;
+const BUILDER_VERSION: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 
 /// What a bundle is built for.
@@ -25,6 +25,10 @@ pub struct BundleOptions {
     pub dialect: Dialect,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
+    /// Side of the picture input of models that are built for one size; `None` for what they were trained at.
+    pub image_size: Option<usize>,
+    /// Facts that neither a checkpoint nor the `config.json` beside it tells, by the family's own keys.
+    pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that golden cases hold.
     pub taps: bool,
 }
@@ -72,7 +76,8 @@ impl Bundle {
     /// The bundle of a model, from the cache or built now.
     pub(crate) fn open(cache: &Cache, source: &ModelSource, options: &BundleOptions) -> Result<Self> {
         let identity = identity(source)?;
-        let options_text = format!("{} {:?} {}", options.dialect.name(), options.keypoint_shape, options.taps);
+        let BundleOptions { dialect, keypoint_shape, image_size, config, taps } = options;
+        let options_text = format!("{} {keypoint_shape:?} {image_size:?} {config:?} {taps}", dialect.name());
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         let key = hash_key(["bundle", &version, &identity, &options_text]);
         let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
@@ -116,12 +121,24 @@ impl Link {
 fn identity(source: &ModelSource) -> Result<String> {
     match source {
         ModelSource::Synthetic { architecture, seed } => Ok(format!("synthetic {architecture} {seed}")),
-        ModelSource::Checkpoint(path) => Ok(format!("checkpoint {}", content_hash(path)?)),
+        ModelSource::Checkpoint(path) => Ok(format!("checkpoint {}{}", content_hash(path)?, config_beside(path)?)),
         // The place counts too: weights may lie beside the file.
         ModelSource::Onnx(path) => {
             let place = path.canonicalize().map_err(|e| Error::io(path, e))?;
             Ok(format!("onnx {} {}", place.display(), content_hash(path)?))
         }
+    }
+}
+
+/// The hash of the `config.json` beside a checkpoint, where there is one: families read it too.
+fn config_beside(path: &Path) -> Result<String> {
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    match folder.map(|folder| folder.join("config.json")).filter(|config| config.is_file()) {
+        Some(config) => {
+            let text = std::fs::read(&config).map_err(|e| Error::io(&config, e))?;
+            Ok(format!(" {}", blake3::hash(&text)))
+        }
+        None => Ok(String::new()),
     }
 }
 
@@ -159,7 +176,14 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
 }
 
 fn build_options(options: &BundleOptions, architecture: Option<String>) -> BuildOptions {
-    BuildOptions { dialect: options.dialect, architecture, keypoint_shape: options.keypoint_shape, taps: options.taps }
+    BuildOptions {
+        dialect: options.dialect,
+        architecture,
+        keypoint_shape: options.keypoint_shape,
+        image_size: options.image_size,
+        config: options.config.clone(),
+        taps: options.taps,
+    }
 }
 
 fn save(built: &Built<'_>, directory: &Path) -> Result<()> {

@@ -26,6 +26,7 @@ mod image;
 mod model;
 mod network;
 mod postprocess;
+mod promptable;
 mod timings;
 pub mod verify;
 

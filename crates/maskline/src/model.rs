@@ -11,6 +11,7 @@ use maskline_vision::letterbox::Letterbox;
 use serde::Serialize;
 
 use crate::network::{self, DetectorOutputs, of_picture};
+use crate::promptable::Decoders;
 use crate::timings::Clock;
 use crate::{Bundle, ColdTimings, Error, ErrorKind, Image, LoadOptions, Result, Timings, postprocess};
 
@@ -99,6 +100,7 @@ pub struct Model {
     name: String,
     bundle: Bundle,
     session: Session,
+    decoders: Option<Arc<Decoders>>,
     cold: ColdTimings,
 }
 
@@ -120,8 +122,12 @@ impl Model {
             .map(|(part, file)| (part.to_string(), file))
             .ok_or_else(|| Error::new(ErrorKind::Failed, format!("{}: the bundle has no part", bundle.directory.display())))?;
         let session = network::open(library, (&part, &file, &bundle.directory), options)?;
-        cold.session = session.cold().create;
-        let mut model = Self { name, bundle, session, cold };
+        let decoders = match &bundle.info().output {
+            Output::Promptable(head) => Some(Arc::new(Decoders::open(library, (&bundle, head.clone()), options)?)),
+            _ => None,
+        };
+        cold.session = session.cold().create + decoders.as_ref().map_or(Duration::ZERO, |decoders| decoders.plain().cold().create);
+        let mut model = Self { name, bundle, session, decoders, cold };
         if options.warm_up {
             model.cold.warm_up = model.warm_up()?;
         }
@@ -287,6 +293,12 @@ impl Model {
                 Ok(Fitted::Letterbox(letterbox))
             }
         }
+    }
+
+    /// The sessions that answer prompts.
+    pub(crate) fn decoders(&self) -> Result<&Arc<Decoders>> {
+        let message = || format!("{}: a {} takes no prompts", self.name, self.info().architecture);
+        self.decoders.as_ref().ok_or_else(|| Error::new(ErrorKind::InvalidOption, message()))
     }
 
     pub(crate) fn run(&self, values: Vec<f32>, shape: [usize; 3]) -> Result<Outputs> {

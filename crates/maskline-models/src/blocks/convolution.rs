@@ -1,9 +1,10 @@
 //! Convolutions as checkpoints store them: alone or followed by batch normalisation.
 
-use maskline_onnx::{Constant, ConvOptions, FileSpan, Graph, Value};
+use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
 use maskline_weights::{Scope, Tensor};
 
-use crate::{Error, ErrorKind, Result};
+use super::constant;
+use crate::{Error, Result};
 
 /// What follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,22 @@ pub enum Activation {
     None,
     /// `x * sigmoid(x)`.
     Silu,
+    /// Gaussian error linear unit.
+    Gelu(GeluForm),
+}
+
+impl Activation {
+    /// The activation of `x`.
+    ///
+    /// # Errors
+    /// `Graph` if `x` is not a float tensor.
+    pub fn apply(self, g: &mut Graph<'_>, x: &Value) -> Result<Value> {
+        match self {
+            Self::None => Ok(x.clone()),
+            Self::Silu => Ok(g.silu(x)?),
+            Self::Gelu(form) => Ok(g.gelu(x, form)?),
+        }
+    }
 }
 
 /// A square convolution with padding that keeps (or exactly divides) the size.
@@ -25,6 +42,39 @@ pub struct ConvSpec {
     pub kernel: usize,
     /// Stride.
     pub stride: usize,
+    /// Independent channel groups; the channel count for a depthwise convolution.
+    pub groups: usize,
+}
+
+impl ConvSpec {
+    /// A 1×1 convolution.
+    pub fn point(input: usize, output: usize) -> Self {
+        Self { input, output, kernel: 1, stride: 1, groups: 1 }
+    }
+
+    /// A depthwise convolution.
+    pub fn depthwise(channels: usize, kernel: usize, stride: usize) -> Self {
+        Self { input: channels, output: channels, kernel, stride, groups: channels }
+    }
+
+    fn options(&self) -> ConvOptions {
+        ConvOptions { groups: self.groups, ..ConvOptions::same(self.kernel, self.stride) }
+    }
+
+    fn weight_shape(&self) -> [usize; 4] {
+        [self.output, self.input / self.groups.max(1), self.kernel, self.kernel]
+    }
+}
+
+/// How a checkpoint names a convolution with batch normalisation, and the normalisation's epsilon (no file stores it).
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNormed {
+    /// Name of the convolution.
+    pub conv: &'static str,
+    /// Name of the normalisation.
+    pub norm: &'static str,
+    /// Epsilon of the normalisation.
+    pub epsilon: f64,
 }
 
 /// A convolution with bias (`weight`, `bias` in `scope`).
@@ -32,17 +82,29 @@ pub struct ConvSpec {
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
-    let weight = scope.f32("weight", &[spec.output, spec.input, spec.kernel, spec.kernel])?;
+    let weight = scope.f32("weight", &spec.weight_shape())?;
     let bias = scope.f32("bias", &[spec.output])?;
     g.scoped(scope.name(), |g| {
         let weight = constant(g, (scope, "weight"), weight)?;
         let bias = constant(g, (scope, "bias"), bias)?;
-        Ok(g.conv(x, &weight, Some(&bias), &ConvOptions::same(spec.kernel, spec.stride))?)
+        Ok(g.conv(x, &weight, Some(&bias), &spec.options())?)
     })
 }
 
-/// A convolution (`conv`) followed by batch normalisation (`bn`) and an activation; the normalisation is folded into the
-/// weights. Checkpoints that are folded already (`conv.bias`, no `bn`) are taken as they are.
+/// A convolution without bias (`weight` in `scope`).
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn convolution_unbiased<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
+    let weight = scope.f32("weight", &spec.weight_shape())?;
+    g.scoped(scope.name(), |g| {
+        let weight = constant(g, (scope, "weight"), weight)?;
+        Ok(g.conv(x, &weight, None, &spec.options())?)
+    })
+}
+
+/// A convolution followed by batch normalisation and an activation; the normalisation is folded into the weights. Checkpoints that
+/// are folded already (a bias, no normalisation) are taken as they are.
 ///
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
@@ -50,54 +112,44 @@ pub fn convolution_batch_norm<'w>(
     g: &mut Graph<'w>,
     scope: &Scope<'w>,
     (x, spec): (&Value, ConvSpec),
-    (epsilon, activation): (f64, Activation),
+    (names, activation): (BatchNormed, Activation),
 ) -> Result<Value> {
-    let convolved = if scope.contains("conv.bias") {
-        convolution(g, &scope.push("conv"), x, spec)?
+    let bias_name = format!("{}.bias", names.conv);
+    let is_folded = !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) && !scope.contains(&format!("{}.weight", names.norm));
+    let convolved = if is_folded {
+        convolution(g, &scope.push(names.conv), x, spec)?
     } else {
-        let (weight, bias) = folded(scope, spec, epsilon)?;
+        let (weight, bias) = folded(scope, spec, names)?;
         g.scoped(scope.name(), |g| {
-            let weight = constant(g, (scope, "conv.weight"), weight)?;
-            let bias = constant(g, (scope, "bn.bias"), bias)?;
-            Ok::<_, Error>(g.conv(x, &weight, Some(&bias), &ConvOptions::same(spec.kernel, spec.stride))?)
+            let weight = constant(g, (scope, names.conv), weight)?;
+            let bias = constant(g, (scope, names.norm), bias)?;
+            Ok::<_, Error>(g.conv(x, &weight, Some(&bias), &spec.options())?)
         })?
     };
-    match activation {
-        Activation::None => Ok(convolved),
-        Activation::Silu => g.scoped(scope.name(), |g| Ok(g.silu(&convolved)?)),
-    }
+    g.scoped(scope.name(), |g| activation.apply(g, &convolved))
 }
 
-/// Weight and bias of `bn(conv(x))`: computed in f64 and rounded once.
-fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, epsilon: f64) -> Result<(Tensor<'w>, Tensor<'w>)> {
-    let mut weight = scope.f32("conv.weight", &[spec.output, spec.input, spec.kernel, spec.kernel])?;
-    let norm = scope.push("bn");
+/// Weight and bias of `norm(conv(x))`: computed in f64 and rounded once. A bias of the convolution itself is shifted along.
+fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, names: BatchNormed) -> Result<(Tensor<'w>, Tensor<'w>)> {
+    let mut weight = scope.f32(&format!("{}.weight", names.conv), &spec.weight_shape())?;
+    let bias_name = format!("{}.bias", names.conv);
+    let own_bias = if !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) {
+        scope.f32(&bias_name, &[spec.output])?.data.into_owned()
+    } else {
+        vec![0.0; spec.output]
+    };
+    let norm = scope.push(names.norm);
     let parameter = |name: &str| norm.f32(name, &[spec.output]);
     let (scale, shift) = (parameter("weight")?, parameter("bias")?);
     let (mean, variance) = (parameter("running_mean")?, parameter("running_var")?);
     let mut bias = Vec::with_capacity(spec.output);
-    let taps = spec.input * spec.kernel * spec.kernel;
-    for (channel, weights) in weight.data.to_mut().chunks_exact_mut(taps).enumerate() {
-        let factor = f64::from(scale.data[channel]) / (f64::from(variance.data[channel]) + epsilon).sqrt();
+    let taps = weight.data.len() / spec.output.max(1);
+    for (channel, weights) in weight.data.to_mut().chunks_exact_mut(taps.max(1)).enumerate() {
+        let factor = f64::from(scale.data[channel]) / (f64::from(variance.data[channel]) + names.epsilon).sqrt();
         weights.iter_mut().for_each(|w| *w = (f64::from(*w) * factor) as f32);
-        bias.push((f64::from(shift.data[channel]) - f64::from(mean.data[channel]) * factor) as f32);
+        let centred = f64::from(own_bias[channel]) - f64::from(mean.data[channel]);
+        bias.push((f64::from(shift.data[channel]) + centred * factor) as f32);
     }
     weight.span = None;
     Ok((weight, Tensor { shape: vec![spec.output], data: bias.into(), span: None }))
-}
-
-/// A checkpoint's tensor as a constant of the graph, in place where it lies unchanged in the file.
-///
-/// # Errors
-/// `Checkpoint` if it holds NaN or infinite values.
-pub fn constant<'w>(g: &mut Graph<'w>, (scope, name): (&Scope<'w>, &str), tensor: Tensor<'w>) -> Result<Value> {
-    if let Some(bad) = tensor.data.iter().find(|value| !value.is_finite()) {
-        let message = format!("{}.{name}: expected finite weights, found {bad}", scope.name());
-        let error = Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path());
-        return Err(error.help("the training diverged or the file is damaged; use another checkpoint"));
-    }
-    let span = tensor.span.map(|s| FileSpan { path: s.path, offset: s.offset, length: s.length });
-    let fits = Constant::f32(&tensor.shape, tensor.data);
-    let fits = fits.ok_or_else(|| Error::new(ErrorKind::Graph, format!("{}.{name}: its values do not fill its shape", scope.name())))?;
-    Ok(g.constant(fits.located(span)))
 }

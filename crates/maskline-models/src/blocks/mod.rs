@@ -1,5 +1,7 @@
 //! What families share.
 
 mod convolution;
+mod layers;
 
-pub use convolution::{Activation, ConvSpec, constant, convolution, convolution_batch_norm};
+pub use convolution::{Activation, BatchNormed, ConvSpec, convolution, convolution_batch_norm, convolution_unbiased};
+pub use layers::{computed, constant, layer_norm, layer_norm_channels, linear, parameter};

@@ -5,7 +5,7 @@ use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{C2F_LAYERS, CLASSIFY_LAYER, Config, DETECT_LAYER};
 use super::head;
-use crate::blocks::{Activation, ConvSpec, convolution_batch_norm};
+use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm};
 use crate::{Result, Task};
 
 /// Epsilon of the batch normalisations; not stored in state dicts. Only the detectors' initialisation changes PyTorch's default.
@@ -53,7 +53,8 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
 
 /// `Conv` of ultralytics: convolution, batch normalisation, SiLU.
 pub(super) fn conv_silu<'w>(g: &mut Graph<'w>, (scope, task): (&Scope<'w>, Task), x: &Value, spec: ConvSpec) -> Result<Value> {
-    convolution_batch_norm(g, scope, (x, spec), (batch_norm_epsilon(task), Activation::Silu))
+    let names = BatchNormed { conv: "conv", norm: "bn", epsilon: batch_norm_epsilon(task) };
+    convolution_batch_norm(g, scope, (x, spec), (names, Activation::Silu))
 }
 
 /// The numbered layers of the model.
@@ -71,12 +72,12 @@ impl Layers<'_, '_> {
     /// Layers 0 and 1: to a quarter of the picture's size.
     fn stem(&mut self, images: &Value) -> Result<Value> {
         let [c1, c2, ..] = self.config.channels;
-        let p1 = self.conv("0", images, ConvSpec { input: 3, output: c1, kernel: 3, stride: 2 })?;
+        let p1 = self.conv("0", images, ConvSpec { input: 3, output: c1, kernel: 3, stride: 2, groups: 1 })?;
         self.down(1, (&p1, c1), c2)
     }
 
     fn down(&mut self, layer: usize, (x, input): (&Value, usize), output: usize) -> Result<Value> {
-        self.conv(&layer.to_string(), x, ConvSpec { input, output, kernel: 3, stride: 2 })
+        self.conv(&layer.to_string(), x, ConvSpec { input, output, kernel: 3, stride: 2, groups: 1 })
     }
 
     /// A cross-stage block with all intermediate results: half the channels go through a chain of bottlenecks, each link's
@@ -84,11 +85,11 @@ impl Layers<'_, '_> {
     fn c2f(&mut self, layer: usize, (x, input): (&Value, usize), (output, shortcut): (usize, bool)) -> Result<Value> {
         let repeats = C2F_LAYERS.iter().position(|l| *l == layer).map_or(0, |i| self.config.repeats[i]);
         let hidden = output / 2;
-        let split = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input, output: 2 * hidden, kernel: 1, stride: 1 })?;
+        let split = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input, output: 2 * hidden, kernel: 1, stride: 1, groups: 1 })?;
         let mut last = self.g.scoped(format!("model.{layer}"), |g| g.slice(&split, 1, hidden as i64..2 * hidden as i64))?;
         let mut kept = vec![split];
         for i in 0..repeats {
-            let spec = ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1 };
+            let spec = ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1, groups: 1 };
             let inner = self.conv(&format!("{layer}.m.{i}.cv1"), &last, spec)?;
             let inner = self.conv(&format!("{layer}.m.{i}.cv2"), &inner, spec)?;
             last = if shortcut { self.g.scoped(format!("model.{layer}.m.{i}"), |g| g.add(&last, &inner))? } else { inner };
@@ -96,13 +97,13 @@ impl Layers<'_, '_> {
         }
         let parts: Vec<&Value> = kept.iter().collect();
         let joined = self.g.scoped(format!("model.{layer}"), |g| g.concat(&parts, 1))?;
-        self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: (2 + repeats) * hidden, output, kernel: 1, stride: 1 })
+        self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: (2 + repeats) * hidden, output, kernel: 1, stride: 1, groups: 1 })
     }
 
     /// Spatial pyramid pooling: three chained 5×5 maxima.
     fn sppf(&mut self, layer: usize, x: &Value, channels: usize) -> Result<Value> {
         let hidden = channels / 2;
-        let first = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input: channels, output: hidden, kernel: 1, stride: 1 })?;
+        let first = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input: channels, output: hidden, kernel: 1, stride: 1, groups: 1 })?;
         let pool = PoolOptions { kernel: [5; 2], stride: [1; 2], padding: [2; 4] };
         let joined = self.g.scoped(format!("model.{layer}"), |g| {
             let second = g.max_pool(&first, &pool)?;
@@ -110,7 +111,7 @@ impl Layers<'_, '_> {
             let fourth = g.max_pool(&third, &pool)?;
             g.concat(&[&first, &second, &third, &fourth], 1)
         })?;
-        self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: 4 * hidden, output: channels, kernel: 1, stride: 1 })
+        self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: 4 * hidden, output: channels, kernel: 1, stride: 1, groups: 1 })
     }
 
     fn upsample_concat(&mut self, small: &Value, large: &Value) -> Result<Value> {

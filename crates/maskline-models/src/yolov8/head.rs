@@ -22,9 +22,15 @@ pub(super) fn detect<'w>(g: &mut Graph<'w>, head: &Scope<'w>, (levels, config): 
         let input = config.channels[2 + i];
         let mut branch = |name: &str, (hidden, output): (usize, usize)| {
             let scope = head.push(name).push(i);
-            let x = conv_silu(g, (&scope.push(0), config.task), level, ConvSpec { input, output: hidden, kernel: 3, stride: 1 })?;
-            let x = conv_silu(g, (&scope.push(1), config.task), &x, ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1 })?;
-            convolution(g, &scope.push(2), &x, ConvSpec { input: hidden, output, kernel: 1, stride: 1 })
+            let x =
+                conv_silu(g, (&scope.push(0), config.task), level, ConvSpec { input, output: hidden, kernel: 3, stride: 1, groups: 1 })?;
+            let x = conv_silu(
+                g,
+                (&scope.push(1), config.task),
+                &x,
+                ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1, groups: 1 },
+            )?;
+            convolution(g, &scope.push(2), &x, ConvSpec { input: hidden, output, kernel: 1, stride: 1, groups: 1 })
         };
         let box_distribution = branch("cv2", (boxes, 4 * config.reg_max))?;
         let scores = branch("cv3", (classes, config.classes))?;
@@ -51,7 +57,7 @@ pub(super) fn detect<'w>(g: &mut Graph<'w>, head: &Scope<'w>, (levels, config): 
 /// Mask prototypes [B, count, H/4, W/4] from the finest level.
 fn prototypes<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (p3, config): (&Value, &Config)) -> Result<Value> {
     let (input, hidden, output) = (config.channels[2], config.proto_channels, config.extras.channels());
-    let x = conv_silu(g, (&scope.push("cv1"), config.task), p3, ConvSpec { input, output: hidden, kernel: 3, stride: 1 })?;
+    let x = conv_silu(g, (&scope.push("cv1"), config.task), p3, ConvSpec { input, output: hidden, kernel: 3, stride: 1, groups: 1 })?;
     let upsample = scope.push("upsample");
     let weight = upsample.f32("weight", &[hidden, hidden, 2, 2])?;
     let bias = upsample.f32("bias", &[hidden])?;
@@ -61,15 +67,20 @@ fn prototypes<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (p3, config): (&Value, &
         let options = ConvOptions { stride: [2; 2], ..ConvOptions::default() };
         Ok::<_, Error>(g.conv_transpose(&x, &weight, Some(&bias), &options)?)
     })?;
-    let x = conv_silu(g, (&scope.push("cv2"), config.task), &x, ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1 })?;
-    conv_silu(g, (&scope.push("cv3"), config.task), &x, ConvSpec { input: hidden, output, kernel: 1, stride: 1 })
+    let x =
+        conv_silu(g, (&scope.push("cv2"), config.task), &x, ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1, groups: 1 })?;
+    conv_silu(g, (&scope.push("cv3"), config.task), &x, ConvSpec { input: hidden, output, kernel: 1, stride: 1, groups: 1 })
 }
 
 /// Convolution, mean over the picture, linear layer, softmax: `probabilities` [B, classes].
 pub(super) fn classify<'w>(g: &mut Graph<'w>, head: &Scope<'w>, (x, config): (&Value, &Config), taps: bool) -> Result<()> {
     let hidden = config.head_channels[0];
-    let x =
-        conv_silu(g, (&head.push("conv"), config.task), x, ConvSpec { input: config.channels[4], output: hidden, kernel: 1, stride: 1 })?;
+    let x = conv_silu(
+        g,
+        (&head.push("conv"), config.task),
+        x,
+        ConvSpec { input: config.channels[4], output: hidden, kernel: 1, stride: 1, groups: 1 },
+    )?;
     let linear = head.push("linear");
     let weight = linear.f32("weight", &[config.classes, hidden])?;
     let bias = linear.f32("bias", &[config.classes])?;

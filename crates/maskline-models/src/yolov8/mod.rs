@@ -16,6 +16,7 @@ pub use config::Config;
 use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
+use crate::family::refuse_left_over;
 use crate::{
     BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, ModelInfo, Output, Part, Preprocess, Result, Task,
 };
@@ -58,7 +59,7 @@ impl Family for YoloV8 {
             (_, false) => Config::of_checkpoint(checkpoint, options)?,
         };
         let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
-        refuse_left_over(checkpoint)?;
+        refuse_left_over(checkpoint, "a YOLOv8", &KNOWN_EXTRAS)?;
         let part = if config.task == Task::Classify { "classifier" } else { "detector" };
         Ok(Built { info: info(&config, labels::of_checkpoint(checkpoint, &config)?), parts: vec![Part { name: part, model }] })
     }
@@ -105,17 +106,4 @@ fn default_size(task: Task) -> usize {
         Task::Obb => 1024,
         _ => 640,
     }
-}
-
-fn refuse_left_over(checkpoint: &Checkpoint) -> Result<()> {
-    let mut left = checkpoint.unused();
-    left.retain(|name| !KNOWN_EXTRAS.iter().any(|extra| name.ends_with(extra)));
-    if left.is_empty() {
-        return Ok(());
-    }
-    let count = left.len();
-    left.truncate(3);
-    let message = format!("{count} tensors have no place in a YOLOv8, such as `{}`", left.join("`, `"));
-    let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
-    Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
 }

@@ -20,7 +20,15 @@ impl<'w> Graph<'w> {
     ///
     /// # Errors
     /// `Shape` if the operands do not fit, `Invalid` if a width is not a multiple of the heads.
-    pub fn attention(&mut self, [q, k, v]: [&Value; 3], options: &AttentionOptions) -> Result<Value> {
+    pub fn attention(&mut self, qkv: [&Value; 3], options: &AttentionOptions) -> Result<Value> {
+        self.attention_with_bias(qkv, None, options)
+    }
+
+    /// As [`Graph::attention`], with `bias` added to the scaled scores: [1 or B, heads, N, M].
+    ///
+    /// # Errors
+    /// As [`Graph::attention`]; `Shape` if the bias does not fit.
+    pub fn attention_with_bias(&mut self, [q, k, v]: [&Value; 3], bias: Option<&Value>, options: &AttentionOptions) -> Result<Value> {
         let dtype = self.same_dtype("Attention", &[q, k, v])?;
         let fits = [q, k, v].iter().all(|x| x.rank() == 3 && x.shape()[0] == q.shape()[0])
             && q.shape()[2] == k.shape()[2]
@@ -39,16 +47,23 @@ impl<'w> Graph<'w> {
         }
         let scale = options.scale.unwrap_or(1.0 / ((width / heads) as f32).sqrt());
         let shape = Shape(vec![q.shape()[0].clone(), q.shape()[1].clone(), v.shape()[2].clone()]);
+        let scores = Shape(vec![q.shape()[0].clone(), heads.into(), q.shape()[1].clone(), k.shape()[1].clone()]);
+        if let Some(bias) = bias.filter(|b| b.rank() != 4 || scores.broadcast(b.shape()).as_ref() != Some(&scores)) {
+            return Err(self.fail("Attention", ErrorKind::Shape, format!("bias {} does not fit scores {scores}", bias.shape())));
+        }
         if self.dialect == Dialect::Ort {
-            let op = Op::microsoft("MultiHeadAttention", &[q, k, v]).int("num_heads", heads as i64).float("scale", scale);
-            return Ok(self.emit(op, dtype, shape));
+            let op = Op::microsoft("MultiHeadAttention", &[q, k, v]).optional(None).optional(None).optional(bias);
+            return Ok(self.emit(op.int("num_heads", heads as i64).float("scale", scale), dtype, shape));
         }
         let q = self.split_heads(q, heads, [0, 2, 1, 3])?;
         let k = self.split_heads(k, heads, [0, 2, 3, 1])?;
         let v = self.split_heads(v, heads, [0, 2, 1, 3])?;
         let scale = self.scalar_of(scale, dtype)?;
         let q = self.mul(&q, &scale)?;
-        let scores = self.matmul(&q, &k)?;
+        let mut scores = self.matmul(&q, &k)?;
+        if let Some(bias) = bias {
+            scores = self.add(&scores, bias)?;
+        }
         let weights = self.softmax(&scores, -1)?;
         let context = self.matmul(&weights, &v)?;
         let context = self.transpose(&context, &[0, 2, 1, 3])?;

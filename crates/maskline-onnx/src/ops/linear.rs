@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use crate::graph::Op;
+use crate::graph::{Dialect, Op};
 use crate::{ErrorKind, Graph, Result, Shape, Value};
 
 impl<'w> Graph<'w> {
@@ -19,6 +19,32 @@ impl<'w> Graph<'w> {
         let mut shape = leading(a).broadcast(&leading(b)).ok_or_else(|| mismatch(self))?;
         shape.0.extend([a.shape()[rank_a - 2].clone(), b.shape()[rank_b - 1].clone()]);
         Ok(self.emit(Op::new("MatMul", &[a, b]), dtype, shape))
+    }
+
+    /// `a` times the transpose of `b` over the last two axes, the leading ones broadcast: [.., M, K] × [.., N, K] → [.., M, N].
+    ///
+    /// In the `ort` dialect one operator that reads `b` as it lies.
+    ///
+    /// # Errors
+    /// `Shape` if the operands do not fit.
+    pub fn matmul_transposed(&mut self, a: &Value, b: &Value) -> Result<Value> {
+        let mut order: Vec<usize> = (0..b.rank()).collect();
+        if b.rank() < 2 || self.dialect == Dialect::Portable || self.as_constant(b).is_some() {
+            if let [.., row, column] = order.as_mut_slice() {
+                std::mem::swap(row, column);
+            }
+            let turned = self.transpose(b, &order)?;
+            return self.matmul(a, &turned);
+        }
+        let dtype = self.same_dtype("FusedMatMul", &[a, b])?;
+        let leading = |v: &Value| Shape(v.shape().0[..v.rank() - 2].to_vec());
+        let fits = a.rank() >= 2 && a.shape()[a.rank() - 1] == b.shape()[b.rank() - 1];
+        let Some(mut shape) = leading(a).broadcast(&leading(b)).filter(|_| fits) else {
+            let message = format!("{} × {} transposed do not fit", a.shape(), b.shape());
+            return Err(self.fail("FusedMatMul", ErrorKind::Shape, message));
+        };
+        shape.0.extend([a.shape()[a.rank() - 2].clone(), b.shape()[b.rank() - 2].clone()]);
+        Ok(self.emit(Op::microsoft("FusedMatMul", &[a, b]).int("transA", 0).int("transB", 1).float("alpha", 1.0), dtype, shape))
     }
 
     /// A fully connected layer as PyTorch stores it: `x` [.., I], `weight` `[O, I]`, `bias` `[O]` → `[.., O]`.

@@ -36,6 +36,39 @@ impl<'w> Graph<'w> {
         Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), shape))
     }
 
+    /// Joins the first two axes under a new name: [A, B, ..] → [name, ..]; the other axes must be known.
+    ///
+    /// # Errors
+    /// `Shape` if there are fewer than two axes or another one is unknown.
+    pub fn merge_leading(&mut self, x: &Value, name: &str) -> Result<Value> {
+        let rest = x.shape().0.get(2..).and_then(|dims| dims.iter().map(Dim::known).collect::<Option<Vec<_>>>());
+        let Some(rest) = rest else {
+            return Err(self.fail("Reshape", ErrorKind::Shape, format!("the first axes of {} cannot be joined", x.shape())));
+        };
+        let merged = x.shape()[0].product(&x.shape()[1]).unwrap_or_else(|| Dim::symbol(name));
+        let target: Vec<i64> = std::iter::once(-1).chain(rest.iter().map(|n| *n as i64)).collect();
+        let shape = Shape(std::iter::once(merged).chain(rest.into_iter().map(Dim::fixed)).collect());
+        let target = self.i64s(&target);
+        Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), shape))
+    }
+
+    /// Undoes [`Graph::merge_leading`]: [name, ..] → [A, B, ..] with the first two axes of `like`.
+    ///
+    /// # Errors
+    /// `Shape` if another axis than the first is unknown or `like` has fewer than two.
+    pub fn split_leading(&mut self, x: &Value, like: &Value) -> Result<Value> {
+        let rest = x.shape().0.get(1..).and_then(|dims| dims.iter().map(Dim::known).collect::<Option<Vec<_>>>());
+        let Some(rest) = rest.filter(|_| like.rank() >= 2) else {
+            return Err(self.fail("Reshape", ErrorKind::Shape, format!("{} cannot be split as {}", x.shape(), like.shape())));
+        };
+        let sizes = self.emit(Op::new("Shape", &[like]).int("start", 0).int("end", 2), crate::DType::I64, Shape::fixed(&[2]));
+        let known: Vec<i64> = rest.iter().map(|n| *n as i64).collect();
+        let known = self.i64s(&known);
+        let target = self.concat(&[&sizes, &known], 0)?;
+        let dims = like.shape().0[..2].iter().cloned().chain(rest.into_iter().map(Dim::fixed));
+        Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), Shape(dims.collect())))
+    }
+
     /// Reorders the axes: axis `i` of the result is axis `order[i]` of `x`.
     ///
     /// # Errors
@@ -80,6 +113,23 @@ impl<'w> Graph<'w> {
         shape.0.remove(axis);
         let axes = self.i64s(&[axis as i64]);
         Ok(self.emit(Op::new("Squeeze", &[x, &axes]), x.dtype(), shape))
+    }
+
+    /// Repeats the first axis, of size 1, as often as `like` has entries: [1, ..] → [A, ..].
+    ///
+    /// # Errors
+    /// `Shape` if the first axis is not 1, another one is unknown, or `like` has no axis.
+    pub fn repeat_leading(&mut self, x: &Value, like: &Value) -> Result<Value> {
+        let rest = x.shape().0.get(1..).and_then(|dims| dims.iter().map(Dim::known).collect::<Option<Vec<_>>>());
+        let Some(rest) = rest.filter(|_| x.shape()[0].is_one() && like.rank() > 0) else {
+            return Err(self.fail("Expand", ErrorKind::Shape, format!("{} cannot be repeated as {}", x.shape(), like.shape())));
+        };
+        let count = self.emit(Op::new("Shape", &[like]).int("start", 0).int("end", 1), crate::DType::I64, Shape::fixed(&[1]));
+        let known: Vec<i64> = rest.iter().map(|n| *n as i64).collect();
+        let known = self.i64s(&known);
+        let target = self.concat(&[&count, &known], 0)?;
+        let dims = std::iter::once(like.shape()[0].clone()).chain(rest.into_iter().map(Dim::fixed));
+        Ok(self.emit(Op::new("Expand", &[x, &target]), x.dtype(), Shape(dims.collect())))
     }
 
     /// Repeats axes of size 1 up to a known shape.

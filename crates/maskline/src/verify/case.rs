@@ -16,6 +16,13 @@ pub(super) struct Case {
     outputs: Checkpoint,
 }
 
+/// One call of the official implementation on prompts.
+pub(super) struct Call {
+    pub(super) name: String,
+    pub(super) image: String,
+    pub(super) multimask: bool,
+}
+
 impl Case {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("case.json");
@@ -66,8 +73,36 @@ impl Case {
         tensor(&self.inputs, name)
     }
 
-    pub(super) fn tolerance(&self, name: &str) -> Option<f64> {
-        self.json["suggested_atol_per_tensor"][name].as_f64()
+    /// What a tensor may differ by: suggested for it, or from the case's `atol` and `rtol` and its largest magnitude.
+    pub(super) fn tolerance(&self, name: &str, magnitude: f64) -> Option<f64> {
+        let general = &self.json["tolerance"];
+        let relative = |atol: f64| Some(atol + general["rtol"].as_f64()? * magnitude);
+        self.json["suggested_atol_per_tensor"][name].as_f64().or_else(|| general["atol"].as_f64().and_then(relative))
+    }
+
+    /// The calls on the checkpoint.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        let calls = self.json["calls"].as_array().into_iter().flatten();
+        let call = |json: &Value| Call {
+            name: json["name"].as_str().unwrap_or("").into(),
+            image: json["image"].as_str().unwrap_or("image0").into(),
+            multimask: json["multimask_output"].as_bool().unwrap_or(true),
+        };
+        calls.map(call).collect()
+    }
+
+    pub(super) fn has_input(&self, name: &str) -> bool {
+        self.inputs.info(name).is_some()
+    }
+
+    /// Whether a file lies in the case.
+    pub(super) fn has_file(&self, name: &str) -> bool {
+        self.directory.join(name).is_file()
+    }
+
+    /// The description of how a call's masks are brought to the picture.
+    pub(super) fn mask_postprocess(&self) -> &Value {
+        &self.json["postprocess"]
     }
 
     /// The entry of `postprocess` for a call, e.g. `x0.nms_default`.
@@ -86,6 +121,8 @@ fn tensor(file: &Checkpoint, name: &str) -> Result<Computed> {
     let raw = file.root().raw(name, &shape)?;
     let data = match raw.dtype {
         maskline_weights::DType::U8 | maskline_weights::DType::Bool => raw.bytes.iter().map(|byte| f32::from(*byte)).collect(),
+        maskline_weights::DType::I64 => raw.bytes.chunks_exact(8).map(|b| b.try_into().map_or(0, i64::from_le_bytes) as f32).collect(),
+        maskline_weights::DType::I32 => raw.bytes.chunks_exact(4).map(|b| b.try_into().map_or(0, i32::from_le_bytes) as f32).collect(),
         _ => file.root().f32(name, &shape)?.data.into_owned(),
     };
     Ok(Computed { shape, data })

@@ -4,6 +4,7 @@
 //! outputs must be computed and compared; one that cannot be is a failure, never skipped.
 
 mod case;
+mod sam;
 mod yolov8;
 
 use std::path::Path;
@@ -70,13 +71,18 @@ impl Report {
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path) -> Result<Vec<Report>> {
     let case = Case::open(directory)?;
-    if case.family() != "yolov8" {
-        let message = format!("cases of the family `{}` cannot be verified\n  in   {}", case.family(), directory.display());
-        return Err(Error::new(ErrorKind::BadInput, message + "\n  help: families with a check: yolov8"));
-    }
+    let load: Load<'_> = match case.family() {
+        "yolov8" => |engine, case, checkpoint| Ok(Box::new(yolov8::Check::load(engine, case, checkpoint)?)),
+        family if sam::FAMILIES.contains(&family) => |engine, case, checkpoint| Ok(Box::new(sam::Check::load(engine, case, checkpoint)?)),
+        family => {
+            let message = format!("cases of the family `{family}` cannot be verified\n  in   {}", directory.display());
+            let help = format!("\n  help: families with a check: yolov8, {}", sam::FAMILIES.join(", "));
+            return Err(Error::new(ErrorKind::BadInput, message + &help));
+        }
+    };
     let checkpoints = case.checkpoints()?;
     let report = |checkpoint: &std::path::PathBuf| {
-        let computed = yolov8::Check::load(engine, &case, checkpoint);
+        let computed = load(engine, &case, checkpoint);
         let mut report = Report { case: case.name(), checkpoint: checkpoint.display().to_string(), rows: Vec::new(), computed: Vec::new() };
         for name in case.tensors() {
             let result = match &computed {
@@ -90,6 +96,13 @@ pub fn verify(engine: &Engine, directory: &Path) -> Result<Vec<Report>> {
     };
     Ok(checkpoints.iter().map(report).collect())
 }
+
+/// A family's way from golden names to computed tensors.
+trait Check {
+    fn compute(&self, name: &str) -> Result<Computed>;
+}
+
+type Load<'c> = fn(&Engine, &'c Case, &Path) -> Result<Box<dyn Check + 'c>>;
 
 fn compare(case: &Case, name: &str, computed: Result<&Computed, &Error>) -> Row {
     let mut row = Row { tensor: name.into(), max_abs: None, relative: None, tolerance: 0.0, passed: false, failure: None };
@@ -108,7 +121,7 @@ fn compare(case: &Case, name: &str, computed: Result<&Computed, &Error>) -> Row 
         max_abs = if difference.is_nan() { f64::INFINITY } else { max_abs.max(difference) };
         magnitude = magnitude.max(f64::from(*b).abs());
     }
-    row.tolerance = case.tolerance(name).unwrap_or(RELATIVE_TOLERANCE * magnitude);
+    row.tolerance = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
     row.passed = max_abs <= row.tolerance;
     row.max_abs = Some(max_abs);
     row.relative = Some(if magnitude > 0.0 { max_abs / magnitude } else { max_abs });

@@ -61,8 +61,10 @@ impl<'c> Check<'c> {
         }
         Ok(check)
     }
+}
 
-    pub(super) fn compute(&self, name: &str) -> Result<Computed> {
+impl super::Check for Check<'_> {
+    fn compute(&self, name: &str) -> Result<Computed> {
         let unknown = || Error::new(ErrorKind::BadInput, format!("no check knows the tensor `{name}`"));
         let (call, tensor) = name.split_once('.').ok_or_else(unknown)?;
         let run = self.runs.get(call).ok_or_else(unknown)?;
@@ -80,7 +82,9 @@ impl<'c> Check<'c> {
             _ => Err(unknown()),
         }
     }
+}
 
+impl Check<'_> {
     fn head(&self) -> Result<&DetectorHead> {
         match &self.shipped.info().output {
             Output::Detector(head) => Ok(head),

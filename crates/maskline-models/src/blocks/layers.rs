@@ -1,0 +1,76 @@
+//! Constants, fully connected layers and layer normalisation as checkpoints store them.
+
+use maskline_onnx::{Constant, FileSpan, Graph, Value};
+use maskline_weights::{Scope, Tensor};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A checkpoint's tensor as a constant of the graph, in place where it lies unchanged in the file.
+///
+/// # Errors
+/// `Checkpoint` if it holds NaN or infinite values.
+pub fn constant<'w>(g: &mut Graph<'w>, (scope, name): (&Scope<'w>, &str), tensor: Tensor<'w>) -> Result<Value> {
+    if let Some(bad) = tensor.data.iter().find(|value| !value.is_finite()) {
+        let message = format!("{}.{name}: expected finite weights, found {bad}", scope.name());
+        let error = Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path());
+        return Err(error.help("the training diverged or the file is damaged; use another checkpoint"));
+    }
+    let span = tensor.span.map(|s| FileSpan { path: s.path, offset: s.offset, length: s.length });
+    let fits = Constant::f32(&tensor.shape, tensor.data);
+    let fits = fits.ok_or_else(|| Error::new(ErrorKind::Graph, format!("{}.{name}: its values do not fill its shape", scope.name())))?;
+    Ok(g.constant(fits.located(span)))
+}
+
+/// The tensor `name` of `scope` as a constant.
+///
+/// # Errors
+/// `Checkpoint` if it is missing, misshapen or not finite.
+pub fn parameter<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, shape: &[usize]) -> Result<Value> {
+    let tensor = scope.f32(name, shape)?;
+    constant(g, (scope, name), tensor)
+}
+
+/// Values computed from weights as a constant.
+///
+/// # Errors
+/// `Checkpoint` if they are not finite, `Graph` if they do not fill the shape.
+pub fn computed(g: &mut Graph<'_>, shape: &[usize], values: Vec<f32>) -> Result<Value> {
+    if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+        let scope = g.scope_path();
+        let message = format!("{scope}: expected finite weights, found some that give {bad}");
+        return Err(Error::new(ErrorKind::Checkpoint, message).help("the training diverged or the file is damaged; use another checkpoint"));
+    }
+    let constant = Constant::f32(shape, values);
+    let constant = constant.ok_or_else(|| Error::new(ErrorKind::Graph, format!("computed values do not fill {shape:?}")))?;
+    Ok(g.constant(constant))
+}
+
+/// A fully connected layer (`weight` `[output, input]`, `bias` `[output]` in `scope`) on the last axis.
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn linear<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
+    let weight = parameter(g, scope, "weight", &[output, input])?;
+    let bias = parameter(g, scope, "bias", &[output])?;
+    g.scoped(scope.name(), |g| Ok(g.linear(x, &weight, Some(&bias))?))
+}
+
+/// Layer normalisation over the last axis (`weight`, `bias` in `scope`).
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+    let weight = parameter(g, scope, "weight", &[width])?;
+    let bias = parameter(g, scope, "bias", &[width])?;
+    g.scoped(scope.name(), |g| Ok(g.layer_norm(x, &weight, Some(&bias), epsilon)?))
+}
+
+/// Layer normalisation over the channels of [N, C, H, W] (`weight`, `bias` in `scope`).
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+    let weight = parameter(g, scope, "weight", &[width])?;
+    let bias = parameter(g, scope, "bias", &[width])?;
+    g.scoped(scope.name(), |g| Ok(g.layer_norm_channels(x, &weight, &bias, epsilon)?))
+}

@@ -1,0 +1,155 @@
+//! Sizes of prompt encoder and mask decoder.
+
+use maskline_weights::{Checkpoint, Scope};
+
+use super::names::Names;
+use crate::facts::Facts;
+use crate::{Error, ErrorKind, Result};
+
+/// Which generation of the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Segment Anything (Kirillov et al. 2023), MobileSAM, EfficientViT-SAM.
+    One,
+    /// SAM 2 (Ravi et al. 2024): high-resolution features, an object score, a sigmoid on the predicted IoU.
+    Two,
+}
+
+/// Sizes of prompt encoder and mask decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecoderConfig {
+    /// Which generation.
+    pub generation: Generation,
+    /// Width of tokens and of the image embedding.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width inside the attentions between tokens and image.
+    pub inner: usize,
+    /// Two-way blocks.
+    pub depth: usize,
+    /// Hidden width of the MLPs.
+    pub mlp: usize,
+    /// Mask tokens: one for a single answer, the others for ambiguous prompts.
+    pub masks: usize,
+    /// Channels of a mask prompt before its last convolution.
+    pub mask_channels: usize,
+    /// Hidden width of the head that predicts the IoU.
+    pub score_hidden: usize,
+    /// Layers of the prediction heads.
+    pub score_depth: usize,
+    /// Side of the image embedding.
+    pub grid: usize,
+    /// Side of the square in which prompt coordinates are given.
+    pub space: usize,
+    /// Epsilon of the layer norms over tokens.
+    pub epsilon: f32,
+}
+
+/// Epsilon of the layer norms over channels of maps.
+pub(super) const MAP_EPSILON: f32 = 1e-6;
+
+impl DecoderConfig {
+    /// The sizes that all published models share.
+    pub fn published(generation: Generation, (grid, space): (usize, usize)) -> Self {
+        Self {
+            generation,
+            width: 256,
+            heads: 8,
+            inner: 128,
+            depth: 2,
+            mlp: 2048,
+            masks: 4,
+            mask_channels: 16,
+            score_hidden: 256,
+            score_depth: 3,
+            grid,
+            space,
+            epsilon: 1e-5,
+        }
+    }
+
+    /// The sizes of a checkpoint's decoder; the number of heads is a fact that no tensor tells.
+    ///
+    /// # Errors
+    /// `Checkpoint` if a tensor that tells a size is missing.
+    pub fn of_checkpoint(
+        (checkpoint, names, facts): (&Checkpoint, &Names, &Facts),
+        generation: Generation,
+        frame: (usize, usize),
+    ) -> Result<Self> {
+        let published = Self::published(generation, frame);
+        if checkpoint.is_synthetic() {
+            return Ok(published);
+        }
+        let decoder = checkpoint.root().push(names.mask_decoder);
+        let prompt = checkpoint.root().push(names.prompt_encoder);
+        let [masks, width] = rows_columns(&decoder, "mask_tokens.weight")?;
+        let layers = decoder.push("transformer.layers");
+        let depth = layers.children().len();
+        let block = layers.push(0);
+        let mut score_depth = 0;
+        let head = decoder.push("iou_prediction_head");
+        while score_depth < 16 && has_layer(&head, names, score_depth) {
+            score_depth += 1;
+        }
+        let heads = facts.under("mask_decoder_config").number("num_attention_heads").or_else(|| facts.number("decoder_heads"));
+        let epsilon = facts.under("mask_decoder_config").fraction("layer_norm_eps");
+        let config = Self {
+            width,
+            masks,
+            depth,
+            score_depth,
+            heads: heads.unwrap_or(published.heads),
+            inner: rows_columns(&block, "cross_attn_token_to_image.q_proj.weight")?[0],
+            mlp: rows_columns(&block, &format!("{}.weight", names.mlp[0]))?[0],
+            mask_channels: prompt.shape(&format!("{}.weight", names.mask[4]))?.get(1).copied().unwrap_or(0),
+            score_hidden: rows_columns(&head, &format!("{}.weight", names.head_layer(0, score_depth)))?[0],
+            epsilon: epsilon.map_or(published.epsilon, |e| e as f32),
+            ..published
+        };
+        config.check(checkpoint)?;
+        Ok(config)
+    }
+
+    fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let fits = self.heads > 0
+            && self.width.is_multiple_of(8)
+            && self.width.is_multiple_of(self.heads)
+            && self.inner.is_multiple_of(self.heads)
+            && self.mask_channels.is_multiple_of(4)
+            && [self.width, self.inner, self.depth, self.masks, self.mask_channels].iter().all(|n| *n > 0);
+        if fits && self.score_depth >= 2 {
+            return Ok(());
+        }
+        let message = format!("the mask decoder's sizes do not fit together: {self:?}");
+        Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
+    }
+
+    /// Side of the low-resolution masks, given out and taken as prompts.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid
+    }
+}
+
+fn has_layer(head: &Scope<'_>, names: &Names, index: usize) -> bool {
+    use super::names::Head;
+    // Layers are counted before their number is known: the last one of `InOut` comes after the numbered ones.
+    match names.head {
+        Head::Numbered => head.contains(&format!("layers.{index}.weight")),
+        Head::InOut => match index {
+            0 => head.contains("proj_in.weight"),
+            _ => index <= head.push("layers").children().len() + usize::from(head.contains("proj_out.weight")),
+        },
+    }
+}
+
+fn rows_columns(scope: &Scope<'_>, name: &str) -> Result<[usize; 2]> {
+    match scope.shape(name)? {
+        &[rows, columns] => Ok([rows, columns]),
+        other => {
+            let message = format!("{}.{name}: expected a matrix, found {other:?}", scope.name());
+            Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()))
+        }
+    }
+}

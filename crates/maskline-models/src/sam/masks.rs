@@ -1,0 +1,168 @@
+//! From image cells to masks: upscaling, hypernetworks, scores.
+//!
+//! Both transposed convolutions have kernel and stride 2: each cell becomes four by a matrix product. Cells are kept in that blocked
+//! order ([y, x, dy, dx, …], channels last) to the end, so that nothing of their size is ever transposed; [`unblock`] brings a mask,
+//! the smallest tensor of all, into rows.
+
+use maskline_onnx::{Dim, GeluForm, Graph, Value};
+use maskline_weights::Scope;
+
+use super::config::{DecoderConfig, Generation, MAP_EPSILON};
+use super::names::Names;
+use crate::blocks::{computed, linear, parameter};
+use crate::{Error, Result};
+
+/// Mask head of a checkpoint.
+#[derive(Debug)]
+pub(super) struct MaskHead<'a, 'w> {
+    pub(super) scope: Scope<'w>,
+    pub(super) names: &'a Names,
+    pub(super) config: &'a DecoderConfig,
+}
+
+impl<'w> MaskHead<'_, 'w> {
+    /// Cells [P, T, C] and, in SAM 2, the image's features at two and four times their resolution in blocked order
+    /// ([1, 4T, C/4], [1, 16T, C/8]) → [P, 16T, C/8].
+    pub(super) fn upscale(&self, g: &mut Graph<'w>, cells: &Value, high_resolution: Option<[&Value; 2]>) -> Result<Value> {
+        let width = self.config.width;
+        let (first, second) = (width / 4, width / 8);
+        let [conv1, norm, conv2] = self.names.upscale.map(|name| self.scope.push(name));
+        let prompts = cells.shape()[0].clone();
+        let area = self.config.grid * self.config.grid;
+
+        let x = enlarge(g, &conv1, cells, [width, first])?;
+        let x = g.reshape(&x, vec![prompts.clone(), (4 * area).into(), first.into()])?;
+        let bias = parameter(g, &conv1, "bias", &[first])?;
+        let (weight, shift) = (parameter(g, &norm, "weight", &[first])?, parameter(g, &norm, "bias", &[first])?);
+        let x = match high_resolution {
+            Some([middle, _]) => g.residual_layer_norm((&x, middle, &bias), (&weight, &shift), MAP_EPSILON)?,
+            None => {
+                let x = g.add(&x, &bias)?;
+                g.layer_norm(&x, &weight, Some(&shift), MAP_EPSILON)?
+            }
+        };
+        let x = g.gelu(&x, GeluForm::Exact)?;
+
+        let x = enlarge(g, &conv2, &x, [first, second])?;
+        let bias = parameter(g, &conv2, "bias", &[second])?;
+        let x = match high_resolution {
+            // The bias is part of the features already: see `blocked_features`.
+            Some([_, fine]) => {
+                let fine = g.reshape(fine, [1, 4 * area, 4 * second])?;
+                g.add(&x, &fine)?
+            }
+            None => {
+                let bias = g.concat(&[&bias, &bias, &bias, &bias], 0)?;
+                g.add(&x, &bias)?
+            }
+        };
+        let x = g.gelu(&x, GeluForm::Exact)?;
+        Ok(g.reshape(&x, vec![prompts, (16 * area).into(), second.into()])?)
+    }
+
+    /// The bias of the second transposed convolution, added to the finest features once per image.
+    pub(super) fn with_second_bias(&self, g: &mut Graph<'w>, fine: &Value) -> Result<Value> {
+        let bias = parameter(g, &self.scope.push(self.names.upscale[2]), "bias", &[self.config.width / 8])?;
+        Ok(g.add(fine, &bias)?)
+    }
+
+    /// A linear combination of the upscaled channels per mask token: tokens [P, M, C], upscaled [P, 16T, C/8] → [P, M, 16T].
+    pub(super) fn masks(&self, g: &mut Graph<'w>, tokens: &Value, upscaled: &Value) -> Result<Value> {
+        let width = self.config.width;
+        let scope = self.scope.push("output_hypernetworks_mlps");
+        let mut x = g.transpose(tokens, &[1, 0, 2])?;
+        let widths = [width, width, width, width / 8];
+        for layer in 0..3 {
+            let [input, output] = [widths[layer], widths[layer + 1]];
+            let (weight, bias) = self.stacked(g, &scope, (layer, [input, output]))?;
+            x = g.matmul(&x, &weight)?;
+            x = g.add(&x, &bias)?;
+            if layer < 2 {
+                x = g.relu(&x)?;
+            }
+        }
+        let weights = g.transpose(&x, &[1, 0, 2])?;
+        Ok(g.matmul_transposed(&weights, upscaled)?)
+    }
+
+    /// One layer of all hypernetworks: weight [M, input, output], bias [M, 1, output].
+    fn stacked(&self, g: &mut Graph<'w>, scope: &Scope<'w>, (layer, [input, output]): (usize, [usize; 2])) -> Result<(Value, Value)> {
+        let masks = self.config.masks;
+        let (mut weights, mut biases) = (Vec::with_capacity(masks * input * output), Vec::with_capacity(masks * output));
+        for index in 0..masks {
+            let scope = scope.push(index).push(self.names.head_layer(layer, 3));
+            let weight = scope.f32("weight", &[output, input])?;
+            weights.extend((0..input).flat_map(|i| (0..output).map(move |o| o * input + i)).map(|at| weight.data[at]));
+            biases.extend_from_slice(&scope.f32("bias", &[output])?.data);
+        }
+        Ok((computed(g, &[masks, input, output], weights)?, computed(g, &[masks, 1, output], biases)?))
+    }
+
+    /// Predicted IoU of each mask, from the IoU token [P, C] → [P, M].
+    pub(super) fn scores(&self, g: &mut Graph<'w>, token: &Value) -> Result<Value> {
+        let DecoderConfig { width, score_hidden, masks, score_depth, .. } = *self.config;
+        let scores = self.head(g, "iou_prediction_head", (token, [width, score_hidden, masks], score_depth))?;
+        match self.config.generation {
+            Generation::One => Ok(scores),
+            Generation::Two => Ok(g.sigmoid(&scores)?),
+        }
+    }
+
+    /// Logit that the object is there at all, from its token [P, C] → [P, 1].
+    pub(super) fn object_score(&self, g: &mut Graph<'w>, token: &Value) -> Result<Value> {
+        let width = self.config.width;
+        self.head(g, "pred_obj_score_head", (token, [width, width, 1], 3))
+    }
+
+    fn head(&self, g: &mut Graph<'w>, name: &str, (token, [input, hidden, output], depth): (&Value, [usize; 3], usize)) -> Result<Value> {
+        let scope = self.scope.push(name);
+        let mut x = token.clone();
+        for layer in 0..depth {
+            let sizes = [if layer == 0 { input } else { hidden }, if layer + 1 == depth { output } else { hidden }];
+            x = linear(g, &scope.push(self.names.head_layer(layer, depth)), &x, sizes)?;
+            if layer + 1 < depth {
+                x = g.relu(&x)?;
+            }
+        }
+        Ok(x)
+    }
+}
+
+/// A transposed 2×2 convolution of stride 2 without its bias: [P, T, input] → [P, T, 4·output], the last axis (dy, dx, channel).
+fn enlarge<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
+    let weight = parameter(g, scope, "weight", &[input, output, 2, 2])?;
+    g.scoped(scope.name(), |g| {
+        let weight = g.transpose(&weight, &[0, 2, 3, 1])?;
+        let weight = g.reshape(&weight, [input, 4 * output])?;
+        Ok::<_, Error>(g.matmul(x, &weight)?)
+    })
+}
+
+/// A map [B, side·factor, side·factor, C] → [B, side²·factor², C] in blocked order; `factor` is 2 or 4.
+pub(super) fn block(g: &mut Graph<'_>, map: &Value, (side, factor): (usize, usize)) -> Result<Value> {
+    let (batch, channels) = (map.shape()[0].clone(), map.shape()[3].clone());
+    let (dims, order): (Vec<usize>, &[usize]) = match factor {
+        2 => (vec![side, 2, side, 2], &[0, 1, 3, 2, 4, 5]),
+        _ => (vec![side, 2, 2, side, 2, 2], &[0, 1, 4, 2, 5, 3, 6, 7]),
+    };
+    let split: Vec<Dim> = [batch.clone()].into_iter().chain(dims.into_iter().map(Dim::fixed)).chain([channels.clone()]).collect();
+    let split = g.reshape(map, split)?;
+    let blocked = g.transpose(&split, order)?;
+    Ok(g.reshape(&blocked, vec![batch, (side * side * factor * factor).into(), channels])?)
+}
+
+/// A mask in blocked order → rows of `4·grid` pixels.
+pub fn unblock(blocked: &[f32], grid: usize, out: &mut Vec<f32>) {
+    out.clear();
+    out.reserve(blocked.len());
+    let cells = blocked.chunks_exact(16 * grid).take(grid);
+    for row in cells {
+        for line in 0..4 {
+            // Two bits of the line: which half, then which quarter of the cell.
+            let start = 8 * (line / 2) + 2 * (line % 2);
+            for cell in row.chunks_exact(16) {
+                out.extend_from_slice(&[cell[start], cell[start + 1], cell[start + 4], cell[start + 5]]);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The two-way transformer: tokens look at each other and at the image, the image looks at the tokens.
+
+use maskline_onnx::{Graph, Value};
+use maskline_weights::Scope;
+
+use super::attention::{Attention, Cells, Sizes};
+use super::config::DecoderConfig;
+use super::names::Names;
+use crate::blocks::{layer_norm, linear, parameter};
+use crate::{Error, Result};
+
+/// What the first block knows of the image.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Image<'a> {
+    /// Prompts without a mask: all share the cells [1, T, C], whose projections are part of the embedding.
+    Shared { cells: &'a Value, keys: &'a Value, values: &'a Value, queries: &'a Value },
+    /// Prompts with a mask have cells of their own: [P, T, C].
+    Own { cells: &'a Value },
+}
+
+/// The transformer of a checkpoint.
+#[derive(Debug)]
+pub(super) struct TwoWay<'a, 'w> {
+    pub(super) scope: Scope<'w>,
+    pub(super) names: &'a Names,
+    pub(super) config: &'a DecoderConfig,
+}
+
+impl<'w> TwoWay<'_, 'w> {
+    fn sizes(&self) -> Sizes {
+        Sizes { width: self.config.width, inner: self.config.inner, heads: self.config.heads }
+    }
+
+    fn block(&self, index: usize) -> Scope<'w> {
+        self.scope.push("layers").push(index)
+    }
+
+    /// The projections of the shared cells for the first block: keys, values and queries [B, T, inner].
+    pub(super) fn shared_projections(&self, g: &mut Graph<'w>, cells: &Value, positions: &Value) -> Result<[Value; 3]> {
+        let block = self.block(0);
+        let to_image = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
+        let to_token = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
+        let positioned = g.add(cells, positions)?;
+        Ok([to_image.key.apply(g, &positioned)?, to_image.value.apply(g, cells)?, to_token.query.apply(g, &positioned)?])
+    }
+
+    /// `tokens` [P, N, C] (the first `outputs` of them are wanted), the image and its position encoding [1, T, C] → tokens
+    /// [P, outputs, C] and cells [P, T, C].
+    pub(super) fn run(
+        &self,
+        g: &mut Graph<'w>,
+        (tokens, outputs): (&Value, usize),
+        (image, positions): (Image<'_>, &Value),
+    ) -> Result<(Value, Value)> {
+        let mut queries = tokens.clone();
+        let mut own: Option<(Value, Value)> = match image {
+            Image::Shared { .. } => None,
+            Image::Own { cells } => Some((cells.clone(), g.add(cells, positions)?)),
+        };
+        for index in 0..self.config.depth {
+            let block = self.block(index);
+            queries = self.self_attention(g, &block, (&queries, tokens), index == 0)?;
+            let layer = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
+            let asking = g.add(&queries, tokens)?;
+            let seen = match (&own, image) {
+                (None, Image::Shared { keys, values, .. }) => layer.over_shared_cells(g, &asking, [keys, values])?,
+                (Some((plain, positioned)), _) => layer.over_cells(g, &asking, Cells { plain, positioned })?,
+                (None, Image::Own { .. }) => unreachable!("own cells are set before the first block"),
+            };
+            queries = self.residual_norm(g, &block, (2, &queries, &seen))?;
+            let hidden = linear(g, &block.push(self.names.mlp[0]), &queries, [self.config.width, self.config.mlp])?;
+            let hidden = g.relu(&hidden)?;
+            let moved = linear(g, &block.push(self.names.mlp[1]), &hidden, [self.config.mlp, self.config.width])?;
+            queries = self.residual_norm(g, &block, (3, &queries, &moved))?;
+
+            let layer = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
+            let asked = g.add(&queries, tokens)?;
+            let (update, before) = match (&own, image) {
+                (None, Image::Shared { cells, queries: looking, .. }) => {
+                    (layer.update_of_shared_cells(g, looking, [&asked, &queries])?, cells.clone())
+                }
+                (Some((plain, positioned)), _) => (layer.update_of_cells(g, positioned, [&asked, &queries])?, plain.clone()),
+                (None, Image::Own { .. }) => unreachable!("own cells are set before the first block"),
+            };
+            let norm = block.push(format!("{}4", self.names.norm));
+            let parameters = ["weight", "bias"].map(|name| parameter(g, &norm, name, &[self.config.width]));
+            let [weight, bias] = parameters;
+            let cells = g.residual_layer_norm((&update, &before, layer.out_bias()), (&weight?, &bias?), self.config.epsilon)?;
+            let positioned = g.add(&cells, positions)?;
+            own = Some((cells, positioned));
+        }
+        let Some((cells, positioned)) = own else {
+            return Err(Error::new(crate::ErrorKind::Checkpoint, "the two-way transformer has no block"));
+        };
+        // The prompts' tokens are not looked at any more.
+        let queries = g.slice(&queries, 1, 0..outputs as i64)?;
+        let own_tokens = g.slice(tokens, 1, 0..outputs as i64)?;
+        let layer = Attention::read(g, &self.scope.push("final_attn_token_to_image"), (self.names, self.sizes()))?;
+        let asking = g.add(&queries, &own_tokens)?;
+        let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
+        let sum = g.add(&queries, &seen)?;
+        let norm = self.scope.push(self.names.final_norm);
+        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?, cells))
+    }
+
+    /// The first block neither adds the tokens' own embedding nor keeps a residual.
+    fn self_attention(&self, g: &mut Graph<'w>, block: &Scope<'w>, (queries, tokens): (&Value, &Value), is_first: bool) -> Result<Value> {
+        let sizes = Sizes { inner: self.config.width, ..self.sizes() };
+        let layer = Attention::read(g, &block.push("self_attn"), (self.names, sizes))?;
+        let norm = block.push(format!("{}1", self.names.norm));
+        let widths = (self.config.width, self.config.epsilon);
+        if is_first {
+            let seen = layer.plain(g, [queries, queries, queries])?;
+            return layer_norm(g, &norm, &seen, widths);
+        }
+        let asking = g.add(queries, tokens)?;
+        let seen = layer.plain(g, [&asking, &asking, queries])?;
+        let sum = g.add(queries, &seen)?;
+        layer_norm(g, &norm, &sum, widths)
+    }
+
+    fn residual_norm(&self, g: &mut Graph<'w>, block: &Scope<'w>, (index, x, update): (usize, &Value, &Value)) -> Result<Value> {
+        let sum = g.add(x, update)?;
+        let norm = block.push(format!("{}{index}", self.names.norm));
+        layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))
+    }
+}

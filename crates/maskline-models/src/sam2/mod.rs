@@ -1,0 +1,90 @@
+//! SAM 2.1 (Ravi et al. 2024) on pictures: a Hiera trunk, a feature pyramid, and the mask decoder of [`crate::sam`].
+//!
+//! `config` tells the sizes, `hiera` is the trunk, `encoder` joins trunk, pyramid and the image side of the decoder, `names` the
+//! published layouts.
+//!
+//! Source: `facebookresearch/sam2` (`modeling/backbones`, `modeling/sam2_base.py`, `sam2_image_predictor.py`).
+
+mod config;
+mod encoder;
+mod hiera;
+mod names;
+
+pub use config::{Config, Stage};
+use maskline_onnx::ModelHeader;
+use maskline_weights::Checkpoint;
+
+use crate::family::refuse_left_over;
+use crate::sam::Decoder;
+use crate::{
+    BuildOptions, Built, Description, Error, ErrorKind, Family, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead, Result,
+    SingleMask, Task,
+};
+
+/// The family.
+#[derive(Debug)]
+pub struct Sam2;
+
+static DESCRIPTION: Description = Description {
+    name: "sam2",
+    title: "SAM 2.1: masks for clicks, boxes and rough masks",
+    tasks: &[Task::Promptable],
+    architectures: config::ARCHITECTURES,
+    licence: "Apache-2.0",
+    source: "https://github.com/facebookresearch/sam2",
+};
+
+impl Family for Sam2 {
+    fn description(&self) -> &Description {
+        &DESCRIPTION
+    }
+
+    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
+        let has = |name: &str| checkpoint.info(name).is_some();
+        (has("image_encoder.trunk.pos_embed_window") && has("sam_mask_decoder.mask_tokens.weight"))
+            || (has("vision_encoder.backbone.pos_embed_window") && has("mask_decoder.mask_tokens.weight"))
+    }
+
+    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+        let config = match (&options.architecture, checkpoint.is_synthetic()) {
+            (Some(name), true) => Config::published(name, options)?,
+            (None, true) => return Err(Error::new(ErrorKind::Configuration, "generated weights need the name of an architecture")),
+            (_, false) => Config::of_checkpoint(checkpoint, options)?,
+        };
+        let encoder = encoder::graph(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
+        let [plain, masked] = Decoder::new(checkpoint, config.decoder_names, &config.decoder).parts(options.dialect, options.taps)?;
+        // The position encoding of prompts is stored twice; both copies are equal.
+        let mut known = names::KNOWN_EXTRAS.to_vec();
+        known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
+        refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
+        Ok(Built { info: info(&config), parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
+    }
+
+    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+        None
+    }
+}
+
+fn info(config: &Config) -> ModelInfo {
+    let size = config.image_size;
+    ModelInfo {
+        family: DESCRIPTION.name.into(),
+        architecture: config.architecture.clone(),
+        task: Task::Promptable,
+        labels: vec![],
+        input: encoder::INPUT.into(),
+        preprocess: Preprocess::Stretch(Normalise::IMAGENET),
+        default_size: size,
+        fixed_size: Some([size, size]),
+        fixed_batch: None,
+        output: Output::Promptable(PromptHead {
+            grid: config.decoder.grid,
+            space: config.decoder.space,
+            masks: config.decoder.masks,
+            object_score: true,
+            high_resolution: true,
+            always_padded: true,
+            single: SingleMask::Stable { delta: 0.05, threshold: 0.98 },
+        }),
+    }
+}
