@@ -8,6 +8,7 @@ pub mod crop;
 pub mod decode;
 pub mod draw;
 mod error;
+pub mod fit;
 mod image;
 pub mod letterbox;
 pub mod mask;

@@ -2,15 +2,20 @@
 //!
 //! A [`Mask`] is always as large as the original picture, but costs memory only where its outline crosses a column.
 
+mod bilinear;
+mod logits;
 mod polygon;
 mod prototypes;
 mod rle;
+mod upsample;
 
 use std::ops::Range;
 
+pub use logits::{Logits, StabilityCut};
 pub use polygon::Polygon;
 pub use prototypes::Prototypes;
 pub use rle::Rle;
+pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
 
 use crate::{Error, ErrorKind, Result};
 

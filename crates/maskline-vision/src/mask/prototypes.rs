@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::bilinear::Bilinear;
 use super::{Mask, RunBuilder};
 use crate::{Error, ErrorKind, Result};
 
@@ -228,21 +229,5 @@ impl Enlarge {
             }
         }
         Taps { start, weights }
-    }
-}
-
-/// One bilinear step: two neighbouring source positions and their weights.
-struct Bilinear {
-    positions: [usize; 2],
-    weights: [f32; 2],
-}
-
-impl Bilinear {
-    /// `scale` is source positions per output position. In f32, as PyTorch does: pixel centres, nothing before the first.
-    fn at(position: usize, scale: f32, size: usize) -> Self {
-        let source = (scale * (position as f32 + 0.5) - 0.5).max(0.0);
-        let first = (source as usize).min(size - 1);
-        let fraction = (source - first as f32).clamp(0.0, 1.0);
-        Self { positions: [first, (first + 1).min(size - 1)], weights: [1.0 - fraction, fraction] }
     }
 }

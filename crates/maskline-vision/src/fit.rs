@@ -1,0 +1,121 @@
+//! Pictures to the input of SAM-like models: stretched to the frame (SAM 2), or scaled by the longest side into its top left
+//! corner (SAM 1, MobileSAM, EfficientViT-SAM).
+
+mod stretch;
+
+use crate::crop::resize_bilinear;
+use crate::{Error, ErrorKind, Result, RgbImage};
+
+/// Mean and standard deviation of each channel (R, G, B), of pixels in 0..1: a pixel becomes `(pixel - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalise {
+    /// What is subtracted.
+    pub mean: [f32; 3],
+    /// What the rest is divided by.
+    pub std: [f32; 3],
+}
+
+impl Normalise {
+    /// Statistics of ImageNet. SAM's 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375 are these in levels of 0..255.
+    pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    /// From -1 to 1 (SAM 3).
+    pub const SIGNED: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
+
+    fn check(&self) -> Result<()> {
+        let is_usable = self.mean.iter().all(|mean| mean.is_finite()) && self.std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if is_usable {
+            return Ok(());
+        }
+        let message = format!("normalisation: expected finite means and deviations above 0, found {:?} and {:?}", self.mean, self.std);
+        Err(Error::new(ErrorKind::InvalidArgument, message))
+    }
+}
+
+/// The picture stretched to `frame` (`[height, width]`), its aspect given up: the preprocessing of SAM 2
+/// (`sam2/utils/transforms.py`, `SAM2Transforms`).
+///
+/// The antialiased bilinear resize of torchvision on a tensor of floats: a triangle filter as wide as the reduction, along the
+/// rows and then down the columns, nothing rounded to levels in between. `out` takes f32 `[3, height, width]`, within rounding
+/// (about 1e-6) of the official values.
+///
+/// # Errors
+/// `InvalidArgument` for a frame with a zero side, an `out` of another size, or an unusable normalisation.
+pub fn stretch(image: &RgbImage, frame: [usize; 2], normalise: &Normalise, out: &mut [f32]) -> Result<()> {
+    check_frame(image, frame, out.len())?;
+    normalise.check()?;
+    stretch::stretch(image, frame, normalise, out);
+    Ok(())
+}
+
+/// The picture scaled so that its longest side is `side`, in the top left corner of `frame` (`[height, width]`): the
+/// preprocessing of SAM 1, MobileSAM and EfficientViT-SAM (`segment_anything/utils/transforms.py`, `ResizeLongestSide`).
+///
+/// Pillow's antialiased bilinear resize in 8 bits, to the last bit. The rest of the frame is 0 after normalising. `out` takes
+/// f32 `[3, height, width]`; returned is the `[height, width]` that the picture fills.
+///
+/// # Errors
+/// `InvalidArgument` when the scaled picture does not fit into the frame or is thinner than half a pixel, for a frame with a
+/// zero side, an `out` of another size, or an unusable normalisation.
+pub fn longest_side(image: &RgbImage, side: usize, (frame, normalise): ([usize; 2], &Normalise), out: &mut [f32]) -> Result<[usize; 2]> {
+    check_frame(image, frame, out.len())?;
+    normalise.check()?;
+    let kept = longest_side_size([image.height, image.width], side)?;
+    if kept[0] > frame[0] || kept[1] > frame[1] {
+        let message = format!("frame: expected room for {} x {} pixels, found {} x {}", kept[1], kept[0], frame[1], frame[0]);
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
+    let resized;
+    let picture = if kept == [image.height, image.width] {
+        image
+    } else {
+        resized = resize_bilinear(image, (kept[1], kept[0]));
+        &resized
+    };
+    place(picture, frame[1], normalise, out);
+    Ok(kept)
+}
+
+/// The `[height, width]` of a picture of `size` (`[height, width]`) scaled so that its longest side is `side`.
+///
+/// # Errors
+/// `InvalidArgument` when a side is 0 or would become 0.
+pub fn longest_side_size(size: [usize; 2], side: usize) -> Result<[usize; 2]> {
+    let scale = side as f64 / size[0].max(size[1]) as f64;
+    let scaled = size.map(|length| (length as f64 * scale + 0.5) as usize);
+    if size.contains(&0) || scaled.contains(&0) {
+        let message = format!("a picture of {} x {} cannot become {side} pixels long", size[1], size[0]);
+        return Err(Error::new(ErrorKind::InvalidArgument, message).help("both sides must be at least one pixel after scaling"));
+    }
+    Ok(scaled)
+}
+
+/// Normalises the levels into the top left corner and clears the rest.
+fn place(picture: &RgbImage, width: usize, normalise: &Normalise, out: &mut [f32]) {
+    let plane = out.len() / 3;
+    for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
+        let (mean, std) = (normalise.mean[channel], normalise.std[channel]);
+        let values: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
+        let (filled, rest) = out.split_at_mut(picture.height * width);
+        for (y, row) in filled.chunks_exact_mut(width).enumerate() {
+            let (inside, border) = row.split_at_mut(picture.width);
+            for (value, pixel) in inside.iter_mut().zip(picture.row(y).as_chunks::<3>().0) {
+                *value = values[usize::from(pixel[channel])];
+            }
+            border.fill(0.0);
+        }
+        rest.fill(0.0);
+    }
+}
+
+fn check_frame(image: &RgbImage, [height, width]: [usize; 2], found: usize) -> Result<()> {
+    let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
+    // The fields are public: a picture need not come from its constructor.
+    if image.width == 0 || image.height == 0 || image.pixels.len() != image.width * image.height * 3 {
+        return invalid(format!("picture: expected {} x {} x 3 bytes, found {}", image.width, image.height, image.pixels.len()));
+    }
+    let expected = width.checked_mul(height).and_then(|plane| plane.checked_mul(3)).filter(|values| *values > 0);
+    if expected != Some(found) {
+        return invalid(format!("frame: expected room for 3 x {height} x {width} values, none of them 0, found {found}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Low-resolution logits to masks of the picture's size, computed only where the outline is.
+//!
+//! Bilinear enlarging blends neighbours: where all logits that a block of pixels is made of lie on one side of the threshold,
+//! so do the pixels. Such blocks become runs; the others are computed with the very operations of the full upsampling, so that
+//! no bit differs from it.
+
+mod cells;
+
+use std::ops::Range;
+
+use super::bilinear::Bilinear;
+use super::{Logits, Mask, RunBuilder, StabilityCut, pixel_count};
+use crate::{Error, ErrorKind, Result};
+use cells::{Cells, Side};
+
+/// Which part of the logits the picture fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    /// All of them (SAM 2, SAM 3): the logits are enlarged to the picture in one step.
+    Whole,
+    /// The top left corner (SAM 1, MobileSAM, EfficientViT-SAM): the logits are enlarged to a square, what the picture fills is
+    /// cut out of it and resized to the picture.
+    Padded {
+        /// Side of the square (1024).
+        side: usize,
+        /// `[height, width]` of the scaled picture in the square.
+        kept: [usize; 2],
+    },
+}
+
+/// [`Upsampler::upsample`] for logits that come alone; `size` is `[height, width]` of the picture.
+///
+/// # Errors
+/// As [`Upsampler::new`].
+pub fn upsample(logits: &Logits, frame: &Frame, size: [usize; 2]) -> Result<Vec<f32>> {
+    Upsampler::new(logits.size(), frame, size)?.upsample(logits)
+}
+
+/// [`Upsampler::threshold`] for logits that come alone; `size` is `[height, width]` of the picture.
+///
+/// # Errors
+/// As [`Upsampler::new`].
+pub fn threshold(logits: &Logits, frame: &Frame, size: [usize; 2], threshold: f32) -> Result<Mask> {
+    Upsampler::new(logits.size(), frame, size)?.threshold(logits, threshold)
+}
+
+/// [`Upsampler::above`] for logits that come alone; `size` is `[height, width]` of the picture.
+///
+/// # Errors
+/// As [`Upsampler::new`].
+pub fn above(logits: &Logits, frame: &Frame, size: [usize; 2], threshold: f32) -> Result<u64> {
+    Upsampler::new(logits.size(), frame, size)?.above(logits, threshold)
+}
+
+/// [`Upsampler::stability`] for logits that come alone; `size` is `[height, width]` of the picture.
+///
+/// # Errors
+/// As [`Upsampler::new`].
+pub fn stability(logits: &Logits, frame: &Frame, size: [usize; 2], cut: StabilityCut) -> Result<f32> {
+    Upsampler::new(logits.size(), frame, size)?.stability(logits, cut)
+}
+
+/// The way from logits of one size to pictures of one size: made once, used for every mask of the picture.
+///
+/// Each step is PyTorch's `interpolate(mode="bilinear", align_corners=False)` in f32.
+#[derive(Debug, Clone)]
+pub struct Upsampler {
+    rows: Axis,
+    columns: Axis,
+}
+
+impl Upsampler {
+    /// From logits of size `low` to a picture of `size`, both `[height, width]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for a zero side or a kept part that does not lie in the square,
+    /// [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    pub fn new(low: [usize; 2], frame: &Frame, size: [usize; 2]) -> Result<Self> {
+        let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
+        if low.contains(&0) || size.contains(&0) {
+            return invalid(format!("mask logits of {} x {} cannot become {} x {} pixels", low[1], low[0], size[1], size[0]));
+        }
+        pixel_count(size[1], size[0])?;
+        let padding = match *frame {
+            Frame::Whole => None,
+            Frame::Padded { side, kept } if kept.contains(&0) || kept.iter().any(|length| *length > side) => {
+                return invalid(format!("kept part of the square: expected 1 to {side} a side, found {} x {}", kept[1], kept[0]));
+            }
+            Frame::Padded { side, kept } => {
+                pixel_count(side, side)?;
+                Some((side, kept))
+            }
+        };
+        let [rows, columns] = [0, 1].map(|axis| Axis::new(low[axis], padding.map(|(side, kept)| (side, kept[axis])), size[axis]));
+        Ok(Self { rows, columns })
+    }
+
+    /// All logits of the picture, row after row: the plain way, for those who want the numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    pub fn upsample(&self, logits: &Logits) -> Result<Vec<f32>> {
+        self.check(logits)?;
+        let steps = [(&self.rows.inner, &self.columns.inner), (&self.rows.outer, &self.columns.outer)];
+        let (mut values, mut width) = (logits.data().to_vec(), self.columns.low);
+        for (rows, columns) in steps.into_iter().filter(|(rows, _)| !rows.is_empty()) {
+            values = resize(&values, width, (rows, columns));
+            width = columns.len();
+        }
+        Ok(values)
+    }
+
+    /// The mask of the pixels whose logit is greater than the threshold: bit for bit that of [`Self::upsample`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    pub fn threshold(&self, logits: &Logits, threshold: f32) -> Result<Mask> {
+        let mut runs = RunBuilder::new(self.columns.outer.len(), self.rows.outer.len())?;
+        self.for_each_run((logits, threshold), |count, is_above| runs.push(count, is_above))?;
+        Ok(runs.finish())
+    }
+
+    /// How many pixels have a logit greater than the threshold: the area of [`Self::threshold`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    pub fn above(&self, logits: &Logits, threshold: f32) -> Result<u64> {
+        let mut area = 0;
+        self.for_each_run((logits, threshold), |count, is_above| area += u64::from(count) * u64::from(is_above))?;
+        Ok(area)
+    }
+
+    /// Overlap of the masks at the two cuts, at the size of the picture: the stability score of the automatic mask generators
+    /// (`segment_anything/utils/amg.py`, `calculate_stability_score`). 0 where both are empty; there it is not a number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    pub fn stability(&self, logits: &Logits, cut: StabilityCut) -> Result<f32> {
+        let (inner, outer) = (self.above(logits, cut.high())?, self.above(logits, cut.low())?);
+        Ok(if outer == 0 { 0.0 } else { inner as f32 / outer as f32 })
+    }
+
+    /// Calls `push` with the runs of the mask in column-major order; neighbouring runs may have the same value.
+    fn for_each_run(&self, (logits, threshold): (&Logits, f32), mut push: impl FnMut(u32, bool)) -> Result<()> {
+        self.check(logits)?;
+        let height = self.rows.outer.len();
+        let cells = Cells::new(logits, threshold, [&self.rows, &self.columns]);
+        let mut column = Column::new(self, logits);
+        for band in &self.columns.bands {
+            let stretches = cells.column(band.start);
+            if let [only] = stretches
+                && only.side != Side::Mixed
+            {
+                push((height * band.outputs.len()) as u32, only.side == Side::Above);
+                continue;
+            }
+            for x in band.outputs.clone() {
+                for (i, stretch) in stretches.iter().enumerate() {
+                    let end = stretches.get(i + 1).map_or(height, |next| next.row);
+                    if stretch.side == Side::Mixed {
+                        let values = column.values(x, stretch.row..end);
+                        values.iter().for_each(|value| push(1, *value > threshold));
+                    } else {
+                        push((end - stretch.row) as u32, stretch.side == Side::Above);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, logits: &Logits) -> Result<()> {
+        let ([height, width], found) = ([self.rows.low, self.columns.low], logits.size());
+        if [height, width] == found {
+            return Ok(());
+        }
+        let message = format!("mask logits: expected {height} x {width}, found {} x {}", found[0], found[1]);
+        Err(Error::new(ErrorKind::InvalidArgument, message))
+    }
+}
+
+/// One step of the plain way: along the rows, then down the columns.
+fn resize(values: &[f32], width: usize, (rows, columns): (&[Bilinear], &[Bilinear])) -> Vec<f32> {
+    let stretch =
+        |row: &[f32]| -> Vec<f32> { columns.iter().map(|step| step.blend(row[step.positions[0]], row[step.positions[1]])).collect() };
+    let stretched: Vec<Vec<f32>> = values.chunks_exact(width).map(stretch).collect();
+    let mut out = Vec::with_capacity(rows.len() * columns.len());
+    for step in rows {
+        let [upper, lower] = step.positions.map(|y| &stretched[y]);
+        out.extend(upper.iter().zip(lower).map(|(upper, lower)| step.blend(*upper, *lower)));
+    }
+    out
+}
+
+/// One axis of the way.
+#[derive(Debug, Clone)]
+struct Axis {
+    /// Number of logits.
+    low: usize,
+    /// From the logits to the kept part of the square; empty where there is no square.
+    inner: Vec<Bilinear>,
+    /// From there to the picture.
+    outer: Vec<Bilinear>,
+    /// The output positions, grouped by the first logit that they are made of.
+    bands: Vec<Band>,
+    /// No output position is made of logits further than this from its first.
+    reach: usize,
+}
+
+/// Output positions of which the first logit is `start`.
+#[derive(Debug, Clone)]
+struct Band {
+    start: usize,
+    outputs: Range<usize>,
+}
+
+impl Axis {
+    /// `padding` is the side of the square and the part of it that is kept.
+    fn new(low: usize, padding: Option<(usize, usize)>, output: usize) -> Self {
+        let (inner, outer) = match padding {
+            None => (Vec::new(), Bilinear::axis(low, output)),
+            Some((side, kept)) => {
+                let scale = low as f32 / side as f32;
+                ((0..kept).map(|position| Bilinear::at(position, scale, low)).collect(), Bilinear::axis(kept, output))
+            }
+        };
+        let mut axis = Self { low, inner, outer, bands: Vec::new(), reach: 0 };
+        for position in 0..output {
+            let span = axis.low_span(axis.middle_span(position..position + 1));
+            axis.reach = axis.reach.max(span.end - 1 - span.start);
+            match axis.bands.last_mut() {
+                Some(band) if band.start == span.start => band.outputs.end = position + 1,
+                _ => axis.bands.push(Band { start: span.start, outputs: position..position + 1 }),
+            }
+        }
+        axis
+    }
+
+    /// What the outer step reads for these output positions.
+    fn middle_span(&self, outputs: Range<usize>) -> Range<usize> {
+        self.outer[outputs.start].positions[0]..self.outer[outputs.end - 1].positions[1] + 1
+    }
+
+    /// The logits behind a span of what the outer step reads.
+    fn low_span(&self, middle: Range<usize>) -> Range<usize> {
+        if self.inner.is_empty() {
+            return middle;
+        }
+        self.inner[middle.start].positions[0]..self.inner[middle.end - 1].positions[1] + 1
+    }
+}
+
+/// Computes pieces of output columns.
+struct Column<'a> {
+    way: &'a Upsampler,
+    logits: &'a Logits,
+    /// Buffers: a column of the logits, two of the square, what the outer step reads, and the result.
+    low: Vec<f32>,
+    square: [Vec<f32>; 2],
+    middle: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl<'a> Column<'a> {
+    fn new(way: &'a Upsampler, logits: &'a Logits) -> Self {
+        Self { way, logits, low: Vec::new(), square: [Vec::new(), Vec::new()], middle: Vec::new(), values: Vec::new() }
+    }
+
+    /// The logits of the picture in column `x` and the given rows.
+    fn values(&mut self, x: usize, outputs: Range<usize>) -> &[f32] {
+        let Upsampler { rows, columns } = self.way;
+        let (step, middle) = (&columns.outer[x], rows.middle_span(outputs.clone()));
+        if rows.inner.is_empty() {
+            blend_columns(self.logits, step, (middle.clone(), &mut self.middle));
+        } else {
+            for (square, position) in self.square.iter_mut().zip(step.positions) {
+                let low = rows.low_span(middle.clone());
+                let first = low.start;
+                blend_columns(self.logits, &columns.inner[position], (low, &mut self.low));
+                blend_rows(&self.low, first, (&rows.inner[middle.clone()], square));
+            }
+            let [left, right] = &self.square;
+            self.middle.clear();
+            self.middle.extend(left.iter().zip(right).map(|(left, right)| step.blend(*left, *right)));
+        }
+        blend_rows(&self.middle, middle.start, (&rows.outer[outputs], &mut self.values));
+        &self.values
+    }
+}
+
+/// One step along the rows, for one column.
+fn blend_columns(logits: &Logits, step: &Bilinear, (rows, out): (Range<usize>, &mut Vec<f32>)) {
+    let width = logits.size()[1];
+    let [left, right] = step.positions;
+    out.clear();
+    out.extend(logits.data()[rows.start * width..rows.end * width].chunks_exact(width).map(|row| step.blend(row[left], row[right])));
+}
+
+/// Steps down a column of which the values from position `first` on are there.
+fn blend_rows(column: &[f32], first: usize, (steps, out): (&[Bilinear], &mut Vec<f32>)) {
+    out.clear();
+    out.extend(steps.iter().map(|step| step.blend(column[step.positions[0] - first], column[step.positions[1] - first])));
+}
