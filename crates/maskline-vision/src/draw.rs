@@ -3,10 +3,12 @@
 //! Everything is blended straight into the RGB rows, only where something is drawn. Widths and letters grow with the picture.
 
 mod canvas;
+mod marks;
 mod palette;
 mod text;
 
 use canvas::Canvas;
+pub use marks::{Marks, draw_marks};
 use palette::{BLACK, Color, WHITE, color_of, readable_on, toward};
 use text::Font;
 
@@ -156,12 +158,9 @@ impl<'a> Painter<'a> {
     }
 
     fn mask(&mut self, mask: &Mask, color: Color) {
-        for (x, ys) in mask.column_runs() {
-            self.canvas.blend_column(x, ys, color, self.options.mask_opacity);
-        }
-        let radius = (self.measures.line_width * 0.35).max(0.75);
+        self.canvas.blend_mask(mask, color, self.options.mask_opacity);
         for outline in mask.all_outlines(OUTLINE_TOLERANCE) {
-            self.closed_line(&outline, radius, toward(color, WHITE, 0.25));
+            self.closed_line(&outline, self.measures.line_width / 2.0, color);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Color;
-use crate::RgbImage;
+use crate::{Mask, RgbImage};
 
 pub(super) struct Canvas<'a> {
     image: &'a mut RgbImage,
@@ -27,15 +27,21 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Blends the pixels `ys` of column `x`.
-    pub(super) fn blend_column(&mut self, x: usize, ys: Range<usize>, color: Color, opacity: f32) {
-        let (width, weight) = (self.image.width, weight(opacity));
-        if x >= width {
+    /// Blends the mask's pixels.
+    pub(super) fn blend_mask(&mut self, mask: &Mask, color: Color, opacity: f32) {
+        let Some([x1, y1, x2, y2]) = mask.bounds() else { return };
+        let [x2, y2] = [x2.min(self.image.width), y2.min(self.image.height)];
+        if x1 >= x2 || y1 >= y2 {
             return;
         }
-        for y in ys.start..ys.end.min(self.image.height) {
-            let start = (y * width + x) * 3;
-            blend(&mut self.image.pixels[start..start + 3], color, weight);
+        let blended = color.map(|channel| blended_with(channel, weight(opacity)));
+        let set = mask.rows_within([x1, y1, x2, y2], 1);
+        for (y, set) in (y1..).zip(set.chunks_exact(x2 - x1)) {
+            let start = (y * self.image.width + x1) * 3;
+            let (pixels, _) = self.image.pixels[start..start + set.len() * 3].as_chunks_mut::<3>();
+            for (pixel, _) in pixels.iter_mut().zip(set).filter(|(_, set)| **set != 0) {
+                *pixel = [0, 1, 2].map(|channel| blended[channel][usize::from(pixel[channel])]);
+            }
         }
     }
 
@@ -106,6 +112,19 @@ fn weight(opacity: f32) -> u32 {
 
 fn blend(pixel: &mut [u8], color: Color, weight: u32) {
     for (under, over) in pixel.iter_mut().zip(color) {
-        *under = ((u32::from(*under) * (255 - weight) + u32::from(over) * weight + 127) / 255) as u8;
+        *under = mix(*under, over, weight);
     }
+}
+
+/// What each of the 256 values becomes under this one.
+fn blended_with(over: u8, weight: u32) -> [u8; 256] {
+    let mut table = [0; 256];
+    for (under, value) in (0..=u8::MAX).zip(&mut table) {
+        *value = mix(under, over, weight);
+    }
+    table
+}
+
+fn mix(under: u8, over: u8, weight: u32) -> u8 {
+    ((u32::from(under) * (255 - weight) + u32::from(over) * weight + 127) / 255) as u8
 }
