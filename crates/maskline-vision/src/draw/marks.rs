@@ -2,8 +2,7 @@
 
 use super::canvas::Canvas;
 use super::palette::{BLACK, Color, WHITE, toward};
-use super::{Measures, visible};
-use crate::RgbImage;
+use super::visible;
 
 /// Prompts, in pixels of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -17,18 +16,19 @@ pub struct Marks<'a> {
 const POSITIVE: Color = [0x16, 0xa3, 0x4a];
 const NEGATIVE: Color = [0xdc, 0x26, 0x26];
 
-/// Draws prompts over a picture: points as a green + or a red −, boxes as dashed lines. What lies outside of the picture is
-/// cut off, and what is not finite is not drawn.
-pub fn draw_marks(image: &mut RgbImage, marks: &Marks<'_>) {
-    let line_width = Measures::of(image).line_width;
-    let mut canvas = Canvas::new(image);
-    for bounds in marks.boxes {
-        if let Some(bounds) = visible(*bounds, canvas.size()) {
-            dashed_frame(&mut canvas, bounds, line_width);
+impl Marks<'_> {
+    pub(super) fn draw_boxes(&self, canvas: &mut Canvas<'_>, line_width: f32) {
+        for bounds in self.boxes {
+            if let Some(bounds) = visible(*bounds, canvas.size()) {
+                dashed_frame(canvas, bounds, line_width);
+            }
         }
     }
-    for &(x, y, is_positive) in marks.points {
-        point(&mut canvas, [x, y], line_width, is_positive);
+
+    pub(super) fn draw_points(&self, canvas: &mut Canvas<'_>, line_width: f32) {
+        for &(x, y, is_positive) in self.points {
+            point(canvas, [x, y], line_width, is_positive);
+        }
     }
 }
 
@@ -37,13 +37,13 @@ fn dashed_frame(canvas: &mut Canvas, [x1, y1, x2, y2]: [f32; 4], line_width: f32
     let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]];
     let dash = line_width * 4.0;
     for (from, to) in corners.into_iter().zip(corners.into_iter().cycle().skip(1)) {
-        canvas.line(from, to, line_width * 0.75, toward(BLACK, WHITE, 0.1));
+        canvas.line(from, to, (line_width * 0.45).max(1.0), toward(BLACK, WHITE, 0.1));
         let length = (to[0] - from[0]).abs() + (to[1] - from[1]).abs();
         // A whole number of dashes and gaps, with half a dash at both corners.
         let periods = (length / (2.0 * dash)).round().max(1.0);
         let at = |share: f32| [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * (share / periods).clamp(0.0, 1.0));
         for index in 0..=periods as usize {
-            canvas.line(at(index as f32 - 0.25), at(index as f32 + 0.25), line_width * 0.4, WHITE);
+            canvas.line(at(index as f32 - 0.25), at(index as f32 + 0.25), (line_width * 0.25).max(0.6), WHITE);
         }
     }
 }

@@ -38,10 +38,31 @@ impl Mask {
         merged
     }
 
-    /// All closed outlines for drawing: outer ones clockwise, holes counter-clockwise (y down).
-    pub(crate) fn all_outlines(&self, tolerance: f32) -> Vec<Polygon> {
-        outlines(self).into_iter().map(|outline| simplified(outline.corners, tolerance)).collect()
+    /// All closed outlines for drawing, holes too, without the steps between pixels.
+    pub(crate) fn smooth_outlines(&self) -> Vec<Polygon> {
+        outlines(self).into_iter().map(|outline| simplified(cut_corners(&outline.corners), SMOOTH_TOLERANCE)).collect()
     }
+}
+
+/// How far a corner's ends are from it once it is cut off, in pixels. Twice as much is the length of an edge of which only the
+/// middle stays: the edges of a slope's steps are shorter.
+const CUT: f32 = 2.0;
+/// How far a smooth outline may leave the one with cut corners, in pixels.
+const SMOOTH_TOLERANCE: f32 = 0.4;
+
+/// The middles of short edges, and long edges without their ends.
+fn cut_corners(outline: &[[f32; 2]]) -> Polygon {
+    let mut cut = Polygon::with_capacity(outline.len());
+    for (from, to) in outline.iter().zip(outline.iter().cycle().skip(1)) {
+        let length = squared(*from, *to).sqrt();
+        let at = |share: f32| [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * share);
+        if length <= 2.0 * CUT {
+            cut.push(at(0.5));
+        } else {
+            cut.extend([at(CUT / length), at(1.0 - CUT / length)]);
+        }
+    }
+    cut
 }
 
 /// One closed walk along pixel edges.

@@ -10,7 +10,7 @@ use super::png::{cutout_png, index_png, mask_png};
 use super::{
     Answer, LabelMeShapes, PictureFormat, coco_results, coco_rle, encode_picture, is_finite, labelme, polygons, write_atomically, yolo_txt,
 };
-use crate::draw::{DrawOptions, annotate, draw_marks};
+use crate::draw::{DrawOptions, annotate_prompted};
 use crate::{Error, ErrorKind, Mask, Result, RgbImage};
 
 /// A format for the answer to one picture. Parsed from and shown as its name.
@@ -36,7 +36,7 @@ pub enum MaskFormat {
     /// `yolo-seg`: YOLO's labels, `<stem>.txt` ([`yolo_txt`]).
     YoloSeg,
     /// `overlay`: the picture with masks and prompts painted over it, `<stem>.overlay.png` or `.jpg`
-    /// ([`annotate`], [`draw_marks`]).
+    /// ([`annotate_prompted`]).
     Overlay,
 }
 
@@ -109,7 +109,7 @@ impl Default for MaskOptions<'_> {
             whole_frame: false,
             labelme: LabelMeShapes::Auto,
             yolo_scores: false,
-            draw: DrawOptions::default(),
+            draw: DrawOptions { mask_tags: true, ..DrawOptions::default() },
             picture: PictureFormat::Png,
         }
     }
@@ -165,8 +165,7 @@ pub fn encode_masks(format: MaskFormat, answer: &Answer<'_>, options: &MaskOptio
         MaskFormat::LabelMe => single(".json", json(&labelme(answer, options.tolerance, options.labelme)?)),
         MaskFormat::YoloSeg => single(".txt", yolo_txt(&answer.found, options.yolo_scores).into_bytes()),
         MaskFormat::Overlay => {
-            let mut drawn = annotate(pixels_of(format, answer)?, answer.found.objects, &options.draw);
-            draw_marks(&mut drawn, &answer.marks);
+            let drawn = annotate_prompted(pixels_of(format, answer)?, answer.found.objects, &answer.marks, &options.draw);
             let suffix = if options.picture == PictureFormat::Png { ".overlay.png" } else { ".overlay.jpg" };
             single(suffix, encode_picture(&drawn, options.picture)?)
         }
