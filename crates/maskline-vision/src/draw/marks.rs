@@ -34,7 +34,8 @@ impl Marks<'_> {
 
 /// White dashes on a dark line, which show on any background.
 fn dashed_frame(canvas: &mut Canvas, [x1, y1, x2, y2]: [f32; 4], line_width: f32) {
-    let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]];
+    // Through the middles of pixels, where thin lines are sharp.
+    let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]].map(|corner| corner.map(|value| value.floor() + 0.5));
     let dash = line_width * 4.0;
     for (from, to) in corners.into_iter().zip(corners.into_iter().cycle().skip(1)) {
         canvas.line(from, to, (line_width * 0.45).max(1.0), toward(BLACK, WHITE, 0.1));
