@@ -3,10 +3,12 @@
 //! Everything is blended straight into the RGB rows, only where something is drawn. Widths and letters grow with the picture.
 
 mod canvas;
+mod marks;
 mod palette;
 mod text;
 
 use canvas::Canvas;
+pub use marks::Marks;
 use palette::{BLACK, Color, WHITE, color_of, readable_on, toward};
 use text::Font;
 
@@ -21,6 +23,8 @@ pub struct DrawOptions {
     pub labels: bool,
     /// Scores in the tags, with two decimals.
     pub scores: bool,
+    /// Tags for masks without a class name too, which have only a score to show.
+    pub mask_tags: bool,
     /// Opacity of the masks, 0..=1.
     pub mask_opacity: f32,
     /// Keypoints with a lower score are not drawn, nor are the limbs that end in them.
@@ -29,7 +33,7 @@ pub struct DrawOptions {
 
 impl Default for DrawOptions {
     fn default() -> Self {
-        Self { boxes: true, labels: true, scores: true, mask_opacity: 0.4, min_keypoint_score: 0.25 }
+        Self { boxes: true, labels: true, scores: true, mask_tags: false, mask_opacity: 0.4, min_keypoint_score: 0.25 }
     }
 }
 
@@ -56,15 +60,17 @@ const COCO_LIMBS: [[usize; 2]; 19] = [
     [4, 6],
 ];
 
-/// How far the drawn outline of a mask may leave its pixels' edges: enough to smooth their steps.
-const OUTLINE_TOLERANCE: f32 = 0.8;
-
 /// The picture with its objects: masks below, then boxes and keypoints, tags on top; better scores over worse.
 ///
 /// The colour follows the class index, or the object's place in the list where it has none. An object with a mask and no
-/// class name (an answer to a click) has neither box nor tag: its outline says all. What lies outside of the picture is cut
-/// off, and what is not finite is not drawn.
+/// class name (an answer to a click) has no box, and a tag only with [`DrawOptions::mask_tags`]: its outline says all. What
+/// lies outside of the picture is cut off, and what is not finite is not drawn.
 pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> RgbImage {
+    annotate_prompted(image, objects, &Marks::default(), options)
+}
+
+/// [`annotate`], with the prompts: points as a green + or a red − on top of all, boxes as dashed lines below the tags.
+pub fn annotate_prompted(image: &RgbImage, objects: &[Object], marks: &Marks<'_>, options: &DrawOptions) -> RgbImage {
     let mut drawn = image.clone();
     let mut painter = Painter::new(&mut drawn, options);
     let mut ordered: Vec<(&Object, Color)> =
@@ -82,7 +88,10 @@ pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> 
             painter.pose(keypoints, *color);
         }
     }
+    let line_width = painter.measures.line_width;
+    marks.draw_boxes(&mut painter.canvas, line_width);
     painter.tags(&ordered);
+    marks.draw_points(&mut painter.canvas, line_width);
     drawn
 }
 
@@ -156,26 +165,16 @@ impl<'a> Painter<'a> {
     }
 
     fn mask(&mut self, mask: &Mask, color: Color) {
-        for (x, ys) in mask.column_runs() {
-            self.canvas.blend_column(x, ys, color, self.options.mask_opacity);
-        }
-        let radius = (self.measures.line_width * 0.35).max(0.75);
-        for outline in mask.all_outlines(OUTLINE_TOLERANCE) {
-            self.closed_line(&outline, radius, toward(color, WHITE, 0.25));
-        }
+        self.canvas.blend_mask(mask, color, self.options.mask_opacity);
+        let radius = (self.measures.line_width * 0.4).max(1.0);
+        self.canvas.closed_lines(&mask.smooth_outlines(), radius, color);
     }
 
     fn outline(&mut self, object: &Object, color: Color) {
         if let Some(rotated) = &object.rotated {
-            self.closed_line(&rotated.corners(), self.measures.line_width / 2.0, color);
+            self.canvas.closed_lines(&[rotated.corners()], self.measures.line_width / 2.0, color);
         } else if let Some(bounds) = visible(object.bounds, self.canvas.size()) {
             self.canvas.frame(bounds, self.measures.line_width, color);
-        }
-    }
-
-    fn closed_line(&mut self, corners: &[[f32; 2]], radius: f32, color: Color) {
-        for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
-            self.canvas.line(*from, *to, radius, color);
         }
     }
 
@@ -202,18 +201,13 @@ impl<'a> Painter<'a> {
     /// Best scores choose their places first and are painted last.
     fn tags(&mut self, ordered: &[(&Object, Color)]) {
         let mut placed: Vec<([f32; 4], String, Color)> = Vec::new();
-        for (object, color) in ordered.iter().rev().filter(|(object, _)| !is_bare_mask(object)) {
-            let bounds = object.rotated.map_or(object.bounds, |rotated| rotated.bounds());
-            let Some(bounds) = visible(bounds, self.canvas.size()) else { continue };
-            let text = self.tag_text(object);
-            if text.is_empty() {
-                continue;
-            }
-            let [width, height] = self.canvas.size();
-            let text = self.font.fitted(&text, width - 2.0 * self.measures.padding);
-            let tag = [self.font.width(&text) + 2.0 * self.measures.padding, self.font.height() + self.measures.padding];
+        let [width, height] = self.canvas.size();
+        for (object, color) in ordered.iter().rev().filter(|(object, _)| self.options.mask_tags || !is_bare_mask(object)) {
+            let text = self.font.fitted(&self.tag_text(object), width - 2.0 * self.measures.padding);
+            let size = [self.font.width(&text) + 2.0 * self.measures.padding, self.font.height() + self.measures.padding];
+            let Some(bounds) = visible(tagged_bounds(object, size[0]), [width, height]).filter(|_| !text.is_empty()) else { continue };
             let others: Vec<[f32; 4]> = placed.iter().map(|(tag, ..)| *tag).collect();
-            placed.push((free_place(bounds, tag, self.measures.line_width / 2.0, [width, height], &others), text, *color));
+            placed.push((free_place(bounds, size, self.measures.line_width / 2.0, [width, height], &others), text, *color));
         }
         for (tag, text, color) in placed.iter().rev() {
             self.canvas.fill(*tag, *color, 1.0);
@@ -227,6 +221,22 @@ impl<'a> Painter<'a> {
         let score = (self.options.scores && object.score.is_finite()).then(|| format!("{:.2}", object.score));
         label.map(str::to_owned).into_iter().chain(score).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The box that a tag of this width stands at. A mask that shows no box is tagged where it begins.
+fn tagged_bounds(object: &Object, width: f32) -> [f32; 4] {
+    match &object.mask {
+        Some(mask) if is_bare_mask(object) => top_of(mask, width).unwrap_or(object.bounds),
+        _ => object.rotated.map_or(object.bounds, |rotated| rotated.bounds()),
+    }
+}
+
+/// A box of this width around the middle of the mask's first row, down to its last.
+fn top_of(mask: &Mask, width: f32) -> Option<[f32; 4]> {
+    let [_, top, _, bottom] = mask.bounds()?;
+    let columns: Vec<usize> = mask.column_runs().filter(|(_, ys)| ys.start == top).map(|(x, _)| x).collect();
+    let middle = columns[columns.len() / 2] as f32 + 0.5;
+    Some([middle - width / 2.0, top as f32, middle + width / 2.0, bottom as f32])
 }
 
 /// The part of a box inside the picture; nothing for one outside or not finite.

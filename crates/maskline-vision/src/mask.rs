@@ -7,12 +7,13 @@ mod logits;
 mod polygon;
 mod prototypes;
 mod rle;
+mod rows;
 mod upsample;
 
 use std::ops::Range;
 
 pub use logits::{Logits, StabilityCut};
-pub use polygon::Polygon;
+pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
 pub use rle::Rle;
 pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
@@ -97,13 +98,7 @@ impl Mask {
 
     /// The mask as rows of bytes, 0 or `value`.
     pub fn to_rows(&self, value: u8) -> Vec<u8> {
-        let mut rows = vec![0; self.width * self.height];
-        for (x, ys) in self.column_runs() {
-            for y in ys {
-                rows[y * self.width + x] = value;
-            }
-        }
-        rows
+        self.rows_within([0, 0, self.width, self.height], value)
     }
 
     /// Width in pixels.

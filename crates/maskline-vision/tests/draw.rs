@@ -1,7 +1,7 @@
 //! What is drawn, where, and what is not.
 #![allow(clippy::unwrap_used)]
 
-use maskline_vision::draw::{DrawOptions, annotate, annotate_classes};
+use maskline_vision::draw::{DrawOptions, Marks, annotate, annotate_classes, annotate_prompted};
 use maskline_vision::{Keypoint, Mask, Object, RgbImage, RotatedBox};
 
 const GRAY: [u8; 3] = [90, 90, 90];
@@ -191,4 +191,61 @@ fn class_lists_fill_the_corner() {
     let many = vec![("a label too long for such a picture".repeat(9), 0.5); 100];
     assert_eq!(annotate_classes(&picture(90, 70), &many).pixels.len(), 90 * 70 * 3);
     assert_eq!(annotate_classes(&picture(3, 2), &many), picture(3, 2));
+}
+
+#[test]
+fn prompts_are_signs_and_dashes() {
+    let image = picture(200, 150);
+    let points = [(40.5, 40.5, true), (120.5, 100.5, false)];
+    let boxes = [[60.0, 20.0, 180.0, 80.0]];
+    let drawn = annotate_prompted(&image, &[], &Marks { points: &points, boxes: &boxes }, &DrawOptions::default());
+    let white = [255, 255, 255];
+    let (green, red) = (pixel(&drawn, 36, 36), pixel(&drawn, 116, 96));
+    assert!(green[1] > 2 * green[0] && red[0] > 2 * red[1], "{green:?} {red:?}");
+    // A plus has an upright, a minus has not.
+    for (x, y, colour) in [(40, 40, white), (43, 40, white), (40, 43, white), (120, 100, white), (123, 100, white), (120, 104, red)] {
+        assert_eq!(pixel(&drawn, x, y), colour, "{x}, {y}");
+    }
+    let edge: Vec<u8> = (64..176).map(|x| pixel(&drawn, x, 20)[0]).collect();
+    assert!(edge.iter().any(|&value| value > 200) && edge.iter().any(|&value| value < 60), "{edge:?}");
+    assert_eq!(pixel(&drawn, 100, 50), GRAY);
+
+    let (nan, far) = (f32::NAN, 1e30);
+    let outside = [(nan, 3.0, true), (-50.0, 10.0, false), (far, far, true)];
+    let nowhere = [[nan, 0.0, 10.0, 10.0], [300.0, 10.0, 400.0, 20.0], [20.0, 20.0, 10.0, 10.0]];
+    let marks = Marks { points: &outside, boxes: &nowhere };
+    assert_eq!(annotate_prompted(&image, &[], &marks, &DrawOptions::default()), image);
+    let huge = Marks { points: &[], boxes: &[[-far, -far, far, far]] };
+    assert_eq!(changed(&annotate_prompted(&image, &[], &huge, &DrawOptions::default())), Some([0, 0, 199, 149]));
+}
+
+#[test]
+fn masks_without_a_class_are_tagged_where_they_begin() {
+    let mask = Mask::from_fn(200, 150, |x, y| (x as f32 - 100.0).hypot(y as f32 - 90.0) < 40.0).unwrap();
+    let object = Object { score: 0.97, bounds: [61.0, 51.0, 140.0, 130.0], mask: Some(mask), ..Object::default() };
+    let tagged = DrawOptions { mask_tags: true, ..DrawOptions::default() };
+    let [plain, tag] =
+        [DrawOptions::default(), tagged].map(|options| annotate(&picture(200, 150), std::slice::from_ref(&object), &options));
+    let [x1, y1, x2, y2] = changed(&plain).unwrap();
+    let [_, tag_top, _, _] = changed(&tag).unwrap();
+    assert_eq!(tag_top, 36, "above the disc, which begins at 51");
+    assert_eq!(changed(&tag), Some([x1, tag_top, x2, y2]));
+    assert!(y1 > 45);
+    let row: Vec<usize> = (0..200).filter(|&x| pixel(&tag, x, tag_top) != GRAY).collect();
+    let middle = (row[0] + row[row.len() - 1]).div_ceil(2);
+    assert!(middle.abs_diff(100) <= 1 && row.len() < 40, "{row:?}");
+}
+
+/// Joints of a contour are blended once: a straight line of many pieces looks like one piece.
+#[test]
+fn contours_of_slopes_are_straight() {
+    let mask = Mask::from_fn(200, 200, |x, y| y > x).unwrap();
+    let object = Object { score: 0.9, mask: Some(mask), ..Object::default() };
+    let drawn = annotate(&picture(200, 200), &[object], &DrawOptions { mask_opacity: 0.0, ..DrawOptions::default() });
+    for offset in -3i32..=4 {
+        let along: Vec<[u8; 3]> = (50..150).map(|x| pixel(&drawn, x, (x as i32 + offset) as usize)).collect();
+        assert!(along.iter().all(|&colour| colour == along[0]), "{offset}: {along:?}");
+    }
+    assert_eq!(pixel(&drawn, 100, 101), [0xe6, 0x9f, 0x00]);
+    assert_eq!([pixel(&drawn, 100, 96), pixel(&drawn, 100, 105)], [GRAY; 2]);
 }

@@ -1,4 +1,11 @@
-//! Outlines of a mask.
+//! Outlines of a mask, and masks from outlines.
+
+mod components;
+mod fill;
+mod parts;
+
+use components::Holes;
+pub use parts::Part;
 
 use super::Mask;
 
@@ -11,9 +18,10 @@ impl Mask {
     /// With `tolerance` 0 the outlines follow the pixel edges exactly; above, vertices are dropped while the outline stays
     /// within that many pixels of the exact one (Douglas and Peucker 1973). Every outline has at least 3 vertices.
     pub fn polygons(&self, tolerance: f32) -> Vec<Polygon> {
-        let mut parts: Vec<Polygon> = outlines(self).into_iter().filter(|(_, is_outer)| *is_outer).map(|(outline, _)| outline).collect();
+        let mut parts: Vec<Polygon> =
+            outlines(self).into_iter().filter(|outline| !outline.in_hole).map(|outline| outline.corners).collect();
         parts.sort_by(|a, b| area(b).total_cmp(&area(a)));
-        parts.into_iter().map(|outline| simplified(outline, tolerance)).collect()
+        parts.into_iter().map(|corners| simplified(corners, tolerance)).collect()
     }
 
     /// All parts as one outline, for formats that allow one polygon per object: each part is joined to the nearest vertex of
@@ -30,100 +38,108 @@ impl Mask {
         merged
     }
 
-    /// All closed outlines for drawing: outer ones clockwise, holes counter-clockwise (y down).
-    pub(crate) fn all_outlines(&self, tolerance: f32) -> Vec<Polygon> {
-        outlines(self).into_iter().map(|(outline, _)| simplified(outline, tolerance)).collect()
+    /// All closed outlines for drawing, holes too, without the steps between pixels.
+    pub(crate) fn smooth_outlines(&self) -> Vec<Polygon> {
+        outlines(self).into_iter().map(|outline| simplified(cut_corners(&outline.corners), SMOOTH_TOLERANCE)).collect()
     }
 }
 
-/// The mask's pixels within its bounds, with a border of one unset pixel.
+/// How far a corner's ends are from it once it is cut off, in pixels. Twice as much is the length of an edge of which only the
+/// middle stays: the edges of a slope's steps are shorter.
+const CUT: f32 = 2.0;
+/// How far a smooth outline may leave the one with cut corners, in pixels.
+const SMOOTH_TOLERANCE: f32 = 0.4;
+
+/// The middles of short edges, and long edges without their ends.
+fn cut_corners(outline: &[[f32; 2]]) -> Polygon {
+    let mut cut = Polygon::with_capacity(outline.len());
+    for (from, to) in outline.iter().zip(outline.iter().cycle().skip(1)) {
+        let length = squared(*from, *to).sqrt();
+        let at = |share: f32| [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * share);
+        if length <= 2.0 * CUT {
+            cut.push(at(0.5));
+        } else {
+            cut.extend([at(CUT / length), at(1.0 - CUT / length)]);
+        }
+    }
+    cut
+}
+
+/// One closed walk along pixel edges.
+struct Outline {
+    /// Clockwise (y down) around a part, counter-clockwise around a hole.
+    corners: Polygon,
+    /// A set pixel of the part that the outline belongs to.
+    pixel: [usize; 2],
+    /// Whether the outline is that of a hole, or of a part that lies in a hole of another.
+    in_hole: bool,
+}
+
+/// The mask's pixels within its bounds.
 struct Bitmap {
-    x: usize,
-    y: usize,
-    width: usize,
-    height: usize,
+    /// `[x1, y1, x2, y2]`
+    bounds: [usize; 4],
     pixels: Vec<u8>,
 }
 
 const SET: u8 = 1;
 /// The outline above this pixel has been followed.
 const FOLLOWED: u8 = 2;
-/// Connected to the border through unset pixels: not in a hole.
-const OUTSIDE: u8 = 4;
 
 impl Bitmap {
-    fn new(mask: &Mask) -> Option<Self> {
-        let [x1, y1, x2, y2] = mask.bounds()?;
-        let (width, height) = (x2 - x1 + 2, y2 - y1 + 2);
-        let mut pixels = vec![0; width * height];
-        for (x, ys) in mask.column_runs() {
-            for y in ys {
-                pixels[(y - y1 + 1) * width + x - x1 + 1] = SET;
-            }
-        }
-        let mut bitmap = Self { x: x1, y: y1, width, height, pixels };
-        bitmap.mark_outside();
-        Some(bitmap)
+    /// Coordinates wrap around left of and above the picture, which is outside of the bounds too.
+    fn place(&self, [x, y]: [usize; 2]) -> Option<usize> {
+        let [x1, y1, x2, y2] = self.bounds;
+        ((x1..x2).contains(&x) && (y1..y2).contains(&y)).then(|| (y - y1) * (x2 - x1) + x - x1)
     }
 
-    fn mark_outside(&mut self) {
-        let mut open = vec![0];
-        self.pixels[0] = OUTSIDE;
-        while let Some(at) = open.pop() {
-            let x = at % self.width;
-            let neighbours = [
-                (x > 0).then(|| at - 1),
-                (x + 1 < self.width).then(|| at + 1),
-                at.checked_sub(self.width),
-                Some(at + self.width).filter(|&below| below < self.pixels.len()),
-            ];
-            for next in neighbours.into_iter().flatten() {
-                if self.pixels[next] == 0 {
-                    self.pixels[next] = OUTSIDE;
-                    open.push(next);
-                }
-            }
-        }
+    fn is_set(&self, pixel: [usize; 2]) -> bool {
+        self.place(pixel).is_some_and(|place| self.pixels[place] & SET != 0)
     }
 
-    fn is_set(&self, x: usize, y: usize) -> bool {
-        self.pixels[y * self.width + x] & SET != 0
+    fn is_followed(&self, pixel: [usize; 2]) -> bool {
+        self.place(pixel).is_some_and(|place| self.pixels[place] & FOLLOWED != 0)
+    }
+
+    fn set_followed(&mut self, pixel: [usize; 2]) {
+        if let Some(place) = self.place(pixel) {
+            self.pixels[place] |= FOLLOWED;
+        }
     }
 }
 
 /// Steps along pixel edges with the mask on the right-hand side: right, down, left, up.
 const STEPS: [[isize; 2]; 4] = [[1, 0], [0, 1], [-1, 0], [0, -1]];
 
-/// Every outline, and whether it is the outer one of a part that lies in no hole of another.
-fn outlines(mask: &Mask) -> Vec<(Polygon, bool)> {
-    let Some(mut bitmap) = Bitmap::new(mask) else { return Vec::new() };
+/// Every outline, by the column and then the row of its first top edge. Every outline has one, and each is the start of a run.
+fn outlines(mask: &Mask) -> Vec<Outline> {
+    let Some(bounds) = mask.bounds() else { return Vec::new() };
+    let mut bitmap = Bitmap { bounds, pixels: mask.rows_within(bounds, SET) };
+    let holes = Holes::of(mask, bounds);
     let mut found = Vec::new();
-    for y in 1..bitmap.height - 1 {
-        for x in 1..bitmap.width - 1 {
-            let above = bitmap.pixels[(y - 1) * bitmap.width + x];
-            let is_new_top_edge = bitmap.pixels[y * bitmap.width + x] == SET && above & SET == 0;
-            if is_new_top_edge {
-                found.push((follow(&mut bitmap, x, y), above == OUTSIDE));
-            }
+    for (x, ys) in mask.column_runs() {
+        let pixel = [x, ys.start];
+        if !bitmap.is_followed(pixel) {
+            let in_hole = holes.contain([x, ys.start.wrapping_sub(1)]);
+            found.push(Outline { corners: follow(&mut bitmap, pixel), pixel, in_hole });
         }
     }
     found
 }
 
-/// Follows the outline whose first step is the top edge of pixel (x, y), and notes the top edges that it passes.
-fn follow(bitmap: &mut Bitmap, x: usize, y: usize) -> Polygon {
+/// Follows the outline whose first step is the top edge of this pixel, and notes the top edges that it passes.
+fn follow(bitmap: &mut Bitmap, start: [usize; 2]) -> Polygon {
     let mut outline = Polygon::new();
-    let start = [x, y];
     let (mut corner, mut direction) = (start, 0);
     loop {
         let previous = direction;
         if direction == 0 {
-            bitmap.pixels[corner[1] * bitmap.width + corner[0]] |= FOLLOWED;
+            bitmap.set_followed(corner);
         }
         corner = [0, 1].map(|axis| corner[axis].wrapping_add_signed(STEPS[direction][axis]));
         direction = turn(bitmap, corner, direction);
         if direction != previous {
-            outline.push([(corner[0] + bitmap.x - 1) as f32, (corner[1] + bitmap.y - 1) as f32]);
+            outline.push(corner.map(|value| value as f32));
         }
         if corner == start && direction == 0 {
             return outline;
@@ -134,9 +150,10 @@ fn follow(bitmap: &mut Bitmap, x: usize, y: usize) -> Polygon {
 /// The next direction at a corner. Left where the pixel ahead on the left is set (it may touch at the corner only), straight on
 /// where only the one ahead on the right is, else right.
 fn turn(bitmap: &Bitmap, [x, y]: [usize; 2], direction: usize) -> usize {
+    let [left, above] = [x.wrapping_sub(1), y.wrapping_sub(1)];
     // The four pixels around the corner, clockwise from the top left; ahead of direction `right` are 1 (left) and 2 (right).
-    let around = [[x - 1, y - 1], [x, y - 1], [x, y], [x - 1, y]];
-    let [left, right] = [(direction + 1) % 4, (direction + 2) % 4].map(|index| bitmap.is_set(around[index][0], around[index][1]));
+    let around = [[left, above], [x, above], [x, y], [left, y]];
+    let [left, right] = [(direction + 1) % 4, (direction + 2) % 4].map(|index| bitmap.is_set(around[index]));
     match (left, right) {
         (true, _) => (direction + 3) % 4,
         (false, true) => direction,
@@ -144,29 +161,30 @@ fn turn(bitmap: &Bitmap, [x, y]: [usize; 2], direction: usize) -> usize {
     }
 }
 
-/// Shoelace formula.
 fn area(polygon: &[[f32; 2]]) -> f64 {
+    signed_area(polygon).abs()
+}
+
+/// Shoelace formula; positive for a clockwise polygon (y down).
+fn signed_area(polygon: &[[f32; 2]]) -> f64 {
     let next = polygon.iter().cycle().skip(1);
     let twice: f64 = polygon.iter().zip(next).map(|(a, b)| f64::from(a[0]) * f64::from(b[1]) - f64::from(b[0]) * f64::from(a[1])).sum();
-    twice.abs() / 2.0
+    twice / 2.0
 }
 
 /// Douglas and Peucker on a closed outline, split at its first vertex and the one farthest from it.
 fn simplified(outline: Polygon, tolerance: f32) -> Polygon {
     let by_distance = |a: &usize, b: &usize| squared(outline[*a], outline[0]).total_cmp(&squared(outline[*b], outline[0]));
-    let Some(farthest) = (0..outline.len()).max_by(by_distance) else { return outline };
-    if tolerance <= 0.0 {
-        return outline;
-    }
+    let Some(farthest) = (0..outline.len()).max_by(by_distance).filter(|_| tolerance > 0.0) else { return outline };
     let mut keep = vec![false; outline.len() + 1];
     keep[0] = true;
     keep[farthest] = true;
     let closed: Vec<[f32; 2]> = outline.iter().copied().chain([outline[0]]).collect();
     let mut open = vec![(0, farthest), (farthest, outline.len())];
     while let Some((first, last)) = open.pop() {
-        let off_line = |index: usize| distance_to_segment(closed[index], closed[first], closed[last]);
-        let Some(worst) = (first + 1..last).max_by(|&a, &b| off_line(a).total_cmp(&off_line(b))) else { continue };
-        if off_line(worst) > tolerance {
+        let off_line = |index: usize| (index, distance_to_segment(closed[index], closed[first], closed[last]));
+        let worst = (first + 1..last).map(off_line).max_by(|(_, a), (_, b)| a.total_cmp(b));
+        if let Some((worst, _)) = worst.filter(|(_, distance)| *distance > tolerance) {
             keep[worst] = true;
             open.extend([(first, worst), (worst, last)]);
         }
