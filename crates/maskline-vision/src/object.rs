@@ -6,7 +6,7 @@ use crate::Mask;
 
 /// One object, in pixels of the original picture. Fields that a model does not give are `None` and left out of the JSON.
 ///
-/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "segmentation", "area"}`:
+/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "segmentation", "area"}`:
 /// pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels of the mask.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object {
@@ -18,6 +18,8 @@ pub struct Object {
     pub class_id: Option<usize>,
     /// Confidence, 0..1.
     pub score: f32,
+    /// How steep the mask's borders are, 0..1 (promptable models).
+    pub stability: Option<f32>,
     /// `[x1, y1, x2, y2]`; for a rotated object, the upright box around it.
     pub bounds: [f32; 4],
     /// The rotated box of an oriented detector.
@@ -105,6 +107,9 @@ impl Serialize for Object {
         }
         if let Some(keypoints) = &self.keypoints {
             map.serialize_entry("keypoints", keypoints)?;
+        }
+        if let Some(stability) = self.stability {
+            map.serialize_entry("stability", &score(stability))?;
         }
         if let Some(mask) = &self.mask {
             map.serialize_entry("segmentation", &mask.to_rle())?;

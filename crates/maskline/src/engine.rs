@@ -75,13 +75,15 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Run the network once while loading, so that the first request is as fast as the others.
     pub warm_up: bool,
+    /// Most bytes of embeddings that a promptable model keeps; 0 for none.
+    pub embedding_cache: usize,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { provider: Provider::Cpu, threads: 0, warm_up: true, bundle: BundleOptions::default() }
+        Self { provider: Provider::Cpu, threads: 0, warm_up: true, embedding_cache: 256 << 20, bundle: BundleOptions::default() }
     }
 }
 

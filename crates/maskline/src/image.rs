@@ -58,6 +58,15 @@ impl Image {
         &self.pixels
     }
 
+    /// Hash of size and pixels.
+    pub(crate) fn content_hash(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(self.pixels.width as u64).to_le_bytes());
+        hasher.update(&(self.pixels.height as u64).to_le_bytes());
+        hasher.update(&self.pixels.pixels);
+        hasher.finalize()
+    }
+
     /// Width and height in pixels.
     pub fn size(&self) -> (usize, usize) {
         (self.pixels.width, self.pixels.height)

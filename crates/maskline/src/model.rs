@@ -11,7 +11,7 @@ use maskline_vision::letterbox::Letterbox;
 use serde::Serialize;
 
 use crate::network::{self, DetectorOutputs, of_picture};
-use crate::promptable::Decoders;
+use crate::promptable::{Decoders, EmbeddingCache};
 use crate::timings::Clock;
 use crate::{Bundle, ColdTimings, Error, ErrorKind, Image, LoadOptions, Result, Timings, postprocess};
 
@@ -101,6 +101,7 @@ pub struct Model {
     bundle: Bundle,
     session: Session,
     decoders: Option<Arc<Decoders>>,
+    embeddings: EmbeddingCache,
     cold: ColdTimings,
 }
 
@@ -127,7 +128,8 @@ impl Model {
             _ => None,
         };
         cold.session = session.cold().create + decoders.as_ref().map_or(Duration::ZERO, |decoders| decoders.plain().cold().create);
-        let mut model = Self { name, bundle, session, decoders, cold };
+        let embeddings = EmbeddingCache::new(options.embedding_cache);
+        let mut model = Self { name, bundle, session, decoders, embeddings, cold };
         if options.warm_up {
             model.cold.warm_up = model.warm_up()?;
         }
@@ -192,6 +194,10 @@ impl Model {
     /// As [`Model::predict`].
     pub fn predict_batch(&self, images: &[&Image], options: &PredictOptions) -> Result<Vec<Detections>> {
         options.check()?;
+        if self.decoders.is_some() {
+            let message = format!("{}: a {} answers prompts and finds nothing by itself", self.name, self.info().architecture);
+            return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: give it clicks, boxes or masks"));
+        }
         let sizes = images.iter().map(|image| self.input_size(image, options)).collect::<Result<Vec<_>>>()?;
         let limit = self.info().fixed_batch.map_or(options.batch, |fixed| fixed.min(options.batch));
         let mut answers = Vec::with_capacity(images.len());
@@ -293,6 +299,15 @@ impl Model {
                 Ok(Fitted::Letterbox(letterbox))
             }
         }
+    }
+
+    pub(crate) fn embeddings(&self) -> &EmbeddingCache {
+        &self.embeddings
+    }
+
+    /// Bytes of the embeddings that are kept.
+    pub fn cached_embedding_bytes(&self) -> usize {
+        self.embeddings.bytes()
     }
 
     /// The sessions that answer prompts.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 /// Times of one picture. `other` is what no stage covers, so the parts add up to `total`.
@@ -41,6 +42,53 @@ impl Serialize for Timings {
             ("total", self.total()),
         ];
         serializer.collect_map(stages.map(|(name, time)| (name, milliseconds(time))))
+    }
+}
+
+/// Times of one picture and the prompts on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PromptTimings {
+    /// File to pixels.
+    pub decode: Duration,
+    /// Pixels to network input.
+    pub preprocess: Duration,
+    /// The image encoder; nothing when the embedding was in the cache.
+    pub image_encode: Duration,
+    /// The mask decoder, for all prompts.
+    pub mask_decode: Duration,
+    /// Decoder output to masks of the picture's size.
+    pub postprocess: Duration,
+    /// What no stage covers.
+    pub other: Duration,
+    /// Whether the embedding was in the cache.
+    pub was_cached: bool,
+}
+
+impl PromptTimings {
+    /// The sum of all parts.
+    pub fn total(&self) -> Duration {
+        self.decode + self.preprocess + self.image_encode + self.mask_decode + self.postprocess + self.other
+    }
+}
+
+impl Serialize for PromptTimings {
+    /// Milliseconds by stage, with `total`, and `embedding`: `hit` or `miss`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stages = [
+            ("decode", self.decode),
+            ("preprocess", self.preprocess),
+            ("image_encode", self.image_encode),
+            ("mask_decode", self.mask_decode),
+            ("postprocess", self.postprocess),
+            ("other", self.other),
+            ("total", self.total()),
+        ];
+        let mut map = serializer.serialize_map(Some(stages.len() + 1))?;
+        for (name, time) in stages {
+            map.serialize_entry(name, &milliseconds(time))?;
+        }
+        map.serialize_entry("embedding", if self.was_cached { "hit" } else { "miss" })?;
+        map.end()
     }
 }
 

@@ -60,7 +60,7 @@ impl Logits {
     }
 
     /// The values, to be changed.
-    pub(super) fn data_mut(&mut self) -> &mut [f32] {
+    pub fn data_mut(&mut self) -> &mut [f32] {
         &mut self.data
     }
 

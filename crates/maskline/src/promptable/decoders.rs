@@ -56,6 +56,11 @@ impl Decoders {
         Ok(Self { head, plain, masked: Mutex::new(None), opening })
     }
 
+    /// Prompts that go through the decoder together.
+    pub(crate) fn chunk(&self) -> usize {
+        4
+    }
+
     pub(crate) fn plain(&self) -> &Session {
         &self.plain
     }

@@ -1,0 +1,116 @@
+//! Embeddings by the content of their picture, bounded in bytes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use maskline_runtime::SharedTensor;
+
+use super::embedding::bytes;
+use crate::Result;
+
+/// Content of a picture: its pixels and its size.
+pub(crate) type Key = blake3::Hash;
+
+type Tensors = Arc<Vec<SharedTensor>>;
+
+/// The embeddings of the pictures that were asked about last. Who asks for a picture that another thread is encoding waits for it.
+#[derive(Debug)]
+pub(crate) struct EmbeddingCache {
+    limit: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<Key, Entry>,
+    bytes: usize,
+    clock: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    UnderWay,
+    Ready { tensors: Tensors, used: u64 },
+}
+
+impl EmbeddingCache {
+    /// A cache of at most `limit` bytes; 0 keeps nothing.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The embedding of a picture, and whether it was here (or on its way) already.
+    pub(crate) fn get_or_encode(&self, key: Key, encode: impl FnOnce() -> Result<Vec<SharedTensor>>) -> Result<(Tensors, bool)> {
+        let mut state = self.lock();
+        loop {
+            state.clock += 1;
+            let now = state.clock;
+            match state.entries.get_mut(&key) {
+                Some(Entry::Ready { tensors, used }) => {
+                    *used = now;
+                    return Ok((Arc::clone(tensors), true));
+                }
+                Some(Entry::UnderWay) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => break,
+            }
+        }
+        state.entries.insert(key, Entry::UnderWay);
+        drop(state);
+        // Whatever becomes of the encoding, those who wait must not wait for ever.
+        let ticket = Ticket { cache: self, key };
+        let tensors = Arc::new(encode()?);
+        ticket.keep(&tensors);
+        Ok((tensors, false))
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to fill an entry. Dropped without being filled, it frees the entry.
+struct Ticket<'a> {
+    cache: &'a EmbeddingCache,
+    key: Key,
+}
+
+impl Ticket<'_> {
+    fn keep(self, tensors: &Tensors) {
+        let size = bytes(tensors);
+        if size > self.cache.limit {
+            return;
+        }
+        let mut state = self.cache.lock();
+        while state.bytes + size > self.cache.limit {
+            let ready = state.entries.iter().filter_map(|(key, entry)| match entry {
+                Entry::Ready { used, .. } => Some((*used, *key)),
+                Entry::UnderWay => None,
+            });
+            let Some((_, oldest)) = ready.min_by_key(|(used, _)| *used) else { break };
+            if let Some(Entry::Ready { tensors, .. }) = state.entries.remove(&oldest) {
+                state.bytes -= bytes(&tensors);
+            }
+        }
+        state.clock += 1;
+        let used = state.clock;
+        state.bytes += size;
+        state.entries.insert(self.key, Entry::Ready { tensors: Arc::clone(tensors), used });
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        if matches!(state.entries.get(&self.key), Some(Entry::UnderWay)) {
+            state.entries.remove(&self.key);
+        }
+        drop(state);
+        self.cache.changed.notify_all();
+    }
+}

@@ -1,0 +1,302 @@
+//! Prompts in, masks out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use maskline_models::PromptHead;
+use maskline_vision::mask::{Logits, StabilityCut, Upsampler};
+use maskline_vision::{Mask, Object};
+
+use super::choice::{best, single_mask};
+use super::decoders::Tokens;
+use super::embedding::Embedding;
+use super::frame::{logits_of, token_count};
+use super::prompt::Prompt;
+use crate::timings::PromptTimings;
+use crate::{Error, ErrorKind, Result};
+
+/// How many masks a prompt gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Multimask {
+    /// One: for a single click the best of the masks for ambiguous prompts, for all else the model's single answer.
+    #[default]
+    Auto,
+    /// One: the model's single answer (`multimask_output=False`).
+    Off,
+    /// All masks for ambiguous prompts (`multimask_output=True`).
+    On,
+}
+
+/// Options of [`Embedding::segment`].
+#[derive(Debug, Clone)]
+pub struct SegmentOptions {
+    /// How many masks a prompt gets.
+    pub multimask: Multimask,
+    /// Pixels with a larger logit belong to the mask.
+    pub threshold: f32,
+    /// Of overlapping masks, each pixel is kept by the one with the largest logit.
+    pub non_overlapping: bool,
+    /// Holes of at most so many low-resolution pixels are filled; 0 for none.
+    pub max_hole_area: usize,
+    /// Separate spots of at most so many low-resolution pixels are removed; 0 for none.
+    pub max_sprinkle_area: usize,
+    /// Most prompts that are taken.
+    pub max_prompts: usize,
+    /// Prompts that go through the decoder together; `None` for what was measured to be fastest.
+    pub chunk: Option<usize>,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            multimask: Multimask::Auto,
+            threshold: 0.0,
+            non_overlapping: false,
+            max_hole_area: 0,
+            max_sprinkle_area: 0,
+            max_prompts: 10_000,
+            chunk: None,
+        }
+    }
+}
+
+impl SegmentOptions {
+    fn check(&self) -> Result<()> {
+        if self.threshold.is_finite() && self.chunk != Some(0) {
+            return Ok(());
+        }
+        let message = format!("expected a finite threshold and a chunk of at least 1, found {} and {:?}", self.threshold, self.chunk);
+        Err(Error::new(ErrorKind::InvalidOption, message))
+    }
+}
+
+/// One mask for one prompt: low-resolution logits, enlarged when the mask is asked for.
+#[derive(Debug, Clone)]
+pub struct PromptMask {
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// Which of the decoder's masks this is; 0 is the one for single answers.
+    pub candidate: usize,
+    /// Predicted IoU of the mask with the object.
+    pub score: f32,
+    /// Logit that the object is there at all (SAM 2).
+    pub presence: Option<f32>,
+    /// The mask's logits at the decoder's resolution. They can be the mask of a later prompt.
+    pub logits: Logits,
+    upsampler: Arc<Upsampler>,
+    threshold: f32,
+}
+
+/// Offset of the cuts of [`PromptMask::stability`], as in the official mask generators.
+const STABILITY_OFFSET: f32 = 1.0;
+
+impl PromptMask {
+    /// The mask at the size of the picture, bit for bit as if all logits were enlarged bilinearly.
+    ///
+    /// # Errors
+    /// `OverLimit` for pictures beyond `u32::MAX` pixels.
+    pub fn mask(&self) -> Result<Mask> {
+        Ok(self.upsampler.threshold(&self.logits, self.threshold)?)
+    }
+
+    /// Share of the area above `threshold - 1` that is also above `threshold + 1`, at the decoder's resolution: near 1 for a mask
+    /// with steep borders.
+    pub fn stability(&self) -> f32 {
+        self.logits.stability(StabilityCut { threshold: self.threshold, offset: STABILITY_OFFSET })
+    }
+
+    pub(crate) fn upsampler(&self) -> &Upsampler {
+        &self.upsampler
+    }
+}
+
+/// The answers of [`Embedding::segment`].
+#[derive(Debug)]
+pub struct Segments {
+    /// Per prompt its masks, or why it could not be answered.
+    pub answers: Vec<Result<Vec<PromptMask>>>,
+    /// Where the time went; enlarging masks by [`Segments::objects`] is added to `postprocess`.
+    pub timings: PromptTimings,
+    labels: Vec<(Option<String>, Option<usize>)>,
+}
+
+impl Segments {
+    /// All masks at the size of the picture, in the order of the prompts; those that could not be answered have none.
+    ///
+    /// # Errors
+    /// As [`PromptMask::mask`].
+    pub fn objects(&mut self) -> Result<Vec<Object>> {
+        let start = Instant::now();
+        let masks: Vec<&PromptMask> = self.answers.iter().flatten().flatten().collect();
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(masks.len().div_ceil(4)).max(1);
+        let share = masks.len().div_ceil(workers).max(1);
+        let make = |masks: &[&PromptMask]| masks.iter().map(|mask| self.object(mask)).collect::<Result<Vec<Object>>>();
+        let parts: Vec<Result<Vec<Object>>> = std::thread::scope(|scope| {
+            let rest: Vec<_> = masks.chunks(share).skip(1).map(|part| scope.spawn(move || make(part))).collect();
+            let first = make(masks.get(..share.min(masks.len())).unwrap_or_default());
+            let failed = || Err(Error::new(ErrorKind::Failed, "enlarging a mask panicked"));
+            std::iter::once(first).chain(rest.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
+        });
+        let objects = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        self.timings.postprocess += start.elapsed();
+        Ok(objects)
+    }
+
+    fn object(&self, answer: &PromptMask) -> Result<Object> {
+        let mask = answer.mask()?;
+        let (label, class_id) = self.labels.get(answer.prompt).cloned().unwrap_or_default();
+        let bounds = mask.bounds().unwrap_or_default().map(|side| side as f32);
+        Ok(Object {
+            prompt: Some(answer.prompt),
+            label,
+            class_id,
+            score: answer.score,
+            bounds,
+            stability: Some(answer.stability()),
+            mask: Some(mask),
+            ..Object::default()
+        })
+    }
+}
+
+/// Prompts of one token count, with or without masks.
+struct Group {
+    key: (usize, bool),
+    members: Vec<usize>,
+}
+
+impl Embedding {
+    /// Answers prompts, each by itself: neither its neighbours nor their number change an answer beyond rounding.
+    ///
+    /// # Errors
+    /// `InvalidOption` for an empty list or options outside their domain, `OverLimit` for too many prompts. What is wrong with one
+    /// prompt is that prompt's answer.
+    pub fn segment(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Segments> {
+        let start = Instant::now();
+        options.check()?;
+        if prompts.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidOption, "prompts: expected at least one, found an empty list"));
+        }
+        if prompts.len() > options.max_prompts {
+            let message = format!("prompts: expected at most {}, found {}", options.max_prompts, prompts.len());
+            return Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests, or raise the limit"));
+        }
+        let head = &self.decoders().head;
+        let check = |(index, prompt): (usize, &Prompt)| prompt.check(index, (self.size(), head.mask_side())).map(|()| Vec::new());
+        let mut answers: Vec<Result<Vec<PromptMask>>> = prompts.iter().enumerate().map(check).collect();
+        let upsampler = Arc::new(self.view().upsampler(head.mask_side())?);
+        let mut decode = Duration::ZERO;
+        let chunk = options.chunk.unwrap_or_else(|| self.decoders().chunk());
+        for group in groups(prompts, (head, &answers)) {
+            for members in group.members.chunks(chunk) {
+                let (found, took) = self.answer((prompts, members), (options, &upsampler))?;
+                decode += took;
+                for (index, masks) in members.iter().zip(found) {
+                    answers[*index] = masks;
+                }
+            }
+        }
+        if options.non_overlapping {
+            separate(&mut answers);
+        }
+        let postprocess = start.elapsed().saturating_sub(decode);
+        let timings = PromptTimings { mask_decode: decode, postprocess, ..*self.timings() };
+        let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
+        Ok(Segments { answers, timings, labels })
+    }
+
+    /// One run of the decoder.
+    fn answer(
+        &self,
+        (prompts, members): (&[Prompt], &[usize]),
+        (options, upsampler): (&SegmentOptions, &Arc<Upsampler>),
+    ) -> Result<(Vec<Result<Vec<PromptMask>>>, Duration)> {
+        let head = &self.decoders().head;
+        let mut tokens = Tokens { points: token_count(&prompts[members[0]], head), ..Tokens::default() };
+        for index in members {
+            let prompt = &prompts[*index];
+            self.view().add_tokens(prompt, (head, &mut tokens));
+            if let Some(mask) = &prompt.mask {
+                self.view().mask_logits(mask, head.mask_side(), tokens.masks.get_or_insert_default());
+            }
+        }
+        let start = Instant::now();
+        let outputs = self.decoders().run(self.tensors(), tokens)?;
+        let took = start.elapsed();
+        let (logits, scores) = (outputs.f32(PromptHead::MASKS)?, outputs.f32(PromptHead::SCORES)?);
+        let presence = if head.object_score { Some(outputs.f32(PromptHead::OBJECT)?) } else { None };
+        let size = 16 * head.grid * head.grid;
+        let mut found = Vec::with_capacity(members.len());
+        for (row, index) in members.iter().enumerate() {
+            let logits = &logits.data[row * head.masks * size..][..head.masks * size];
+            let scores = &scores.data[row * head.masks..][..head.masks];
+            let make = |candidate: usize| {
+                let blocked = &logits[candidate * size..][..size];
+                // A sum is finite where all its parts are, for logits of any sane magnitude.
+                if !blocked.iter().sum::<f32>().is_finite() || !scores[candidate].is_finite() {
+                    let message = format!("prompt {index}: the network's answer is not finite");
+                    return Err(Error::new(ErrorKind::BadAnswer, message + "\n  help: the weights are damaged or diverged in training"));
+                }
+                let mut logits = logits_of(blocked, head)?;
+                clean(&mut logits, options)?;
+                let presence = presence.as_ref().map(|view| view.data[row]);
+                let (score, threshold, upsampler) = (scores[candidate], options.threshold, Arc::clone(upsampler));
+                Ok(PromptMask { prompt: *index, candidate, score, presence, logits, upsampler, threshold })
+            };
+            found.push(wanted(&prompts[*index], options.multimask, (head, logits, scores)).into_iter().map(make).collect());
+        }
+        Ok((found, took))
+    }
+}
+
+/// Indices of the masks that a prompt gets.
+fn wanted(prompt: &Prompt, multimask: Multimask, (head, logits, scores): (&PromptHead, &[f32], &[f32])) -> Vec<usize> {
+    let is_ambiguous = prompt.bounds.is_none() && prompt.mask.is_none() && prompt.clicks.len() == 1;
+    match multimask {
+        _ if head.masks == 1 => vec![0],
+        Multimask::On => (1..head.masks).collect(),
+        Multimask::Auto if is_ambiguous => vec![1 + best(&scores[1..])],
+        Multimask::Auto | Multimask::Off => vec![single_mask(head.single, (logits, scores))],
+    }
+}
+
+/// Valid prompts by token count, each group in the order of its prompts.
+fn groups(prompts: &[Prompt], (head, answers): (&PromptHead, &[Result<Vec<PromptMask>>])) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, prompt) in prompts.iter().enumerate().filter(|(index, _)| answers[*index].is_ok()) {
+        let key = (token_count(prompt, head), prompt.mask.is_some());
+        match groups.iter_mut().find(|group| group.key == key) {
+            Some(group) => group.members.push(index),
+            None => groups.push(Group { key, members: vec![index] }),
+        }
+    }
+    groups
+}
+
+/// Fills holes and removes spots of the low-resolution mask.
+fn clean(_logits: &mut Logits, options: &SegmentOptions) -> Result<()> {
+    if options.max_hole_area == 0 && options.max_sprinkle_area == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidOption, "hole filling: not wired yet"))
+}
+
+/// Logit to which a mask falls where another one is stronger, as in SAM 2.
+const SUPPRESSED: f32 = -10.0;
+
+/// Each pixel is kept by the mask with the largest logit; the first masks of all prompts compete.
+fn separate(answers: &mut [Result<Vec<PromptMask>>]) {
+    let mut masks: Vec<&mut PromptMask> = answers.iter_mut().flatten().filter_map(|masks| masks.first_mut()).collect();
+    let pixels = masks.first().map_or(0, |mask| mask.logits.data().len());
+    for pixel in 0..pixels {
+        let strongest = masks.iter().enumerate().fold((0, f32::NEG_INFINITY), |strongest, (i, mask)| {
+            let logit = mask.logits.data()[pixel];
+            if logit > strongest.1 { (i, logit) } else { strongest }
+        });
+        for (i, mask) in masks.iter_mut().enumerate().filter(|(i, _)| *i != strongest.0) {
+            let _ = i;
+            let logit = &mut mask.logits.data_mut()[pixel];
+            *logit = logit.min(SUPPRESSED);
+        }
+    }
+}
