@@ -82,7 +82,7 @@ impl Download<'_> {
     /// One request, and its body to disk. Afterwards all bytes are there.
     fn attempt(&mut self, course: &mut Course) -> Result<Facts, Fault> {
         let there = self.partial.length();
-        let known = self.partial.known().cloned().filter(|_| there > 0);
+        let known = self.partial.known().cloned().filter(|facts| there > 0 && facts.is_marked());
         match &known {
             Some(facts) if facts.size == Some(there) => return Ok(facts.clone()),
             Some(facts) if facts.size.is_some_and(|size| there > size) => {

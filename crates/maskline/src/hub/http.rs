@@ -64,6 +64,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Whether the file can be known again: only then is the rest of it the rest of the same file.
+    pub(super) fn is_marked(&self) -> bool {
+        self.etag.is_some() || self.linked.is_some()
+    }
+
     /// The SHA-256 of the content in hexadecimal, if the hub tells it.
     pub(super) fn sha256(&self) -> Option<&str> {
         self.linked.as_deref().filter(|tag| tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))

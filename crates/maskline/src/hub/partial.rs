@@ -41,9 +41,7 @@ impl Partial {
         };
         let (data, sidecar) = (beside(SUFFIX), beside(".partial.json"));
         let stored: Option<Sidecar> = std::fs::read(&sidecar).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let known = stored.filter(|stored| stored.url == url).map(|stored| stored.facts);
-        // Without a sign by which the file is known again, its rest may be the rest of another one.
-        let known = known.filter(|facts| facts.etag.is_some() || facts.linked.is_some());
+        let known = stored.filter(|stored| stored.url == url).map(|stored| stored.facts).filter(Facts::is_marked);
         Self { target: target.to_path_buf(), data, sidecar, url: url.to_string(), known }
     }
 
