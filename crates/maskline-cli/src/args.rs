@@ -21,8 +21,14 @@ pub(crate) enum Command {
     Build(Build),
     /// Compare with golden cases of the official implementation.
     Verify(Verify),
-    /// List families and their published architectures.
+    /// Download a model by its name, once.
+    Pull(Pull),
+    /// List families, their published architectures, and the models that can be pulled.
     List(Json),
+    /// Say what a model is, where it comes from and where it is.
+    Show(Named),
+    /// Remove a pulled model.
+    Rm(Named),
     /// Say what a bug report needs.
     Doctor(Json),
     /// Look after the cache of built models.
@@ -44,10 +50,31 @@ pub(crate) struct Json {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// Name, as in `maskline list`.
+    pub(crate) name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Never use the network: only say whether the model is here.
+    #[arg(long, env = "MASKLINE_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Name, as in `maskline list`.
+    pub(crate) name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
 pub(crate) struct Model {
-    /// Checkpoint (.safetensors, .pt), ONNX export, or with --synthetic the name of an architecture (see `maskline list`).
+    /// Checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see `maskline list`).
     pub(crate) model: String,
     /// Generate weights for a published architecture: real size and speed, meaningless answers.
     #[arg(long)]

@@ -1,36 +1,10 @@
-//! `maskline list`, `doctor` and `version`.
+//! `maskline doctor` and `version`.
 
-use maskline::families;
 use maskline::runtime::{Cache, LibraryOptions, home_dir, load, peak_rss};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::terminal;
-
-/// Families and their published architectures.
-pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
-    if as_json {
-        let list: Vec<Value> = families()
-            .iter()
-            .map(|family| {
-                let d = family.description();
-                json!({"family": d.name, "title": d.title, "tasks": d.tasks, "architectures": d.architectures, "licence": d.licence, "source": d.source})
-            })
-            .collect();
-        return terminal::print(&format!("{}\n", json!(list)));
-    }
-    let mut table = terminal::table(&["family", "architectures", "weights' licence"]);
-    for family in families() {
-        let d = family.description();
-        let lines: Vec<String> = d.architectures.chunks(5).map(|row| row.join(" ")).collect();
-        table.add_row([d.name.to_string(), lines.join("\n"), d.licence.to_string()]);
-    }
-    terminal::print(&format!("{table}\n"))?;
-    terminal::say(
-        "run one with your checkpoint: maskline run CHECKPOINT PICTURE…, or at its real size without: maskline run --synthetic NAME PICTURE…",
-    );
-    Ok(())
-}
 
 /// The version, alone or with what belongs to it.
 pub(crate) fn version(as_json: bool) -> Result<(), Failure> {
@@ -47,11 +21,19 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
     let home = home_dir();
     let cache = Cache::new(home.join("bundles"));
     let threads = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let variables: Vec<String> =
-        ["MASKLINE_HOME", "MASKLINE_ONNXRUNTIME", "MASKLINE_OFFLINE", "MASKLINE_PROVIDER", "MASKLINE_PYTHON", "ORT_DYLIB_PATH"]
-            .iter()
-            .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")))
-            .collect();
+    let variables: Vec<String> = [
+        "MASKLINE_HOME",
+        "MASKLINE_ONNXRUNTIME",
+        "MASKLINE_OFFLINE",
+        "MASKLINE_PROVIDER",
+        "MASKLINE_PYTHON",
+        "ORT_DYLIB_PATH",
+        "MASKLINE_HUB",
+        "HF_ENDPOINT",
+    ]
+    .iter()
+    .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")))
+    .collect();
     let runtime = match load(&options) {
         Ok(library) => json!({
             "version": library.version(), "path": library.path(), "source": library.source().to_string(),

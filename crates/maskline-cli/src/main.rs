@@ -3,6 +3,7 @@
 mod args;
 mod cache;
 mod failure;
+mod hub;
 mod inspect;
 mod model;
 mod outputs;
@@ -21,7 +22,10 @@ fn main() -> std::process::ExitCode {
         Command::Run(run) => run::run(run),
         Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
-        Command::List(list) => inspect::list(list.json),
+        Command::Pull(pull) => hub::pull(pull),
+        Command::List(list) => hub::list(list),
+        Command::Show(named) => hub::show(named),
+        Command::Rm(named) => hub::remove(named),
         Command::Doctor(doctor) => inspect::doctor(doctor.json),
         Command::Version(version) => inspect::version(version.json),
         Command::Cache(command) => cache::cache(command),

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use maskline::hub::find;
 use maskline::runtime::{LibraryOptions, Variant};
 use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, families};
 use serde_json::json;
 
 use crate::args::{Build, Model};
 use crate::failure::Failure;
-use crate::terminal;
+use crate::{hub, terminal};
 
 /// Loads ONNX Runtime, telling about a fetch as it goes.
 pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
@@ -34,12 +35,33 @@ pub(crate) fn source(model: &Model) -> Result<ModelSource, Failure> {
         return Ok(ModelSource::Synthetic { architecture: model.model.clone(), seed: model.seed });
     }
     let path = Path::new(&model.model);
-    if !path.exists() && families().iter().any(|f| f.description().architectures.contains(&model.model.as_str())) {
+    // A file of the name goes before a model of the name.
+    if path.exists() {
+        return Ok(ModelSource::of_path(path));
+    }
+    if find(&model.model).is_some() {
+        return pulled(&model.model);
+    }
+    if is_architecture(&model.model) {
         let message = format!("`{}` is an architecture, not a file", model.model);
         let help = "\n  help: give the path of its checkpoint, or add --synthetic to run it with generated weights";
         return Err(Failure::new(ErrorKind::BadInput, message + help));
     }
     Ok(ModelSource::of_path(path))
+}
+
+/// A model by its name. One that is not here is never fetched unasked.
+fn pulled(name: &str) -> Result<ModelSource, Failure> {
+    let path = hub::hub(true)?.require(name).map_err(|error| {
+        let synthetic = "\n  help: or give the path of its checkpoint, or run the architecture with generated weights: --synthetic";
+        let more = if error.kind() == ErrorKind::Unavailable && is_architecture(name) { synthetic } else { "" };
+        Failure::new(error.kind(), format!("{error}{more}"))
+    })?;
+    Ok(ModelSource::of_path(&path))
+}
+
+fn is_architecture(name: &str) -> bool {
+    families().iter().any(|family| family.description().architectures.contains(&name))
 }
 
 pub(crate) fn bundle_options(model: &Model) -> BundleOptions {

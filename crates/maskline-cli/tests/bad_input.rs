@@ -77,7 +77,8 @@ fn an_output_folder_that_cannot_be_written() {
 fn models_that_are_none() {
     let place = Place::new();
     place.maskline(&["run", "none.pt", "photo.png"]).fails(3, &["no such model", "none.pt"]);
-    place.maskline(&["run", "yolov8n", "photo.png"]).fails(3, &["architecture", "--synthetic"]);
+    place.maskline(&["run", "yolov8n", "photo.png"]).fails(4, &["maskline pull yolov8n", "architecture", "--synthetic"]);
+    place.maskline(&["run", "yolov8n-obb", "photo.png"]).fails(3, &["architecture", "--synthetic"]);
     place.maskline(&["run", "--synthetic", "yolov99", "photo.png"]).fails(3, &["yolov99", "yolov8n"]);
     std::fs::write(place.path("text.pt"), b"hello, this is text").unwrap();
     place.maskline(&["run", "text.pt", "photo.png"]).fails(3, &["text.pt"]);

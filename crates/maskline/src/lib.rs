@@ -22,6 +22,7 @@
 mod bundle;
 mod engine;
 mod error;
+pub mod hub;
 mod image;
 mod model;
 mod network;
