@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::prompts;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
@@ -115,7 +117,7 @@ pub(crate) struct Run {
     /// Threads of the network; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
-    /// Side of the network input, a multiple of 32. [default: the model's]
+    /// Side of the network input, a multiple of 32; SAM models are built for one size. [default: the model's]
     #[arg(long)]
     pub(crate) size: Option<usize>,
     /// Letterbox to the smallest rectangle instead of a square.
@@ -145,6 +147,57 @@ pub(crate) struct Run {
     /// Go over the pictures so many times (for timing).
     #[arg(long, default_value_t = 1)]
     pub(crate) repeat: usize,
+    #[command(flatten)]
+    pub(crate) prompted: Prompted,
+}
+
+/// What is asked of a promptable model, in pixels of the picture.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Prompts (promptable models)")]
+pub(crate) struct Prompted {
+    /// A click on the object, or with a 0 beside it. A second --box, or --object, begins the next object.
+    #[arg(long, value_name = "X,Y[,0]", value_parser = prompts::parse_click, allow_hyphen_values = true)]
+    pub(crate) point: Vec<maskline::Click>,
+    /// A box around the object.
+    #[arg(long = "box", id = "bounds", value_name = "X1,Y1,X2,Y2", value_parser = prompts::parse_bounds, allow_hyphen_values = true)]
+    pub(crate) bounds: Vec<[f32; 4]>,
+    /// A rough mask of the object: a picture of the same size, white on black.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mask: Vec<PathBuf>,
+    /// Name of the object.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Vec<String>,
+    /// What follows belongs to the next object.
+    #[arg(long, num_args = 0, default_missing_value = "true", action = clap::ArgAction::Append)]
+    pub(crate) object: Vec<bool>,
+    /// Prompts as JSON: a list of boxes or of {"box", "points", "mask", "label"}, or {"images": {"photo.jpg": […]}}.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Masks per prompt: auto gives one, of a single click the best of three; off the model's single answer; on all three.
+    #[arg(long, value_enum, default_value_t = Multimask::Auto)]
+    pub(crate) multimask: Multimask,
+    /// Logit above which a pixel belongs to the mask.
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+    pub(crate) mask_threshold: f32,
+    /// Fill holes of at most so many pixels of the low-resolution mask.
+    #[arg(long, default_value_t = 0, value_name = "AREA")]
+    pub(crate) fill_holes: usize,
+    /// Remove separate spots of at most so many pixels of the low-resolution mask.
+    #[arg(long, default_value_t = 0, value_name = "AREA")]
+    pub(crate) remove_spots: usize,
+    /// Masks do not overlap: each pixel goes to the strongest.
+    #[arg(long)]
+    pub(crate) no_overlap: bool,
+    /// Prompts that go through the decoder together. [default: what was measured to be fastest]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) chunk: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Multimask {
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -161,12 +214,29 @@ pub(crate) enum Format {
     Coco91,
     /// One YOLO label file per picture: <picture>.txt.
     Yolo,
+    /// Objects with masks as COCO run lengths, one file per picture: <picture>.rle.json.
+    CocoRle,
+    /// One PNG of object numbers per picture: <picture>.index.png.
+    PngIndex,
+    /// One black and white PNG per object: <picture>.mask-001.png.
+    Masks,
+    /// One PNG per object with the rest transparent: <picture>.cutout-001.png.
+    Cutout,
+    /// Outlines with holes: <picture>.polygons.json.
+    Polygons,
+    /// LabelMe's annotations: <picture>.json.
+    Labelme,
+    /// YOLO's segments: <picture>.txt.
+    YoloSeg,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) model: Model,
+    /// Side of the network input of models that are built for one size (SAM). [default: the model's]
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
     /// Standard operators only, for other runtimes.
     #[arg(long)]
     pub(crate) portable: bool,

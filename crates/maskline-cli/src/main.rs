@@ -8,18 +8,33 @@ mod inspect;
 mod model;
 mod outputs;
 mod pictures;
+mod prompted;
+mod prompts;
 mod run;
 mod terminal;
 mod verify;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command};
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
-    let result = match &arguments.command {
-        Command::Run(run) => run::run(run),
+    // The order of prompts counts, which only the matches know.
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match (&arguments.command, matches.subcommand()) {
+        (Command::Run(run), Some((_, matches))) => run::run(run, matches),
+        (command, _) => other(command),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn other(command: &Command) -> Result<(), failure::Failure> {
+    match command {
+        Command::Run(_) => Ok(()),
         Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
         Command::Pull(pull) => hub::pull(pull),
@@ -34,9 +49,5 @@ fn main() -> std::process::ExitCode {
             clap_complete::generate(*shell, &mut Arguments::command(), "maskline", &mut script);
             terminal::print(&String::from_utf8_lossy(&script))
         }
-    };
-    match result {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }

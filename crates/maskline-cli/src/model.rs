@@ -29,21 +29,29 @@ pub(crate) fn engine_for(provider: &str, runtime: Option<&Path>, offline: bool) 
     Ok(Engine::new(EngineOptions { cache: library.home.join("bundles"), library })?)
 }
 
-/// What the arguments name.
-pub(crate) fn source(model: &Model) -> Result<ModelSource, Failure> {
-    if model.synthetic {
-        return Ok(ModelSource::Synthetic { architecture: model.model.clone(), seed: model.seed });
+/// What the arguments name: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.
+pub(crate) fn sources(model: &Model) -> Result<Vec<ModelSource>, Failure> {
+    // A file may have a `+` in its name.
+    if Path::new(&model.model).exists() {
+        return Ok(vec![source(model, &model.model)?]);
     }
-    let path = Path::new(&model.model);
+    model.model.split('+').map(|name| source(model, name)).collect()
+}
+
+fn source(model: &Model, name: &str) -> Result<ModelSource, Failure> {
+    if model.synthetic {
+        return Ok(ModelSource::Synthetic { architecture: name.into(), seed: model.seed });
+    }
+    let path = Path::new(name);
     // A file of the name goes before a model of the name.
     if path.exists() {
         return Ok(ModelSource::of_path(path));
     }
-    if find(&model.model).is_some() {
-        return pulled(&model.model);
+    if find(name).is_some() {
+        return pulled(name);
     }
-    if is_architecture(&model.model) {
-        let message = format!("`{}` is an architecture, not a file", model.model);
+    if is_architecture(name) {
+        let message = format!("`{name}` is an architecture, not a file");
         let help = "\n  help: give the path of its checkpoint, or add --synthetic to run it with generated weights";
         return Err(Failure::new(ErrorKind::BadInput, message + help));
     }
@@ -64,16 +72,16 @@ fn is_architecture(name: &str) -> bool {
     families().iter().any(|family| family.description().architectures.contains(&name))
 }
 
-pub(crate) fn bundle_options(model: &Model) -> BundleOptions {
-    BundleOptions { keypoint_shape: model.keypoints, ..BundleOptions::default() }
+pub(crate) fn bundle_options(model: &Model, image_size: Option<usize>) -> BundleOptions {
+    BundleOptions { keypoint_shape: model.keypoints, image_size, ..BundleOptions::default() }
 }
 
 /// `maskline build`.
 pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
-    let source = source(&arguments.model)?;
+    let source = source(&arguments.model, &arguments.model.model)?;
     let engine = engine(arguments.model.runtime.as_deref(), arguments.model.offline)?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
-    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(&arguments.model) })?;
+    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(&arguments.model, arguments.size) })?;
     if let Some(folder) = &arguments.output {
         copy(&bundle.directory, folder)?;
     }

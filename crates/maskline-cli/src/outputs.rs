@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use maskline::vision::draw::{DrawOptions, annotate, annotate_classes};
-use maskline::vision::write::{COCO_91, ImageObjects, PictureFormat, coco_results, save_picture, write_atomically, yolo_txt};
-use maskline::{Detections, ErrorKind, Image};
+use maskline::vision::draw::{DrawOptions, Marks, annotate_classes, annotate_prompted};
+use maskline::vision::write::{
+    COCO_91, ImageObjects, MaskFormat, MaskOptions, PictureFormat, coco_results, save_picture, write_atomically, write_masks, yolo_txt,
+};
+use maskline::{ClassScore, ErrorKind, Image, Object};
 use serde_json::Value;
 
 use crate::args::{Format, Run};
@@ -14,6 +16,13 @@ use crate::terminal;
 
 /// Folder for results where none is given.
 const FOLDER: &str = "maskline-out";
+
+/// What was found in one picture, and what was asked.
+pub(crate) struct Answer<'a> {
+    pub(crate) objects: &'a [Object],
+    pub(crate) classes: Option<&'a [ClassScore]>,
+    pub(crate) marks: Marks<'a>,
+}
 
 /// The folder and what has been gathered for files that hold all pictures.
 pub(crate) struct Outputs {
@@ -49,10 +58,10 @@ impl Outputs {
     }
 
     /// Writes or gathers one picture's answer.
-    pub(crate) fn write(&mut self, path: &Path, image: &Image, answer: &Detections) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, path: &Path, image: &Image, answer: &Answer<'_>) -> Result<(), Failure> {
         self.pictures += 1;
-        let all =
-            ImageObjects { image_id: image_id(path, self.pictures), width: answer.size.0, height: answer.size.1, objects: &answer.objects };
+        let (width, height) = image.size();
+        let all = ImageObjects { image_id: image_id(path, self.pictures), width, height, objects: answer.objects };
         for format in self.formats.clone() {
             match format {
                 Format::Jpg => self.picture(path, (image, answer), ("jpg", PictureFormat::Jpeg { quality: 92 }))?,
@@ -65,7 +74,37 @@ impl Outputs {
                 Format::Coco => self.gather(&all, None),
                 Format::Coco91 => self.gather(&all, Some(&COCO_91)),
                 Format::Json => {}
+                Format::CocoRle => self.masks(path, (image, answer, &all), (MaskFormat::CocoRle, "rle.json"))?,
+                Format::PngIndex => self.masks(path, (image, answer, &all), (MaskFormat::PngIndex, "index.png"))?,
+                Format::Masks => self.masks(path, (image, answer, &all), (MaskFormat::Png, "mask-001.png"))?,
+                Format::Cutout => self.masks(path, (image, answer, &all), (MaskFormat::Cutout, "cutout-001.png"))?,
+                Format::Polygons => self.masks(path, (image, answer, &all), (MaskFormat::Polygons, "polygons.json"))?,
+                Format::Labelme => self.masks(path, (image, answer, &all), (MaskFormat::LabelMe, "json"))?,
+                Format::YoloSeg => self.masks(path, (image, answer, &all), (MaskFormat::YoloSeg, "txt"))?,
             }
+        }
+        Ok(())
+    }
+
+    /// Writes one of the formats for masks; `ending` tells names apart.
+    fn masks(
+        &mut self,
+        path: &Path,
+        (image, answer, all): (&Image, &Answer<'_>, &ImageObjects<'_>),
+        (format, ending): (MaskFormat, &str),
+    ) -> Result<(), Failure> {
+        let target = self.target(path, ending);
+        let text = target.to_string_lossy();
+        let stem = PathBuf::from(text.strip_suffix(&format!(".{ending}")).unwrap_or(&text));
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let answer = maskline::vision::write::Answer {
+            found: *all,
+            file_name: &absolute.to_string_lossy(),
+            pixels: Some(image.pixels()),
+            marks: answer.marks,
+        };
+        for file in write_masks(format, &answer, &stem, &MaskOptions::default())? {
+            self.tell(&file);
         }
         Ok(())
     }
@@ -102,15 +141,15 @@ impl Outputs {
     fn picture(
         &mut self,
         path: &Path,
-        (image, answer): (&Image, &Detections),
+        (image, answer): (&Image, &Answer<'_>),
         (extension, format): (&str, PictureFormat),
     ) -> Result<(), Failure> {
-        let drawn = match &answer.classes {
+        let drawn = match answer.classes {
             Some(classes) => {
                 let named = |c: &maskline::ClassScore| (c.label.clone().unwrap_or_else(|| format!("#{}", c.class_id)), c.score);
                 annotate_classes(image.pixels(), &classes.iter().map(named).collect::<Vec<_>>())
             }
-            None => annotate(image.pixels(), &answer.objects, &DrawOptions::default()),
+            None => annotate_prompted(image.pixels(), answer.objects, &answer.marks, &DrawOptions::default()),
         };
         let target = self.target(path, extension);
         save_picture(&target, &drawn, format)?;

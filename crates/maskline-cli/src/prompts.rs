@@ -216,7 +216,7 @@ impl PromptJson {
             None => None,
             Some(MaskJson::File(path)) => Some(MaskSource::File(folder.join(path))),
             Some(MaskJson::Rle { size, counts }) => {
-                Some(MaskSource::Rle(Rle::parse(size, &counts).map_err(|e| format!("the mask's counts: {e}"))?))
+                Some(MaskSource::Rle(Rle::from_coco_string(size, &counts).map_err(|e| format!("the mask's counts: {e}"))?))
             }
         };
         Ok(Draft {
