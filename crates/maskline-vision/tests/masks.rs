@@ -68,8 +68,15 @@ fn json_of(format: MaskFormat, objects: &[Object], options: &MaskOptions<'_>) ->
     serde_json::from_slice(&only(format, objects, options)).unwrap()
 }
 
-/// Size, kind and values of a PNG as they are in the file, and its palette.
-fn read_png(bytes: &[u8]) -> ([usize; 2], (ColorType, BitDepth), Vec<u8>, Option<Vec<u8>>) {
+/// A PNG as it is in the file.
+struct ReadPng {
+    size: [usize; 2],
+    kind: (ColorType, BitDepth),
+    values: Vec<u8>,
+    palette: Option<Vec<u8>>,
+}
+
+fn read_png(bytes: &[u8]) -> ReadPng {
     let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().unwrap();
@@ -77,7 +84,7 @@ fn read_png(bytes: &[u8]) -> ([usize; 2], (ColorType, BitDepth), Vec<u8>, Option
     let mut values = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut values).unwrap();
     values.truncate(info.buffer_size());
-    ([info.width as usize, info.height as usize], (info.color_type, info.bit_depth), values, palette)
+    ReadPng { size: [info.width as usize, info.height as usize], kind: (info.color_type, info.bit_depth), values, palette }
 }
 
 fn mask_of_rle(segmentation: &Value) -> Mask {
@@ -141,7 +148,7 @@ fn pictures_without_objects() {
     }
     assert_eq!(only(MaskFormat::YoloSeg, &[], &MaskOptions::default()), b"");
     assert_eq!(json_of(MaskFormat::Coco, &[], &MaskOptions::default()), json!([]));
-    let (size, _, values, _) = read_png(&only(MaskFormat::PngIndex, &[], &MaskOptions::default()));
+    let ReadPng { size, values, .. } = read_png(&only(MaskFormat::PngIndex, &[], &MaskOptions::default()));
     assert_eq!((size, values), (SIZE, vec![0; SIZE[0] * SIZE[1]]));
 }
 
@@ -225,7 +232,7 @@ fn the_palette_is_pascal_vocs() {
 #[test]
 fn index_pictures_number_the_objects_and_better_scores_win() {
     let objects = objects();
-    let (size, kind, values, palette) = read_png(&only(MaskFormat::PngIndex, &objects, &MaskOptions::default()));
+    let ReadPng { size, kind, values, palette } = read_png(&only(MaskFormat::PngIndex, &objects, &MaskOptions::default()));
     assert_eq!((size, kind), (SIZE, (ColorType::Indexed, BitDepth::Eight)));
     assert_eq!(palette.unwrap(), voc_palette().concat());
     let masks: Vec<&Mask> = objects.iter().filter_map(|object| object.mask.as_ref()).collect();
@@ -241,18 +248,18 @@ fn index_pictures_number_the_objects_and_better_scores_win() {
     }
     assert!(values.contains(&1) && values.contains(&2) && values.contains(&4));
     let equal = [object(0.5, disc([20.0, 20.0], 9.0)), object(0.5, disc([24.0, 20.0], 9.0))];
-    let (_, _, values, _) = read_png(&only(MaskFormat::PngIndex, &equal, &MaskOptions::default()));
+    let ReadPng { values, .. } = read_png(&only(MaskFormat::PngIndex, &equal, &MaskOptions::default()));
     assert_eq!(values[20 * SIZE[0] + 22], 2, "of equal scores the later wins");
     let unknown = [Object { score: f32::NAN, ..equal[0].clone() }];
-    assert!(read_png(&only(MaskFormat::PngIndex, &unknown, &MaskOptions::default())).2.iter().all(|&value| value == 0));
+    assert!(read_png(&only(MaskFormat::PngIndex, &unknown, &MaskOptions::default())).values.iter().all(|&value| value == 0));
 }
 
 #[test]
 fn more_objects_than_colours_have_sixteen_bits() {
     let dots = |count: usize| (0..count).map(|place| object(0.5, mask(move |x, y| y * SIZE[0] + x == place))).collect::<Vec<_>>();
-    let (_, kind, values, _) = read_png(&only(MaskFormat::PngIndex, &dots(255), &MaskOptions::default()));
+    let ReadPng { kind, values, .. } = read_png(&only(MaskFormat::PngIndex, &dots(255), &MaskOptions::default()));
     assert_eq!((kind, values[254], values[255]), ((ColorType::Indexed, BitDepth::Eight), 255, 0));
-    let (size, kind, values, palette) = read_png(&only(MaskFormat::PngIndex, &dots(300), &MaskOptions::default()));
+    let ReadPng { size, kind, values, palette } = read_png(&only(MaskFormat::PngIndex, &dots(300), &MaskOptions::default()));
     assert_eq!((size, kind, palette), (SIZE, (ColorType::Grayscale, BitDepth::Sixteen), None));
     let values: Vec<usize> = values.chunks(2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]]))).collect();
     assert!(values.iter().enumerate().all(|(at, &value)| value == if at < 300 { at + 1 } else { 0 }));
@@ -266,7 +273,7 @@ fn binary_pictures_are_pixel_exact() {
     let objects = objects();
     let files = encode_masks(MaskFormat::Png, &answer(&objects, None), &MaskOptions::default()).unwrap();
     for (file, place) in files.iter().zip([0, 1, 3]) {
-        let (size, kind, values, _) = read_png(&file.bytes);
+        let ReadPng { size, kind, values, .. } = read_png(&file.bytes);
         assert_eq!((size, kind), (SIZE, (ColorType::Grayscale, BitDepth::Eight)));
         assert_eq!(values, objects[place].mask.as_ref().unwrap().to_rows(255), "{}", file.suffix);
     }
@@ -278,7 +285,7 @@ fn cutouts_are_the_picture_within_the_mask() {
     for (whole_frame, bounds) in [(false, [32, 12, 49, 29]), (true, [0, 0, 60, 40])] {
         let options = MaskOptions { whole_frame, ..MaskOptions::default() };
         let files = encode_masks(MaskFormat::Cutout, &answer(&objects, Some(&image)), &options).unwrap();
-        let ([width, height], kind, values, _) = read_png(&files[1].bytes);
+        let ReadPng { size: [width, height], kind, values, .. } = read_png(&files[1].bytes);
         let [left, top, right, bottom] = bounds;
         assert_eq!(([width, height], kind), ([right - left, bottom - top], (ColorType::Rgba, BitDepth::Eight)));
         for (at, pixel) in values.chunks(4).enumerate() {
@@ -356,7 +363,7 @@ fn labelme_mask(shape: &Value) -> Mask {
     }
     assert_eq!(shape["shape_type"], "mask");
     let [left, top, right, bottom] = [points[0][0], points[0][1], points[1][0], points[1][1]].map(|value| value as usize);
-    let ([width, height], kind, values, _) = read_png(&base64_decoded(shape["mask"].as_str().unwrap()));
+    let ReadPng { size: [width, height], kind, values, .. } = read_png(&base64_decoded(shape["mask"].as_str().unwrap()));
     assert_eq!(([width, height], kind.0), ([right - left + 1, bottom - top + 1], ColorType::Grayscale));
     mask(|x, y| (left..=right).contains(&x) && (top..=bottom).contains(&y) && values[(y - top) * width + x - left] != 0)
 }
@@ -418,6 +425,20 @@ fn yolo_polygons_cover_their_masks() {
     let scored = only(MaskFormat::YoloSeg, &objects(), &MaskOptions { yolo_scores: true, ..MaskOptions::default() });
     let last: Vec<String> = String::from_utf8(scored).unwrap().lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
     assert_eq!(last, ["0.500000", "0.900000", "0.800000", "0.600000"]);
+}
+
+#[test]
+fn masks_of_many_parts_are_written_in_time() {
+    let speckled = Mask::from_fn(900, 600, |x, y| x % 3 == 0 && y % 3 == 0).unwrap();
+    let objects = [Object { score: 0.5, mask: Some(speckled), bounds: [0.0, 0.0, 898.0, 598.0], ..Object::default() }];
+    let found = ImageObjects { image_id: 7, width: 900, height: 600, objects: &objects };
+    let image = RgbImage::new(900, 600, vec![7; 900 * 600 * 3]).unwrap();
+    let answer = Answer { found, file_name: "speckles.png", pixels: Some(&image), marks: Marks::default() };
+    let length = |format| encode_masks(format, &answer, &MaskOptions::default()).unwrap()[0].bytes.len();
+    assert!(MaskFormat::ALL.map(length).iter().all(|&length| length > 1000));
+    let polygons = encode_masks(MaskFormat::Polygons, &answer, &MaskOptions::default()).unwrap().remove(0);
+    let polygons: Value = serde_json::from_slice(&polygons.bytes).unwrap();
+    assert_eq!(polygons["objects"][0]["parts"].as_array().unwrap().len(), 60_000);
 }
 
 #[test]

@@ -25,9 +25,10 @@ impl Mask {
     }
 
     /// All parts as one outline, for formats that allow one polygon per object: each part is joined to the nearest vertex of
-    /// those before it by a bridge of no width. Parts below 1 % of the largest are left out. Empty for an empty mask.
+    /// those before it by a bridge of no width. Parts below 1 % of the largest are left out, as are all but the 100 largest;
+    /// holes are filled. Empty for an empty mask.
     pub fn merged_polygon(&self, tolerance: f32) -> Polygon {
-        let mut parts = self.polygons(tolerance).into_iter();
+        let mut parts = self.polygons(tolerance).into_iter().take(MOST_MERGED);
         let Some(mut merged) = parts.next() else { return Polygon::new() };
         let least = area(&merged) / 100.0;
         for part in parts.filter(|part| area(part) >= least) {
@@ -43,6 +44,9 @@ impl Mask {
         outlines(self).into_iter().map(|outline| simplified(cut_corners(&outline.corners), SMOOTH_TOLERANCE)).collect()
     }
 }
+
+/// Every part is compared with all before it, and what is in more parts than this is noise.
+const MOST_MERGED: usize = 100;
 
 /// How far a corner's ends are from it once it is cut off, in pixels. Twice as much is the length of an edge of which only the
 /// middle stays: the edges of a slope's steps are shorter.

@@ -6,8 +6,10 @@ use crate::Object;
 /// YOLO's label format: a line per object, in shares of the picture's width and height.
 ///
 /// Boxes are `class x y width height` (x, y: the centre), followed by `x y visibility` of each keypoint; objects with a mask
-/// are `class x1 y1 x2 y2 …` (one polygon), rotated ones likewise with their four corners. The score ends the line where asked
-/// for. Objects without a class get their prompt's index, or 0. Left out are empty masks and what is not finite.
+/// are `class x1 y1 x2 y2 …`, rotated ones likewise with their four corners. A line is an object to YOLO, so that a mask of
+/// several parts is one polygon too ([`Mask::merged_polygon`](crate::Mask::merged_polygon)): the parts are joined by bridges
+/// without width, holes are filled, and parts below 1 % of the largest are left out. The score ends the line where asked for.
+/// Objects without a class get their prompt's index, or 0. Left out are empty masks and what is not finite.
 pub fn yolo_txt(image: &ImageObjects<'_>, with_score: bool) -> String {
     let mut text = String::new();
     for object in image.objects.iter().filter(|object| is_finite(object)) {
