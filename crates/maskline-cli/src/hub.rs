@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use comfy_table::presets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::families;
 use maskline::hub::{Entry, Hub, HubOptions, Listed, PullEvent, State};
@@ -50,9 +51,7 @@ pub(crate) fn pull(arguments: &Pull) -> Result<(), Failure> {
 /// What a user should know of a model before he uses it.
 fn remark(entry: &Entry) -> Option<String> {
     if entry.licence.starts_with("AGPL") {
-        return Some(
-            "the AGPL obliges who offers a service with the model to publish its source; Ultralytics sells another licence".into(),
-        );
+        return Some("the AGPL sets conditions for services with the model too; Ultralytics also sells another licence".into());
     }
     if !is_runnable(entry) {
         return Some(format!("this version of maskline cannot run the family {} yet", entry.family));
@@ -201,6 +200,8 @@ pub(crate) fn list(arguments: &Json) -> Result<(), Failure> {
         table.add_row([d.name.to_string(), lines.join("\n"), d.licence.to_string()]);
     }
     let mut names = terminal::table(&["model", "family", "size", "licence", "here"]);
+    // Lines between dozens of rows would be longer than the screen.
+    names.load_style(presets::NOTHING);
     for listed in &models {
         let entry = listed.entry;
         let family = if is_runnable(entry) { entry.family.to_string() } else { format!("{} (not yet)", entry.family) };
@@ -273,5 +274,9 @@ fn words_of(state: &State) -> String {
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+    match bytes as f64 / 1e6 {
+        small @ ..10.0 => format!("{small:.1} MB"),
+        medium @ ..1000.0 => format!("{medium:.0} MB"),
+        large => format!("{:.2} GB", large / 1e3),
+    }
 }

@@ -61,7 +61,7 @@ fn source(model: &Model, name: &str) -> Result<ModelSource, Failure> {
 /// A model by its name. One that is not here is never fetched unasked.
 fn pulled(name: &str) -> Result<ModelSource, Failure> {
     let path = hub::hub(true)?.require(name).map_err(|error| {
-        let synthetic = "\n  help: or give the path of its checkpoint, or run the architecture with generated weights: --synthetic";
+        let synthetic = "\n        or give the path of its checkpoint, or run the architecture with generated weights: --synthetic";
         let more = if error.kind() == ErrorKind::Unavailable && is_architecture(name) { synthetic } else { "" };
         Failure::new(error.kind(), format!("{error}{more}"))
     })?;

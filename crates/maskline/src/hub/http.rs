@@ -1,7 +1,7 @@
 //! One GET, with redirects followed by hand: the token stays with the hub, and what the hub says of a file is heard before the
 //! request moves on to the host that holds the bytes.
 
-use std::io::Read;
+use std::io::{ErrorKind as IoKind, Read};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -245,6 +245,11 @@ fn transport_fault(url: &str, error: &ureq::Error) -> Fault {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::InvalidProxyUrl => {
             Fault::fatal(format!("{error}\n  in   {url}"))
         }
+        // What the other side says is no TLS, or its certificate is not accepted: the same the next time.
+        ureq::Error::Io(error) if error.kind() == IoKind::InvalidData => Fault::fatal(format!(
+            "no secure connection: {error}\n  in   {url}\n  help: is the address right, and does something stand between?"
+        )),
+        ureq::Error::Io(error) => Fault::retry(error.to_string()),
         _ => Fault::retry(error.to_string()),
     }
 }

@@ -159,7 +159,7 @@ impl Hub {
         self.locate(name).ok_or_else(|| {
             let size = entry.bytes as f64 / 1e6;
             let message =
-                format!("the model `{name}` is not on this machine\n  help: maskline pull {name} (about {size:.0} MB, {})", entry.licence);
+                format!("the model `{name}` is not on this machine\n  help: maskline pull {name} (about {size:.1} MB, {})", entry.licence);
             Error::new(ErrorKind::Unavailable, message)
         })
     }

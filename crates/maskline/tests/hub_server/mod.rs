@@ -35,6 +35,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The connection is closed after so many bytes of the body.
     pub cut: Option<usize>,
+    /// No header tells where the body ends.
+    pub endless: bool,
     /// The connection is held open and silent for so long before it is closed.
     pub silence: Duration,
     /// Pause before the answer.
@@ -80,7 +82,7 @@ impl Answer {
     fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
         std::thread::sleep(self.delay);
         let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", self.status);
-        if !self.headers.iter().any(|(name, _)| name == "Content-Length" || name == "Transfer-Encoding") {
+        if !self.endless && !self.headers.iter().any(|(name, _)| name == "Transfer-Encoding") {
             head += &format!("Content-Length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {
