@@ -147,6 +147,6 @@ impl Cuts {
     fn side(&self, value: f32) -> u8 {
         let above = (value > self.above) & (value < Self::HUGE);
         let below = (value < self.below) & (value > -Self::HUGE);
-        u8::from(above) * ABOVE | u8::from(below) * BELOW
+        (u8::from(above) * ABOVE) | (u8::from(below) * BELOW)
     }
 }
