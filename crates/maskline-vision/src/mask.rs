@@ -6,6 +6,7 @@ mod bilinear;
 mod logits;
 mod polygon;
 mod prototypes;
+mod regions;
 mod rle;
 mod rows;
 mod upsample;
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub use logits::{Logits, StabilityCut};
 pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
+pub use regions::{Cleaning, Regions, clean, fill_holes, remove_small_regions};
 pub use rle::Rle;
 pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
 
@@ -140,6 +142,27 @@ impl Mask {
         bounds
     }
 
+    /// The mask with its top left pixel at `origin` (`[x, y]`) of an otherwise empty picture of `size` (`[width, height]`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when it does not fit, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    pub fn placed(&self, origin: [usize; 2], size: [usize; 2]) -> Result<Self> {
+        let ([left, top], [width, height]) = (origin, size);
+        let fits = |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
+        if !fits(left, self.width, width) || !fits(top, self.height, height) {
+            let message = format!("mask of {} x {} at {left}, {top}: expected to lie inside {width} x {height}", self.width, self.height);
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let mut runs = RunBuilder::new(width, height)?;
+        for (x, ys) in self.column_runs() {
+            let column = (left + x) * height + top;
+            runs.push_until((column + ys.start) as u32, false);
+            runs.push_until((column + ys.end) as u32, true);
+        }
+        runs.push_until((width * height) as u32, false);
+        Ok(runs.finish())
+    }
+
     /// Intersection over union with another mask of the same picture; 0 when both are empty.
     ///
     /// # Errors
@@ -200,6 +223,16 @@ impl RunBuilder {
     fn new(width: usize, height: usize) -> Result<Self> {
         pixel_count(width, height)?;
         Ok(Self { mask: Mask { width, height, flips: Vec::new() }, position: 0 })
+    }
+
+    /// For a mask of the size of another.
+    fn of(other: &Mask) -> Self {
+        Self { mask: Mask { width: other.width, height: other.height, flips: Vec::new() }, position: 0 }
+    }
+
+    /// The pixels from here to the given position, which must not lie before, have this value.
+    fn push_until(&mut self, position: u32, value: bool) {
+        self.push(position - self.position, value);
     }
 
     /// The next `count` pixels have this value. Together the counts must not exceed the size.

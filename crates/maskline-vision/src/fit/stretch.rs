@@ -46,7 +46,7 @@ fn filter_row(levels: &[f32], columns: &Filters, out: &mut [f32]) {
         4 => filter_row_of::<4>(levels, columns, out),
         5 => filter_row_of::<5>(levels, columns, out),
         6 => filter_row_of::<6>(levels, columns, out),
-        _ => filter_row_by(levels, columns, out, |taps, weights| weigh(taps, weights)),
+        _ => filter_row_by(levels, columns, out, weigh),
     }
 }
 

@@ -5,6 +5,7 @@
 //! no bit differs from it.
 
 mod cells;
+mod pieces;
 
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use super::bilinear::Bilinear;
 use super::{Logits, Mask, RunBuilder, StabilityCut, pixel_count};
 use crate::{Error, ErrorKind, Result};
 use cells::{Cells, Side};
+use pieces::Pieces;
 
 /// Which part of the logits the picture fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +147,7 @@ impl Upsampler {
         self.check(logits)?;
         let height = self.rows.outer.len();
         let cells = Cells::new(logits, threshold, [&self.rows, &self.columns]);
-        let mut column = Column::new(self, logits);
+        let mut pieces = Pieces::new(self, logits);
         for band in &self.columns.bands {
             let stretches = cells.column(band.start);
             if let [only] = stretches
@@ -154,12 +156,14 @@ impl Upsampler {
                 push((height * band.outputs.len()) as u32, only.side == Side::Above);
                 continue;
             }
+            let ends = stretches.iter().skip(1).map(|next| next.row).chain([height]);
+            pieces.prepare(band, stretches.iter().zip(ends.clone()).filter(|(stretch, _)| stretch.side == Side::Mixed));
             for x in band.outputs.clone() {
-                for (i, stretch) in stretches.iter().enumerate() {
-                    let end = stretches.get(i + 1).map_or(height, |next| next.row);
+                let mut mixed = 0;
+                for (stretch, end) in stretches.iter().zip(ends.clone()) {
                     if stretch.side == Side::Mixed {
-                        let values = column.values(x, stretch.row..end);
-                        values.iter().for_each(|value| push(1, *value > threshold));
+                        pieces.for_each_run((x, mixed), threshold, &mut push);
+                        mixed += 1;
                     } else {
                         push((end - stretch.row) as u32, stretch.side == Side::Above);
                     }
@@ -248,56 +252,4 @@ impl Axis {
         }
         self.inner[middle.start].positions[0]..self.inner[middle.end - 1].positions[1] + 1
     }
-}
-
-/// Computes pieces of output columns.
-struct Column<'a> {
-    way: &'a Upsampler,
-    logits: &'a Logits,
-    /// Buffers: a column of the logits, two of the square, what the outer step reads, and the result.
-    low: Vec<f32>,
-    square: [Vec<f32>; 2],
-    middle: Vec<f32>,
-    values: Vec<f32>,
-}
-
-impl<'a> Column<'a> {
-    fn new(way: &'a Upsampler, logits: &'a Logits) -> Self {
-        Self { way, logits, low: Vec::new(), square: [Vec::new(), Vec::new()], middle: Vec::new(), values: Vec::new() }
-    }
-
-    /// The logits of the picture in column `x` and the given rows.
-    fn values(&mut self, x: usize, outputs: Range<usize>) -> &[f32] {
-        let Upsampler { rows, columns } = self.way;
-        let (step, middle) = (&columns.outer[x], rows.middle_span(outputs.clone()));
-        if rows.inner.is_empty() {
-            blend_columns(self.logits, step, (middle.clone(), &mut self.middle));
-        } else {
-            for (square, position) in self.square.iter_mut().zip(step.positions) {
-                let low = rows.low_span(middle.clone());
-                let first = low.start;
-                blend_columns(self.logits, &columns.inner[position], (low, &mut self.low));
-                blend_rows(&self.low, first, (&rows.inner[middle.clone()], square));
-            }
-            let [left, right] = &self.square;
-            self.middle.clear();
-            self.middle.extend(left.iter().zip(right).map(|(left, right)| step.blend(*left, *right)));
-        }
-        blend_rows(&self.middle, middle.start, (&rows.outer[outputs], &mut self.values));
-        &self.values
-    }
-}
-
-/// One step along the rows, for one column.
-fn blend_columns(logits: &Logits, step: &Bilinear, (rows, out): (Range<usize>, &mut Vec<f32>)) {
-    let width = logits.size()[1];
-    let [left, right] = step.positions;
-    out.clear();
-    out.extend(logits.data()[rows.start * width..rows.end * width].chunks_exact(width).map(|row| step.blend(row[left], row[right])));
-}
-
-/// Steps down a column of which the values from position `first` on are there.
-fn blend_rows(column: &[f32], first: usize, (steps, out): (&[Bilinear], &mut Vec<f32>)) {
-    out.clear();
-    out.extend(steps.iter().map(|step| step.blend(column[step.positions[0] - first], column[step.positions[1] - first])));
 }

@@ -92,9 +92,11 @@ fn sides_of_rows(logits: &Logits, threshold: f32, reach: usize) -> Vec<u8> {
     let [height, width] = logits.size();
     let cuts = Cuts::new(threshold);
     let mut sides = Vec::with_capacity(height * width);
-    let mut row = vec![0; width];
+    // As wide as the logits at first: so the comparisons become vector code, and bytes are packed once.
+    let (mut wide, mut row) = (vec![0_u32; width], vec![0_u8; width]);
     for y in 0..height {
-        row.iter_mut().zip(logits.row(y)).for_each(|(side, value)| *side = cuts.side(*value));
+        wide.iter_mut().zip(logits.row(y)).for_each(|(side, value)| *side = cuts.side(*value));
+        row.iter_mut().zip(&wide).for_each(|(byte, side)| *byte = *side as u8);
         let start = sides.len();
         sides.extend_from_slice(&row);
         let own = &mut sides[start..];
@@ -144,9 +146,9 @@ impl Cuts {
         Self { above: threshold + margin, below: threshold - margin }
     }
 
-    fn side(&self, value: f32) -> u8 {
+    fn side(&self, value: f32) -> u32 {
         let above = (value > self.above) & (value < Self::HUGE);
         let below = (value < self.below) & (value > -Self::HUGE);
-        u8::from(above) * ABOVE | u8::from(below) * BELOW
+        (u32::from(above) * u32::from(ABOVE)) | (u32::from(below) * u32::from(BELOW))
     }
 }
