@@ -181,10 +181,10 @@ pub(crate) struct Prompted {
     pub(crate) mask_threshold: f32,
     /// Fill holes of at most so many pixels of the low-resolution mask.
     #[arg(long, default_value_t = 0, value_name = "AREA")]
-    pub(crate) fill_holes: usize,
+    pub(crate) fill_holes: u64,
     /// Remove separate spots of at most so many pixels of the low-resolution mask.
     #[arg(long, default_value_t = 0, value_name = "AREA")]
-    pub(crate) remove_spots: usize,
+    pub(crate) remove_spots: u64,
     /// Masks do not overlap: each pixel goes to the strongest.
     #[arg(long)]
     pub(crate) no_overlap: bool,

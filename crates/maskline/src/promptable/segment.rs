@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use maskline_models::PromptHead;
-use maskline_vision::mask::{Logits, StabilityCut, Upsampler};
+use maskline_vision::mask::{Cleaning, Logits, StabilityCut, Upsampler, clean};
 use maskline_vision::{Mask, Object};
 
 use super::choice::{best, single_mask};
@@ -37,9 +37,9 @@ pub struct SegmentOptions {
     /// Of overlapping masks, each pixel is kept by the one with the largest logit.
     pub non_overlapping: bool,
     /// Holes of at most so many low-resolution pixels are filled; 0 for none.
-    pub max_hole_area: usize,
+    pub max_hole_area: u64,
     /// Separate spots of at most so many low-resolution pixels are removed; 0 for none.
-    pub max_sprinkle_area: usize,
+    pub max_sprinkle_area: u64,
     /// Most prompts that are taken.
     pub max_prompts: usize,
     /// Prompts that go through the decoder together; `None` for what was measured to be fastest.
@@ -61,6 +61,10 @@ impl Default for SegmentOptions {
 }
 
 impl SegmentOptions {
+    fn cleaning(&self) -> Cleaning {
+        Cleaning { threshold: self.threshold, max_hole_area: self.max_hole_area, max_sprinkle_area: self.max_sprinkle_area }
+    }
+
     fn check(&self) -> Result<()> {
         if self.threshold.is_finite() && self.chunk != Some(0) {
             return Ok(());
@@ -226,6 +230,7 @@ impl Embedding {
         let (logits, scores) = (outputs.f32(PromptHead::MASKS)?, outputs.f32(PromptHead::SCORES)?);
         let presence = if head.object_score { Some(outputs.f32(PromptHead::OBJECT)?) } else { None };
         let size = 16 * head.grid * head.grid;
+        let cleaning = options.cleaning();
         let mut found = Vec::with_capacity(members.len());
         for (row, index) in members.iter().enumerate() {
             let logits = &logits.data[row * head.masks * size..][..head.masks * size];
@@ -238,7 +243,8 @@ impl Embedding {
                     return Err(Error::new(ErrorKind::BadAnswer, message + "\n  help: the weights are damaged or diverged in training"));
                 }
                 let mut logits = logits_of(blocked, head)?;
-                clean(&mut logits, options)?;
+                // Does nothing where both areas are 0.
+                clean(&mut logits, &cleaning);
                 let presence = presence.as_ref().map(|view| view.data[row]);
                 let (score, threshold, upsampler) = (scores[candidate], options.threshold, Arc::clone(upsampler));
                 Ok(PromptMask { prompt: *index, candidate, score, presence, logits, upsampler, threshold })
@@ -271,14 +277,6 @@ fn groups(prompts: &[Prompt], (head, answers): (&PromptHead, &[Result<Vec<Prompt
         }
     }
     groups
-}
-
-/// Fills holes and removes spots of the low-resolution mask.
-fn clean(_logits: &mut Logits, options: &SegmentOptions) -> Result<()> {
-    if options.max_hole_area == 0 && options.max_sprinkle_area == 0 {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidOption, "hole filling: not wired yet"))
 }
 
 /// Logit to which a mask falls where another one is stronger, as in SAM 2.
