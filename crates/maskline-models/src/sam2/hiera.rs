@@ -3,11 +3,11 @@
 //! Maps are [B, rows, columns, width] throughout. Between stages, the queries of the first block are pooled: its windows then hold a
 //! quarter of the cells.
 
-use maskline_onnx::{AttentionOptions, ConvOptions, Dim, GeluForm, Graph, Interpolation, PadMode, Value};
+use maskline_onnx::{AttentionOptions, ConvOptions, Dim, Graph, Interpolation, PadMode, Value};
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{constant, layer_norm, linear, parameter};
+use crate::blocks::{constant, layer_norm, linear, linear_gelu, parameter};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -96,9 +96,11 @@ impl<'w> Hiera<'_, 'w> {
         let x = g.add(&shortcut, &seen)?;
         let hidden = self.config.mlp_ratio * block.output;
         let y = layer_norm(g, &norm(2), &x, (block.output, self.config.epsilon))?;
-        let y = dense(g, &scope.push(names.mlp[0]), &y, [block.output, hidden])?;
-        let y = g.scoped(scope.name(), |g| g.gelu(&y, GeluForm::Exact))?;
-        let y = dense(g, &scope.push(names.mlp[1]), &y, [hidden, block.output])?;
+        let [rows, columns, width] = sizes(&y);
+        let y = g.reshape(&y, vec![y.shape()[0].times((rows * columns) as i64), width.into()])?;
+        let y = linear_gelu(g, &scope.push(names.mlp[0]), &y, [block.output, hidden])?;
+        let y = linear(g, &scope.push(names.mlp[1]), &y, [hidden, block.output])?;
+        let y = g.reshape(&y, x.shape().clone())?;
         Ok(g.add(&x, &y)?)
     }
 }
