@@ -1,0 +1,102 @@
+"""Random weights for SAM models that are alive: mask logits of both signs that follow the prompts and the picture.
+
+A freshly constructed model is no test and no benchmark: its masks are flat and its normalisations do nothing. Here
+weights are fan-in scaled normals, biases and norm parameters are non-zero, and the last layers of the mask head are
+shifted and scaled until the logits of every mask token have both signs.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+MASK_STD = 4.0  # spread of the mask logits
+SCORE_STD, SCORE_MEAN = 0.35, 0.3  # spread and centre of the predicted scores, before any sigmoid
+
+
+def smooth_images(shape, generator):
+    """Smooth noise with mean 0 and standard deviation 1 per channel, exact in float16; float32 [B, 3, H, W]."""
+    batch, height, width = shape
+    image = torch.zeros(batch, 3, height, width)
+    for blob, strength in ((48, 1.0), (16, 0.6), (5, 0.3)):
+        coarse = torch.rand(batch, 3, height // blob + 2, width // blob + 2, generator=generator)
+        image += strength * nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)
+    image = (image - image.mean((2, 3), keepdim=True)) / image.std((2, 3), keepdim=True)
+    return image.half().float()
+
+
+@torch.no_grad()
+def draw(model, generator):
+    """Random weights for every parameter of a transformers SAM or SAM 2 model."""
+
+    def normal(tensor, std, mean=0.0):
+        tensor.copy_(torch.randn(tensor.shape, generator=generator) * std + mean)
+
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            normal(module.weight, 1 / math.sqrt(module.weight[0].numel()))
+        elif isinstance(module, nn.ConvTranspose2d):
+            normal(module.weight, 1 / math.sqrt(module.weight.shape[0]))
+        elif isinstance(module, nn.LayerNorm):
+            normal(module.weight, 0.25, 1.0)
+            normal(module.bias, 0.2)
+        elif isinstance(module, nn.Embedding):
+            normal(module.weight, 0.5)
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)) and module.bias is not None:
+            normal(module.bias, 0.15)
+    for name, parameter in model.named_parameters():
+        kind = name.rsplit(".", 1)[-1]
+        if kind in ("pos_embed", "pos_embed_window"):
+            normal(parameter, 0.5)
+        elif kind in ("rel_pos_h", "rel_pos_w"):
+            normal(parameter, 0.3)
+        elif kind == "positional_embedding":
+            normal(parameter, 1.0)
+        elif kind in ("no_memory_embedding", "no_memory_positional_encoding"):
+            normal(parameter, 0.5)
+
+
+@torch.no_grad()
+def balance(decoder, run):
+    """Shifts and scales the last layers of the mask and score heads.
+
+    `decoder` is the mask decoder of a transformers SAM or SAM 2 model. `run()` calls the model on some pictures and
+    prompts; what reaches the last layers is watched from outside, so every mask token is balanced at once.
+    """
+    seen = {"pixels": [], "tokens": {}, "scores": []}
+    heads = decoder.output_hypernetworks_mlps
+    handles = [decoder.upscale_conv2.register_forward_hook(lambda *call: seen["pixels"].append(call[2]))]
+    if hasattr(decoder, "conv_s0"):
+        raise NotImplementedError("high-resolution features are added behind upscale_conv2: use balance_sam2")
+    for index, head in enumerate(heads):
+        keep = seen["tokens"].setdefault(index, [])
+        handles.append(head.register_forward_hook(lambda _m, _i, output, keep=keep: keep.append(output)))
+    handles.append(decoder.iou_prediction_head.register_forward_hook(lambda *call: seen["scores"].append(call[2])))
+    run()
+    for handle in handles:
+        handle.remove()
+    pixels = [nn.functional.gelu(x).flatten(2) for x in seen["pixels"]]
+    for index, head in enumerate(heads):
+        centre_masks(head.proj_out, [x.flatten(0, 1) for x in seen["tokens"][index]], pixels)
+    centre_scores(decoder.iou_prediction_head.proj_out, torch.cat([x.flatten(0, -2) for x in seen["scores"]]))
+
+
+def centre_masks(layer, tokens, pixels):
+    """Moves the mean logit of a mask token to 0 and its spread to `MASK_STD`.
+
+    A logit is `token · pixel`; adding d to the bias adds `d · mean pixel` to the mean logit.
+    """
+    mean_pixel = torch.cat([x.mean(-1) for x in pixels]).mean(0)
+    logits = torch.cat([torch.einsum("pc,pcn->pn", t, x).flatten() for t, x in zip(tokens, pixels)])
+    shift = -logits.mean() * mean_pixel / mean_pixel.square().sum()
+    moved = [torch.einsum("pc,pcn->pn", t + shift, x).flatten() for t, x in zip(tokens, pixels)]
+    factor = MASK_STD / torch.cat(moved).std()
+    layer.bias.copy_((layer.bias + shift) * factor)
+    layer.weight.mul_(factor)
+
+
+def centre_scores(layer, scores):
+    """Gives every predicted score the mean `SCORE_MEAN` and the spread `SCORE_STD`; `scores` is [N, masks]."""
+    factor = SCORE_STD / scores.std(0)
+    layer.bias.copy_((layer.bias - scores.mean(0)) * factor + SCORE_MEAN)
+    layer.weight.mul_(factor[:, None])
