@@ -1,4 +1,4 @@
-"""Random weights for SAM models that are alive: mask logits of both signs that follow the prompts and the picture.
+"""Random weights for SAM and SAM 2 models that are alive: mask logits of both signs that follow prompts and picture.
 
 A freshly constructed model is no test and no benchmark: its masks are flat and its normalisations do nothing. Here
 weights are fan-in scaled normals, biases and norm parameters are non-zero, and the last layers of the mask head are
@@ -50,10 +50,12 @@ def draw(model, generator):
             normal(parameter, 0.5)
         elif kind in ("rel_pos_h", "rel_pos_w"):
             normal(parameter, 0.3)
-        elif kind == "positional_embedding":
-            normal(parameter, 1.0)
         elif kind in ("no_memory_embedding", "no_memory_positional_encoding"):
             normal(parameter, 0.5)
+    # A parameter in some versions of transformers, a buffer in others; the two copies are equal in published weights.
+    shared = model.shared_image_embedding.positional_embedding
+    normal(shared, 1.0)
+    model.prompt_encoder.shared_embedding.positional_embedding.copy_(shared)
 
 
 @torch.no_grad()
@@ -63,22 +65,30 @@ def balance(decoder, run):
     `decoder` is the mask decoder of a transformers SAM or SAM 2 model. `run()` calls the model on some pictures and
     prompts; what reaches the last layers is watched from outside, so every mask token is balanced at once.
     """
-    seen = {"pixels": [], "tokens": {}, "scores": []}
+    seen = {"fine": [], "pixels": [], "tokens": {}, "scores": []}
+
+    def decoder_called(_module, _positional, given):
+        # SAM 2 adds features of the stride-4 map between the last transposed convolution and its activation.
+        seen["fine"].append(given["high_resolution_features"][0] if "high_resolution_features" in given else 0)
+
+    handles = [
+        decoder.register_forward_pre_hook(decoder_called, with_kwargs=True),
+        decoder.upscale_conv2.register_forward_hook(lambda *call: seen["pixels"].append(call[2] + seen["fine"][-1])),
+        decoder.iou_prediction_head.register_forward_hook(lambda *call: seen["scores"].append(call[2])),
+    ]
     heads = decoder.output_hypernetworks_mlps
-    handles = [decoder.upscale_conv2.register_forward_hook(lambda *call: seen["pixels"].append(call[2]))]
-    if hasattr(decoder, "conv_s0"):
-        raise NotImplementedError("high-resolution features are added behind upscale_conv2: use balance_sam2")
     for index, head in enumerate(heads):
         keep = seen["tokens"].setdefault(index, [])
         handles.append(head.register_forward_hook(lambda _m, _i, output, keep=keep: keep.append(output)))
-    handles.append(decoder.iou_prediction_head.register_forward_hook(lambda *call: seen["scores"].append(call[2])))
     run()
     for handle in handles:
         handle.remove()
     pixels = [nn.functional.gelu(x).flatten(2) for x in seen["pixels"]]
     for index, head in enumerate(heads):
         centre_masks(head.proj_out, [x.flatten(0, 1) for x in seen["tokens"][index]], pixels)
-    centre_scores(decoder.iou_prediction_head.proj_out, torch.cat([x.flatten(0, -2) for x in seen["scores"]]))
+    scores = torch.cat([x.flatten(0, -2) for x in seen["scores"]])
+    sigmoid = getattr(decoder.iou_prediction_head, "sigmoid_output", False)
+    centre_scores(decoder.iou_prediction_head.proj_out, scores.logit(1e-6) if sigmoid else scores)
 
 
 def centre_masks(layer, tokens, pixels):
@@ -87,9 +97,9 @@ def centre_masks(layer, tokens, pixels):
     A logit is `token · pixel`; adding d to the bias adds `d · mean pixel` to the mean logit.
     """
     mean_pixel = torch.cat([x.mean(-1) for x in pixels]).mean(0)
-    logits = torch.cat([torch.einsum("pc,pcn->pn", t, x).flatten() for t, x in zip(tokens, pixels)])
+    logits = torch.cat([torch.einsum("pc,pcn->pn", t, x).flatten() for t, x in zip(tokens, pixels, strict=True)])
     shift = -logits.mean() * mean_pixel / mean_pixel.square().sum()
-    moved = [torch.einsum("pc,pcn->pn", t + shift, x).flatten() for t, x in zip(tokens, pixels)]
+    moved = [torch.einsum("pc,pcn->pn", t + shift, x).flatten() for t, x in zip(tokens, pixels, strict=True)]
     factor = MASK_STD / torch.cat(moved).std()
     layer.bias.copy_((layer.bias + shift) * factor)
     layer.weight.mul_(factor)

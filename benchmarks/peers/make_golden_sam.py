@@ -69,7 +69,7 @@ MEANING = {
     "iou_predictions": "[B,1 or 3], no sigmoid",
     "sparse": "sparse prompt embeddings: points, a pad point (label -1) only if no box is given, then the box corners",
     "dense": "mask prompt embedding",
-    "masks_orig": "postprocess_masks: bilinear to the padded square, crop to input_size, bilinear to original_size (logits)",
+    "masks_orig": "postprocess_masks: bilinear to the padded square, crop to input_size, bilinear to original_size",
 }
 NOTES = [
     "decoder heads (8) are in config.json (hf), not in a state dict",

@@ -1,4 +1,4 @@
-"""SAM 1 in its two published forms, `transformers.SamModel` and `segment_anything`, behind the same calls and shapes."""
+"""SAM 1 in its two published forms, `transformers.SamModel` and `segment_anything`, behind the same calls."""
 
 import functools
 import re
@@ -9,8 +9,11 @@ from torch import nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 
 HF_ARGUMENTS = {
-    "point_coords": "input_points", "point_labels": "input_labels", "boxes": "input_boxes", "mask_inputs": "input_masks",
-}  # fmt: skip
+    "point_coords": "input_points",
+    "point_labels": "input_labels",
+    "boxes": "input_boxes",
+    "mask_inputs": "input_masks",
+}
 RENAMES = [
     (r"^vision_encoder\.patch_embed\.projection\.", "image_encoder.patch_embed.proj."),
     (r"^vision_encoder\.pos_embed$", "image_encoder.pos_embed"),
@@ -169,7 +172,7 @@ def official_model(case, path):
 
 
 def with_official_eps(model):
-    """Gives the decoder of `model` (transformers) the eps of the official code, the only difference between the forms."""
+    """Gives the decoder of `model` (transformers) the eps of the official code, the only difference."""
     for module in model.mask_decoder.transformer.modules():
         if isinstance(module, nn.LayerNorm):
             module.eps = 1e-5
