@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 MASK_STD = 4.0  # spread of the mask logits
+SHARED = 0.15  # what is left of the part of a mask token that does not depend on the prompt
 SCORE_STD, SCORE_MEAN = 0.35, 0.3  # spread and centre of the predicted scores, before any sigmoid
 
 
@@ -94,13 +95,17 @@ def balance(decoder, run):
 def centre_masks(layer, tokens, pixels):
     """Moves the mean logit of a mask token to 0 and its spread to `MASK_STD`.
 
-    A logit is `token · pixel`; adding d to the bias adds `d · mean pixel` to the mean logit.
+    A logit is `token · pixel`, so adding d to the bias adds `d · pixel`. Random tokens are nearly the same for every
+    prompt: most of what they share is taken away, and what is left of it stands for the mean pixel.
     """
     mean_pixel = torch.cat([x.mean(-1) for x in pixels]).mean(0)
-    logits = torch.cat([torch.einsum("pc,pcn->pn", t, x).flatten() for t, x in zip(tokens, pixels, strict=True)])
-    shift = -logits.mean() * mean_pixel / mean_pixel.square().sum()
-    moved = [torch.einsum("pc,pcn->pn", t + shift, x).flatten() for t, x in zip(tokens, pixels, strict=True)]
-    factor = MASK_STD / torch.cat(moved).std()
+    alike = (SHARED - 1) * torch.cat(tokens).mean(0)
+    logits = torch.cat(
+        [torch.einsum("pc,pcn->pn", t + alike, x).flatten() for t, x in zip(tokens, pixels, strict=True)]
+    )
+    shift = alike - logits.mean() * mean_pixel / mean_pixel.square().sum()
+    moved = torch.cat([torch.einsum("pc,pcn->pn", t + shift, x).flatten() for t, x in zip(tokens, pixels, strict=True)])
+    factor = MASK_STD / moved.std()
     layer.bias.copy_((layer.bias + shift) * factor)
     layer.weight.mul_(factor)
 
