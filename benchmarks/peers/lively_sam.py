@@ -28,7 +28,7 @@ def smooth_images(shape, generator):
 
 @torch.no_grad()
 def draw(model, generator):
-    """Random weights for every parameter of a transformers SAM or SAM 2 model."""
+    """Random weights for every parameter of a SAM or SAM 2 model, of transformers or of the official packages."""
 
     def normal(tensor, std, mean=0.0):
         tensor.copy_(torch.randn(tensor.shape, generator=generator) * std + mean)
@@ -38,7 +38,7 @@ def draw(model, generator):
             normal(module.weight, 1 / math.sqrt(module.weight[0].numel()))
         elif isinstance(module, nn.ConvTranspose2d):
             normal(module.weight, 1 / math.sqrt(module.weight.shape[0]))
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, (nn.LayerNorm, nn.BatchNorm2d)) or type(module).__name__ == "LayerNorm2d":
             normal(module.weight, 0.25, 1.0)
             normal(module.bias, 0.2)
         elif isinstance(module, nn.Embedding):
@@ -53,19 +53,57 @@ def draw(model, generator):
             normal(parameter, 0.3)
         elif kind in ("no_memory_embedding", "no_memory_positional_encoding"):
             normal(parameter, 0.5)
-    # A parameter in some versions of transformers, a buffer in others; the two copies are equal in published weights.
-    shared = model.shared_image_embedding.positional_embedding
-    normal(shared, 1.0)
-    model.prompt_encoder.shared_embedding.positional_embedding.copy_(shared)
+    # A parameter or a buffer, once or twice; published copies are equal.
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    copies = [
+        x for name, x in tensors if name.endswith(("positional_embedding", "positional_encoding_gaussian_matrix"))
+    ]
+    normal(copies[0], 1.0)
+    for copy in copies[1:]:
+        copy.copy_(copies[0])
+
+
+@torch.no_grad()
+def measure(model, run):
+    """Sets the statistics of every BatchNorm to what reaches it in `run()`, in the order of the forward pass."""
+
+    def take(module, inputs):
+        (x,) = inputs
+        module.running_mean.copy_(x.mean((0, 2, 3)))
+        module.running_var.copy_(x.var((0, 2, 3), correction=0))
+
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [module.register_forward_pre_hook(take) for module in norms]
+    run()
+    for handle in handles:
+        handle.remove()
+
+
+@torch.no_grad()
+def calm(image_layers, fine_layers, upscaling):
+    """Makes masks less ragged than plain random weights do, for benchmarks: trained masks are of one piece.
+
+    The layers that hand the picture to the mask decoder are damped, those of the finer maps more, so that the smooth
+    position encodings count; the four pixels that a transposed convolution makes of one become nearly the same.
+    """
+    for layers, factor in ((image_layers, 0.3), (fine_layers, 0.3)):
+        for parameter in (parameter for layer in layers for parameter in layer.parameters()):
+            parameter.mul_(factor)
+    for layer in upscaling:
+        alike = layer.weight.mean((2, 3), keepdim=True) * 2
+        layer.weight.copy_(alike + 0.1 * (layer.weight - alike))
 
 
 @torch.no_grad()
 def balance(decoder, run):
     """Shifts and scales the last layers of the mask and score heads.
 
-    `decoder` is the mask decoder of a transformers SAM or SAM 2 model. `run()` calls the model on some pictures and
-    prompts; what reaches the last layers is watched from outside, so every mask token is balanced at once.
+    `decoder` is the mask decoder of a SAM or SAM 2 model, of transformers or of segment_anything. `run()` calls the
+    model on some pictures and prompts; what reaches the last layers is watched from outside, so every mask token is
+    balanced at once.
     """
+    official = hasattr(decoder, "output_upscaling")
+    upscaling = decoder.output_upscaling[3] if official else decoder.upscale_conv2
     seen = {"fine": [], "pixels": [], "tokens": {}, "scores": []}
 
     def decoder_called(_module, _positional, given):
@@ -74,7 +112,7 @@ def balance(decoder, run):
 
     handles = [
         decoder.register_forward_pre_hook(decoder_called, with_kwargs=True),
-        decoder.upscale_conv2.register_forward_hook(lambda *call: seen["pixels"].append(call[2] + seen["fine"][-1])),
+        upscaling.register_forward_hook(lambda *call: seen["pixels"].append(call[2] + seen["fine"][-1])),
         decoder.iou_prediction_head.register_forward_hook(lambda *call: seen["scores"].append(call[2])),
     ]
     heads = decoder.output_hypernetworks_mlps
@@ -86,10 +124,14 @@ def balance(decoder, run):
         handle.remove()
     pixels = [nn.functional.gelu(x).flatten(2) for x in seen["pixels"]]
     for index, head in enumerate(heads):
-        centre_masks(head.proj_out, [x.flatten(0, 1) for x in seen["tokens"][index]], pixels)
+        centre_masks(last_layer(head), [x.flatten(0, -2) for x in seen["tokens"][index]], pixels)
     scores = torch.cat([x.flatten(0, -2) for x in seen["scores"]])
     sigmoid = getattr(decoder.iou_prediction_head, "sigmoid_output", False)
-    centre_scores(decoder.iou_prediction_head.proj_out, scores.logit(1e-6) if sigmoid else scores)
+    centre_scores(last_layer(decoder.iou_prediction_head), scores.logit(1e-6) if sigmoid else scores)
+
+
+def last_layer(head):
+    return head.proj_out if hasattr(head, "proj_out") else head.layers[-1]
 
 
 def centre_masks(layer, tokens, pixels):

@@ -50,6 +50,10 @@ def lively(photo):
     generator = torch.Generator().manual_seed(SEED)
     model = Sam2Model._from_config(Sam2Config(), attn_implementation="sdpa").eval()
     lively_sam.draw(model, generator)
+    decoder = model.mask_decoder
+    upscaling = [decoder.upscale_conv1, decoder.upscale_conv2]
+    lively_sam.calm(model.vision_encoder.neck.convs, [decoder.conv_s0, decoder.conv_s1], upscaling)
+    model.no_memory_embedding.data.mul_(0.3)
     images = [pixels(photo), lively_sam.smooth_images((1, SIDE, SIDE), generator)]
     corners = torch.rand(2, 8, 2, 2, generator=generator).sort(2).values * SIDE
 
@@ -57,7 +61,7 @@ def lively(photo):
         for image, boxes in zip(images, corners, strict=True):
             model(pixel_values=image, input_boxes=boxes.flatten(1)[None])
 
-    lively_sam.balance(model.mask_decoder, run)
+    lively_sam.balance(decoder, run)
     return model
 
 

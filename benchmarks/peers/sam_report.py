@@ -155,10 +155,11 @@ def markdown(measured, summary, reference):
     width, height = facts["size"]
     count = facts["boxes"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    picture = f"{facts['photo']} {width} × {height}"
     load = " → ".join(f"{facts[key][0]:.2f}" for key in ("load_before", "load_after"))
     parts = [
         f"# {measured['title']}, CPU, {facts['threads']} threads",
-        f"{facts['date']} · {facts['cpu']}, {facts['cores']} cores, load {load} · {facts['photo']} {width} × {height} · {versions}",
+        f"{facts['date']} · {facts['cpu']}, {facts['cores']} cores, load {load} · {picture} · {versions}",
     ]
     if any(tasks["boxes"].values()):
         parts += [f"## {count} boxes: path in, {count} RLE masks out\n\n" + total_table(tasks["boxes"])]
