@@ -19,18 +19,25 @@ def spread(values):
 
 
 def figures(turns, wanted=None):
-    """Median, extremes and steadiness of a task; stages that a sample lacks count as missing, not as 0."""
-    samples = [sample["ms"] for turn in turns for sample in turn]
-    usable = [ms for ms in samples if wanted is None or ms.get(wanted, 0.0) > 0.0]
-    if not usable:
+    """Median, extremes and steadiness of a task.
+
+    With `wanted`, of the samples that went through that stage; without, of all but the first passes of a process.
+    """
+    turns = [[one["ms"] for one in turn if usable(one, wanted)] for turn in turns]
+    samples = [ms for turn in turns for ms in turn]
+    if not samples:
         return None
-    last = [statistics.median(sample["ms"]["total"] for sample in turn) for turn in turns][-3:]
+    last = [statistics.median(ms["total"] for ms in turn) for turn in turns][-3:]
     steady = len(last) == 3 and max(last) <= STABLE * min(last)
-    names = [name for name in (*STAGES, "other", "total") if any(name in ms for ms in usable)]
+    names = [name for name in (*STAGES, "other", "total") if any(name in ms for ms in samples)]
     return {
         "status": "VALID" if steady else "UNSTABLE" if len(last) == 3 else "INSUFFICIENT",
-        **{name: spread([ms[name] for ms in usable if name in ms]) for name in names},
+        **{name: spread([ms[name] for ms in samples if name in ms]) for name in names},
     }
+
+
+def usable(sample, wanted):
+    return "first" not in sample if wanted is None else sample["ms"].get(wanted, 0.0) > 0.0
 
 
 def summary(measured, reference):
