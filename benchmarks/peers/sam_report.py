@@ -183,7 +183,8 @@ def markdown(measured, summary, reference):
         parts += ["## One click, embedding kept\n\n" + total_table(tasks["click"])]
         parts += [stage_table(tasks["click"], STAGES[3:])]
     parts += cold_line(measured["maskline_cold"])
-    parts += [f"## Same masks? Against {reference}\n\n" + agreement_table(summary["same_masks"])]
+    if any(summary["same_masks"].values()):
+        parts += [f"## Same masks? Against {reference}\n\n" + agreement_table(summary["same_masks"])]
     if summary["runs_per_mask"]:
         parts += [f"Random weights make ragged masks: {summary['runs_per_mask']:.0f} runs per mask on average."]
     shaky = {name for task in tasks.values() for name, found in task.items() if found and found["status"] != "VALID"}
