@@ -91,7 +91,7 @@ def lively(photo):
     images = torch.cat([image, lively_sam.smooth_images((1, SIDE, SIDE), generator)])
     lively_sam.measure(model.image_encoder, lambda: model.image_encoder(images))
     upscaling = [model.mask_decoder.output_upscaling[index] for index in (0, 3)]
-    lively_sam.calm([model.image_encoder.norm], [], upscaling)
+    lively_sam.calm([], upscaling)
     embeddings = model.image_encoder(images)
     corners = torch.rand(2, 8, 2, 2, generator=generator).sort(2).values * PROMPTS
 

@@ -80,18 +80,17 @@ def measure(model, run):
 
 
 @torch.no_grad()
-def calm(image_layers, fine_layers, upscaling):
+def calm(fine_layers, upscaling):
     """Makes masks less ragged than plain random weights do, for benchmarks: trained masks are of one piece.
 
-    The layers that hand the picture to the mask decoder are damped, those of the finer maps more, so that the smooth
-    position encodings count; the four pixels that a transposed convolution makes of one become nearly the same.
+    The layers that bring finer maps to the mask decoder are damped; the four pixels that a transposed convolution makes
+    of one become nearly the same. The map of the picture itself stays: with less of it, masks are full or empty.
     """
-    for layers, factor in ((image_layers, 0.3), (fine_layers, 0.3)):
-        for parameter in (parameter for layer in layers for parameter in layer.parameters()):
-            parameter.mul_(factor)
+    for parameter in (parameter for layer in fine_layers for parameter in layer.parameters()):
+        parameter.mul_(0.1)
     for layer in upscaling:
         alike = layer.weight.mean((2, 3), keepdim=True) * 2
-        layer.weight.copy_(alike + 0.1 * (layer.weight - alike))
+        layer.weight.copy_(alike + 0.02 * (layer.weight - alike))
 
 
 @torch.no_grad()

@@ -52,8 +52,7 @@ def lively(photo):
     lively_sam.draw(model, generator)
     decoder = model.mask_decoder
     upscaling = [decoder.upscale_conv1, decoder.upscale_conv2]
-    lively_sam.calm(model.vision_encoder.neck.convs, [decoder.conv_s0, decoder.conv_s1], upscaling)
-    model.no_memory_embedding.data.mul_(0.3)
+    lively_sam.calm([decoder.conv_s0, decoder.conv_s1], upscaling)
     images = [pixels(photo), lively_sam.smooth_images((1, SIDE, SIDE), generator)]
     corners = torch.rand(2, 8, 2, 2, generator=generator).sort(2).values * SIDE
 

@@ -66,7 +66,7 @@ def summary(measured, reference):
         "same_masks": {
             name: agreement(phases, samples[reference]) for name, phases in tools.items() if name != reference
         },
-        "runs_per_mask": mean_runs(samples[reference]),
+        "masks": nature(samples[reference]),
     }
 
 
@@ -83,19 +83,31 @@ def agreement(phases, reference):
         if not found or not wanted:
             continue
         pairs = [(a["segmentation"], b["segmentation"]) for a, b in zip(found, wanted, strict=True)]
-        overlaps = [float(coco.iou([a], [b], [0])[0, 0]) for a, b in pairs]
+        overlaps = [overlap(a, b) for a, b in pairs]
         scores = max(abs(a["score"] - b["score"]) for a, b in zip(found, wanted, strict=True))
         result[task] = {"lowest": min(overlaps), "mean": statistics.fmean(overlaps), "score": scores, "n": len(pairs)}
     return result
 
 
-def mean_runs(phases):
-    """How ragged the masks are: a run of equal pixels in a column starts or ends where the mask does."""
+def overlap(a, b):
+    """IoU of two RLE masks; two empty ones are the same."""
+    if coco.area(a) == coco.area(b) == 0:
+        return 1.0
+    return float(coco.iou([a], [b], [0])[0, 0])
+
+
+def nature(phases):
+    """What kind of masks these are: how many runs they have, and how many are neither nearly full nor nearly empty.
+
+    Agreement says little about a mask that covers everything or nothing.
+    """
     objects = last_objects(phases, "boxes")
     if not objects:
         return None
     masks = [coco.decode(found["segmentation"]) for found in objects]
-    return statistics.fmean(1 + int((mask.T.ravel()[1:] != mask.T.ravel()[:-1]).sum()) for mask in masks)
+    runs = [1 + int((mask.T.ravel()[1:] != mask.T.ravel()[:-1]).sum()) for mask in masks]
+    mixed = sum(0.02 < float(mask.mean()) < 0.98 for mask in masks)
+    return {"runs": statistics.fmean(runs), "mixed": mixed, "masks": len(masks)}
 
 
 def drop_masks(measured):
@@ -185,8 +197,11 @@ def markdown(measured, summary, reference):
     parts += cold_line(measured["maskline_cold"])
     if any(summary["same_masks"].values()):
         parts += [f"## Same masks? Against {reference}\n\n" + agreement_table(summary["same_masks"])]
-    if summary["runs_per_mask"]:
-        parts += [f"Random weights make ragged masks: {summary['runs_per_mask']:.0f} runs per mask on average."]
+    if summary["masks"]:
+        mixed, runs = "{mixed} of {masks}".format(**summary["masks"]), summary["masks"]["runs"]
+        parts += [
+            f"Masks of random weights: {mixed} cover between 2 and 98 % of the picture; {runs:.0f} runs on average."
+        ]
     shaky = {name for task in tasks.values() for name, found in task.items() if found and found["status"] != "VALID"}
     if shaky:
         parts += [
