@@ -8,6 +8,7 @@ mod error;
 mod facts;
 mod family;
 mod info;
+pub mod mobile_sam;
 pub mod sam;
 pub mod sam2;
 pub mod yolov8;

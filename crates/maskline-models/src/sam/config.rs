@@ -42,10 +42,12 @@ pub struct DecoderConfig {
     pub grid: usize,
     /// Side of the square in which prompt coordinates are given.
     pub space: usize,
-    /// Epsilon of the layer norms over tokens.
+    /// Epsilon of the two-way blocks' layer norms.
     pub epsilon: f32,
 }
 
+/// Epsilon of the layer norm after the last attention; Hugging Face's configured one is not applied there.
+pub(super) const FINAL_EPSILON: f32 = 1e-5;
 /// Epsilon of the layer norms over channels of maps.
 pub(super) const MAP_EPSILON: f32 = 1e-6;
 
