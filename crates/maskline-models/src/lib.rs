@@ -4,6 +4,7 @@
 //! from tensor shapes, and emits its graphs; what the engine must know to feed and read them is data, a [`ModelInfo`].
 
 pub mod blocks;
+pub mod efficientvit_sam;
 mod error;
 mod facts;
 mod family;

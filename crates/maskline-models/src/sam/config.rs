@@ -44,10 +44,10 @@ pub struct DecoderConfig {
     pub space: usize,
     /// Epsilon of the two-way blocks' layer norms.
     pub epsilon: f32,
+    /// Epsilon of the layer norm after the last attention; the one of Hugging Face's configuration is not for it.
+    pub final_epsilon: f32,
 }
 
-/// Epsilon of the layer norm after the last attention; Hugging Face's configured one is not applied there.
-pub(super) const FINAL_EPSILON: f32 = 1e-5;
 /// Epsilon of the layer norms over channels of maps.
 pub(super) const MAP_EPSILON: f32 = 1e-6;
 
@@ -68,6 +68,7 @@ impl DecoderConfig {
             grid,
             space,
             epsilon: 1e-5,
+            final_epsilon: 1e-5,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{BuildOptions, Error, ErrorKind, Facts, ModelInfo, Result};
 pub(crate) const INPUT: &str = "picture";
 
 /// Epsilon of the layer norms over the neck's channels, in all published code.
-pub(crate) const NECK_EPSILON: f32 = 1e-6;
+const NECK_EPSILON: f32 = 1e-6;
 
 /// Side of the square in which the published models take prompts, and of most models' pictures.
 pub(crate) const PUBLISHED_SPACE: usize = 1024;

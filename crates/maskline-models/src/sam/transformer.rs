@@ -4,7 +4,7 @@ use maskline_onnx::{Graph, Value};
 use maskline_weights::Scope;
 
 use super::attention::{Attention, Cells, Sizes};
-use super::config::{DecoderConfig, FINAL_EPSILON};
+use super::config::DecoderConfig;
 use super::names::Names;
 use crate::blocks::{layer_norm, linear, parameter};
 use crate::{Error, Result};
@@ -100,7 +100,7 @@ impl<'w> TwoWay<'_, 'w> {
         let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
         let sum = g.add(&queries, &seen)?;
         let norm = self.scope.push(self.names.final_norm);
-        Ok((layer_norm(g, &norm, &sum, (self.config.width, FINAL_EPSILON))?, cells))
+        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.final_epsilon))?, cells))
     }
 
     /// The first block neither adds the tokens' own embedding nor keeps a residual.
