@@ -11,6 +11,7 @@ mod family;
 mod info;
 pub mod mobile_sam;
 pub mod sam;
+pub mod sam1;
 pub mod sam2;
 pub mod yolov8;
 
