@@ -1,11 +1,11 @@
 //! Blocks of EfficientViT: convolutions, and linear attention over several scales (Cai et al. 2023, §3.1).
 
 use maskline_onnx::{GeluForm, Graph, Value};
-use maskline_weights::Scope;
+use maskline_weights::{Init, Scope};
 
 use super::config::{Attention, Block, EPSILON};
-use crate::Result;
-use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm, convolution_unbiased};
+use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm, convolution_batch_norm_init, convolution_unbiased};
+use crate::{Error, ErrorKind, Result};
 
 const NAMES: BatchNormed = BatchNormed { conv: "conv", norm: "norm", epsilon: EPSILON as f64 };
 const GELU: Activation = Activation::Gelu(GeluForm::Tanh);
@@ -30,6 +30,13 @@ pub(super) fn plain<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: C
     convolution_batch_norm(g, scope, (x, spec), (NAMES, Activation::None))
 }
 
+/// The last convolution of a block.
+fn last<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
+    // Generated weights only: the blocks' sums must not grow, for linear attention multiplies three of them.
+    let init = Init::Normal { mean: 0.2, std: 0.02 };
+    convolution_batch_norm_init(g, scope, (x, spec), (NAMES, Activation::None, init))
+}
+
 /// A block that keeps the resolution: its result is added to `x`.
 pub(super) fn residual<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (block, width): (&Block, usize)) -> Result<Value> {
     let step = Step { input: width, output: width, stride: 1 };
@@ -50,18 +57,21 @@ pub(super) fn convolutions<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, 
     match *block {
         Block::Residual { hidden, kernel } => {
             let x = activated(g, &scope.push("conv1"), x, ConvSpec { kernel, stride, ..ConvSpec::point(input, hidden) })?;
-            plain(g, &scope.push("conv2"), &x, ConvSpec { kernel, ..ConvSpec::point(hidden, output) })
+            last(g, &scope.push("conv2"), &x, ConvSpec { kernel, ..ConvSpec::point(hidden, output) })
         }
         Block::Fused { hidden, kernel } => {
             let x = activated(g, &scope.push("spatial_conv"), x, ConvSpec { kernel, stride, ..ConvSpec::point(input, hidden) })?;
-            plain(g, &scope.push("point_conv"), &x, ConvSpec::point(hidden, output))
+            last(g, &scope.push("point_conv"), &x, ConvSpec::point(hidden, output))
         }
         Block::Inverted { hidden, kernel } => {
             let x = activated(g, &scope.push("inverted_conv"), x, ConvSpec::point(input, hidden))?;
             let x = activated(g, &scope.push("depth_conv"), &x, ConvSpec::depthwise(hidden, kernel, stride))?;
-            plain(g, &scope.push("point_conv"), &x, ConvSpec::point(hidden, output))
+            last(g, &scope.push("point_conv"), &x, ConvSpec::point(hidden, output))
         }
-        Block::Attention(_) => unreachable!("attention blocks keep the resolution and have no `main`"),
+        Block::Attention(_) => {
+            let message = format!("{}: attention cannot halve the resolution", scope.name());
+            Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()))
+        }
     }
 }
 
@@ -97,5 +107,5 @@ fn linear_attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (attent
         let seen = g.div(&weighted, &weights)?;
         g.reshape(&seen, vec![batch, (heads * size).into(), rows, columns])
     })?;
-    plain(g, &scope.push("proj"), &seen, ConvSpec::point(heads * size, width))
+    last(g, &scope.push("proj"), &seen, ConvSpec::point(heads * size, width))
 }
