@@ -8,10 +8,12 @@
 //! - `attention`: the cheap and exact forms of attention between tokens and cells;
 //! - `transformer`: the two-way blocks;
 //! - `masks`: upscaling and heads;
-//! - `names`: the published layouts.
+//! - `names`: the published layouts;
+//! - `first`: what surrounds the image encoders of the first generation.
 
 mod attention;
 mod config;
+pub(crate) mod first;
 mod masks;
 pub mod names;
 mod prompt;

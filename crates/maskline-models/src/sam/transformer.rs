@@ -99,7 +99,7 @@ impl<'w> TwoWay<'_, 'w> {
         let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
         let sum = g.add(&queries, &seen)?;
         let norm = self.scope.push(self.names.final_norm);
-        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?, cells))
+        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.final_epsilon))?, cells))
     }
 
     /// The first block neither adds the tokens' own embedding nor keeps a residual.
