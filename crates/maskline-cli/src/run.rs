@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let engine = model::engine_for(&arguments.provider, arguments.model.runtime.as_deref(), arguments.model.offline)?;
     let options = load_options(arguments, pictures.len() * arguments.repeat)?;
     let models = sources.into_iter().map(|source| Ok(engine.load(source, &options)?)).collect::<Result<Vec<Model>, Failure>>()?;
-    let task = prompted::Task::of(&models, &prompts, &arguments.prompted)?;
+    let task = prompted::Task::of(&models, &prompts, arguments)?;
     let mut report = Report { arguments, outputs: &mut outputs, first: true, code: 0 };
     let progress = progress(pictures.len() * arguments.repeat);
     for _ in 0..arguments.repeat.max(1) {
@@ -32,6 +32,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
             match &task {
                 prompted::Task::Detect(model) => detect(&mut report, model, together)?,
                 prompted::Task::Segment(segmenter) => segmenter.answer(&mut report, together)?,
+                prompted::Task::Everything(everything) => everything.answer(&mut report, together)?,
             }
             progress.inc(together.len() as u64);
         }

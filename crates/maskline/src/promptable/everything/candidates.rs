@@ -130,3 +130,43 @@ pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> Re
     made.sort_unstable_by_key(|(index, _)| *index);
     Ok(made.into_iter().map(|(_, made)| made).collect())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const CROP: Crop = Crop { bounds: [0, 0, 20, 20], layer: 0 };
+
+    /// A mask of 20 x 20 pixels.
+    fn found(score: f32, is_set: impl Fn(usize, usize) -> bool) -> Candidate {
+        let mask = Mask::from_fn(20, 20, is_set).unwrap();
+        let bounds = mask_box(&mask).map(|side| side as f32);
+        Candidate { mask, bounds, score, stability: 1.0, point: [0.0; 2], crop: CROP }
+    }
+
+    #[test]
+    fn small_regions_go_and_with_them_the_duplicates_that_arise() {
+        let square = |x: usize, y: usize| (2..12).contains(&x) && (2..12).contains(&y);
+        // The island makes the box of the better mask another one; without it, it is that of the whole square.
+        let with_island = found(0.9, |x, y| square(x, y) || (x, y) == (19, 19));
+        let whole = found(0.8, square);
+        let with_hole = found(0.7, |x, y| (13..19).contains(&x) && y < 8 && (x, y) != (15, 3));
+        let kept = without_small_regions(vec![with_island.clone(), with_hole, whole.clone()], 4, 0.7).unwrap();
+        let scores: Vec<f32> = kept.iter().map(|candidate| candidate.score).collect();
+        assert_eq!(scores, [0.8, 0.7], "what had no small region comes first, and suppresses what was changed");
+        assert_eq!(kept[0].mask, whole.mask);
+        assert!(kept[1].mask.get(15, 3), "the hole is filled");
+        let kept = without_small_regions(vec![with_island, whole], 1, 0.7).unwrap();
+        assert_eq!(kept.len(), 2, "no region is smaller than one pixel");
+    }
+
+    #[test]
+    fn what_is_made_in_parallel_keeps_its_order_and_its_error() {
+        let items: Vec<usize> = (0..1000).collect();
+        assert_eq!(in_parallel(&items, |item| Ok(item * 3)).unwrap(), items.iter().map(|item| item * 3).collect::<Vec<_>>());
+        assert_eq!(in_parallel(&items[..0], |item| Ok(*item)).unwrap(), Vec::<usize>::new());
+        let fails = |item: &usize| if *item == 567 { Err(Error::new(ErrorKind::Failed, "five")) } else { Ok(()) };
+        assert_eq!(in_parallel(&items, fails).unwrap_err().to_string(), "five");
+    }
+}

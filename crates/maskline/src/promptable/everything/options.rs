@@ -102,6 +102,9 @@ impl EverythingOptions {
         if self.crop_n_layers > MOST_LAYERS {
             return invalid(format!("crop_n_layers: expected at most {MOST_LAYERS}, found {}", self.crop_n_layers));
         }
+        if self.crop_n_points_downscale_factor == 0 {
+            return invalid("crop_n_points_downscale_factor: expected at least 1, found 0".into());
+        }
         if self.chunk == Some(0) {
             return invalid("chunk: expected at least 1, found 0".into());
         }
@@ -186,5 +189,87 @@ impl<'o> Plan<'o> {
         let cleans_logits = head.object_score;
         let predicted_iou = options.pred_iou_thresh.unwrap_or(PREDICTED_IOU[usize::from(!cleans_logits)]);
         Ok(Self { options, crops, grids, predicted_iou, size, cleans_logits })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use maskline_models::SingleMask;
+
+    use super::*;
+
+    fn head(object_score: bool) -> PromptHead {
+        let single = SingleMask::First;
+        PromptHead { grid: 4, space: 64, masks: 4, object_score, high_resolution: object_score, always_padded: false, single }
+    }
+
+    fn refused(change: impl FnOnce(&mut EverythingOptions), size: (usize, usize)) -> (ErrorKind, String) {
+        let mut options = EverythingOptions::default();
+        change(&mut options);
+        let error = Plan::new(&options, (&head(true), size)).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn thresholds_are_those_of_the_family() {
+        let options = EverythingOptions::default();
+        let plan = |is_sam2| Plan::new(&options, (&head(is_sam2), (640, 480))).unwrap();
+        assert_eq!((plan(true).predicted_iou, plan(false).predicted_iou), (0.8, 0.88));
+        assert_eq!((plan(true).cleans_logits, plan(false).cleans_logits), (true, false));
+        assert_eq!((plan(true).crops.len(), plan(true).grids[0].len()), (1, 1024));
+        let options = EverythingOptions { pred_iou_thresh: Some(0.5), ..options };
+        assert_eq!(Plan::new(&options, (&head(false), (640, 480))).unwrap().predicted_iou, 0.5);
+    }
+
+    #[test]
+    fn options_outside_their_domain_are_named() {
+        let size = (640, 480);
+        type Change = fn(&mut EverythingOptions);
+        let bad: [(Change, &str); 15] = [
+            (|o| o.pred_iou_thresh = Some(1.5), "pred_iou_thresh"),
+            (|o| o.stability_score_thresh = f32::NAN, "stability_score_thresh"),
+            (|o| o.stability_score_offset = -1.0, "stability_score_offset"),
+            (|o| o.mask_threshold = f32::INFINITY, "mask_threshold"),
+            (|o| o.box_nms_thresh = -0.1, "box_nms_thresh"),
+            (|o| o.crop_nms_thresh = 2.0, "crop_nms_thresh"),
+            (|o| o.crop_overlap_ratio = f64::NAN, "crop_overlap_ratio"),
+            (|o| o.crop_n_layers = 9, "crop_n_layers"),
+            (|o| o.chunk = Some(0), "chunk"),
+            (|o| o.points_per_side = None, "neither"),
+            (|o| o.point_grids = Some(vec![]), "both"),
+            (|o| o.points_per_side = Some(0), "at least 1 a side"),
+            (|o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 10), "crop layer 2"),
+            (|o| (o.points_per_side, o.point_grids) = (None, Some(vec![vec![[0.5, 1.5]]])), "0.5, 1.5"),
+            (|o| (o.points_per_side, o.point_grids, o.crop_n_layers) = (None, Some(vec![vec![[0.5, 0.5]]]), 1), "2 layers, found 1"),
+        ];
+        for (change, word) in bad {
+            let (kind, message) = refused(change, size);
+            assert!(kind == ErrorKind::InvalidOption && message.contains(word), "`{word}`: {kind:?} {message}");
+        }
+        assert!(refused(|o| (o.points_per_side, o.point_grids) = (None, Some(vec![vec![]])), size).1.contains("at least one point"));
+        assert!(refused(|o| o.crop_n_points_downscale_factor = 0, size).1.contains("crop_n_points_downscale_factor"));
+    }
+
+    #[test]
+    fn too_many_points_are_refused_before_there_is_memory_for_them() {
+        let (kind, message) = refused(|o| o.points_per_side = Some(usize::MAX), (640, 480));
+        assert!(kind == ErrorKind::OverLimit && message.contains("100000"), "{message}");
+        // 1024 + 4 * 256 points.
+        let layers = |max_points| {
+            move |o: &mut EverythingOptions| {
+                (o.crop_n_layers, o.crop_n_points_downscale_factor, o.max_points) = (1, 2, max_points);
+            }
+        };
+        assert_eq!(refused(layers(2047), (640, 480)).0, ErrorKind::OverLimit);
+        let mut enough = EverythingOptions::default();
+        layers(2048)(&mut enough);
+        assert_eq!(Plan::new(&enough, (&head(true), (640, 480))).unwrap().crops.len(), 5);
+    }
+
+    #[test]
+    fn a_picture_too_small_for_the_crops_is_a_bad_input() {
+        let (kind, message) = refused(|o| o.crop_n_layers = 3, (5, 3));
+        assert!(kind == ErrorKind::BadInput && message.contains("5 x 3"), "{message}");
     }
 }
