@@ -85,6 +85,16 @@ impl Decoders {
         Ok(Self { head, plain, masked: Mutex::new(None), chunk, opening })
     }
 
+    /// Name of the bundle: what made an embedding.
+    pub(crate) fn bundle(&self) -> &str {
+        self.opening.directory.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// Shape of one tensor of an embedding, as the decoder takes it.
+    pub(crate) fn embedding_shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.plain.inputs().iter().find(|port| port.name == name)?.shape.iter().copied().collect()
+    }
+
     /// Prompts that go through the decoder together: what was measured to be fastest on this machine, else [`DEFAULT_CHUNK`].
     pub(crate) fn chunk(&self) -> usize {
         match self.chunk.load(Ordering::Relaxed) {

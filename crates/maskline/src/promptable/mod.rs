@@ -11,6 +11,7 @@ mod everything;
 mod frame;
 mod prompt;
 mod segment;
+mod store;
 
 use std::sync::Arc;
 
