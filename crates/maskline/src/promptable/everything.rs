@@ -13,15 +13,13 @@ pub use options::EverythingOptions;
 
 use self::candidates::{Candidate, best_of_crop, best_of_crops, judge, without_small_regions};
 use self::options::Plan;
-use super::{Embedding, MaskPrompt, Multimask, Prompt, PromptMask, SegmentOptions};
+use super::{Embedding, Multimask, Prompt, PromptMask, SegmentOptions};
 use crate::timings::PromptTimings;
 use crate::{Image, Model, Result};
 
 /// Points of which the masks are judged together, which bounds the low-resolution logits in memory: 12 MB for three masks each of
 /// 256 x 256. (The official `points_per_batch`, 64, is for a decoder that takes them all together.)
 const POINTS_TOGETHER: usize = 16;
-/// Masks become prompts with logits of at most this size, as those that SAM 2's predictor gives out.
-const LARGEST_LOGIT: f32 = 32.0;
 
 /// The answer of [`Model::everything`].
 #[derive(Debug, Clone, PartialEq)]
@@ -135,12 +133,11 @@ fn refined(
     (plan, points, decode): (&Plan<'_>, &[[f32; 2]], &mut Duration),
 ) -> Result<Vec<PromptMask>> {
     let origins: Vec<usize> = masks.iter().map(|mask| mask.prompt).collect();
-    let prompt = |mut mask: PromptMask| {
-        mask.logits.data_mut().iter_mut().for_each(|logit| *logit = logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT));
+    let prompt = |mask: &PromptMask| {
         let [x, y] = points[mask.prompt];
-        Prompt::click(x, y).with_mask(MaskPrompt::Logits(mask.logits))
+        Prompt::click(x, y).with_mask(mask.to_prompt())
     };
-    let prompts: Vec<Prompt> = masks.into_iter().map(prompt).collect();
+    let prompts: Vec<Prompt> = masks.iter().map(prompt).collect();
     let mut refined = self::masks(embedding, &prompts, (plan, Multimask::Off, decode))?;
     // They count the masks that they refine; from here on they count points again.
     refined.iter_mut().for_each(|mask| mask.prompt = origins[mask.prompt]);

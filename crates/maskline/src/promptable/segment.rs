@@ -11,7 +11,7 @@ use super::choice::{best, single_mask};
 use super::decoders::Tokens;
 use super::embedding::Embedding;
 use super::frame::{logits_of, token_count};
-use super::prompt::Prompt;
+use super::prompt::{MaskPrompt, Prompt};
 use crate::timings::PromptTimings;
 use crate::{Error, ErrorKind, Result};
 
@@ -91,6 +91,8 @@ pub struct PromptMask {
     threshold: f32,
 }
 
+/// SAM 2 gives out logits of at most this size.
+const LARGEST_LOGIT: f32 = 32.0;
 /// Offset of the cuts of [`PromptMask::stability`], as in the official mask generators.
 const STABILITY_OFFSET: f32 = 1.0;
 
@@ -101,6 +103,15 @@ impl PromptMask {
     /// `OverLimit` for pictures beyond `u32::MAX` pixels.
     pub fn mask(&self) -> Result<Mask> {
         Ok(self.upsampler.threshold(&self.logits, self.threshold)?)
+    }
+
+    /// The mask as a prompt for a better one, its logits limited as SAM 2's predictor limits those that it gives out.
+    pub fn to_prompt(&self) -> MaskPrompt {
+        let mut logits = self.logits.clone();
+        if self.presence.is_some() {
+            logits.data_mut().iter_mut().for_each(|logit| *logit = logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT));
+        }
+        MaskPrompt::Logits(logits)
     }
 
     /// Share of the area above `threshold - 1` that is also above `threshold + 1`, at the decoder's resolution: near 1 for a mask
