@@ -1,11 +1,17 @@
 //! Promptable models small enough to be asked often, and what they are asked.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod parts;
+
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use maskline::runtime::LibraryOptions;
 use maskline::vision::mask::Logits;
-use maskline::{BundleOptions, Embedding, Engine, EngineOptions, Image, LoadOptions, MaskPrompt, Model, ModelSource, Prompt, RgbImage};
+use maskline::{
+    BundleOptions, Embedding, Engine, EngineOptions, Image, LoadOptions, Mask, MaskPrompt, Model, ModelSource, Prompt, RgbImage,
+    SegmentOptions,
+};
 use tempfile::TempDir;
 
 /// Side of the network input of [`Place::synthetic`]: masks of 16 × 16 logits.
@@ -40,15 +46,31 @@ impl Place {
 
     /// A SAM 2.1 at its real width with generated weights, for pictures of [`SIDE`].
     pub fn synthetic(&self, options: LoadOptions) -> Model {
-        let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 3 };
-        let bundle = BundleOptions { image_size: Some(SIDE), ..options.bundle };
-        self.engine.load(source, &LoadOptions { bundle, warm_up: false, ..options }).unwrap()
+        self.synthetic_of(SIDE, options)
     }
 
-    /// The synthetic model with what it knows of a picture of [`SIZE`].
-    pub fn embedding(&self) -> Embedding {
-        self.synthetic(LoadOptions::default()).embed(&picture(1, SIZE)).unwrap()
+    /// The same for pictures of another side.
+    pub fn synthetic_of(&self, side: usize, options: LoadOptions) -> Model {
+        let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 3 };
+        let bundle = BundleOptions { image_size: Some(side), ..options.bundle };
+        self.engine.load(source, &LoadOptions { bundle, warm_up: false, ..options }).unwrap()
     }
+}
+
+/// The synthetic model, shared by the tests of a file. Its bundle is gone: both decoders are open and need it no more.
+pub static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let place = Place::new();
+    let model = place.synthetic(LoadOptions::default());
+    let mask = MaskPrompt::Picture(Mask::from_fn(SIZE.0, SIZE.1, |x, _| x < 50).unwrap());
+    let opening = Prompt::default().with_mask(mask);
+    let segments = model.embed(&picture(1, SIZE)).unwrap().segment(&[opening], &SegmentOptions::default()).unwrap();
+    assert!(segments.answers[0].is_ok());
+    model
+});
+
+/// What the synthetic model knows of a picture of [`SIZE`].
+pub fn embedding() -> Embedding {
+    MODEL.embed(&picture(1, SIZE)).unwrap()
 }
 
 /// Knuth's linear congruential generator; the upper bits are the good ones.
