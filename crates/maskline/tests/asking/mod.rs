@@ -46,13 +46,8 @@ impl Place {
 
     /// A SAM 2.1 at its real width with generated weights, for pictures of [`SIDE`].
     pub fn synthetic(&self, options: LoadOptions) -> Model {
-        self.synthetic_of(SIDE, options)
-    }
-
-    /// The same for pictures of another side.
-    pub fn synthetic_of(&self, side: usize, options: LoadOptions) -> Model {
         let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 3 };
-        let bundle = BundleOptions { image_size: Some(side), ..options.bundle };
+        let bundle = BundleOptions { image_size: Some(SIDE), ..options.bundle };
         self.engine.load(source, &LoadOptions { bundle, warm_up: false, ..options }).unwrap()
     }
 }
