@@ -149,6 +149,8 @@ pub(crate) struct Run {
     pub(crate) repeat: usize,
     #[command(flatten)]
     pub(crate) prompted: Prompted,
+    #[command(flatten)]
+    pub(crate) everything: Everything,
 }
 
 /// What is asked of a promptable model, in pixels of the picture.
@@ -191,6 +193,51 @@ pub(crate) struct Prompted {
     /// Prompts that go through the decoder together. [default: what was measured to be fastest]
     #[arg(long, value_name = "COUNT")]
     pub(crate) chunk: Option<usize>,
+}
+
+/// How everything mode looks, as in the official automatic mask generators. `--multimask`, `--mask-threshold` and `--chunk` apply to it
+/// too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everything mode (promptable models)")]
+pub(crate) struct Everything {
+    /// Find all objects: clicks on a grid over the picture, and of their masks those that are good and no duplicates.
+    #[arg(long, conflicts_with_all = [
+        "point", "bounds", "mask", "label", "object", "prompts", "fill_holes", "remove_spots", "no_overlap",
+    ])]
+    pub(crate) everything: bool,
+    /// Points along each side of the grid.
+    #[arg(long, default_value_t = 32, value_name = "COUNT", requires = "everything")]
+    pub(crate) points_per_side: usize,
+    /// Masks with a predicted IoU up to this go; 0 keeps all. [default: 0.8 for SAM 2, 0.88 for SAM 1]
+    #[arg(long, value_name = "IOU", requires = "everything")]
+    pub(crate) pred_iou_thresh: Option<f32>,
+    /// Less stable masks go; 0 keeps all.
+    #[arg(long, default_value_t = 0.95, value_name = "SHARE", requires = "everything")]
+    pub(crate) stability_thresh: f32,
+    /// Stability compares the areas at thresholds this far above and below.
+    #[arg(long, default_value_t = 1.0, value_name = "LOGIT", requires = "everything")]
+    pub(crate) stability_offset: f32,
+    /// Overlap of boxes above which the worse of two masks goes.
+    #[arg(long, default_value_t = 0.7, value_name = "IOU", requires = "everything")]
+    pub(crate) box_nms_thresh: f64,
+    /// Look at crops of the picture too: 2 × 2, then 4 × 4, … of them.
+    #[arg(long, default_value_t = 0, value_name = "LAYERS", requires = "everything")]
+    pub(crate) crop_layers: usize,
+    /// Overlap of boxes above which the mask of the larger crop goes.
+    #[arg(long, default_value_t = 0.7, value_name = "IOU", requires = "everything")]
+    pub(crate) crop_nms_thresh: f64,
+    /// How far crops overlap, as a part of the short side. [default: 512/1500]
+    #[arg(long, value_name = "SHARE", requires = "everything")]
+    pub(crate) crop_overlap: Option<f64>,
+    /// Points along each side are divided by this from layer to layer of crops.
+    #[arg(long, default_value_t = 1, value_name = "DIVISOR", requires = "everything")]
+    pub(crate) crop_points_downscale: usize,
+    /// Remove smaller holes and spots, in pixels of the picture (SAM 1) or of the low-resolution mask (SAM 2).
+    #[arg(long, default_value_t = 0, value_name = "AREA", requires = "everything")]
+    pub(crate) min_area: u64,
+    /// Refine each mask once by its own logits; slow.
+    #[arg(long, requires = "everything")]
+    pub(crate) m2m: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod cache;
+mod everything;
 mod failure;
 mod hub;
 mod inspect;

@@ -1,14 +1,15 @@
-//! Running promptable models: prompts from the user, or from a detector's boxes.
+//! Running promptable models: prompts from the user, or from a detector's boxes. (Without prompts: `everything`.)
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maskline::vision::draw::Marks;
-use maskline::{Embedding, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, SegmentOptions, Task as ModelTask};
+use maskline::{Embedding, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
 use serde_json::{Value, json};
 
-use crate::args::{self, Prompted};
+use crate::args::{self, Prompted, Run};
+use crate::everything::{self, Everything};
 use crate::failure::{self, Failure};
 use crate::outputs::Answer;
 use crate::prompts::Prompts;
@@ -21,6 +22,8 @@ pub(crate) enum Task<'a> {
     Detect(&'a Model),
     /// A model answers prompts.
     Segment(Segmenter<'a>),
+    /// A model is asked at every place.
+    Everything(Everything<'a>),
 }
 
 /// A promptable model and where its prompts come from.
@@ -33,11 +36,18 @@ pub(crate) struct Segmenter<'a> {
 
 impl<'a> Task<'a> {
     /// Checks that models and prompts fit together.
-    pub(crate) fn of(models: &'a [Model], prompts: &'a Prompts, arguments: &Prompted) -> Result<Self, Failure> {
+    pub(crate) fn of(models: &'a [Model], prompts: &'a Prompts, arguments: &Run) -> Result<Self, Failure> {
         let invalid = |message: String| Err(Failure::new(ErrorKind::InvalidOption, message));
         let is_promptable = |model: &Model| model.info().task == ModelTask::Promptable;
         let detects = |model: &Model| !is_promptable(model) && model.info().task != ModelTask::Classify;
         let (detector, model) = match models {
+            [model] if is_promptable(model) && arguments.everything.everything => {
+                return Ok(Self::Everything(Everything { model, options: everything::options(arguments) }));
+            }
+            _ if arguments.everything.everything => {
+                let names: Vec<&str> = models.iter().map(Model::name).collect();
+                return invalid(format!("--everything: expected one promptable model, found {}", names.join("+")));
+            }
             [model] if is_promptable(model) => (None, model),
             [model] if prompts.is_empty() => return Ok(Self::Detect(model)),
             [model] => {
@@ -50,23 +60,27 @@ impl<'a> Task<'a> {
         if detector.is_none() && prompts.is_empty() {
             let message = format!("{}: expected prompts, found none", model.name());
             return invalid(
-                message + "\n  help: add --point X,Y or --box X1,Y1,X2,Y2, give --prompts FILE, or join a detector: yolov8n+NAME",
+                message
+                    + "\n  help: add --point X,Y or --box X1,Y1,X2,Y2, give --prompts FILE, say --everything, or join a detector: yolov8n+NAME",
             );
         }
-        let options = SegmentOptions {
-            multimask: match arguments.multimask {
-                args::Multimask::Auto => Multimask::Auto,
-                args::Multimask::On => Multimask::On,
-                args::Multimask::Off => Multimask::Off,
-            },
-            threshold: arguments.mask_threshold,
-            non_overlapping: arguments.no_overlap,
-            max_hole_area: arguments.fill_holes,
-            max_sprinkle_area: arguments.remove_spots,
-            chunk: arguments.chunk,
-            ..SegmentOptions::default()
-        };
-        Ok(Self::Segment(Segmenter { detector, model, prompts, options }))
+        Ok(Self::Segment(Segmenter { detector, model, prompts, options: segment_options(&arguments.prompted) }))
+    }
+}
+
+fn segment_options(arguments: &Prompted) -> SegmentOptions {
+    SegmentOptions {
+        multimask: match arguments.multimask {
+            args::Multimask::Auto => Multimask::Auto,
+            args::Multimask::On => Multimask::On,
+            args::Multimask::Off => Multimask::Off,
+        },
+        threshold: arguments.mask_threshold,
+        non_overlapping: arguments.no_overlap,
+        max_hole_area: arguments.fill_holes,
+        max_sprinkle_area: arguments.remove_spots,
+        chunk: arguments.chunk,
+        ..SegmentOptions::default()
     }
 }
 
@@ -151,17 +165,7 @@ impl Segmenter<'_> {
         let (width, height) = image.size();
         let mut text = format!("{}  {width} × {height}\n", path.display());
         text += &if objects.is_empty() { "nothing found\n".into() } else { object_table(&objects) };
-        let detect = asked.detect.map_or(String::new(), |time| format!("detect {} + ", milliseconds(time)));
-        text += &format!(
-            "{detect}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms\n",
-            milliseconds(timings.decode),
-            milliseconds(timings.preprocess),
-            if timings.was_cached { "0 (cached)".into() } else { milliseconds(timings.image_encode) },
-            milliseconds(timings.mask_decode),
-            milliseconds(timings.postprocess),
-            milliseconds(timings.other),
-            milliseconds(total),
-        );
+        text += &timing_line(&timings, asked.detect);
         if is_first {
             models.iter().for_each(|model| say_loaded(model));
         }
@@ -169,11 +173,7 @@ impl Segmenter<'_> {
     }
 
     /// All masks, the prompts that could not be answered, and where the time went.
-    fn objects(
-        &self,
-        embedding: &Embedding,
-        asked: &mut Asked,
-    ) -> Result<(Vec<Object>, Vec<(usize, Error)>, maskline::PromptTimings), Failure> {
+    fn objects(&self, embedding: &Embedding, asked: &mut Asked) -> Result<(Vec<Object>, Vec<(usize, Error)>, PromptTimings), Failure> {
         if asked.prompts.is_empty() {
             return Ok((vec![], vec![], *embedding.timings()));
         }
@@ -185,4 +185,19 @@ impl Segmenter<'_> {
         });
         Ok((objects, errors.collect(), segments.timings))
     }
+}
+
+/// Where the time went, in one line.
+pub(crate) fn timing_line(timings: &PromptTimings, detect: Option<Duration>) -> String {
+    let detected = detect.map_or(String::new(), |time| format!("detect {} + ", milliseconds(time)));
+    format!(
+        "{detected}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms\n",
+        milliseconds(timings.decode),
+        milliseconds(timings.preprocess),
+        if timings.was_cached { "0 (cached)".into() } else { milliseconds(timings.image_encode) },
+        milliseconds(timings.mask_decode),
+        milliseconds(timings.postprocess),
+        milliseconds(timings.other),
+        milliseconds(timings.total() + detect.unwrap_or_default()),
+    )
 }

@@ -191,6 +191,8 @@ struct Fields {
     bounds: Option<[f32; 4]>,
     #[serde(default)]
     points: Vec<Vec<f32>>,
+    /// 1 or 0 per point, where the points do not carry it themselves.
+    labels: Option<Vec<f32>>,
     mask: Option<MaskJson>,
     label: Option<String>,
     class_id: Option<usize>,
@@ -209,6 +211,13 @@ impl PromptJson {
             Self::Bounds(bounds) => return Ok(Draft { bounds: Some(bounds), ..Draft::default() }),
             Self::Fields(fields) => fields,
         };
+        let mut points = fields.points;
+        if let Some(labels) = fields.labels {
+            if labels.len() != points.len() {
+                return Err(format!("expected a label for each of the {} points, found {}", points.len(), labels.len()));
+            }
+            points.iter_mut().zip(labels).for_each(|(point, label)| point.push(label));
+        }
         let click = |numbers: Vec<f32>| match numbers.as_slice() {
             [x, y] => Ok(Click { x: *x, y: *y, is_positive: true }),
             [x, y, label] if *label == 0.0 || *label == 1.0 => Ok(Click { x: *x, y: *y, is_positive: *label == 1.0 }),
@@ -222,7 +231,7 @@ impl PromptJson {
             }
         };
         Ok(Draft {
-            clicks: fields.points.into_iter().map(click).collect::<Result<_, _>>()?,
+            clicks: points.into_iter().map(click).collect::<Result<_, _>>()?,
             bounds: fields.bounds,
             mask,
             label: fields.label,

@@ -22,9 +22,9 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let pictures = pictures::pictures(&arguments.images)?;
     let mut outputs = Outputs::open(arguments)?;
     let engine = model::engine_for(&arguments.provider, arguments.model.runtime.as_deref(), arguments.model.offline)?;
-    let options = load_options(arguments)?;
+    let options = load_options(arguments, pictures.len() * arguments.repeat)?;
     let models = sources.into_iter().map(|source| Ok(engine.load(source, &options)?)).collect::<Result<Vec<Model>, Failure>>()?;
-    let task = prompted::Task::of(&models, &prompts, &arguments.prompted)?;
+    let task = prompted::Task::of(&models, &prompts, arguments)?;
     let mut report = Report { arguments, outputs: &mut outputs, first: true, code: 0 };
     let progress = progress(pictures.len() * arguments.repeat);
     for _ in 0..arguments.repeat.max(1) {
@@ -32,6 +32,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
             match &task {
                 prompted::Task::Detect(model) => detect(&mut report, model, together)?,
                 prompted::Task::Segment(segmenter) => segmenter.answer(&mut report, together)?,
+                prompted::Task::Everything(everything) => everything.answer(&mut report, together)?,
             }
             progress.inc(together.len() as u64);
         }
@@ -45,12 +46,15 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     }
 }
 
-fn load_options(arguments: &Run) -> Result<LoadOptions, Failure> {
+/// From so many answers on, finding out the fastest way at the start pays.
+const MANY: usize = 8;
+
+fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
     Ok(LoadOptions {
         provider: arguments.provider.parse()?,
         threads: arguments.threads,
         // The first picture warms up as well as an empty one, and is an answer.
-        warm_up: false,
+        warm_up: answers >= MANY,
         bundle: model::bundle_options(&arguments.model, arguments.size),
         ..LoadOptions::default()
     })

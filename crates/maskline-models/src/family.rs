@@ -77,7 +77,13 @@ pub trait Family: Sync {
 
 /// All families.
 pub fn families() -> &'static [&'static dyn Family] {
-    &[&crate::yolov8::YoloV8, &crate::sam2::Sam2]
+    &[
+        &crate::yolov8::YoloV8,
+        &crate::sam2::Sam2,
+        &crate::mobile_sam::MobileSam,
+        &crate::efficientvit_sam::EfficientVitSam,
+        &crate::sam1::Sam1,
+    ]
 }
 
 /// The family of a checkpoint.

@@ -152,9 +152,9 @@ pub mod embedding {
     pub const VALUES: &str = "values";
     /// f32 [B, g², I]: the cells as queries of the first attention from the image to tokens.
     pub const QUERIES: &str = "queries";
-    /// f32 [B, 4 g², C/4] (SAM 2): features of twice the resolution, in blocked order.
+    /// f32 [B, 4 g², C/4] (SAM 2): features of twice the resolution, in blocked order, the upscaling's bias added.
     pub const MIDDLE: &str = "middle";
-    /// f32 [B, 16 g², C/8] (SAM 2): features of four times the resolution, in blocked order.
+    /// f32 [B, 16 g², C/8] (SAM 2): features of four times the resolution, in blocked order, the upscaling's bias added.
     pub const FINE: &str = "fine";
 }
 

@@ -4,11 +4,14 @@
 //! from tensor shapes, and emits its graphs; what the engine must know to feed and read them is data, a [`ModelInfo`].
 
 pub mod blocks;
+pub mod efficientvit_sam;
 mod error;
 mod facts;
 mod family;
 mod info;
+pub mod mobile_sam;
 pub mod sam;
+pub mod sam1;
 pub mod sam2;
 pub mod yolov8;
 

@@ -40,5 +40,7 @@ pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
-pub use promptable::{Click, Embedding, MaskPrompt, Multimask, Prompt, PromptMask, SegmentOptions, Segments};
+pub use promptable::{
+    Click, Embedding, Everything, EverythingOptions, MaskPrompt, Multimask, Origin, Prompt, PromptMask, SegmentOptions, Segments,
+};
 pub use timings::{ColdTimings, PromptTimings, Timings};

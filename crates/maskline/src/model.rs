@@ -138,12 +138,16 @@ impl Model {
         Ok(model)
     }
 
-    /// Runs the network on an empty input of the default size.
+    /// Runs the network on an empty input of the default size; promptable models also measure how many prompts to take together.
     fn warm_up(&self) -> Result<Duration> {
         let start = Instant::now();
         let [height, width] = self.info().fixed_size.unwrap_or([self.info().default_size; 2]);
         let batch = self.info().fixed_batch.unwrap_or(1);
-        self.run(vec![0.0; batch * 3 * height * width], [batch, height, width])?;
+        let mut outputs = self.run(vec![0.0; batch * 3 * height * width], [batch, height, width])?;
+        if let Some(decoders) = &self.decoders {
+            let embedding = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
+            decoders.tune(&embedding)?;
+        }
         Ok(start.elapsed())
     }
 

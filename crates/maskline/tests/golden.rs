@@ -21,9 +21,9 @@ fn engine(cache: &Path) -> Engine {
     Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.to_path_buf() }).unwrap()
 }
 
-#[test]
-fn yolov8_cases_are_within_their_tolerances() {
-    let Some(cases) = shared("goldens/yolov8") else { return };
+/// Verifies every case of a family's folder; fewer than `least` compared tensors mean that cases went missing.
+fn check_family(folder: &str, least: usize) {
+    let Some(cases) = shared(folder) else { return };
     let cache = tempfile::tempdir().unwrap();
     let engine = engine(cache.path());
     let mut checked = 0;
@@ -35,7 +35,27 @@ fn yolov8_cases_are_within_their_tolerances() {
             }
         }
     }
-    assert!(checked > 50, "only {checked} tensors were checked");
+    assert!(checked > least, "only {checked} tensors were checked");
+}
+
+#[test]
+fn yolov8_cases_are_within_their_tolerances() {
+    check_family("goldens/yolov8", 50);
+}
+
+#[test]
+fn mobile_sam_cases_are_within_their_tolerances() {
+    check_family("goldens/mobile_sam", 40);
+}
+
+#[test]
+fn efficientvit_sam_cases_are_within_their_tolerances() {
+    check_family("goldens/efficientvit_sam", 100);
+}
+
+#[test]
+fn sam_vit_cases_are_within_their_tolerances() {
+    check_family("goldens/sam_vit", 100);
 }
 
 #[derive(Debug)]

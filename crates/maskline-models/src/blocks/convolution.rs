@@ -1,7 +1,7 @@
 //! Convolutions as checkpoints store them: alone or followed by batch normalisation.
 
 use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
-use maskline_weights::{Scope, Tensor};
+use maskline_weights::{Init, Scope, Tensor};
 
 use super::constant;
 use crate::{Error, Result};
@@ -114,12 +114,26 @@ pub fn convolution_batch_norm<'w>(
     (x, spec): (&Value, ConvSpec),
     (names, activation): (BatchNormed, Activation),
 ) -> Result<Value> {
+    convolution_batch_norm_init(g, scope, (x, spec), (names, activation, Init::Auto))
+}
+
+/// As [`convolution_batch_norm`], where the norm's scale follows `init` in generated weights: a long chain of residual blocks whose
+/// last scales are not small grows beyond all bounds.
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn convolution_batch_norm_init<'w>(
+    g: &mut Graph<'w>,
+    scope: &Scope<'w>,
+    (x, spec): (&Value, ConvSpec),
+    (names, activation, init): (BatchNormed, Activation, Init),
+) -> Result<Value> {
     let bias_name = format!("{}.bias", names.conv);
     let is_folded = !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) && !scope.contains(&format!("{}.weight", names.norm));
     let convolved = if is_folded {
         convolution(g, &scope.push(names.conv), x, spec)?
     } else {
-        let (weight, bias) = folded(scope, spec, names)?;
+        let (weight, bias) = folded(scope, spec, (names, init))?;
         g.scoped(scope.name(), |g| {
             let weight = constant(g, (scope, names.conv), weight)?;
             let bias = constant(g, (scope, names.norm), bias)?;
@@ -130,7 +144,7 @@ pub fn convolution_batch_norm<'w>(
 }
 
 /// Weight and bias of `norm(conv(x))`: computed in f64 and rounded once. A bias of the convolution itself is shifted along.
-fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, names: BatchNormed) -> Result<(Tensor<'w>, Tensor<'w>)> {
+fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, (names, init): (BatchNormed, Init)) -> Result<(Tensor<'w>, Tensor<'w>)> {
     let mut weight = scope.f32(&format!("{}.weight", names.conv), &spec.weight_shape())?;
     let bias_name = format!("{}.bias", names.conv);
     let own_bias = if !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) {
@@ -140,7 +154,7 @@ fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, names: BatchNormed) -> Result<(
     };
     let norm = scope.push(names.norm);
     let parameter = |name: &str| norm.f32(name, &[spec.output]);
-    let (scale, shift) = (parameter("weight")?, parameter("bias")?);
+    let (scale, shift) = (norm.f32_init("weight", &[spec.output], init)?, parameter("bias")?);
     let (mean, variance) = (parameter("running_mean")?, parameter("running_var")?);
     let mut bias = Vec::with_capacity(spec.output);
     let taps = weight.data.len() / spec.output.max(1);

@@ -55,6 +55,21 @@ pub fn linear<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, outpu
     g.scoped(scope.name(), |g| Ok(g.linear(x, &weight, Some(&bias))?))
 }
 
+/// GELU (exact form) of a fully connected layer on [N, input]: the bias is added on the way through the activation, which spares a
+/// pass over what is the largest tensor of a transformer.
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn linear_gelu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
+    let weight = parameter(g, scope, "weight", &[output, input])?;
+    let bias = parameter(g, scope, "bias", &[output])?;
+    g.scoped(scope.name(), |g| {
+        let weight = g.transpose(&weight, &[1, 0])?;
+        let product = g.matmul(x, &weight)?;
+        Ok(g.bias_gelu(&product, &bias)?)
+    })
+}
+
 /// Layer normalisation over the last axis (`weight`, `bias` in `scope`).
 ///
 /// # Errors

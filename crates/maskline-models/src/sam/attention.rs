@@ -70,11 +70,6 @@ impl Attention {
         })
     }
 
-    /// The output projection's bias, which [`Attention::update_of_cells`] leaves to the caller.
-    pub(super) fn out_bias(&self) -> &Value {
-        &self.out.bias
-    }
-
     /// The layer as it is written: `q` [P, N, C], `k` and `v` [P, M, C] → [P, N, C].
     pub(super) fn plain(&self, g: &mut Graph<'_>, [q, k, v]: [&Value; 3]) -> Result<Value> {
         let (q, k, v) = (self.query.apply(g, q)?, self.key.apply(g, k)?, self.value.apply(g, v)?);
@@ -116,7 +111,7 @@ impl Attention {
         self.out.apply(g, &context)
     }
 
-    /// Shared cells look at each prompt's tokens: `queries` [1, T, inner] projected already → [P, T, C] without the output bias.
+    /// Shared cells look at each prompt's tokens: `queries` [1, T, inner] projected already → [P, T, C].
     pub(super) fn update_of_shared_cells(&self, g: &mut Graph<'_>, queries: &Value, [keys, values]: [&Value; 2]) -> Result<Value> {
         let Sizes { inner, heads, .. } = self.sizes;
         let (prompts, count) = (keys.shape()[0].clone(), keys.shape()[1].clone());
@@ -132,7 +127,7 @@ impl Attention {
         self.weigh_values(g, &scores, (values, &count))
     }
 
-    /// Cells look at their own prompt's tokens: → [P, T, C] without the output bias.
+    /// Cells look at their own prompt's tokens: → [P, T, C].
     pub(super) fn update_of_cells(&self, g: &mut Graph<'_>, cells: &Value, [keys, values]: [&Value; 2]) -> Result<Value> {
         let Sizes { inner, heads, .. } = self.sizes;
         let (prompts, count) = (keys.shape()[0].clone(), keys.shape()[1].clone());
@@ -167,6 +162,10 @@ impl Attention {
         let out = g.transpose(&self.out.weight, &[1, 0])?;
         let out = g.reshape(&out, [heads, inner / heads, width])?;
         let values = g.matmul(&values, &out)?;
+        // The weights of each head add up to 1, so an equal share of the output's bias in every value is the bias itself.
+        let heads_share = g.scalar(heads as f32);
+        let share = g.div(&self.out.bias, &heads_share)?;
+        let values = g.add(&values, &share)?;
         let values = g.reshape(&values, vec![prompts, count.times(heads as i64), width.into()])?;
         Ok(g.matmul(&weights, &values)?)
     }

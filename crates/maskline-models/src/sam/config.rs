@@ -42,8 +42,10 @@ pub struct DecoderConfig {
     pub grid: usize,
     /// Side of the square in which prompt coordinates are given.
     pub space: usize,
-    /// Epsilon of the layer norms over tokens.
+    /// Epsilon of the two-way blocks' layer norms.
     pub epsilon: f32,
+    /// Epsilon of the layer norm after the last attention; the one of Hugging Face's configuration is not for it.
+    pub final_epsilon: f32,
 }
 
 /// Epsilon of the layer norms over channels of maps.
@@ -66,6 +68,7 @@ impl DecoderConfig {
             grid,
             space,
             epsilon: 1e-5,
+            final_epsilon: 1e-5,
         }
     }
 

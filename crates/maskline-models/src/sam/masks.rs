@@ -9,7 +9,7 @@ use maskline_weights::Scope;
 
 use super::config::{DecoderConfig, Generation, MAP_EPSILON};
 use super::names::Names;
-use crate::blocks::{computed, linear, parameter};
+use crate::blocks::{computed, layer_norm, linear, parameter};
 use crate::{Error, Result};
 
 /// Mask head of a checkpoint.
@@ -32,26 +32,25 @@ impl<'w> MaskHead<'_, 'w> {
 
         let x = enlarge(g, &conv1, cells, [width, first])?;
         let x = g.reshape(&x, vec![prompts.clone(), (4 * area).into(), first.into()])?;
-        let bias = parameter(g, &conv1, "bias", &[first])?;
-        let (weight, shift) = (parameter(g, &norm, "weight", &[first])?, parameter(g, &norm, "bias", &[first])?);
+        // The features of higher resolution have the biases in them: see `with_bias`.
         let x = match high_resolution {
-            Some([middle, _]) => g.residual_layer_norm((&x, middle, &bias), (&weight, &shift), MAP_EPSILON)?,
+            Some([middle, _]) => g.add(&x, middle)?,
             None => {
-                let x = g.add(&x, &bias)?;
-                g.layer_norm(&x, &weight, Some(&shift), MAP_EPSILON)?
+                let bias = parameter(g, &conv1, "bias", &[first])?;
+                g.add(&x, &bias)?
             }
         };
+        let x = layer_norm(g, &norm, &x, (first, MAP_EPSILON))?;
         let x = g.gelu(&x, GeluForm::Exact)?;
 
         let x = enlarge(g, &conv2, &x, [first, second])?;
-        let bias = parameter(g, &conv2, "bias", &[second])?;
         let x = match high_resolution {
-            // The bias is part of the features already: see `blocked_features`.
             Some([_, fine]) => {
                 let fine = g.reshape(fine, [1, 4 * area, 4 * second])?;
                 g.add(&x, &fine)?
             }
             None => {
+                let bias = parameter(g, &conv2, "bias", &[second])?;
                 let bias = g.concat(&[&bias, &bias, &bias, &bias], 0)?;
                 g.add(&x, &bias)?
             }
@@ -60,10 +59,12 @@ impl<'w> MaskHead<'_, 'w> {
         Ok(g.reshape(&x, vec![prompts, (16 * area).into(), second.into()])?)
     }
 
-    /// The bias of the second transposed convolution, added to the finest features once per image.
-    pub(super) fn with_second_bias(&self, g: &mut Graph<'w>, fine: &Value) -> Result<Value> {
-        let bias = parameter(g, &self.scope.push(self.names.upscale[2]), "bias", &[self.config.width / 8])?;
-        Ok(g.add(fine, &bias)?)
+    /// Features of twice (`step` 0) or four times (1) the resolution with the bias of that transposed convolution added: once per
+    /// image instead of once per prompt.
+    pub(super) fn with_bias(&self, g: &mut Graph<'w>, features: &Value, step: usize) -> Result<Value> {
+        let channels = [self.config.width / 4, self.config.width / 8][step];
+        let bias = parameter(g, &self.scope.push(self.names.upscale[2 * step]), "bias", &[channels])?;
+        Ok(g.add(features, &bias)?)
     }
 
     /// A linear combination of the upscaled channels per mask token: tokens [P, M, C], upscaled [P, 16T, C/8] → [P, M, 16T].

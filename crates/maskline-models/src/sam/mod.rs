@@ -8,10 +8,12 @@
 //! - `attention`: the cheap and exact forms of attention between tokens and cells;
 //! - `transformer`: the two-way blocks;
 //! - `masks`: upscaling and heads;
-//! - `names`: the published layouts.
+//! - `names`: the published layouts;
+//! - `first`: what surrounds the image encoders of the first generation.
 
 mod attention;
 mod config;
+pub(crate) mod first;
 mod masks;
 pub mod names;
 mod prompt;
@@ -88,7 +90,8 @@ impl<'a, 'w> Decoder<'a, 'w> {
         if let Some(HighResolution { middle, fine }) = high_resolution {
             let middle = masks::block(g, middle, (self.config.grid, 2))?;
             let fine = masks::block(g, fine, (self.config.grid, 4))?;
-            let fine = self.mask_head().with_second_bias(g, &fine)?;
+            let head = self.mask_head();
+            let (middle, fine) = (head.with_bias(g, &middle, 0)?, head.with_bias(g, &fine, 1)?);
             g.output(embedding::MIDDLE, &middle)?;
             g.output(embedding::FINE, &fine)?;
         }

@@ -24,6 +24,9 @@ pub mod kind {
     pub const IGNORED: i64 = 5;
 }
 
+/// Where Hugging Face keeps the Gaussian matrix of the image's position encoding.
+const SHARED_GAUSSIAN: &str = "shared_image_embedding.positional_embedding";
+
 /// The prompt encoder of a checkpoint.
 #[derive(Debug)]
 pub(super) struct PromptEncoder<'a, 'w> {
@@ -36,7 +39,11 @@ impl<'w> PromptEncoder<'_, 'w> {
     /// The Gaussian matrix [2, width / 2].
     fn gaussian(&self) -> Result<Vec<f32>> {
         let init = Init::Normal { mean: 0.0, std: 1.0 };
-        Ok(self.scope.f32_init(self.names.gaussian, &[2, self.config.width / 2], init)?.data.into_owned())
+        let (root, shape) = (self.scope.checkpoint().root(), [2, self.config.width / 2]);
+        // Hugging Face's files hold it once or twice: the prompt encoder's copy is tied to that of the image.
+        let is_only_shared = !self.scope.contains(self.names.gaussian) && root.contains(SHARED_GAUSSIAN);
+        let (scope, name) = if is_only_shared { (&root, SHARED_GAUSSIAN) } else { (&self.scope, self.names.gaussian) };
+        Ok(scope.f32_init(name, &shape, init)?.data.into_owned())
     }
 
     /// Position encoding of every cell of the image embedding: [1, grid², width].

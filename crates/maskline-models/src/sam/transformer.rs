@@ -6,7 +6,7 @@ use maskline_weights::Scope;
 use super::attention::{Attention, Cells, Sizes};
 use super::config::DecoderConfig;
 use super::names::Names;
-use crate::blocks::{layer_norm, linear, parameter};
+use crate::blocks::{layer_norm, linear};
 use crate::{Error, Result};
 
 /// What the first block knows of the image.
@@ -82,10 +82,9 @@ impl<'w> TwoWay<'_, 'w> {
                 (Some((plain, positioned)), _) => (layer.update_of_cells(g, positioned, [&asked, &queries])?, plain.clone()),
                 (None, Image::Own { .. }) => unreachable!("own cells are set before the first block"),
             };
+            let sum = g.add(&update, &before)?;
             let norm = block.push(format!("{}4", self.names.norm));
-            let parameters = ["weight", "bias"].map(|name| parameter(g, &norm, name, &[self.config.width]));
-            let [weight, bias] = parameters;
-            let cells = g.residual_layer_norm((&update, &before, layer.out_bias()), (&weight?, &bias?), self.config.epsilon)?;
+            let cells = layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?;
             let positioned = g.add(&cells, positions)?;
             own = Some((cells, positioned));
         }
@@ -100,7 +99,7 @@ impl<'w> TwoWay<'_, 'w> {
         let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
         let sum = g.add(&queries, &seen)?;
         let norm = self.scope.push(self.names.final_norm);
-        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?, cells))
+        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.final_epsilon))?, cells))
     }
 
     /// The first block neither adds the tokens' own embedding nor keeps a residual.

@@ -157,6 +157,20 @@ impl<'w> Graph<'w> {
         Ok(self.emit(Op::new("Gelu", &[x]).text("approximate", approximate), dtype, x.shape().clone()))
     }
 
+    /// GELU (exact form) of `x + bias`, `bias` as long as the last axis: in the `ort` dialect one pass over `x`.
+    ///
+    /// # Errors
+    /// `Shape` if `bias` does not fit, `DType` if `x` is not a float tensor.
+    pub fn bias_gelu(&mut self, x: &Value, bias: &Value) -> Result<Value> {
+        let dtype = self.float_only("BiasGelu", x)?;
+        if bias.rank() != 1 || x.shape().0.last() != bias.shape().0.first() || self.dialect == Dialect::Portable {
+            let shifted = self.add(x, bias)?;
+            return self.gelu(&shifted, GeluForm::Exact);
+        }
+        self.same_dtype("BiasGelu", &[x, bias])?;
+        Ok(self.emit(Op::microsoft("BiasGelu", &[x, bias]), dtype, x.shape().clone()))
+    }
+
     /// `x * sigmoid(1.702 x)`, the activation of CLIP.
     ///
     /// # Errors

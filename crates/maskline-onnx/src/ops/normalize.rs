@@ -1,6 +1,6 @@
 //! Softmax and layer normalisation.
 
-use crate::graph::{Dialect, Op};
+use crate::graph::Op;
 use crate::{ErrorKind, Graph, Result, Shape, Value};
 
 impl<'w> Graph<'w> {
@@ -29,35 +29,6 @@ impl<'w> Graph<'w> {
             }
         }
         let op = Op::new("LayerNormalization", &[x, weight]).optional(bias).int("axis", -1).float("epsilon", epsilon);
-        Ok(self.emit(op, dtype, x.shape().clone()))
-    }
-
-    /// Layer normalisation of a residual sum: `layer_norm(x + residual + shift)` over the last axis of [B, N, C].
-    ///
-    /// `residual` is [B, N, C] or [1, N, C], which all of `x` share; `shift` is the bias `[C]` of the layer that made `x`. In the
-    /// `ort` dialect one operator, so that no sum is written out.
-    ///
-    /// # Errors
-    /// `Shape` if the operands do not fit.
-    pub fn residual_layer_norm(
-        &mut self,
-        (x, residual, shift): (&Value, &Value, &Value),
-        (weight, bias): (&Value, &Value),
-        epsilon: f32,
-    ) -> Result<Value> {
-        let fits = x.rank() == 3 && x.shape().broadcast(residual.shape()).as_ref() == Some(x.shape()) && residual.rank() == 3;
-        let width = Shape(x.shape().0.last().cloned().into_iter().collect());
-        if !fits || [shift, weight, bias].iter().any(|v| *v.shape() != width) {
-            let message = format!("{} and its residual {} with parameters {width} do not fit", x.shape(), residual.shape());
-            return Err(self.fail("SkipLayerNormalization", ErrorKind::Shape, message));
-        }
-        if self.dialect == Dialect::Portable {
-            let sum = self.add(x, residual)?;
-            let sum = self.add(&sum, shift)?;
-            return self.layer_norm(&sum, weight, Some(bias), epsilon);
-        }
-        let dtype = self.same_dtype("SkipLayerNormalization", &[x, residual, shift, weight, bias])?;
-        let op = Op::microsoft("SkipLayerNormalization", &[x, residual, weight, bias, shift]).float("epsilon", epsilon);
         Ok(self.emit(op, dtype, x.shape().clone()))
     }
 

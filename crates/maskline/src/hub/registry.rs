@@ -62,8 +62,8 @@ const BASE: Entry = Entry {
     gated: false,
 };
 const SAM2: Entry = Entry { family: "sam2", ..BASE };
-const SAM: Entry = Entry { family: "sam", ..BASE };
-const EFFICIENTVIT: Entry = Entry { family: "efficientvit-sam", repository: "mit-han-lab/efficientvit-sam", ..BASE };
+const SAM: Entry = Entry { family: "sam1", ..BASE };
+const EFFICIENTVIT: Entry = Entry { family: "efficientvit_sam", repository: "mit-han-lab/efficientvit-sam", ..BASE };
 const OWLVIT: Entry = Entry { family: "owlvit", files: TEXT, ..BASE };
 const OWLV2: Entry = Entry { family: "owlv2", files: TEXT, ..BASE };
 const YOLOV8: Entry = Entry { family: "yolov8", repository: "Ultralytics/YOLOv8", licence: "AGPL-3.0", ..BASE };
@@ -75,7 +75,7 @@ const REGISTRY: &[Entry] = &[
     Entry { name: "sam2.1-base-plus", architecture: "sam2.1-base-plus", repository: "facebook/sam2.1-hiera-base-plus", bytes: 323_000_000, ..SAM2 },
     Entry { name: "sam2.1-large", architecture: "sam2.1-large", repository: "facebook/sam2.1-hiera-large", bytes: 898_000_000, ..SAM2 },
     Entry {
-        name: "mobile-sam", family: "mobile-sam", architecture: "mobile-sam", repository: "dhkim2810/MobileSAM",
+        name: "mobile-sam", family: "mobile_sam", architecture: "mobile-sam", repository: "dhkim2810/MobileSAM",
         files: &["mobile_sam.pt"], bytes: 40_000_000, ..BASE
     },
     Entry { name: "sam-vit-base", architecture: "sam-vit-base", repository: "facebook/sam-vit-base", bytes: 375_000_000, ..SAM },

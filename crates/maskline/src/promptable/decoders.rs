@@ -1,10 +1,13 @@
 //! The sessions that answer prompts.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{Input, Library, Outputs, Session, SharedTensor, Tensor};
+use maskline_models::sam::kind;
+use maskline_runtime::{Input, Library, Outputs, Session, SharedTensor, Tensor, device_key};
 
 use crate::{Bundle, Error, ErrorKind, LoadOptions, Result, network};
 
@@ -14,6 +17,8 @@ pub(crate) struct Decoders {
     pub(crate) head: PromptHead,
     plain: Session,
     masked: Mutex<Option<Arc<Session>>>,
+    /// 0 until it is measured.
+    chunk: AtomicUsize,
     opening: Opening,
 }
 
@@ -22,6 +27,8 @@ struct Opening {
     library: Arc<Library>,
     directory: PathBuf,
     masked_file: PathBuf,
+    /// Where the fastest chunk is remembered.
+    chunk_file: PathBuf,
     options: LoadOptions,
 }
 
@@ -40,6 +47,25 @@ pub(crate) struct Tokens {
     pub(crate) masks: Option<Vec<f32>>,
 }
 
+impl Tokens {
+    /// Boxes of about a quarter of the picture.
+    fn boxes(count: usize, space: f32) -> Self {
+        let bounds = [0.25, 0.25, 0.75, 0.75].map(|share| share * space);
+        Self {
+            prompts: count,
+            points: 2,
+            coords: bounds.repeat(count),
+            kinds: [kind::TOP_LEFT, kind::BOTTOM_RIGHT].repeat(count),
+            masks: None,
+        }
+    }
+}
+
+/// Chunks that are tried.
+const CHUNKS: [usize; 4] = [1, 2, 4, 8];
+/// Where nothing was measured.
+const DEFAULT_CHUNK: usize = 4;
+
 impl Decoders {
     pub(crate) fn open(library: &Arc<Library>, (bundle, head): (&Bundle, PromptHead), options: &LoadOptions) -> Result<Self> {
         let file = |name: &str| {
@@ -51,14 +77,48 @@ impl Decoders {
             library: Arc::clone(library),
             directory: bundle.directory.clone(),
             masked_file: file(PromptHead::MASKED_DECODER)?,
+            chunk_file: bundle.directory.join(format!("chunk.{}.{}.txt", device_key(&options.provider, library), options.threads)),
             options: options.clone(),
         };
-        Ok(Self { head, plain, masked: Mutex::new(None), opening })
+        let remembered = std::fs::read_to_string(&opening.chunk_file).ok().and_then(|text| text.trim().parse().ok());
+        let chunk = AtomicUsize::new(remembered.filter(|chunk| CHUNKS.contains(chunk)).unwrap_or(0));
+        Ok(Self { head, plain, masked: Mutex::new(None), chunk, opening })
     }
 
-    /// Prompts that go through the decoder together.
+    /// Prompts that go through the decoder together: what was measured to be fastest on this machine, else [`DEFAULT_CHUNK`].
     pub(crate) fn chunk(&self) -> usize {
-        4
+        match self.chunk.load(Ordering::Relaxed) {
+            0 => DEFAULT_CHUNK,
+            chunk => chunk,
+        }
+    }
+
+    /// Measures which chunk is fastest on this machine, unless that is known already, and remembers it with the bundle.
+    pub(crate) fn tune(&self, embedding: &[SharedTensor]) -> Result<()> {
+        if self.chunk.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let mut best = (f64::INFINITY, DEFAULT_CHUNK);
+        for chunk in CHUNKS {
+            let boxes = || Tokens::boxes(chunk, self.head.space as f32);
+            // The first run of a shape also plans its memory.
+            self.run(embedding, boxes())?;
+            let mut times = Vec::new();
+            for _ in 0..2 {
+                let start = Instant::now();
+                self.run(embedding, boxes())?;
+                times.push(start.elapsed().as_secs_f64() / chunk as f64);
+            }
+            let fastest = times.into_iter().fold(f64::INFINITY, f64::min);
+            // Larger chunks take more memory: they must be worth it.
+            if fastest < 0.97 * best.0 {
+                best = (fastest, chunk);
+            }
+        }
+        self.chunk.store(best.1, Ordering::Relaxed);
+        // Not to remember costs a measurement next time, and nothing else.
+        let _ = std::fs::write(&self.opening.chunk_file, best.1.to_string());
+        Ok(())
     }
 
     pub(crate) fn plain(&self) -> &Session {
@@ -70,7 +130,7 @@ impl Decoders {
         if let Some(session) = &*slot {
             return Ok(Arc::clone(session));
         }
-        let Opening { library, directory, masked_file, options } = &self.opening;
+        let Opening { library, directory, masked_file, options, .. } = &self.opening;
         let session = Arc::new(network::open(library, (PromptHead::MASKED_DECODER, masked_file, directory), options)?);
         *slot = Some(Arc::clone(&session));
         Ok(session)

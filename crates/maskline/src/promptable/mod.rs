@@ -1,12 +1,13 @@
 //! Promptable models: a picture is encoded once and answers any number of prompts.
 //!
 //! `prompt` is what is asked, `frame` brings pictures and prompts to the network, `cache` keeps embeddings, `embedding` and `segment`
-//! are the answers, `decoders` holds the sessions and `choice` picks one of a prompt's masks.
+//! are the answers, `everything` asks by itself, `decoders` holds the sessions and `choice` picks one of a prompt's masks.
 
 mod cache;
 mod choice;
 mod decoders;
 mod embedding;
+mod everything;
 mod frame;
 mod prompt;
 mod segment;
@@ -19,6 +20,7 @@ pub(crate) use cache::EmbeddingCache;
 pub(crate) use choice::{single_mask, stability};
 pub(crate) use decoders::{Decoders, Tokens};
 pub use embedding::Embedding;
+pub use everything::{Everything, EverythingOptions, Origin};
 pub use prompt::{Click, MaskPrompt, Prompt};
 pub use segment::{Multimask, PromptMask, SegmentOptions, Segments};
 

@@ -50,7 +50,7 @@ impl Case {
     /// Every checkpoint file of the case, or the one that it says lies elsewhere.
     pub(super) fn checkpoints(&self) -> Result<Vec<PathBuf>> {
         let listed = self.json["checkpoint"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let is_weights = |name: &&str| name.ends_with(".safetensors") || name.ends_with(".pt");
+        let is_weights = |name: &&str| [".safetensors", ".pt", ".pth"].iter().any(|end| name.ends_with(end));
         let mut paths: Vec<PathBuf> = listed.filter(is_weights).map(|name| self.directory.join(name)).collect();
         paths.extend(self.json["external_checkpoint"]["path"].as_str().map(|path| self.directory.join(path)));
         if paths.is_empty() {

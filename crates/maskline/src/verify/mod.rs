@@ -5,6 +5,7 @@
 
 mod case;
 mod sam;
+mod upscale;
 mod yolov8;
 
 use std::path::Path;

@@ -12,6 +12,7 @@ use maskline_runtime::{Outputs, SharedTensor};
 
 use super::Computed;
 use super::case::{Call, Case};
+use super::upscale::Frame;
 use crate::promptable::Tokens;
 use crate::{BundleOptions, Engine, Error, ErrorKind, LoadOptions, Model, Result};
 
@@ -218,6 +219,10 @@ impl super::Check for Check<'_> {
         };
         match tensor {
             "pred_masks" | "low_res_masks" => self.of_call(call, |call, answer| self.chosen(call, answer, PromptHead::MASKS)),
+            "masks_orig" => {
+                let frame = Frame::of(self.head.space, self.case.mask_postprocess())?;
+                self.of_call(call, |call, answer| frame.apply(&self.chosen(call, answer, PromptHead::MASKS)?))
+            }
             "iou_scores" | "iou" | "iou_predictions" => self.of_call(call, |call, answer| self.chosen(call, answer, PromptHead::SCORES)),
             "object_score_logits" => self.of_call(call, |_, answer| plain(&answer.shipped, PromptHead::OBJECT)),
             "stability_token0" => self.of_call(call, |_, answer| self.stability(answer)),

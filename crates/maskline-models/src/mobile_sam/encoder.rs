@@ -1,0 +1,133 @@
+//! The image encoder: a TinyViT, a neck, the image side of the decoder.
+//!
+//! The first stage is convolutional and has its channels first; from there on maps are [B, rows, columns, width].
+
+use maskline_onnx::{AttentionOptions, DType, Dialect, Dim, GeluForm, Graph, Value};
+use maskline_weights::{Checkpoint, Scope};
+
+use super::config::{Config, Stage};
+use crate::blocks::{
+    Activation, BatchNormed, ConvSpec, Joint, cells, computed, convolution_batch_norm, dense, join, layer_norm, map_sizes, partition,
+    projections,
+};
+use crate::sam::{Decoder, first};
+use crate::{Error, Result};
+
+/// Epsilon of the encoder's layer norms.
+const EPSILON: f32 = 1e-5;
+const NAMES: BatchNormed = BatchNormed { conv: "c", norm: "bn", epsilon: 1e-5 };
+const GELU: Activation = Activation::Gelu(GeluForm::Exact);
+
+/// The picture f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
+pub(super) fn graph<'w>(
+    decoder: &Decoder<'_, 'w>,
+    (checkpoint, config): (&'w Checkpoint, &Config),
+    (dialect, taps): (Dialect, bool),
+) -> Result<Graph<'w>> {
+    let mut graph = Graph::new(&config.architecture, dialect);
+    let g = &mut graph;
+    let size = config.image_size;
+    let picture = g.input(first::INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;
+    let scope = checkpoint.root().push("image_encoder");
+    let mut x = patches(g, &scope.push("patch_embed.seq"), &picture, [config.stem, config.stages[0].width])?;
+    for (i, stage) in config.stages.iter().enumerate() {
+        let layer = scope.push("layers").push(i);
+        for index in 0..stage.blocks {
+            let block = layer.push("blocks").push(index);
+            x = if i == 0 { convolutions(g, &block, &x, stage)? } else { tiny_vit_block(g, &block, &x, stage)? };
+        }
+        if let Some(next) = config.stages.get(i + 1) {
+            if i > 0 {
+                x = g.transpose(&x, &[0, 3, 1, 2])?;
+            }
+            let stride = if i + 2 == config.stages.len() { 1 } else { 2 };
+            x = merge(g, &layer.push("downsample"), &x, ([stage.width, next.width], stride))?;
+            x = g.transpose(&x, &[0, 2, 3, 1])?;
+        }
+        if taps {
+            let list = cells(g, &x)?;
+            g.output(&format!("stage{i}"), &list)?;
+        }
+    }
+    let neck = ["0", "1", "2", "3"].map(|name| scope.push("neck").push(name));
+    let embedding = first::neck(g, &neck, &x, [config.stages[3].width, config.decoder.width])?;
+    if taps {
+        first::tap(g, "embedding", &embedding)?;
+        decoder.positions_tap(g, "positions")?;
+    }
+    let cells = cells(g, &embedding)?;
+    decoder.image_side(g, &cells, None)?;
+    Ok(graph)
+}
+
+/// Two convolutions of stride 2: [B, 3, S, S] → [B, width, S/4, S/4].
+fn patches<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, picture: &Value, [stem, width]: [usize; 2]) -> Result<Value> {
+    let spec = |input: usize, output: usize| ConvSpec { kernel: 3, stride: 2, ..ConvSpec::point(input, output) };
+    let x = convolution_batch_norm(g, &scope.push(0), (picture, spec(3, stem)), (NAMES, GELU))?;
+    convolution_batch_norm(g, &scope.push(2), (&x, spec(stem, width)), (NAMES, Activation::None))
+}
+
+/// An inverted bottleneck (Sandler et al. 2018), activated behind the sum.
+fn convolutions<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, stage: &Stage) -> Result<Value> {
+    let Stage { width, hidden, kernel, .. } = *stage;
+    let y = convolution_batch_norm(g, &scope.push("conv1"), (x, ConvSpec::point(width, hidden)), (NAMES, GELU))?;
+    let y = convolution_batch_norm(g, &scope.push("conv2"), (&y, ConvSpec::depthwise(hidden, kernel, 1)), (NAMES, GELU))?;
+    let y = convolution_batch_norm(g, &scope.push("conv3"), (&y, ConvSpec::point(hidden, width)), (NAMES, Activation::None))?;
+    let sum = g.add(x, &y)?;
+    g.scoped(scope.name(), |g| GELU.apply(g, &sum))
+}
+
+/// Between stages: [B, input, rows, columns] → [B, output, rows / stride, columns / stride].
+fn merge<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, ([input, output], stride): ([usize; 2], usize)) -> Result<Value> {
+    let y = convolution_batch_norm(g, &scope.push("conv1"), (x, ConvSpec::point(input, output)), (NAMES, GELU))?;
+    let y = convolution_batch_norm(g, &scope.push("conv2"), (&y, ConvSpec::depthwise(output, 3, stride)), (NAMES, GELU))?;
+    convolution_batch_norm(g, &scope.push("conv3"), (&y, ConvSpec::point(output, output)), (NAMES, Activation::None))
+}
+
+/// Attention in windows, a depthwise convolution across their borders, an MLP.
+fn tiny_vit_block<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, stage: &Stage) -> Result<Value> {
+    let Stage { width, hidden, kernel, .. } = *stage;
+    let seen = window_attention(g, &scope.push("attn"), x, stage)?;
+    let x = g.add(x, &seen)?;
+    let x = g.transpose(&x, &[0, 3, 1, 2])?;
+    let spec = ConvSpec::depthwise(width, kernel, 1);
+    let x = convolution_batch_norm(g, &scope.push("local_conv"), (&x, spec), (NAMES, Activation::None))?;
+    let x = g.transpose(&x, &[0, 2, 3, 1])?;
+    let mlp = scope.push("mlp");
+    let y = layer_norm(g, &mlp.push("norm"), &x, (width, EPSILON))?;
+    let y = dense(g, &mlp.push("fc1"), &y, [width, hidden])?;
+    let y = g.scoped(scope.name(), |g| GELU.apply(g, &y))?;
+    let y = dense(g, &mlp.push("fc2"), &y, [hidden, width])?;
+    Ok(g.add(&x, &y)?)
+}
+
+/// Cells that fill the last windows up are zeros before the norm, so that its bias stands in them; they take part in the attention.
+fn window_attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, stage: &Stage) -> Result<Value> {
+    let Stage { width, heads, window, .. } = *stage;
+    let [rows, columns, _] = map_sizes(x);
+    let windows = partition(g, x, [window; 2])?;
+    let windows = layer_norm(g, &scope.push("norm"), &windows, (width, EPSILON))?;
+    let [q, k, v] = projections(g, (&scope.push("qkv"), Joint::ByHead { heads }), (&windows, [width; 2]))?;
+    let [q, k, v] = [cells(g, &q)?, cells(g, &k)?, cells(g, &v)?];
+    let bias = distance_bias(g, scope, stage)?;
+    let options = AttentionOptions { heads, scale: None };
+    let seen = g.scoped(scope.name(), |g| g.attention_with_bias([&q, &k, &v], Some(&bias), &options))?;
+    let seen = g.reshape(&seen, windows.shape().clone())?;
+    let joined = join(g, &seen, (&x.shape()[0], [rows, columns]))?;
+    dense(g, &scope.push("proj"), &joined, [width; 2])
+}
+
+/// What the distance between two cells of a window adds to their score: [1, heads, window², window²].
+fn distance_bias<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, stage: &Stage) -> Result<Value> {
+    let Stage { heads, window, .. } = *stage;
+    let area = window * window;
+    let biases = scope.f32("attention_biases", &[heads, area])?;
+    let mut values = Vec::with_capacity(heads * area * area);
+    for of_head in biases.data.chunks_exact(area) {
+        for (a, b) in (0..area).flat_map(|a| (0..area).map(move |b| (a, b))) {
+            let (down, across) = ((a / window).abs_diff(b / window), (a % window).abs_diff(b % window));
+            values.push(of_head[down * window + across]);
+        }
+    }
+    g.scoped(scope.name(), |g| Ok::<_, Error>(computed(g, &[1, heads, area, area], values)?))
+}

@@ -1,0 +1,59 @@
+//! MobileSAM (Zhang et al. 2023): Segment Anything with a TinyViT (Wu et al. 2022) as image encoder.
+//!
+//! `config` tells the sizes, `encoder` is the TinyViT; the mask decoder is that of [`crate::sam`].
+//!
+//! Source: `ChaoningZhang/MobileSAM` (`mobile_sam/modeling/tiny_vit_sam.py`, `build_sam.py`).
+
+mod config;
+mod encoder;
+
+pub use config::{Config, Stage};
+use maskline_onnx::ModelHeader;
+use maskline_weights::Checkpoint;
+
+use crate::family::refuse_left_over;
+use crate::sam::{Decoder, first, names};
+use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, PromptHead, Result, Task};
+
+/// The family.
+#[derive(Debug)]
+pub struct MobileSam;
+
+static DESCRIPTION: Description = Description {
+    name: "mobile_sam",
+    title: "MobileSAM: masks for clicks, boxes and rough masks, with a small encoder",
+    tasks: &[Task::Promptable],
+    architectures: &[config::ARCHITECTURE],
+    licence: "Apache-2.0",
+    source: "https://github.com/ChaoningZhang/MobileSAM",
+};
+
+/// Parts of the names of what is in published files and not needed: the classifier that the encoder was first trained with, tables
+/// that are worked out, counters.
+const KNOWN_EXTRAS: [&str; 4] = ["image_encoder.norm_head.", "image_encoder.head.", "attention_bias_idxs", "num_batches_tracked"];
+
+impl Family for MobileSam {
+    fn description(&self) -> &Description {
+        &DESCRIPTION
+    }
+
+    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
+        let has = |name: &str| checkpoint.info(name).is_some();
+        has("image_encoder.patch_embed.seq.0.c.weight") && has("mask_decoder.mask_tokens.weight")
+    }
+
+    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+        let published = |name: &str| Config::published(name, options);
+        let config = first::choose((checkpoint, options), published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        let decoder = Decoder::new(checkpoint, &names::OFFICIAL_1, &config.decoder);
+        let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
+        let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
+        refuse_left_over(checkpoint, "a MobileSAM", &KNOWN_EXTRAS)?;
+        let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
+        Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
+    }
+
+    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+        None
+    }
+}

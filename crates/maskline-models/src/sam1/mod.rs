@@ -1,0 +1,60 @@
+//! Segment Anything (Kirillov et al. 2023) with its own image encoder, a plain ViT (Li et al. 2022) in sizes B, L and H.
+//!
+//! `config` tells the sizes, `names` the published layouts; `encoder` is the ViT, `relative` its relative positions; the mask decoder is
+//! that of [`crate::sam`].
+//!
+//! Source: `facebookresearch/segment-anything` (`segment_anything/modeling/image_encoder.py`, `build_sam.py`).
+
+mod config;
+mod encoder;
+mod names;
+mod relative;
+
+pub use config::Config;
+use maskline_onnx::ModelHeader;
+use maskline_weights::Checkpoint;
+
+use crate::family::refuse_left_over;
+use crate::sam::{Decoder, first};
+use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, PromptHead, Result, Task};
+
+/// The family.
+#[derive(Debug)]
+pub struct Sam1;
+
+static DESCRIPTION: Description = Description {
+    name: "sam1",
+    title: "Segment Anything: masks for clicks, boxes and rough masks",
+    tasks: &[Task::Promptable],
+    architectures: config::ARCHITECTURES,
+    licence: "Apache-2.0",
+    source: "https://github.com/facebookresearch/segment-anything",
+};
+
+/// Hugging Face's files hold the Gaussian matrix of positions once or twice; both copies are equal.
+const KNOWN_EXTRAS: [&str; 1] = ["shared_image_embedding.positional_embedding"];
+
+impl Family for Sam1 {
+    fn description(&self) -> &Description {
+        &DESCRIPTION
+    }
+
+    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
+        names::of(checkpoint).is_some() && checkpoint.info("mask_decoder.mask_tokens.weight").is_some()
+    }
+
+    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+        let published = |name: &str| Config::published(name, options);
+        let config = first::choose((checkpoint, options), published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        let decoder = Decoder::new(checkpoint, config.names.decoder, &config.decoder);
+        let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
+        let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
+        refuse_left_over(checkpoint, "a Segment Anything", &KNOWN_EXTRAS)?;
+        let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
+        Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
+    }
+
+    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+        None
+    }
+}

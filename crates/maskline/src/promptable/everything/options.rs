@@ -1,0 +1,275 @@
+//! What everything mode is asked for, and what of it depends on the model and the picture.
+
+use maskline_models::PromptHead;
+use maskline_vision::grid::{Crop, OVERLAP_RATIO, crop_boxes, layer_grids};
+use maskline_vision::mask::StabilityCut;
+
+use crate::{Error, ErrorKind, Result};
+
+/// Options of [`Model::everything`](crate::Model::everything); names and defaults are those of `SAM2AutomaticMaskGenerator` and, where
+/// the family decides, of `SamAutomaticMaskGenerator`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EverythingOptions {
+    /// Points along each side of the grid. Exclusive with `point_grids`: exactly one of the two is given.
+    pub points_per_side: Option<usize>,
+    /// Points `[x, y]` in 0..=1 of the crop, one list for each layer of crops from the whole picture on.
+    pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
+    /// Masks of which the predicted IoU is not above this go; 0 keeps all. `None`: 0.8 for SAM 2, 0.88 for SAM 1.
+    pub pred_iou_thresh: Option<f32>,
+    /// Masks that are less stable than this go; 0 keeps all.
+    pub stability_score_thresh: f32,
+    /// Stability compares the areas above `mask_threshold` plus and minus this.
+    pub stability_score_offset: f32,
+    /// Pixels with a larger logit belong to the mask.
+    pub mask_threshold: f32,
+    /// Overlap (IoU) of boxes above which the worse of two masks of a crop goes.
+    pub box_nms_thresh: f64,
+    /// Layers of crops beside the whole picture; layer `i` has `2^i` by `2^i`.
+    pub crop_n_layers: usize,
+    /// Overlap (IoU) of boxes above which, of two masks of different crops, that of the larger crop goes.
+    pub crop_nms_thresh: f64,
+    /// How far crops of the first layer overlap, as a part of the short side.
+    pub crop_overlap_ratio: f64,
+    /// From layer to layer, `points_per_side` is divided by this.
+    pub crop_n_points_downscale_factor: usize,
+    /// Holes and separate spots that are smaller go; 0 for none. As in the official generators, SAM 1 counts pixels of the picture
+    /// (less than this go, and duplicates that arise), SAM 2 pixels of the low-resolution mask (up to this go).
+    pub min_mask_region_area: u64,
+    /// Each mask is refined once: its low-resolution logits are a prompt together with its point (SAM 2's `use_m2m`). Slow, for it
+    /// happens before masks are filtered.
+    pub use_m2m: bool,
+    /// All masks for ambiguous prompts at each point, or the model's single answer.
+    pub multimask_output: bool,
+    /// Points that go through the decoder together; `None` for what was measured to be fastest.
+    pub chunk: Option<usize>,
+    /// Most points that are taken, in all crops together.
+    pub max_points: usize,
+}
+
+impl Default for EverythingOptions {
+    fn default() -> Self {
+        Self {
+            points_per_side: Some(32),
+            point_grids: None,
+            pred_iou_thresh: None,
+            stability_score_thresh: 0.95,
+            stability_score_offset: 1.0,
+            mask_threshold: 0.0,
+            box_nms_thresh: 0.7,
+            crop_n_layers: 0,
+            crop_nms_thresh: 0.7,
+            crop_overlap_ratio: OVERLAP_RATIO,
+            crop_n_points_downscale_factor: 1,
+            min_mask_region_area: 0,
+            use_m2m: false,
+            multimask_output: true,
+            chunk: None,
+            max_points: 100_000,
+        }
+    }
+}
+
+/// `pred_iou_thresh` of SAM 2's generator, and of SAM 1's.
+const PREDICTED_IOU: [f32; 2] = [0.8, 0.88];
+/// More layers have more crops than anyone waits for, and [`crop_boxes`] refuses them.
+const MOST_LAYERS: usize = 8;
+
+impl EverythingOptions {
+    pub(super) fn cut(&self) -> StabilityCut {
+        StabilityCut { threshold: self.mask_threshold, offset: self.stability_score_offset }
+    }
+
+    /// Refuses what is outside its domain, for any model and picture.
+    fn check(&self) -> Result<()> {
+        let Self { pred_iou_thresh, stability_score_thresh, box_nms_thresh, crop_nms_thresh, crop_overlap_ratio, .. } = *self;
+        let shares = [
+            ("pred_iou_thresh", f64::from(pred_iou_thresh.unwrap_or(0.0))),
+            ("stability_score_thresh", f64::from(stability_score_thresh)),
+            ("box_nms_thresh", box_nms_thresh),
+            ("crop_nms_thresh", crop_nms_thresh),
+            ("crop_overlap_ratio", crop_overlap_ratio),
+        ];
+        if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return invalid(format!("{name}: expected a number from 0 to 1, found {value}"));
+        }
+        let (offset, threshold) = (self.stability_score_offset, self.mask_threshold);
+        if !offset.is_finite() || offset < 0.0 {
+            return invalid(format!("stability_score_offset: expected a finite number from 0 up, found {offset}"));
+        }
+        if !threshold.is_finite() {
+            return invalid(format!("mask_threshold: expected a finite number, found {threshold}"));
+        }
+        if self.crop_n_layers > MOST_LAYERS {
+            return invalid(format!("crop_n_layers: expected at most {MOST_LAYERS}, found {}", self.crop_n_layers));
+        }
+        if self.crop_n_points_downscale_factor == 0 {
+            return invalid("crop_n_points_downscale_factor: expected at least 1, found 0".into());
+        }
+        if self.chunk == Some(0) {
+            return invalid("chunk: expected at least 1, found 0".into());
+        }
+        Ok(())
+    }
+
+    /// The points of each layer of crops.
+    fn grids(&self) -> Result<Vec<Vec<[f64; 2]>>> {
+        let layers = self.crop_n_layers;
+        match (self.points_per_side, &self.point_grids) {
+            (Some(side), None) => {
+                // Counted first: a grid may be larger than memory.
+                let downscale = self.crop_n_points_downscale_factor;
+                let of_layer = |layer| side / downscale.saturating_pow(layer as u32).max(1);
+                self.limit((0..=layers).map(|layer| of_layer(layer).saturating_mul(of_layer(layer))))?;
+                Ok(layer_grids(side, layers, downscale)?)
+            }
+            (None, Some(grids)) => {
+                if grids.len() <= layers {
+                    return invalid(format!("point_grids: expected one for each of {} layers, found {}", layers + 1, grids.len()));
+                }
+                for (layer, grid) in grids.iter().enumerate() {
+                    let is_outside = |point: &&[f64; 2]| point.iter().any(|side| !(0.0..=1.0).contains(side));
+                    if let Some([x, y]) = grid.iter().find(is_outside) {
+                        return invalid(format!("point_grids: layer {layer}: expected points in 0..=1, found {x}, {y}"));
+                    }
+                    if grid.is_empty() {
+                        return invalid(format!("point_grids: layer {layer}: expected at least one point, found none"));
+                    }
+                }
+                self.limit(grids.iter().take(layers + 1).map(Vec::len))?;
+                Ok(grids.clone())
+            }
+            (side, _) => {
+                let found = if side.is_some() { "both" } else { "neither" };
+                invalid(format!("expected either points_per_side or point_grids, found {found}"))
+            }
+        }
+    }
+
+    /// Refuses more points than the limit; `per_crop` are those of a crop of each layer.
+    fn limit(&self, per_crop: impl Iterator<Item = usize>) -> Result<()> {
+        let crops = |layer: usize| 1_usize << (2 * layer);
+        let all = per_crop.enumerate().fold(0_usize, |all, (layer, points)| all.saturating_add(points.saturating_mul(crops(layer))));
+        if all <= self.max_points {
+            return Ok(());
+        }
+        let message = format!("everything: expected at most {} points in all crops, found {all}", self.max_points);
+        Err(Error::new(ErrorKind::OverLimit, message + "\n  help: use fewer points a side or fewer layers of crops, or raise the limit"))
+    }
+}
+
+fn invalid<T>(message: String) -> Result<T> {
+    Err(Error::new(ErrorKind::InvalidOption, message))
+}
+
+/// The options, made definite for a model and a picture.
+#[derive(Debug)]
+pub(super) struct Plan<'o> {
+    pub(super) options: &'o EverythingOptions,
+    /// Layer after layer.
+    pub(super) crops: Vec<Crop>,
+    /// Points in 0..=1 of a crop, by layer.
+    pub(super) grids: Vec<Vec<[f64; 2]>>,
+    pub(super) predicted_iou: f32,
+    /// `[height, width]` of the picture.
+    pub(super) size: [usize; 2],
+    /// Small regions are removed from the logits (SAM 2), not from the finished masks (SAM 1).
+    pub(super) cleans_logits: bool,
+}
+
+impl<'o> Plan<'o> {
+    /// `size` is width and height of the picture.
+    pub(super) fn new(options: &'o EverythingOptions, (head, (width, height)): (&PromptHead, (usize, usize))) -> Result<Self> {
+        options.check()?;
+        let grids = options.grids()?;
+        let size = [height, width];
+        // The options are in their domain: what is wrong now is the picture.
+        let too_small = |error: maskline_vision::Error| Error::new(ErrorKind::BadInput, error.to_string());
+        let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio).map_err(too_small)?;
+        // SAM 2's decoders tell whether there is an object, SAM 1's do not.
+        let cleans_logits = head.object_score;
+        let predicted_iou = options.pred_iou_thresh.unwrap_or(PREDICTED_IOU[usize::from(!cleans_logits)]);
+        Ok(Self { options, crops, grids, predicted_iou, size, cleans_logits })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use maskline_models::SingleMask;
+
+    use super::*;
+
+    fn head(object_score: bool) -> PromptHead {
+        let single = SingleMask::First;
+        PromptHead { grid: 4, space: 64, masks: 4, object_score, high_resolution: object_score, always_padded: false, single }
+    }
+
+    fn refused(change: impl FnOnce(&mut EverythingOptions), size: (usize, usize)) -> (ErrorKind, String) {
+        let mut options = EverythingOptions::default();
+        change(&mut options);
+        let error = Plan::new(&options, (&head(true), size)).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn thresholds_are_those_of_the_family() {
+        let options = EverythingOptions::default();
+        let plan = |is_sam2| Plan::new(&options, (&head(is_sam2), (640, 480))).unwrap();
+        assert_eq!((plan(true).predicted_iou, plan(false).predicted_iou), (0.8, 0.88));
+        assert_eq!((plan(true).cleans_logits, plan(false).cleans_logits), (true, false));
+        assert_eq!((plan(true).crops.len(), plan(true).grids[0].len()), (1, 1024));
+        let options = EverythingOptions { pred_iou_thresh: Some(0.5), ..options };
+        assert_eq!(Plan::new(&options, (&head(false), (640, 480))).unwrap().predicted_iou, 0.5);
+    }
+
+    #[test]
+    fn options_outside_their_domain_are_named() {
+        let size = (640, 480);
+        type Change = fn(&mut EverythingOptions);
+        let bad: [(Change, &str); 15] = [
+            (|o| o.pred_iou_thresh = Some(1.5), "pred_iou_thresh"),
+            (|o| o.stability_score_thresh = f32::NAN, "stability_score_thresh"),
+            (|o| o.stability_score_offset = -1.0, "stability_score_offset"),
+            (|o| o.mask_threshold = f32::INFINITY, "mask_threshold"),
+            (|o| o.box_nms_thresh = -0.1, "box_nms_thresh"),
+            (|o| o.crop_nms_thresh = 2.0, "crop_nms_thresh"),
+            (|o| o.crop_overlap_ratio = f64::NAN, "crop_overlap_ratio"),
+            (|o| o.crop_n_layers = 9, "crop_n_layers"),
+            (|o| o.chunk = Some(0), "chunk"),
+            (|o| o.points_per_side = None, "neither"),
+            (|o| o.point_grids = Some(vec![]), "both"),
+            (|o| o.points_per_side = Some(0), "at least 1 a side"),
+            (|o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 10), "crop layer 2"),
+            (|o| (o.points_per_side, o.point_grids) = (None, Some(vec![vec![[0.5, 1.5]]])), "0.5, 1.5"),
+            (|o| (o.points_per_side, o.point_grids, o.crop_n_layers) = (None, Some(vec![vec![[0.5, 0.5]]]), 1), "2 layers, found 1"),
+        ];
+        for (change, word) in bad {
+            let (kind, message) = refused(change, size);
+            assert!(kind == ErrorKind::InvalidOption && message.contains(word), "`{word}`: {kind:?} {message}");
+        }
+        assert!(refused(|o| (o.points_per_side, o.point_grids) = (None, Some(vec![vec![]])), size).1.contains("at least one point"));
+        assert!(refused(|o| o.crop_n_points_downscale_factor = 0, size).1.contains("crop_n_points_downscale_factor"));
+    }
+
+    #[test]
+    fn too_many_points_are_refused_before_there_is_memory_for_them() {
+        let (kind, message) = refused(|o| o.points_per_side = Some(usize::MAX), (640, 480));
+        assert!(kind == ErrorKind::OverLimit && message.contains("100000"), "{message}");
+        // 1024 + 4 * 256 points.
+        let layers = |max_points| {
+            move |o: &mut EverythingOptions| {
+                (o.crop_n_layers, o.crop_n_points_downscale_factor, o.max_points) = (1, 2, max_points);
+            }
+        };
+        assert_eq!(refused(layers(2047), (640, 480)).0, ErrorKind::OverLimit);
+        let mut enough = EverythingOptions::default();
+        layers(2048)(&mut enough);
+        assert_eq!(Plan::new(&enough, (&head(true), (640, 480))).unwrap().crops.len(), 5);
+    }
+
+    #[test]
+    fn a_picture_too_small_for_the_crops_is_a_bad_input() {
+        let (kind, message) = refused(|o| o.crop_n_layers = 3, (5, 3));
+        assert!(kind == ErrorKind::BadInput && message.contains("5 x 3"), "{message}");
+    }
+}
