@@ -86,12 +86,12 @@ fn measure_a_thousand_boxes() {
     assert!(objects.len() == 1000 && objects.iter().all(|object| object.mask.as_ref().unwrap().width() == size.0));
     let runs: usize = objects.iter().map(|object| object.mask.as_ref().unwrap().to_rle().counts.len()).sum();
     let logits: usize = segments.answers.iter().flatten().flatten().map(|mask| mask.logits.data().len()).sum();
-    // Four bytes a run and logit; a growing list has room for up to twice what it holds.
-    let result = 2 * 4 * (runs + logits) as u64;
-    // For the allocator's arenas of the threads that enlarge masks. Four masks of this picture as floats, a chunk that is enlarged
-    // the plain way, are 80 MB; a thousand as bytes 5 GB.
+    // Four bytes a run and logit.
+    let result = 4 * (runs + logits) as u64;
+    // For lists with room to grow, and the allocator's arenas of the threads that enlarge masks. Four masks of this picture as floats,
+    // a chunk that is enlarged the plain way, are 80 MB; a thousand as bytes 5 GB.
     let spare = 32 * MB;
-    eprintln!("1000 boxes: {} MB more, result at most {} MB", growth / MB, result / MB);
+    eprintln!("1000 boxes: {} MB more, their lists {} MB", growth / MB, result / MB);
     assert!(growth <= result + spare, "peak grew by {} MB; the result is {} MB", growth / MB, result / MB);
 }
 
