@@ -1,5 +1,6 @@
 //! Running promptable models: prompts from the user, or from a detector's boxes. (Without prompts: `everything`.)
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ struct Asked {
     prompts: Vec<Prompt>,
     /// Scores of the detections that the first prompts are.
     scores: Vec<f32>,
+    /// Prompts whose masks cannot be read. An empty prompt stands in their place.
+    broken: HashMap<usize, Error>,
     detect: Option<Duration>,
 }
 
@@ -104,7 +107,7 @@ impl Segmenter<'_> {
     }
 
     fn ask(&self, report: &Report<'_>, path: &Path, image: &Image) -> Result<Asked, Error> {
-        let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), detect: None };
+        let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), broken: HashMap::new(), detect: None };
         if let Some(detector) = self.detector {
             let found = detector.predict(image, &predict_options(report.arguments))?;
             asked.detect = Some(found.timings.total() - found.timings.decode);
@@ -114,7 +117,13 @@ impl Segmenter<'_> {
                 asked.prompts.push(Prompt { label, class_id, ..Prompt::bounds(object.bounds) });
             }
         }
-        asked.prompts.extend(self.prompts.for_picture(path, image)?);
+        for prompt in self.prompts.for_picture((path, image), asked.prompts.len()) {
+            let index = asked.prompts.len();
+            asked.prompts.push(prompt.unwrap_or_else(|error| {
+                asked.broken.insert(index, error);
+                Prompt::default()
+            }));
+        }
         if asked.prompts.is_empty() && self.detector.is_none() {
             let message = "no prompt is meant for this picture\n  help: add its name under `images` of the prompts file";
             return Err(Error::new(ErrorKind::BadInput, message));
@@ -122,10 +131,10 @@ impl Segmenter<'_> {
         Ok(asked)
     }
 
-    fn segment(&self, report: &mut Report<'_>, (path, image): (&Path, &Image), asked: Asked) -> Result<(), Failure> {
+    fn segment(&self, report: &mut Report<'_>, (path, image): (&Path, &Image), mut asked: Asked) -> Result<(), Failure> {
         // What is wrong with the model or the options is wrong for every picture: it ends the command.
         let embedding = self.model.embed(image)?;
-        let (mut objects, errors, timings) = self.objects(&embedding, &asked)?;
+        let (mut objects, errors, timings) = self.objects(&embedding, &mut asked)?;
         for (object, score) in objects.iter_mut().filter_map(|o| Some((asked.scores.get(o.prompt?)?, o))).map(|(s, o)| (o, *s)) {
             object.score = score;
         }
@@ -164,13 +173,16 @@ impl Segmenter<'_> {
     }
 
     /// All masks, the prompts that could not be answered, and where the time went.
-    fn objects(&self, embedding: &Embedding, asked: &Asked) -> Result<(Vec<Object>, Vec<(usize, Error)>, PromptTimings), Failure> {
+    fn objects(&self, embedding: &Embedding, asked: &mut Asked) -> Result<(Vec<Object>, Vec<(usize, Error)>, PromptTimings), Failure> {
         if asked.prompts.is_empty() {
             return Ok((vec![], vec![], *embedding.timings()));
         }
         let mut segments = embedding.segment(&asked.prompts, &self.options)?;
         let objects = segments.objects()?;
-        let errors = segments.answers.into_iter().enumerate().filter_map(|(index, answer)| Some((index, answer.err()?)));
+        let errors = segments.answers.into_iter().enumerate().filter_map(|(index, answer)| {
+            let error = answer.err()?;
+            Some((index, asked.broken.remove(&index).unwrap_or(error)))
+        });
         Ok((objects, errors.collect(), segments.timings))
     }
 }

@@ -62,12 +62,12 @@ impl Prompts {
         self.all.is_empty() && self.by_picture.is_empty()
     }
 
-    /// The prompts for one picture.
-    pub(crate) fn for_picture(&self, path: &Path, image: &Image) -> Result<Vec<Prompt>, maskline::Error> {
+    /// The prompts for one picture, each by itself; `first` is the number of the first one.
+    pub(crate) fn for_picture(&self, (path, image): (&Path, &Image), first: usize) -> Vec<Result<Prompt, maskline::Error>> {
         let names = [path.to_str(), path.file_name().and_then(|name| name.to_str())];
         let own = names.into_iter().flatten().find_map(|name| self.by_picture.get(name));
         let drafts = own.into_iter().flatten().chain(&self.all);
-        drafts.enumerate().map(|(index, draft)| draft.finish(index, image)).collect()
+        drafts.enumerate().map(|(index, draft)| draft.finish(first + index, image)).collect()
     }
 
     fn read(path: &Path) -> Result<Self, Failure> {
@@ -93,9 +93,11 @@ impl Prompts {
 
 impl Draft {
     fn finish(&self, index: usize, image: &Image) -> Result<Prompt, maskline::Error> {
+        let broken =
+            |error: maskline::vision::Error| maskline::Error::new(ErrorKind::BadInput, format!("prompt {index}: the mask's {error}"));
         let mask = match &self.mask {
             None => None,
-            Some(MaskSource::Rle(rle)) => Some(MaskPrompt::Picture(Mask::from_rle(rle)?)),
+            Some(MaskSource::Rle(rle)) => Some(MaskPrompt::Picture(Mask::from_rle(rle).map_err(broken)?)),
             Some(MaskSource::File(path)) => Some(MaskPrompt::Picture(read_mask(index, path, image.size())?)),
         };
         let Self { clicks, bounds, label, class_id, .. } = self.clone();
@@ -105,7 +107,7 @@ impl Draft {
 
 /// A mask from a picture: what is brighter than half is set.
 fn read_mask(index: usize, path: &Path, (width, height): (usize, usize)) -> Result<Mask, maskline::Error> {
-    let picture = Image::open(path)?;
+    let picture = Image::open(path).map_err(|error| maskline::Error::new(error.kind(), format!("prompt {index}: {error}")))?;
     if picture.size() != (width, height) {
         let message = format!(
             "prompt {index}: expected a mask of the picture's size {width} × {height}, found {} × {}\n  in   {}",

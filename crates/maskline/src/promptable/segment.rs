@@ -152,7 +152,7 @@ impl Segments {
             let failed = || Err(Error::new(ErrorKind::Failed, "enlarging a mask panicked"));
             std::iter::once(first).chain(rest.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
         });
-        let objects = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        let objects = parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         self.timings.postprocess += start.elapsed();
         Ok(objects)
     }
@@ -212,7 +212,7 @@ impl Embedding {
             }
         }
         if options.non_overlapping {
-            separate(&mut answers);
+            separate(&mut answers, options.threshold);
         }
         let postprocess = start.elapsed().saturating_sub(decode);
         let timings = PromptTimings { mask_decode: decode, postprocess, ..*self.timings() };
@@ -290,22 +290,25 @@ fn groups(prompts: &[Prompt], (head, answers): (&PromptHead, &[Result<Vec<Prompt
     groups
 }
 
-/// Logit to which a mask falls where another one is stronger, as in SAM 2.
-const SUPPRESSED: f32 = -10.0;
-
 /// Each pixel is kept by the mask with the largest logit; the first masks of all prompts compete.
-fn separate(answers: &mut [Result<Vec<PromptMask>>]) {
+///
+/// A weaker mask falls as far below the threshold as the strongest one lies above it. So no two masks have a mean above the threshold
+/// anywhere, and neither have any blends of their pixels: they are disjoint at the size of the picture, not only here.
+fn separate(answers: &mut [Result<Vec<PromptMask>>], threshold: f32) {
     let mut masks: Vec<&mut PromptMask> = answers.iter_mut().flatten().filter_map(|masks| masks.first_mut()).collect();
     let pixels = masks.first().map_or(0, |mask| mask.logits.data().len());
+    let largest = masks.iter().flat_map(|mask| mask.logits.data()).fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+    // About 0 the sums below are exact, and blending rounds a number and its negative alike.
+    let rounding = if threshold == 0.0 { 0.0 } else { 32.0 * f32::EPSILON * (largest + threshold.abs()) };
     for pixel in 0..pixels {
         let strongest = masks.iter().enumerate().fold((0, f32::NEG_INFINITY), |strongest, (i, mask)| {
             let logit = mask.logits.data()[pixel];
             if logit > strongest.1 { (i, logit) } else { strongest }
         });
-        for (i, mask) in masks.iter_mut().enumerate().filter(|(i, _)| *i != strongest.0) {
-            let _ = i;
+        let most = 2.0 * threshold - strongest.1 - rounding;
+        for (_, mask) in masks.iter_mut().enumerate().filter(|(i, _)| *i != strongest.0) {
             let logit = &mut mask.logits.data_mut()[pixel];
-            *logit = logit.min(SUPPRESSED);
+            *logit = logit.min(most);
         }
     }
 }

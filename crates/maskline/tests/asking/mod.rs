@@ -1,11 +1,17 @@
 //! Promptable models small enough to be asked often, and what they are asked.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod parts;
+
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use maskline::runtime::LibraryOptions;
 use maskline::vision::mask::Logits;
-use maskline::{BundleOptions, Embedding, Engine, EngineOptions, Image, LoadOptions, MaskPrompt, Model, ModelSource, Prompt, RgbImage};
+use maskline::{
+    BundleOptions, Embedding, Engine, EngineOptions, Image, LoadOptions, Mask, MaskPrompt, Model, ModelSource, Prompt, RgbImage,
+    SegmentOptions,
+};
 use tempfile::TempDir;
 
 /// Side of the network input of [`Place::synthetic`]: masks of 16 × 16 logits.
@@ -44,11 +50,22 @@ impl Place {
         let bundle = BundleOptions { image_size: Some(SIDE), ..options.bundle };
         self.engine.load(source, &LoadOptions { bundle, warm_up: false, ..options }).unwrap()
     }
+}
 
-    /// The synthetic model with what it knows of a picture of [`SIZE`].
-    pub fn embedding(&self) -> Embedding {
-        self.synthetic(LoadOptions::default()).embed(&picture(1, SIZE)).unwrap()
-    }
+/// The synthetic model, shared by the tests of a file. Its bundle is gone: both decoders are open and need it no more.
+pub static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let place = Place::new();
+    let model = place.synthetic(LoadOptions::default());
+    let mask = MaskPrompt::Picture(Mask::from_fn(SIZE.0, SIZE.1, |x, _| x < 50).unwrap());
+    let opening = Prompt::default().with_mask(mask);
+    let segments = model.embed(&picture(1, SIZE)).unwrap().segment(&[opening], &SegmentOptions::default()).unwrap();
+    assert!(segments.answers[0].is_ok());
+    model
+});
+
+/// What the synthetic model knows of a picture of [`SIZE`].
+pub fn embedding() -> Embedding {
+    MODEL.embed(&picture(1, SIZE)).unwrap()
 }
 
 /// Knuth's linear congruential generator; the upper bits are the good ones.
