@@ -6,7 +6,7 @@ use std::ops::Range;
 use maskline_onnx::{Dim, Graph, PadMode, Value};
 use maskline_weights::{FileSpan, Scope, Tensor};
 
-use super::{constant, linear, parameter};
+use super::{constant, linear, linear_gelu, parameter};
 use crate::{Error, ErrorKind, Result};
 
 /// Rows, columns and channels of a map; its batch stays open. An unknown size is 0.
@@ -39,6 +39,18 @@ pub fn dense<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output
     Ok(g.reshape(&flat, batched(&x.shape()[0], &[rows, columns, output]))?)
 }
 
+/// Two fully connected layers (in `scopes`) on every cell with a GELU (exact form) between them: [B, rows, columns, width] → the same.
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors.
+pub fn mlp<'w>(g: &mut Graph<'w>, scopes: [&Scope<'w>; 2], x: &Value, [width, hidden]: [usize; 2]) -> Result<Value> {
+    let [rows, columns, _] = map_sizes(x);
+    let flat = g.reshape(x, vec![x.shape()[0].times((rows * columns) as i64), width.into()])?;
+    let flat = linear_gelu(g, scopes[0], &flat, [width, hidden])?;
+    let flat = linear(g, scopes[1], &flat, [hidden, width])?;
+    Ok(g.reshape(&flat, x.shape().clone())?)
+}
+
 /// A 1×1 convolution without bias (`weight` `[output, input, 1, 1]` in `scope`) on every cell, as one matrix product.
 ///
 /// # Errors
@@ -69,13 +81,12 @@ pub enum Joint {
 impl Joint {
     /// Where the outputs of one kind (0 queries, 1 keys, 2 values) lie, as runs of equal length.
     fn runs(self, kind: usize, output: usize) -> Vec<Range<usize>> {
-        match self {
-            Self::ByKind => vec![kind * output..(kind + 1) * output],
-            Self::ByHead { heads } => {
-                let size = output / heads.max(1);
-                (0..heads).map(|head| (3 * head + kind) * size..(3 * head + kind + 1) * size).collect()
-            }
-        }
+        let heads = match self {
+            Self::ByKind => 1,
+            Self::ByHead { heads } => heads.max(1),
+        };
+        let size = output / heads;
+        (0..heads).map(|head| (3 * head + kind) * size..(3 * head + kind + 1) * size).collect()
     }
 }
 

@@ -6,12 +6,12 @@ use maskline_onnx::{AttentionOptions, DType, Dialect, Dim, GeluForm, Graph, Valu
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{Config, Stage};
+use crate::Result;
 use crate::blocks::{
-    Activation, BatchNormed, ConvSpec, Joint, cells, computed, convolution_batch_norm, dense, join, layer_norm, map_sizes, partition,
+    Activation, BatchNormed, ConvSpec, Joint, cells, computed, convolution_batch_norm, dense, join, layer_norm, map_sizes, mlp, partition,
     projections,
 };
 use crate::sam::{Decoder, first};
-use crate::{Error, Result};
 
 /// Epsilon of the encoder's layer norms.
 const EPSILON: f32 = 1e-5;
@@ -93,11 +93,9 @@ fn tiny_vit_block<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, stage: &S
     let spec = ConvSpec::depthwise(width, kernel, 1);
     let x = convolution_batch_norm(g, &scope.push("local_conv"), (&x, spec), (NAMES, Activation::None))?;
     let x = g.transpose(&x, &[0, 2, 3, 1])?;
-    let mlp = scope.push("mlp");
-    let y = layer_norm(g, &mlp.push("norm"), &x, (width, EPSILON))?;
-    let y = dense(g, &mlp.push("fc1"), &y, [width, hidden])?;
-    let y = g.scoped(scope.name(), |g| GELU.apply(g, &y))?;
-    let y = dense(g, &mlp.push("fc2"), &y, [hidden, width])?;
+    let layer = scope.push("mlp");
+    let y = layer_norm(g, &layer.push("norm"), &x, (width, EPSILON))?;
+    let y = mlp(g, [&layer.push("fc1"), &layer.push("fc2")], &y, [width, hidden])?;
     Ok(g.add(&x, &y)?)
 }
 
@@ -129,5 +127,5 @@ fn distance_bias<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, stage: &Stage) -> Res
             values.push(of_head[down * window + across]);
         }
     }
-    g.scoped(scope.name(), |g| Ok::<_, Error>(computed(g, &[1, heads, area, area], values)?))
+    g.scoped(scope.name(), |g| computed(g, &[1, heads, area, area], values))
 }

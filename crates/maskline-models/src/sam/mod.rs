@@ -2,7 +2,7 @@
 //! share.
 //!
 //! The work is cut in two: [`Decoder::image_side`] is done once per image, at the end of the image encoder, and its outputs are
-//! the embedding; [`Decoder::graph`] answers prompts. What lies where:
+//! the embedding; [`Decoder::parts`] answer prompts. What lies where:
 //!
 //! - `prompt`: clicks, boxes and masks to tokens and maps;
 //! - `attention`: the cheap and exact forms of attention between tokens and cells;

@@ -204,7 +204,7 @@ fn bad_table(attention: &Scope<'_>) -> Error {
 
 impl Blocks {
     fn heads(&self, width: usize, told: &Told) -> Result<usize> {
-        let heads = if self.head > 0 { Some(width / self.head) } else { told.heads };
+        let heads = width.checked_div(self.head).or(told.heads);
         match heads {
             Some(heads) if heads > 0 && width.is_multiple_of(heads) && (self.head == 0 || heads * self.head == width) => Ok(heads),
             Some(heads) => {

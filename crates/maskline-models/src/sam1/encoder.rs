@@ -1,12 +1,12 @@
 //! The image encoder: a ViT with attention in windows and over the whole picture (Li et al. 2022), a neck, the image side of the
 //! decoder. Maps are [B, rows, columns, width].
 
-use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dialect, Dim, GeluForm, Graph, Interpolation, Value};
+use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dialect, Dim, Graph, Interpolation, Value};
 use maskline_weights::{Checkpoint, Init, Scope};
 
 use super::config::Config;
 use super::relative::{self, Sizes};
-use crate::blocks::{Joint, cells, constant, dense, join, layer_norm, map_sizes, parameter, partition, projections};
+use crate::blocks::{Joint, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition, projections};
 use crate::sam::{Decoder, first};
 use crate::{Error, Result};
 
@@ -89,9 +89,7 @@ impl<'w> Vit<'_, 'w> {
         let y = self.attention(g, &scope.push("attn"), (index, &y))?;
         let x = g.add(x, &y)?;
         let y = layer_norm(g, &norm(2), &x, (width, epsilon))?;
-        let y = dense(g, &scope.push("mlp.lin1"), &y, [width, hidden])?;
-        let y = g.scoped(scope.name(), |g| g.gelu(&y, GeluForm::Exact))?;
-        let y = dense(g, &scope.push("mlp.lin2"), &y, [hidden, width])?;
+        let y = mlp(g, [&scope.push("mlp.lin1"), &scope.push("mlp.lin2")], &y, [width, hidden])?;
         Ok(g.add(&x, &y)?)
     }
 

@@ -7,9 +7,7 @@ use maskline_onnx::{AttentionOptions, ConvOptions, Graph, Interpolation, Value};
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{
-    Joint, batched, cells, constant, dense, join, layer_norm, linear, linear_gelu, map_sizes, parameter, partition, projections,
-};
+use crate::blocks::{Joint, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition, projections};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -98,11 +96,7 @@ impl<'w> Hiera<'_, 'w> {
         let x = g.add(&shortcut, &seen)?;
         let hidden = self.config.mlp_ratio * block.output;
         let y = layer_norm(g, &norm(2), &x, (block.output, self.config.epsilon))?;
-        let [rows, columns, width] = map_sizes(&y);
-        let y = g.reshape(&y, vec![y.shape()[0].times((rows * columns) as i64), width.into()])?;
-        let y = linear_gelu(g, &scope.push(names.mlp[0]), &y, [block.output, hidden])?;
-        let y = linear(g, &scope.push(names.mlp[1]), &y, [hidden, block.output])?;
-        let y = g.reshape(&y, x.shape().clone())?;
+        let y = mlp(g, [&scope.push(names.mlp[0]), &scope.push(names.mlp[1])], &y, [block.output, hidden])?;
         Ok(g.add(&x, &y)?)
     }
 }

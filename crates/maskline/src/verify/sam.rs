@@ -247,9 +247,12 @@ fn click_kind(label: f32) -> i64 {
     }
 }
 
+/// Place and kind of a token.
+type Token = (f32, f32, i64);
+
 /// Clicks and corners in the order, and with the pads, of the implementation that made the case.
-fn order((family, has_mask): (&str, bool), (clicks, corners): (Vec<(f32, f32, i64)>, Vec<(f32, f32, i64)>)) -> Vec<(f32, f32, i64)> {
-    const PAD: (f32, f32, i64) = (0.0, 0.0, kind::PAD);
+fn order((family, has_mask): (&str, bool), (clicks, corners): (Vec<Token>, Vec<Token>)) -> Vec<Token> {
+    const PAD: Token = (0.0, 0.0, kind::PAD);
     let is_empty = clicks.is_empty() && corners.is_empty();
     match family {
         "sam2_official" if is_empty && has_mask => vec![],
