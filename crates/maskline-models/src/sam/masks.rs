@@ -12,6 +12,9 @@ use super::names::Names;
 use crate::blocks::{computed, layer_norm, linear, parameter};
 use crate::{Error, Result};
 
+/// Cells that are upscaled together.
+const PART: usize = 512;
+
 /// Mask head of a checkpoint.
 #[derive(Debug)]
 pub(super) struct MaskHead<'a, 'w> {
@@ -23,12 +26,12 @@ pub(super) struct MaskHead<'a, 'w> {
 impl<'w> MaskHead<'_, 'w> {
     /// Cells [P, T, C] and, in SAM 2, the image's features at two and four times their resolution in blocked order
     /// ([1, 4T, C/4], [1, 16T, C/8]) → [P, 16T, C/8].
-    pub(super) fn upscale(&self, g: &mut Graph<'w>, cells: &Value, high_resolution: Option<[&Value; 2]>) -> Result<Value> {
+    fn upscale(&self, g: &mut Graph<'w>, cells: &Value, high_resolution: Option<[&Value; 2]>) -> Result<Value> {
         let width = self.config.width;
         let (first, second) = (width / 4, width / 8);
         let [conv1, norm, conv2] = self.names.upscale.map(|name| self.scope.push(name));
         let prompts = cells.shape()[0].clone();
-        let area = self.config.grid * self.config.grid;
+        let area = cells.shape()[1].known().unwrap_or(0);
 
         let x = enlarge(g, &conv1, cells, [width, first])?;
         let x = g.reshape(&x, vec![prompts.clone(), (4 * area).into(), first.into()])?;
@@ -67,8 +70,39 @@ impl<'w> MaskHead<'_, 'w> {
         Ok(g.add(features, &bias)?)
     }
 
-    /// A linear combination of the upscaled channels per mask token: tokens [P, M, C], upscaled [P, 16T, C/8] → [P, M, 16T].
-    pub(super) fn masks(&self, g: &mut Graph<'w>, tokens: &Value, upscaled: &Value) -> Result<Value> {
+    /// The masks: each a linear combination of the upscaled channels that its token's hypernetwork makes. Tokens [P, M, C], cells and
+    /// features as in [`Self::upscale`] → [P, M, 16T].
+    ///
+    /// Upscaling goes part by part over the cells, so that what lies between two operators stays in the processor's cache.
+    pub(super) fn masks(
+        &self,
+        g: &mut Graph<'w>,
+        tokens: &Value,
+        (cells, high_resolution): (&Value, Option<&[Value; 2]>),
+    ) -> Result<Value> {
+        let weights = self.hypernetworks(g, tokens)?;
+        let area = self.config.grid * self.config.grid;
+        let step = if area.is_multiple_of(PART) { PART } else { area };
+        let mut parts = Vec::new();
+        for start in (0..area).step_by(step) {
+            let part =
+                |g: &mut Graph<'w>, x: &Value, factor: usize| g.slice(x, 1, (factor * start) as i64..(factor * (start + step)) as i64);
+            let cells = part(g, cells, 1)?;
+            let upscaled = match high_resolution {
+                Some([middle, fine]) => {
+                    let (middle, fine) = (part(g, middle, 4)?, part(g, fine, 16)?);
+                    self.upscale(g, &cells, Some([&middle, &fine]))?
+                }
+                None => self.upscale(g, &cells, None)?,
+            };
+            parts.push(g.matmul_transposed(&weights, &upscaled)?);
+        }
+        let parts: Vec<&Value> = parts.iter().collect();
+        Ok(g.concat(&parts, 2)?)
+    }
+
+    /// Tokens [P, M, C] → weights of the upscaled channels [P, M, C/8].
+    fn hypernetworks(&self, g: &mut Graph<'w>, tokens: &Value) -> Result<Value> {
         let width = self.config.width;
         let scope = self.scope.push("output_hypernetworks_mlps");
         let mut x = g.transpose(tokens, &[1, 0, 2])?;
@@ -82,8 +116,7 @@ impl<'w> MaskHead<'_, 'w> {
                 x = g.relu(&x)?;
             }
         }
-        let weights = g.transpose(&x, &[1, 0, 2])?;
-        Ok(g.matmul_transposed(&weights, upscaled)?)
+        Ok(g.transpose(&x, &[1, 0, 2])?)
     }
 
     /// One layer of all hypernetworks: weight [M, input, output], bias [M, 1, output].

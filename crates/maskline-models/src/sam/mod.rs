@@ -205,9 +205,8 @@ impl<'a, 'w> Decoder<'a, 'w> {
         let masks = self.config.masks as i64;
         let head = self.mask_head();
         let first = i64::from(self.config.generation == Generation::Two);
-        let upscaled = head.upscale(g, cells, high_resolution.map(|[middle, fine]| [middle, fine]))?;
         let mask_tokens = g.slice(tokens, 1, first + 1..first + 1 + masks)?;
-        let logits = head.masks(g, &mask_tokens, &upscaled)?;
+        let logits = head.masks(g, &mask_tokens, (cells, high_resolution))?;
         g.output(PromptHead::MASKS, &logits)?;
         let token = |g: &mut Graph<'w>, at: i64| -> Result<Value> {
             let token = g.slice(tokens, 1, at..at + 1)?;
