@@ -50,7 +50,7 @@ fn picture() -> Image {
     let pixel = |x: usize, y: usize| {
         let disc = (x as f64 - 60.0).hypot(y as f64 - 50.0) < 30.0;
         let bar = (110..190).contains(&x) && (90..120).contains(&y);
-        let stripes = (x / 7 + y / 11) % 3 == 0 && x > 120 && y < 70;
+        let stripes = (x / 7 + y / 11).is_multiple_of(3) && x > 120 && y < 70;
         match (disc, bar, stripes) {
             (true, ..) => [220, 40, 30],
             (_, true, _) => [20, 200, (x % 50) as u8],
