@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a model on pictures.
-    Run(Run),
+    Run(Box<Run>),
     /// Build a model's bundle (plain ONNX) and say where it is.
     Build(Build),
     /// Compare with golden cases of the official implementation.

@@ -84,6 +84,9 @@ fn segment_options(arguments: &Prompted) -> SegmentOptions {
     }
 }
 
+/// All masks, the prompts that could not be answered, and where the time went.
+type Objects = (Vec<Object>, Vec<(usize, Error)>, PromptTimings);
+
 /// What is known of a picture's objects before the promptable model has seen it.
 struct Asked {
     prompts: Vec<Prompt>,
@@ -172,8 +175,7 @@ impl Segmenter<'_> {
         terminal::print(&text)
     }
 
-    /// All masks, the prompts that could not be answered, and where the time went.
-    fn objects(&self, embedding: &Embedding, asked: &mut Asked) -> Result<(Vec<Object>, Vec<(usize, Error)>, PromptTimings), Failure> {
+    fn objects(&self, embedding: &Embedding, asked: &mut Asked) -> Result<Objects, Failure> {
         if asked.prompts.is_empty() {
             return Ok((vec![], vec![], *embedding.timings()));
         }

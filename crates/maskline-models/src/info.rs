@@ -142,13 +142,13 @@ pub struct DetectorHead {
 
 /// Names of the image encoder's outputs, which are the embedding: one tensor per name, one picture per row.
 ///
-/// With `g` the side of the embedding, `C` its width and `I` the inner width of the cross attentions.
+/// With `g` the side of the embedding, `C` its width, and `I` the inner width of the cross attentions in `h` heads.
 pub mod embedding {
     /// f32 [B, g², C]: the image embedding with the no-mask embedding added, cells by rows.
     pub const CELLS: &str = "cells";
-    /// f32 [B, g², I]: the cells as keys of the first attention from tokens to the image.
+    /// f32 [B, h, I/h, g²]: the cells as keys of the first attention from tokens to the image.
     pub const KEYS: &str = "keys";
-    /// f32 [B, g², I]: the cells as values of that attention.
+    /// f32 [B, h, g², I/h]: the cells as values of that attention.
     pub const VALUES: &str = "values";
     /// f32 [B, g², I]: the cells as queries of the first attention from the image to tokens.
     pub const QUERIES: &str = "queries";

@@ -77,13 +77,30 @@ impl Attention {
         self.out.apply(g, &context)
     }
 
-    /// Tokens [P, N, C] look at cells that all prompts share: `keys` and `values` [1, T, inner], projected already.
+    /// Keys and values of cells that all prompts share, with heads apart so that no run has to move them: cells [B, T, C] with and
+    /// without their position encoding → [B, heads, inner / heads, T] and [B, heads, T, inner / heads].
+    pub(super) fn shared_keys_and_values(&self, g: &mut Graph<'_>, cells: Cells<'_>) -> Result<[Value; 2]> {
+        let keys = self.key.apply(g, cells.positioned)?;
+        let values = self.value.apply(g, cells.plain)?;
+        let keys = self.heads_first(g, &keys)?;
+        Ok([g.transpose(&keys, &[0, 1, 3, 2])?, self.heads_first(g, &values)?])
+    }
+
+    /// Tokens [P, N, C] look at cells that all prompts share: `keys` and `values` of one picture from
+    /// [`Attention::shared_keys_and_values`].
     pub(super) fn over_shared_cells(&self, g: &mut Graph<'_>, tokens: &Value, [keys, values]: [&Value; 2]) -> Result<Value> {
+        let Sizes { inner, heads, .. } = self.sizes;
         let rows = g.merge_leading(tokens, "prompts*tokens")?;
         let queries = self.query.apply(g, &rows)?;
+        let scale = g.scalar(1.0 / ((inner / heads) as f32).sqrt());
+        let queries = g.mul(&queries, &scale)?;
         let queries = g.unsqueeze(&queries, 0)?;
-        let context = g.attention([&queries, keys, values], &AttentionOptions { heads: self.sizes.heads, scale: None })?;
-        let context = g.squeeze(&context, 0)?;
+        let queries = self.heads_first(g, &queries)?;
+        let scores = g.matmul(&queries, keys)?;
+        let weights = g.softmax(&scores, -1)?;
+        let context = g.matmul(&weights, values)?;
+        let context = g.transpose(&context, &[0, 2, 1, 3])?;
+        let context = g.reshape(&context, vec![rows.shape()[0].clone(), inner.into()])?;
         let out = self.out.apply(g, &context)?;
         g.split_leading(&out, tokens).map_err(Error::from)
     }

@@ -122,7 +122,7 @@ impl<'a, 'w> Decoder<'a, 'w> {
 
     /// The decoder as a graph; inputs and outputs as [`PromptHead`] says.
     fn graph(&self, (dialect, taps): (Dialect, bool), with_mask: bool) -> Result<Graph<'w>> {
-        let DecoderConfig { width, inner, grid, .. } = *self.config;
+        let DecoderConfig { width, inner, heads, grid, .. } = *self.config;
         let area = grid * grid;
         let name = if with_mask { PromptHead::MASKED_DECODER } else { PromptHead::DECODER };
         let g = &mut Graph::new(name, dialect);
@@ -130,8 +130,9 @@ impl<'a, 'w> Decoder<'a, 'w> {
         let projections = match with_mask {
             true => None,
             false => {
-                let mut input = |name: &str| g.input(name, DType::F32, [1, area, inner]);
-                Some([input(embedding::KEYS)?, input(embedding::VALUES)?, input(embedding::QUERIES)?])
+                let keys = g.input(embedding::KEYS, DType::F32, [1, heads, inner / heads, area])?;
+                let values = g.input(embedding::VALUES, DType::F32, [1, heads, area, inner / heads])?;
+                Some([keys, values, g.input(embedding::QUERIES, DType::F32, [1, area, inner])?])
             }
         };
         let high_resolution = match self.config.generation {

@@ -35,13 +35,14 @@ impl<'w> TwoWay<'_, 'w> {
         self.scope.push("layers").push(index)
     }
 
-    /// The projections of the shared cells for the first block: keys, values and queries [B, T, inner].
+    /// The projections of the shared cells for the first block: keys and values with heads apart, queries [B, T, inner].
     pub(super) fn shared_projections(&self, g: &mut Graph<'w>, cells: &Value, positions: &Value) -> Result<[Value; 3]> {
         let block = self.block(0);
         let to_image = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
         let to_token = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
         let positioned = g.add(cells, positions)?;
-        Ok([to_image.key.apply(g, &positioned)?, to_image.value.apply(g, cells)?, to_token.query.apply(g, &positioned)?])
+        let [keys, values] = to_image.shared_keys_and_values(g, Cells { plain: cells, positioned: &positioned })?;
+        Ok([keys, values, to_token.query.apply(g, &positioned)?])
     }
 
     /// `tokens` [P, N, C] (the first `outputs` of them are wanted), the image and its position encoding [1, T, C] → tokens
