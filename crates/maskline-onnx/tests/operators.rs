@@ -56,7 +56,7 @@ fn fold(shapes: &[&[usize]], build: Build<'_>, expected: &[f32]) {
     g.output("y", &y).unwrap();
     let bytes = g.finish().unwrap().to_bytes().unwrap();
     let session = Session::open(&LIBRARY, ModelSource::Bytes(&bytes), &SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
-    close(session.run(vec![]).unwrap().f32("y").unwrap().data, expected, 2e-6);
+    close(session.run(Vec::<(&str, Tensor)>::new()).unwrap().f32("y").unwrap().data, expected, 2e-6);
 }
 
 fn close(found: &[f32], expected: &[f32], tolerance: f32) {

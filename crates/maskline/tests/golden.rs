@@ -23,7 +23,12 @@ fn engine(cache: &Path) -> Engine {
 
 /// Verifies every case of a family's folder; fewer than `least` compared tensors mean that cases went missing.
 fn check_family(folder: &str, least: usize) {
-    let Some(cases) = shared(folder) else { return };
+    if let Some(cases) = shared(folder) {
+        check_folder(&cases, least);
+    }
+}
+
+fn check_folder(cases: &Path, least: usize) {
     let cache = tempfile::tempdir().unwrap();
     let engine = engine(cache.path());
     let mut checked = 0;
@@ -44,6 +49,12 @@ fn yolov8_cases_are_within_their_tolerances() {
 }
 
 #[test]
+fn sam2_cases_are_within_their_tolerances() {
+    check_family("goldens/sam2_image", 120);
+    check_family("goldens/sam2_official", 25);
+}
+
+#[test]
 fn mobile_sam_cases_are_within_their_tolerances() {
     check_family("goldens/mobile_sam", 40);
 }
@@ -55,7 +66,8 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 
 #[test]
 fn sam_vit_cases_are_within_their_tolerances() {
-    check_family("goldens/sam_vit", 100);
+    // Made by `benchmarks/peers/make_golden_sam.py`, in both published layouts.
+    check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sam_vit"), 100);
 }
 
 #[derive(Debug)]
