@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use maskline_vision::decode::{DecodeOptions, decode_file};
-use maskline_vision::fit::{Normalise, longest_side, longest_side_size, stretch};
+use maskline_vision::fit::{Normalise, longest_side, longest_side_size, stretch, stretch_levels};
+use maskline_vision::resize::{Resampling, resize};
 use maskline_vision::{ErrorKind, RgbImage};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -37,6 +38,11 @@ fn stretched(image: &RgbImage, frame: [usize; 2], out: &mut [f32]) -> [usize; 2]
     frame
 }
 
+fn in_levels(image: &RgbImage, (frame, normalise): ([usize; 2], Normalise), how: Resampling, out: &mut [f32]) -> [usize; 2] {
+    stretch_levels(image, (frame, &normalise), how, out).unwrap();
+    frame
+}
+
 fn longest(image: &RgbImage, frame: [usize; 2], out: &mut [f32]) -> [usize; 2] {
     longest_side(image, frame[0], (frame, &Normalise::IMAGENET), out).unwrap()
 }
@@ -52,6 +58,10 @@ fn frames_of_the_official_transforms() {
         ("sam1_longest_1024", longest),
         ("efficientvit_sam_512", longest),
         ("efficientvit_sam_1024", longest),
+        ("sam2_hf_1024", |image, frame, out| in_levels(image, (frame, Normalise::IMAGENET), Resampling::TORCH_BILINEAR, out)),
+        ("sam3_official_1008", |image, frame, out| in_levels(image, (frame, Normalise::SIGNED), Resampling::TORCH_BILINEAR, out)),
+        ("owlvit_hf_768", |image, frame, out| in_levels(image, (frame, Normalise::CLIP), Resampling::TORCH_BICUBIC, out)),
+        ("owlvit_hf_768_pil", |image, frame, out| in_levels(image, (frame, Normalise::CLIP), Resampling::PILLOW_BICUBIC, out)),
     ];
     let mut compared = 0;
     for (name, facts) in case["images"].as_object().unwrap() {
