@@ -1,10 +1,14 @@
-//! Pictures to the input of SAM-like models: stretched to the frame (SAM 2), or scaled by the longest side into its top left
-//! corner (SAM 1, MobileSAM, EfficientViT-SAM).
+//! Pictures to the input of SAM-like models: stretched to the frame (SAM 2, SAM 3, OWL-ViT), scaled by the longest side into its
+//! top left corner (SAM 1, MobileSAM, EfficientViT-SAM), or padded to a square (OWLv2).
 
+mod filters;
 mod stretch;
 
 use crate::resize::{Resampling, resize};
 use crate::{Error, ErrorKind, Result, RgbImage};
+use filters::Filters;
+
+pub use filters::SquareFilter;
 
 /// Mean and standard deviation of each channel (R, G, B), of pixels in 0..1: a pixel becomes `(pixel - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +49,8 @@ impl Normalise {
 pub fn stretch(image: &RgbImage, frame: [usize; 2], normalise: &Normalise, out: &mut [f32]) -> Result<()> {
     check_frame(image, frame, out.len())?;
     normalise.check()?;
-    stretch::stretch(image, frame, normalise, out);
+    let filters = (&Filters::antialiased(image.width, frame[1]), &Filters::antialiased(image.height, frame[0]));
+    stretch::stretch(image, filters, normalise, out);
     Ok(())
 }
 
@@ -64,6 +69,23 @@ pub fn stretch_levels(
     check_frame(image, frame, out.len())?;
     normalise.check()?;
     place(&resize(image, resampling, (frame[1], frame[0]))?, frame[1], normalise, out);
+    Ok(())
+}
+
+/// The picture in the top left corner of a black square, resized to `side` without rounding to levels: the preprocessing of
+/// OWLv2 in transformers (`Owlv2ImageProcessor`). The border is normalised like the picture. `out` takes f32
+/// `[3, side, side]`.
+///
+/// A square that becomes smaller is blurred before, by half of what its pixels grow.
+///
+/// # Errors
+/// As [`stretch`].
+pub fn padded_square(image: &RgbImage, (side, normalise): (usize, &Normalise), filter: SquareFilter, out: &mut [f32]) -> Result<()> {
+    check_frame(image, [side; 2], out.len())?;
+    normalise.check()?;
+    let square = image.width.max(image.height);
+    let filters = [image.width, image.height].map(|length| Filters::padded(filter, (length, square), side));
+    stretch::stretch(image, (&filters[0], &filters[1]), normalise, out);
     Ok(())
 }
 
