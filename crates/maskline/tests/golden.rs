@@ -30,7 +30,7 @@ fn check_family(folder: &str, least: usize) {
     for entry in std::fs::read_dir(cases).unwrap() {
         for report in verify(&engine, &entry.unwrap().path()).unwrap() {
             for row in &report.rows {
-                assert!(row.passed, "{} on {}: {row:?}", report.case, report.checkpoint);
+                assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;
             }
         }
@@ -56,6 +56,16 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 #[test]
 fn sam_vit_cases_are_within_their_tolerances() {
     check_family("goldens/sam_vit", 100);
+}
+
+#[test]
+fn pictures_are_prepared_as_official_code_does() {
+    check_family("goldens/preprocess", 200);
+}
+
+#[test]
+fn answers_are_made_as_official_code_does() {
+    check_family("goldens/postprocess", 150);
 }
 
 #[derive(Debug)]

@@ -8,9 +8,7 @@ use std::path::Path;
 
 use asking::{MASK_SIDE, Place, Random, SIZE, picture, shared};
 use maskline::vision::mask::{Frame, Logits, upsample};
-use maskline::{
-    BundleOptions, Dialect, Embedding, LoadOptions, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions,
-};
+use maskline::{BundleOptions, Dialect, Embedding, LoadOptions, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions};
 
 /// Difference of logits over the largest logit of the mask. All forms are the same sums in another order: a sum of K products of f32
 /// has a rounding error of about √K · 2⁻²⁴ of its terms (K ≤ 2048 here: 3e-6), and some twenty such sums and normalisations follow
