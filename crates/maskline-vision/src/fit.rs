@@ -23,7 +23,7 @@ impl Normalise {
     /// Statistics of ImageNet. SAM's 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375 are these in levels of 0..255.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
     /// Statistics of CLIP's pictures (OWL-ViT, OWLv2).
-    pub const CLIP: Self = Self { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_54, 0.261_302_58, 0.275_777_11] };
+    pub const CLIP: Self = Self { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_54, 0.261_302_6, 0.275_777_1] };
     /// From -1 to 1 (SAM 3).
     pub const SIGNED: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
 

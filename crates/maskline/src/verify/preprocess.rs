@@ -19,10 +19,6 @@ use crate::{Error, ErrorKind, Result};
 const ROUNDING: f64 = 2e-6;
 /// The same for the mean, the deviation and the sum of a million of them.
 const STATISTICS_ROUNDING: f64 = 1e-6;
-/// What two JPEG decoders may differ by in a value of 0..1: two levels. OpenCV's stands behind some goldens.
-const DECODER: f64 = 2.0 / 255.0;
-/// That, in the statistics.
-const DECODER_STATISTICS: f64 = 1e-4;
 /// Pixels of the corner that a case holds completely, a side.
 const CORNER: usize = 32;
 /// Stride of the rectangular letterbox.
@@ -112,23 +108,20 @@ fn letterboxed(picture: &RgbImage, method: &str, [height, width]: [usize; 2]) ->
 
 /// The entries of one picture and method: the facts, and the sampled tensors that the case has.
 fn of_method(name: &str, golden: &Value, prepared: &Result<Prepared>, outputs: &Tensors) -> Vec<Entry> {
-    // Ultralytics reads files by OpenCV, whose JPEG decoder is not the one of the stored pixels; PNG it would read unturned.
-    let is_foreign = name.starts_with("exif_applied.yolov8");
-    let tolerance = if is_foreign { DECODER_STATISTICS } else { STATISTICS_ROUNDING };
     let facts = prepared.as_ref().map_err(again).map(|prepared| {
         let mut found = prepared.facts();
         found["step"] = golden["step"].clone();
-        Pair::Facts { golden: golden.clone(), found, tolerance }
+        Pair::Facts { golden: golden.clone(), found, tolerance: STATISTICS_ROUNDING }
     });
     let mut entries = vec![Entry::new(name, facts)];
-    let tolerance = if is_foreign { DECODER } else { ROUNDING };
     let step = golden["step"].as_u64().unwrap_or(1).max(1) as usize;
     for (part, step, end) in [("sub", step, usize::MAX), ("corner", 1, CORNER)] {
         let name = format!("{name}.{part}");
         if outputs.has(&name) {
             let found = prepared.as_ref().map_err(again).map(|prepared| prepared.sample(step, end));
-            let pair = found
-                .and_then(|found| Ok(Pair::Tensors { golden: outputs.get(&name)?, found, tolerance, is_rounded: outputs.is_half(&name) }));
+            let pair = found.and_then(|found| {
+                Ok(Pair::Tensors { golden: outputs.get(&name)?, found, tolerance: ROUNDING, is_rounded: outputs.is_half(&name) })
+            });
             entries.push(Entry::new(name, pair));
         }
     }
@@ -160,7 +153,8 @@ impl Prepared {
             "min": values().fold(f64::INFINITY, f64::min),
             "max": values().fold(f64::NEG_INFINITY, f64::max),
             "mean": mean,
-            "std": (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt(),
+            // Of a sample, as PyTorch's.
+            "std": (values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt(),
             "sum_abs": values().map(f64::abs).sum::<f64>(),
             "channel_mean": means.collect::<Vec<f64>>(),
         })

@@ -12,8 +12,6 @@ use crate::{Error, ErrorKind, Result};
 
 /// What an intersection over union may differ by: the rounding of one division.
 const IOU_ROUNDING: f64 = 1e-15;
-/// What pycocotools gives for masks of different sizes, where ours is an error.
-const UNLIKE: f64 = -1.0;
 
 /// An entry for each mask of `rle.json`, and one for each table of masks with each other.
 pub(super) fn coco(case: &Case) -> Result<Vec<Entry>> {
@@ -73,11 +71,17 @@ fn described(masks: &Tensors, row: &Value) -> Result<Value> {
 /// Intersections over unions of masks with each other and, for crowds, over the area of the first.
 fn table(golden: &Value, masks: &[Mask]) -> Result<Value> {
     let rows = |cell: &dyn Fn(&Mask, &Mask) -> maskline_vision::Result<f64>| {
-        let row = |a: &Mask| masks.iter().map(|b| unlike(cell(a, b), UNLIKE)).collect::<Result<Vec<f64>>>();
+        let row = |a: &Mask| masks.iter().map(|b| unlike(cell(a, b), unlike_iou(a, b))).collect::<Result<Vec<f64>>>();
         masks.iter().map(row).collect::<Result<Vec<_>>>()
     };
     let of_crowd = |a: &Mask, b: &Mask| Ok(a.overlap(b)? as f64 / a.area().max(1) as f64);
     Ok(json!({ "names": golden["names"], "iou": rows(&|a, b| a.iou(b))?, "iou_crowd": rows(&of_crowd)? }))
+}
+
+/// What pycocotools gives for masks of different sizes: it only looks at the sizes where the boxes overlap.
+fn unlike_iou(a: &Mask, b: &Mask) -> f64 {
+    let overlap = |a: [usize; 4], b: [usize; 4]| (0..2).all(|i| a[i].max(b[i]) < a[i + 2].min(b[i + 2]));
+    if a.bounds().zip(b.bounds()).is_some_and(|(a, b)| overlap(a, b)) { -1.0 } else { 0.0 }
 }
 
 /// `merge_union_first<n>` and `merge_intersect_<from>_<to>`: the compressed text of masks of the table merged.
