@@ -297,7 +297,7 @@ pub(crate) struct Build {
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Directories of cases (case.json, inputs.safetensors, outputs.safetensors, a checkpoint).
+    /// Directories of cases (case.json, its tensors, and a checkpoint unless it needs none).
     #[arg(required = true)]
     pub(crate) cases: Vec<PathBuf>,
     /// Print one JSON object per case, checkpoint and line.

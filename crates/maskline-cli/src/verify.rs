@@ -44,7 +44,8 @@ fn table(report: &Report) -> String {
         };
         table.add_row([row.tensor.clone(), number(row.max_abs), number(row.relative), format!("{:.1e}", row.tolerance), verdict]);
     }
-    format!("{} on {}\n{table}\n", report.case, report.checkpoint)
+    let on = report.checkpoint.as_ref().map_or_else(String::new, |path| format!(" on {path}"));
+    format!("{}{on}\n{table}\n", report.case)
 }
 
 /// All computed tensors in one file; with several reports, names carry the case.

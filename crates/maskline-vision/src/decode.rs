@@ -75,6 +75,34 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage> {
     RgbImage::new(width, height, rgb_bytes(picture))
 }
 
+/// The EXIF orientation of a JPEG, PNG or WebP picture, 1 to 8; 1 (upright) where it says nothing.
+///
+/// # Errors
+/// `UnknownFormat` if the bytes are of no known format, `Corrupt` if the header is broken.
+pub fn exif_orientation(bytes: &[u8]) -> Result<u8> {
+    let format = format_of(bytes)?;
+    let corrupt = |error: image::ImageError| Error::new(ErrorKind::Corrupt, format!("the {} is broken: {error}", name(format)));
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(corrupt)?;
+    Ok(decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif())
+}
+
+/// The picture turned as an EXIF orientation says: what [`decode`] does with `apply_exif`, for pixels that lie upright in
+/// another file.
+///
+/// # Errors
+/// `InvalidArgument` for an orientation outside 1..=8, or a picture whose bytes are not width x height x 3.
+pub fn turn(picture: RgbImage, orientation: u8) -> Result<RgbImage> {
+    let invalid = |message: String| Error::new(ErrorKind::InvalidArgument, message);
+    let turned = Orientation::from_exif(orientation);
+    let turned = turned.ok_or_else(|| invalid(format!("EXIF orientation: expected 1 to 8, found {orientation}")))?;
+    let (width, height, bytes) = (picture.width, picture.height, picture.pixels.len());
+    let buffer = image::RgbImage::from_raw(width as u32, height as u32, picture.pixels);
+    let sizes = || invalid(format!("picture: expected {width} x {height} x 3 bytes, found {bytes}"));
+    let mut picture = DynamicImage::ImageRgb8(buffer.ok_or_else(sizes)?);
+    picture.apply_orientation(turned);
+    RgbImage::new(picture.width() as usize, picture.height() as usize, rgb_bytes(picture))
+}
+
 fn rgb_bytes(picture: DynamicImage) -> Vec<u8> {
     let high_bytes = |values: &[u16]| values.iter().map(|value| (value >> 8) as u8).collect::<Vec<u8>>();
     match picture {

@@ -1,10 +1,14 @@
-//! Pictures to the input of SAM-like models: stretched to the frame (SAM 2), or scaled by the longest side into its top left
-//! corner (SAM 1, MobileSAM, EfficientViT-SAM).
+//! Pictures to the input of SAM-like models: stretched to the frame (SAM 2, SAM 3, OWL-ViT), scaled by the longest side into its
+//! top left corner (SAM 1, MobileSAM, EfficientViT-SAM), or padded to a square (OWLv2).
 
+mod filters;
 mod stretch;
 
-use crate::crop::resize_bilinear;
+use crate::resize::{Resampling, resize};
 use crate::{Error, ErrorKind, Result, RgbImage};
+use filters::Filters;
+
+pub use filters::SquareFilter;
 
 /// Mean and standard deviation of each channel (R, G, B), of pixels in 0..1: a pixel becomes `(pixel - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +22,8 @@ pub struct Normalise {
 impl Normalise {
     /// Statistics of ImageNet. SAM's 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375 are these in levels of 0..255.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    /// Statistics of CLIP's pictures (OWL-ViT, OWLv2).
+    pub const CLIP: Self = Self { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_54, 0.261_302_6, 0.275_777_1] };
     /// From -1 to 1 (SAM 3).
     pub const SIGNED: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
 
@@ -43,7 +49,43 @@ impl Normalise {
 pub fn stretch(image: &RgbImage, frame: [usize; 2], normalise: &Normalise, out: &mut [f32]) -> Result<()> {
     check_frame(image, frame, out.len())?;
     normalise.check()?;
-    stretch::stretch(image, frame, normalise, out);
+    let filters = (&Filters::antialiased(image.width, frame[1]), &Filters::antialiased(image.height, frame[0]));
+    stretch::stretch(image, filters, normalise, out);
+    Ok(())
+}
+
+/// The picture stretched to `frame` (`[height, width]`) in 8 bits, then normalised: the preprocessing of SAM 3 and, unlike the
+/// official one, of SAM 2 in transformers ([`Resampling::TORCH_BILINEAR`]; apart from [`stretch`] by up to a level), and of
+/// OWL-ViT ([`Resampling::TORCH_BICUBIC`], or [`Resampling::PILLOW_BICUBIC`] without torchvision). `out` as for [`stretch`].
+///
+/// # Errors
+/// As [`stretch`].
+pub fn stretch_levels(
+    image: &RgbImage,
+    (frame, normalise): ([usize; 2], &Normalise),
+    resampling: Resampling,
+    out: &mut [f32],
+) -> Result<()> {
+    check_frame(image, frame, out.len())?;
+    normalise.check()?;
+    place(&resize(image, resampling, (frame[1], frame[0]))?, frame[1], normalise, out);
+    Ok(())
+}
+
+/// The picture in the top left corner of a black square, resized to `side` without rounding to levels: the preprocessing of
+/// OWLv2 in transformers (`Owlv2ImageProcessor`). The border is normalised like the picture. `out` takes f32
+/// `[3, side, side]`.
+///
+/// A square that becomes smaller is blurred before, by half of what its pixels grow.
+///
+/// # Errors
+/// As [`stretch`].
+pub fn padded_square(image: &RgbImage, (side, normalise): (usize, &Normalise), filter: SquareFilter, out: &mut [f32]) -> Result<()> {
+    check_frame(image, [side; 2], out.len())?;
+    normalise.check()?;
+    let square = image.width.max(image.height);
+    let filters = [image.width, image.height].map(|length| Filters::padded(filter, (length, square), side));
+    stretch::stretch(image, (&filters[0], &filters[1]), normalise, out);
     Ok(())
 }
 
@@ -68,7 +110,7 @@ pub fn longest_side(image: &RgbImage, side: usize, (frame, normalise): ([usize; 
     let picture = if kept == [image.height, image.width] {
         image
     } else {
-        resized = resize_bilinear(image, (kept[1], kept[0]));
+        resized = resize(image, Resampling::PILLOW_BILINEAR, (kept[1], kept[0]))?;
         &resized
     };
     place(picture, frame[1], normalise, out);

@@ -17,6 +17,7 @@ pub mod letterbox;
 pub mod mask;
 pub mod nms;
 mod object;
+pub mod resize;
 pub mod write;
 
 pub use error::{Error, ErrorKind, Result};

@@ -3,6 +3,8 @@
 //! A [`Mask`] is always as large as the original picture, but costs memory only where its outline crosses a column.
 
 mod bilinear;
+mod combine;
+mod label_studio;
 mod logits;
 mod polygon;
 mod prototypes;
@@ -13,6 +15,7 @@ mod upsample;
 
 use std::ops::Range;
 
+pub(crate) use bilinear::Bilinear;
 pub use logits::{Logits, StabilityCut};
 pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
@@ -161,36 +164,6 @@ impl Mask {
         }
         runs.push_until((width * height) as u32, false);
         Ok(runs.finish())
-    }
-
-    /// Intersection over union with another mask of the same picture; 0 when both are empty.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
-    pub fn iou(&self, other: &Mask) -> Result<f64> {
-        if (self.width, self.height) != (other.width, other.height) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("masks of one picture: expected {} x {}, found {} x {}", self.width, self.height, other.width, other.height),
-            ));
-        }
-        let shared = self.intersection(other);
-        let union = self.area() + other.area() - shared;
-        Ok(if union == 0 { 0.0 } else { shared as f64 / union as f64 })
-    }
-
-    fn intersection(&self, other: &Mask) -> u64 {
-        let (mut ours, mut theirs) = (self.set_runs().peekable(), other.set_runs().peekable());
-        let mut shared = 0;
-        while let (Some(a), Some(b)) = (ours.peek(), theirs.peek()) {
-            shared += u64::from(a.end.min(b.end).saturating_sub(a.start.max(b.start)));
-            if a.end < b.end {
-                ours.next();
-            } else {
-                theirs.next();
-            }
-        }
-        shared
     }
 
     fn total(&self) -> u32 {

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use maskline_vision::decode::{DecodeOptions, decode_file};
-use maskline_vision::fit::{Normalise, longest_side, longest_side_size, stretch};
+use maskline_vision::fit::{Normalise, SquareFilter, longest_side, longest_side_size, padded_square, stretch, stretch_levels};
+use maskline_vision::resize::{Resampling, resize};
 use maskline_vision::{ErrorKind, RgbImage};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -37,6 +38,16 @@ fn stretched(image: &RgbImage, frame: [usize; 2], out: &mut [f32]) -> [usize; 2]
     frame
 }
 
+fn in_levels(image: &RgbImage, (frame, normalise): ([usize; 2], Normalise), how: Resampling, out: &mut [f32]) -> [usize; 2] {
+    stretch_levels(image, (frame, &normalise), how, out).unwrap();
+    frame
+}
+
+fn squared(image: &RgbImage, frame: [usize; 2], filter: SquareFilter, out: &mut [f32]) -> [usize; 2] {
+    padded_square(image, (frame[0], &Normalise::CLIP), filter, out).unwrap();
+    frame
+}
+
 fn longest(image: &RgbImage, frame: [usize; 2], out: &mut [f32]) -> [usize; 2] {
     longest_side(image, frame[0], (frame, &Normalise::IMAGENET), out).unwrap()
 }
@@ -52,6 +63,12 @@ fn frames_of_the_official_transforms() {
         ("sam1_longest_1024", longest),
         ("efficientvit_sam_512", longest),
         ("efficientvit_sam_1024", longest),
+        ("sam2_hf_1024", |image, frame, out| in_levels(image, (frame, Normalise::IMAGENET), Resampling::TORCH_BILINEAR, out)),
+        ("sam3_official_1008", |image, frame, out| in_levels(image, (frame, Normalise::SIGNED), Resampling::TORCH_BILINEAR, out)),
+        ("owlvit_hf_768", |image, frame, out| in_levels(image, (frame, Normalise::CLIP), Resampling::TORCH_BICUBIC, out)),
+        ("owlvit_hf_768_pil", |image, frame, out| in_levels(image, (frame, Normalise::CLIP), Resampling::PILLOW_BICUBIC, out)),
+        ("owlv2_hf_960", |image, frame, out| squared(image, frame, SquareFilter::Torchvision, out)),
+        ("owlv2_hf_960_pil", |image, frame, out| squared(image, frame, SquareFilter::Scipy, out)),
     ];
     let mut compared = 0;
     for (name, facts) in case["images"].as_object().unwrap() {
@@ -124,7 +141,13 @@ fn impossible_frames_are_errors() {
     let thin = RgbImage::new(3000, 1, vec![1; 9000]).unwrap();
     let normalise = Normalise::IMAGENET;
     let mut out = vec![0.0; 3 * 8 * 8];
+    let broken = RgbImage { pixels: vec![0; 5], ..picture.clone() };
     let errors = [
+        stretch_levels(&picture, ([8, 9], &normalise), Resampling::TORCH_BILINEAR, &mut out).unwrap_err(),
+        padded_square(&picture, (9, &normalise), SquareFilter::Scipy, &mut out).unwrap_err(),
+        padded_square(&broken, (8, &normalise), SquareFilter::Torchvision, &mut out).unwrap_err(),
+        resize(&picture, Resampling::PILLOW_BICUBIC, (0, 4)).unwrap_err(),
+        resize(&broken, Resampling::PILLOW_BICUBIC, (4, 4)).unwrap_err(),
         stretch(&picture, [8, 9], &normalise, &mut out).unwrap_err(),
         stretch(&picture, [0, 8], &normalise, &mut []).unwrap_err(),
         stretch(&picture, [usize::MAX, 8], &normalise, &mut out).unwrap_err(),
@@ -159,7 +182,35 @@ fn stretched_pixel(image: &RgbImage, [height, width]: [usize; 2], [y, x]: [usize
     sums
 }
 
+#[test]
+fn squares_of_one_pixel_and_far_too_large_pictures() {
+    let normalise = Normalise { mean: [0.0; 3], std: [1.0; 3] };
+    for (size, side) in [((1, 1), 1), ((1, 1), 7), ((40, 3), 1), ((3, 40), 2), ((2, 1), 5)] {
+        let picture = RgbImage::new(size.0, size.1, vec![255; size.0 * size.1 * 3]).unwrap();
+        for filter in [SquareFilter::Torchvision, SquareFilter::Scipy] {
+            let mut out = vec![f32::NAN; 3 * side * side];
+            padded_square(&picture, (side, &normalise), filter, &mut out).unwrap();
+            assert!(out.iter().all(|value| (-1e-6..=1.0 + 1e-6).contains(value)), "{size:?} {side}: {out:?}");
+            if size.0 == size.1 {
+                assert!(out.iter().all(|value| (value - 1.0).abs() < 1e-6), "{size:?} {side}: {out:?}");
+            }
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn resizing_keeps_what_is_plain(
+        size in (1_usize..30, 1_usize..30), target in (1_usize..30, 1_usize..30), level in any::<u8>(), way in 0_usize..4
+    ) {
+        let ways = [Resampling::PILLOW_BILINEAR, Resampling::PILLOW_BICUBIC, Resampling::TORCH_BILINEAR, Resampling::TORCH_BICUBIC];
+        let picture = RgbImage::new(size.0, size.1, vec![level; size.0 * size.1 * 3]).unwrap();
+        let resized = resize(&picture, ways[way], target).unwrap();
+        prop_assert_eq!((resized.width, resized.height), target);
+        // Weights of 16 bits need not sum to exactly 1.
+        prop_assert!(resized.pixels.iter().all(|found| found.abs_diff(level) <= u8::from(way > 1)));
+    }
+
     #[test]
     fn stretching_is_the_weighted_mean(
         size in (1_usize..40, 1_usize..40), frame in (1_usize..40, 1_usize..40), seed in any::<u64>()

@@ -83,6 +83,74 @@ fn masks_of_pycocotools() {
     }
 }
 
+/// What a reader of packed run lengths makes of them.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut at = 0;
+    let mut take = |width: usize| {
+        let value = (at..at + width).fold(0_usize, |value, i| value << 1 | usize::from(bytes[i / 8] >> (7 - i % 8) & 1));
+        at += width;
+        value
+    };
+    let (length, word) = (take(32), take(5) + 1);
+    let lengths = [(); 4].map(|()| take(4) + 1);
+    let mut values = Vec::new();
+    while values.len() < length {
+        assert_eq!(take(1), 1, "a run");
+        let count = lengths[take(2)];
+        let count = take(count) + 1;
+        let value = take(word) as u8;
+        values.extend(std::iter::repeat_n(value, count));
+    }
+    values
+}
+
+#[test]
+fn brush_masks_of_label_studio() {
+    let (Some(rows), Some(masks)) = (golden("postprocess/all/label_studio.json"), golden("postprocess/all/rle_masks.safetensors")) else {
+        return;
+    };
+    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(rows).unwrap()).unwrap();
+    let bytes = std::fs::read(masks).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let rows = golden["rows"].as_array().unwrap();
+    assert!(rows.len() >= 31);
+    for row in rows {
+        let tensor = tensors.tensor(row["name"].as_str().unwrap()).unwrap();
+        let mask = Mask::from_rows(tensor.shape()[1], tensor.shape()[0], tensor.data()).unwrap();
+        assert_eq!(serde_json::json!(mask.to_label_studio_rle().unwrap()), row["rle"], "{}", row["name"]);
+    }
+}
+
+#[test]
+fn brush_masks_with_long_runs_come_back() {
+    let mask = Mask::from_fn(300, 200, |x, y| y > 3 && y < 120 || x == 5).unwrap();
+    let expected: Vec<u8> = mask.to_rows(255).iter().flat_map(|value| [*value; 4]).collect();
+    assert_eq!(unpacked(&mask.to_label_studio_rle().unwrap()), expected);
+    let large = Mask::from_fn(1, 0, |_, _| true).unwrap().placed([0, 0], [1 << 16, 1 << 14]).unwrap();
+    assert_eq!(large.to_label_studio_rle().unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn masks_are_combined_pixel_by_pixel() {
+    let size = (23, 17);
+    let all: Vec<Mask> = (0..40_u64)
+        .map(|seed| {
+            let random =
+                |x: usize, y: usize| ((x * 31 + y * 17 + 7) as u64).wrapping_mul(seed * 2 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
+            Mask::from_fn(size.0, size.1, |x, y| random(x / 2, y / 3) < seed % 18).unwrap()
+        })
+        .collect();
+    for (a, b) in all.iter().zip(all.iter().rev()) {
+        let by = |is_set: fn(bool, bool) -> bool| Mask::from_fn(size.0, size.1, |x, y| is_set(a.get(x, y), b.get(x, y))).unwrap();
+        let (both, either) = (by(|a, b| a && b), by(|a, b| a || b));
+        assert_eq!((a.intersection(b).unwrap(), a.union(b).unwrap()), (both.clone(), either.clone()));
+        assert_eq!(a.overlap(b).unwrap(), both.area());
+        assert_eq!(a.iou(b).unwrap(), if either.is_empty() { 0.0 } else { both.area() as f64 / either.area() as f64 });
+    }
+    let other = Mask::from_fn(17, 23, |_, _| true).unwrap();
+    assert_eq!(all[0].union(&other).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
 /// Bit for bit: no pixel of these eight masks differs, at the network's input size and at the picture's.
 #[test]
 fn prototype_masks_of_ultralytics() {

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageFormat};
-use maskline_vision::decode::{DecodeOptions, decode, decode_file};
+use maskline_vision::decode::{DecodeOptions, decode, decode_file, exif_orientation, turn};
 use maskline_vision::letterbox::Letterbox;
 use maskline_vision::nms::{batched_nms, nms};
 use maskline_vision::{ErrorKind, RgbImage};
@@ -162,6 +162,26 @@ fn the_jpeg_decoder_stays_close_to_libjpeg() {
         let worst = ours.pixels.iter().zip(&theirs.pixels).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(worst <= 6, "{name}: {worst} levels");
     }
+}
+
+#[test]
+fn turning_is_what_decoding_does() {
+    let upright = RgbImage::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
+    let turned = turn(upright.clone(), 6).unwrap();
+    assert_eq!((turned.width, turned.height, turned.pixels.clone()), (1, 2, vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(turn(turned, 8).unwrap(), upright);
+    for orientation in [0, 9] {
+        assert_eq!(turn(upright.clone(), orientation).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    let broken = RgbImage { pixels: vec![0; 5], ..upright };
+    assert_eq!(turn(broken, 1).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(exif_orientation(&encoded(&gradient(), ImageFormat::Png)).unwrap(), 1);
+    let Some(folder) = golden("preprocess/images") else { return };
+    let bytes = std::fs::read(folder.join("exif.jpg")).unwrap();
+    let orientation = exif_orientation(&bytes).unwrap();
+    assert_ne!(orientation, 1);
+    let options = DecodeOptions { apply_exif: false, ..DecodeOptions::default() };
+    assert_eq!(turn(decode(&bytes, &options).unwrap(), orientation).unwrap(), decode(&bytes, &DecodeOptions::default()).unwrap());
 }
 
 #[test]

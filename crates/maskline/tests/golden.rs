@@ -35,7 +35,7 @@ fn check_folder(cases: &Path, least: usize) {
     for entry in std::fs::read_dir(cases).unwrap() {
         for report in verify(&engine, &entry.unwrap().path()).unwrap() {
             for row in &report.rows {
-                assert!(row.passed, "{} on {}: {row:?}", report.case, report.checkpoint);
+                assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;
             }
         }
@@ -68,6 +68,16 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 fn sam_vit_cases_are_within_their_tolerances() {
     // Made by `benchmarks/peers/make_golden_sam.py`, in both published layouts.
     check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sam_vit"), 100);
+}
+
+#[test]
+fn pictures_are_prepared_as_official_code_does() {
+    check_family("goldens/preprocess", 200);
+}
+
+#[test]
+fn answers_are_made_as_official_code_does() {
+    check_family("goldens/postprocess", 150);
 }
 
 #[derive(Debug)]

@@ -1,14 +1,15 @@
-//! PyTorch's `interpolate(mode="bilinear", antialias=True)` on floats, from bytes to normalised planes.
+//! Separable filters on floats, from bytes to normalised planes.
 //!
 //! Each source row is widened to floats and filtered once, as vectors of R, G, B (and what follows); rows that a target row
 //! needs wait in a ring, as planes, where the second pass is plain arithmetic over slices.
 
 use super::Normalise;
+use super::filters::Filters;
 use crate::RgbImage;
 
-/// Fills `out`, planes R, G, B of `height` x `width`; all sizes are checked by the caller.
-pub(super) fn stretch(image: &RgbImage, [height, width]: [usize; 2], normalise: &Normalise, out: &mut [f32]) {
-    let (columns, rows) = (Filters::new(image.width, width), Filters::new(image.height, height));
+/// Fills `out`, planes R, G, B of what the filters of the columns and rows give; all sizes are checked by the caller.
+pub(super) fn stretch(image: &RgbImage, (columns, rows): (&Filters, &Filters), normalise: &Normalise, out: &mut [f32]) {
+    let (width, height) = (columns.firsts.len(), rows.firsts.len());
     // Levels are 255 times as large as the pixels that the normalisation is for.
     let gains = normalise.std.map(|std| 1.0 / (255.0 * std));
     let offsets = [0, 1, 2].map(|channel| -normalise.mean[channel] / normalise.std[channel]);
@@ -21,7 +22,7 @@ pub(super) fn stretch(image: &RgbImage, [height, width]: [usize; 2], normalise: 
         // What lies above the first row of the filter is not needed by any later one either.
         for source in filtered.max(first)..first + rows.taps {
             widen(image.row(source), &mut levels);
-            filter_row(&levels, &columns, &mut ring[source % rows.taps * 3 * width..][..3 * width]);
+            filter_row(&levels, columns, &mut ring[source % rows.taps * 3 * width..][..3 * width]);
         }
         filtered = first + rows.taps;
         for channel in 0..3 {
@@ -84,46 +85,5 @@ fn blend_rows<'a>(mut sources: impl Iterator<Item = (&'a [f32], &'a f32)>, targe
     }
     for (row, weight) in sources {
         target.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * value);
-    }
-}
-
-/// The filters of one axis, all of the same number of taps: what a filter lacks weighs 0.
-struct Filters {
-    taps: usize,
-    /// First source position of each target position; never falling.
-    firsts: Vec<usize>,
-    weights: Vec<f32>,
-}
-
-impl Filters {
-    /// In f32, as PyTorch computes them: far to the right a weight differs from the exact one in the fourth digit.
-    fn new(source: usize, target: usize) -> Self {
-        let scale = source as f32 / target as f32;
-        let support = scale.max(1.0);
-        let shrink = if scale >= 1.0 { 1.0 / scale } else { 1.0 };
-        let spans = (0..target).map(|i| {
-            let center = scale * (i as f32 + 0.5);
-            let first = (center - support + 0.5).max(0.0) as usize;
-            let end = ((center + support + 0.5) as usize).min(source);
-            (center, first, end)
-        });
-        let taps = spans.clone().map(|(_, first, end)| end - first).max().unwrap_or(1);
-        let mut filters = Self { taps, firsts: Vec::with_capacity(target), weights: vec![0.0; taps * target] };
-        for ((center, first, end), weights) in spans.zip(filters.weights.chunks_exact_mut(taps)) {
-            // At the border the taps begin earlier, so that all of them lie in the picture.
-            let shifted = first.min(source - taps);
-            filters.firsts.push(shifted);
-            let own = &mut weights[first - shifted..end - shifted];
-            for (x, weight) in (first..end).zip(own.iter_mut()) {
-                *weight = (1.0 - ((x as f32 - center + 0.5) * shrink).abs()).max(0.0);
-            }
-            let total: f32 = own.iter().sum();
-            own.iter_mut().for_each(|weight| *weight /= total);
-        }
-        filters
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        self.firsts.iter().copied().zip(self.weights.chunks_exact(self.taps))
     }
 }

@@ -2,16 +2,16 @@
 
 /// One bilinear step: two neighbouring source positions and their weights.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bilinear {
+pub(crate) struct Bilinear {
     /// Equal at the end of the source.
-    pub(super) positions: [usize; 2],
+    pub(crate) positions: [usize; 2],
     /// Each in 0..=1; together 1 but for rounding.
-    pub(super) weights: [f32; 2],
+    pub(crate) weights: [f32; 2],
 }
 
 impl Bilinear {
     /// `scale` is source positions per output position. In f32, as PyTorch does: pixel centres, nothing before the first.
-    pub(super) fn at(position: usize, scale: f32, size: usize) -> Self {
+    pub(crate) fn at(position: usize, scale: f32, size: usize) -> Self {
         let source = (scale * (position as f32 + 0.5) - 0.5).max(0.0);
         let first = (source as usize).min(size - 1);
         let fraction = (source - first as f32).clamp(0.0, 1.0);
@@ -19,14 +19,14 @@ impl Bilinear {
     }
 
     /// All steps from `source` positions to `target`; positions never fall.
-    pub(super) fn axis(source: usize, target: usize) -> Vec<Self> {
+    pub(crate) fn axis(source: usize, target: usize) -> Vec<Self> {
         let scale = source as f32 / target as f32;
         (0..target).map(|position| Self::at(position, scale, source)).collect()
     }
 
     /// The blend of two values, in PyTorch's order of operations.
     #[inline(always)]
-    pub(super) fn blend(&self, first: f32, second: f32) -> f32 {
+    pub(crate) fn blend(&self, first: f32, second: f32) -> f32 {
         self.weights[0] * first + self.weights[1] * second
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, DType};
 use serde_json::Value;
 
 use super::Computed;
@@ -12,8 +12,13 @@ use crate::{Error, ErrorKind, Result};
 pub(super) struct Case {
     directory: PathBuf,
     json: Value,
-    inputs: Checkpoint,
-    outputs: Checkpoint,
+    inputs: Option<Tensors>,
+    outputs: Option<Tensors>,
+}
+
+/// Tensors of a case: one file of it.
+pub(super) struct Tensors {
+    file: Checkpoint,
 }
 
 /// One call of the official implementation on prompts.
@@ -26,13 +31,41 @@ pub(super) struct Call {
 impl Case {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("case.json");
-        let help = "\n  help: give a directory with case.json, inputs.safetensors and outputs.safetensors";
+        let help = "\n  help: give a directory with case.json and its tensors";
         let no_case = |why: String| Error::new(ErrorKind::BadInput, format!("{why}\n  in   {}{help}", path.display()));
         let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
         let json: Value = serde_json::from_slice(&text).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
-        let inputs = Checkpoint::open(&directory.join("inputs.safetensors"))?;
-        let outputs = Checkpoint::open(&directory.join("outputs.safetensors"))?;
-        Ok(Self { directory: directory.to_path_buf(), json, inputs, outputs })
+        let mut case = Self { directory: directory.to_path_buf(), json, inputs: None, outputs: None };
+        // Families without a model spread their tensors over files of other names.
+        let open = |name: &str| case.has_file(name).then(|| case.file(name)).transpose();
+        (case.inputs, case.outputs) = (open("inputs.safetensors")?, open("outputs.safetensors")?);
+        Ok(case)
+    }
+
+    /// The tensors of a file of the case.
+    pub(super) fn file(&self, name: &str) -> Result<Tensors> {
+        Ok(Tensors { file: Checkpoint::open(&self.path(name))? })
+    }
+
+    /// A JSON file of the case.
+    pub(super) fn read_json(&self, name: &str) -> Result<Value> {
+        let path = self.path(name);
+        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        serde_json::from_slice(&text).map_err(|e| Error::new(ErrorKind::BadInput, format!("broken JSON: {e}\n  in   {}", path.display())))
+    }
+
+    /// All of `case.json`.
+    pub(super) fn whole(&self) -> &Value {
+        &self.json
+    }
+
+    /// An entry of `case.json`; null where it has none.
+    pub(super) fn entry(&self, key: &str) -> &Value {
+        &self.json[key]
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     pub(super) fn name(&self) -> String {
@@ -60,17 +93,22 @@ impl Case {
         Ok(paths)
     }
 
-    /// Names of all golden tensors.
-    pub(super) fn tensors(&self) -> Vec<String> {
-        self.outputs.names().map(str::to_string).collect()
+    /// The golden tensors.
+    pub(super) fn outputs(&self) -> Result<&Tensors> {
+        self.outputs.as_ref().ok_or_else(|| self.missing("outputs.safetensors"))
     }
 
+    /// A golden tensor.
     pub(super) fn output(&self, name: &str) -> Result<Computed> {
-        tensor(&self.outputs, name)
+        self.outputs()?.get(name)
     }
 
     pub(super) fn input(&self, name: &str) -> Result<Computed> {
-        tensor(&self.inputs, name)
+        self.inputs.as_ref().ok_or_else(|| self.missing("inputs.safetensors"))?.get(name)
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::new(ErrorKind::BadInput, format!("the case has no {name}\n  in   {}", self.directory.display()))
     }
 
     /// What a tensor may differ by: suggested for it, or from the case's `atol` and `rtol` and its largest magnitude.
@@ -92,12 +130,12 @@ impl Case {
     }
 
     pub(super) fn has_input(&self, name: &str) -> bool {
-        self.inputs.info(name).is_some()
+        self.inputs.as_ref().is_some_and(|inputs| inputs.has(name))
     }
 
     /// Whether a file lies in the case.
     pub(super) fn has_file(&self, name: &str) -> bool {
-        self.directory.join(name).is_file()
+        self.path(name).is_file()
     }
 
     /// The description of how a call's masks are brought to the picture.
@@ -114,16 +152,32 @@ impl Case {
     }
 }
 
-/// A stored tensor of any number type, as f32.
-fn tensor(file: &Checkpoint, name: &str) -> Result<Computed> {
-    let missing = || Error::new(ErrorKind::BadInput, format!("the case has no tensor `{name}`"));
-    let shape = file.info(name).ok_or_else(missing)?.shape.clone();
-    let raw = file.root().raw(name, &shape)?;
-    let data = match raw.dtype {
-        maskline_weights::DType::U8 | maskline_weights::DType::Bool => raw.bytes.iter().map(|byte| f32::from(*byte)).collect(),
-        maskline_weights::DType::I64 => raw.bytes.chunks_exact(8).map(|b| b.try_into().map_or(0, i64::from_le_bytes) as f32).collect(),
-        maskline_weights::DType::I32 => raw.bytes.chunks_exact(4).map(|b| b.try_into().map_or(0, i32::from_le_bytes) as f32).collect(),
-        _ => file.root().f32(name, &shape)?.data.into_owned(),
-    };
-    Ok(Computed { shape, data })
+impl Tensors {
+    /// Names of all tensors.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.file.names().map(str::to_string).collect()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.info(name).is_some()
+    }
+
+    /// Whether a tensor is stored in float16, rounded.
+    pub(super) fn is_half(&self, name: &str) -> bool {
+        self.file.info(name).is_some_and(|info| info.dtype == DType::F16)
+    }
+
+    /// A stored tensor of any number type, as f32.
+    pub(super) fn get(&self, name: &str) -> Result<Computed> {
+        let missing = || Error::new(ErrorKind::BadInput, format!("the case has no tensor `{name}`"));
+        let shape = self.file.info(name).ok_or_else(missing)?.shape.clone();
+        let raw = self.file.root().raw(name, &shape)?;
+        let data = match raw.dtype {
+            DType::U8 | DType::Bool => raw.bytes.iter().map(|byte| f32::from(*byte)).collect(),
+            DType::I64 => raw.bytes.chunks_exact(8).map(|b| b.try_into().map_or(0, i64::from_le_bytes) as f32).collect(),
+            DType::I32 => raw.bytes.chunks_exact(4).map(|b| b.try_into().map_or(0, i32::from_le_bytes) as f32).collect(),
+            _ => self.file.root().f32(name, &shape)?.data.into_owned(),
+        };
+        Ok(Computed { shape, data })
+    }
 }

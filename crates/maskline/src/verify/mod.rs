@@ -1,9 +1,13 @@
 //! Golden cases: the official implementation's tensors against ours, number by number.
 //!
-//! A case is a directory with `case.json`, `inputs.safetensors`, `outputs.safetensors` and a checkpoint. Every tensor of the
-//! outputs must be computed and compared; one that cannot be is a failure, never skipped.
+//! A case is a directory with `case.json` and a checkpoint with `inputs.safetensors` and `outputs.safetensors`, or files of the
+//! preparation of pictures (`preprocess`) or of answers (`postprocess`), which need no model. Every golden entry must be
+//! computed by the code that ships, and compared; one that cannot be is a failure, never skipped.
 
 mod case;
+mod compare;
+mod postprocess;
+mod preprocess;
 mod sam;
 mod upscale;
 mod yolov8;
@@ -13,6 +17,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::verify::case::Case;
+use crate::verify::compare::{Entry, Pair};
 use crate::{Engine, Error, ErrorKind, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
@@ -23,21 +28,22 @@ const RELATIVE_TOLERANCE: f64 = 1e-3;
 pub struct Report {
     /// Directory name of the case.
     pub case: String,
-    /// The checkpoint that was loaded.
-    pub checkpoint: String,
-    /// One row per golden tensor.
+    /// The checkpoint that was loaded; none for cases that need no model.
+    pub checkpoint: Option<String>,
+    /// One row per golden tensor or group of facts.
     pub rows: Vec<Row>,
     /// The tensors that were computed, by golden name.
     #[serde(skip)]
     pub computed: Vec<(String, Computed)>,
 }
 
-/// The comparison of one tensor.
+/// The comparison of one tensor, or of a group of facts (JSON).
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// Call and tensor, e.g. `x0.pred`.
     pub tensor: String,
-    /// Largest absolute difference.
+    /// Largest absolute difference; for goldens that were rounded to float16 on purpose, beyond that rounding, and for facts
+    /// of more than 1, relative to them.
     pub max_abs: Option<f64>,
     /// That, relative to the largest golden magnitude.
     pub relative: Option<f64>,
@@ -66,36 +72,30 @@ impl Report {
     }
 }
 
-/// Runs a case on each of its checkpoints.
+/// Runs a case on each of its checkpoints, or once where it needs no model.
 ///
 /// # Errors
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path) -> Result<Vec<Report>> {
     let case = Case::open(directory)?;
     let load: Load<'_> = match case.family() {
+        "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
+        "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
         "yolov8" => |engine, case, checkpoint| Ok(Box::new(yolov8::Check::load(engine, case, checkpoint)?)),
         family if sam::FAMILIES.contains(&family) => |engine, case, checkpoint| Ok(Box::new(sam::Check::load(engine, case, checkpoint)?)),
         family => {
             let message = format!("cases of the family `{family}` cannot be verified\n  in   {}", directory.display());
-            let help = format!("\n  help: families with a check: yolov8, {}", sam::FAMILIES.join(", "));
+            let help = format!("\n  help: families with a check: preprocess, postprocess, yolov8, {}", sam::FAMILIES.join(", "));
             return Err(Error::new(ErrorKind::BadInput, message + &help));
         }
     };
-    let checkpoints = case.checkpoints()?;
-    let report = |checkpoint: &std::path::PathBuf| {
-        let computed = load(engine, &case, checkpoint);
-        let mut report = Report { case: case.name(), checkpoint: checkpoint.display().to_string(), rows: Vec::new(), computed: Vec::new() };
-        for name in case.tensors() {
-            let result = match &computed {
-                Ok(check) => check.compute(&name),
-                Err(error) => Err(Error::new(error.kind(), format!("the model could not be loaded: {error}"))),
-            };
-            report.rows.push(compare(&case, &name, result.as_ref()));
-            report.computed.extend(result.ok().map(|computed| (name, computed)));
-        }
-        report
+    let names = case.outputs()?.names();
+    let run = |checkpoint: &std::path::PathBuf| {
+        let check = load(engine, &case, checkpoint);
+        let entries = names.iter().map(|name| Entry { name: name.clone(), pair: pair(&case, check.as_ref(), name) }).collect();
+        report(&case, Some(checkpoint), entries)
     };
-    Ok(checkpoints.iter().map(report).collect())
+    Ok(case.checkpoints()?.iter().map(run).collect())
 }
 
 /// A family's way from golden names to computed tensors.
@@ -105,26 +105,22 @@ trait Check {
 
 type Load<'c> = fn(&Engine, &'c Case, &Path) -> Result<Box<dyn Check + 'c>>;
 
-fn compare(case: &Case, name: &str, computed: Result<&Computed, &Error>) -> Row {
-    let mut row = Row { tensor: name.into(), max_abs: None, relative: None, tolerance: 0.0, passed: false, failure: None };
-    let (computed, golden) = match (computed, case.output(name)) {
-        (Ok(computed), Ok(golden)) => (computed, golden),
-        (Err(error), _) => return Row { failure: Some(error.to_string()), ..row },
-        (_, Err(error)) => return Row { failure: Some(error.to_string()), ..row },
-    };
-    if computed.shape != golden.shape {
-        return Row { failure: Some(format!("expected shape {:?}, computed {:?}", golden.shape, computed.shape)), ..row };
+fn pair(case: &Case, check: Result<&Box<dyn Check + '_>, &Error>, name: &str) -> Result<Pair> {
+    let check = check.map_err(|error| Error::new(error.kind(), format!("the model could not be loaded: {error}")))?;
+    let (golden, found) = (case.output(name)?, check.compute(name)?);
+    let magnitude = golden.magnitude();
+    let tolerance = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
+    Ok(Pair::Tensors { golden, found, tolerance, is_rounded: false })
+}
+
+fn report(case: &Case, checkpoint: Option<&Path>, entries: Vec<Entry>) -> Report {
+    let checkpoint = checkpoint.map(|path| path.display().to_string());
+    let mut report = Report { case: case.name(), checkpoint, rows: Vec::new(), computed: Vec::new() };
+    for Entry { name, pair } in entries {
+        report.rows.push(compare::row(&name, &pair));
+        if let Ok(Pair::Tensors { found, .. }) = pair {
+            report.computed.push((name, found));
+        }
     }
-    let (mut max_abs, mut magnitude) = (0.0_f64, 0.0_f64);
-    for (a, b) in computed.data.iter().zip(&golden.data) {
-        let difference = if a == b { 0.0 } else { (f64::from(*a) - f64::from(*b)).abs() };
-        // NaN is no small difference.
-        max_abs = if difference.is_nan() { f64::INFINITY } else { max_abs.max(difference) };
-        magnitude = magnitude.max(f64::from(*b).abs());
-    }
-    row.tolerance = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
-    row.passed = max_abs <= row.tolerance;
-    row.max_abs = Some(max_abs);
-    row.relative = Some(if magnitude > 0.0 { max_abs / magnitude } else { max_abs });
-    row
+    report
 }

@@ -44,7 +44,7 @@ impl<'c> Check<'c> {
             engine.load(checkpoint, &LoadOptions { warm_up: false, bundle, ..LoadOptions::default() })
         };
         let mut check = Self { case, shipped: load(false)?, tapped: load(true)?, runs: HashMap::new() };
-        let mut calls: Vec<String> = case.tensors().iter().filter_map(|name| name.split('.').next().map(str::to_string)).collect();
+        let mut calls: Vec<String> = case.outputs()?.names().iter().filter_map(|name| name.split('.').next().map(str::to_string)).collect();
         calls.dedup();
         for call in calls {
             let image = case.input(&format!("{call}.u8"))?;
