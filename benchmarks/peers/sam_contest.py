@@ -95,7 +95,8 @@ class Maskline:
     def __init__(self, options, model):
         self.program, self.model = str(options.maskline), str(options.maskline_model or model)
         self.folder = options.results
-        self.flags = ["--json", "--threads", str(options.threads), "--repeat", str(options.repeat)]
+        # The peers ask for the single answer too.
+        self.flags = ["--json", "--multimask", "off", "--threads", str(options.threads), "--repeat", str(options.repeat)]
         self.flags += shlex.split(options.maskline_args)
         self.repeat = options.repeat
         self.command = [self.program, "run", self.model, "PHOTO", "--prompts", "FILE", *self.flags]

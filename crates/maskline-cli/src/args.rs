@@ -300,6 +300,9 @@ pub(crate) struct Verify {
     /// Directories of cases (case.json, its tensors, and a checkpoint unless it needs none).
     #[arg(required = true)]
     pub(crate) cases: Vec<PathBuf>,
+    /// Check the graphs of standard operators only.
+    #[arg(long)]
+    pub(crate) portable: bool,
     /// Print one JSON object per case, checkpoint and line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use maskline::verify::{Computed, Report, verify as run_case};
+use maskline::Dialect;
+use maskline::verify::{Computed, Report, VerifyOptions, verify as run_case};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::Verify;
@@ -12,9 +13,10 @@ use crate::{model, terminal};
 /// Runs every case; what fails is in the table, and the exit code is 1.
 pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
     let engine = model::engine(arguments.runtime.as_deref(), arguments.offline)?;
+    let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { Dialect::Ort } };
     let mut reports = Vec::new();
     for case in &arguments.cases {
-        for report in run_case(&engine, case)? {
+        for report in run_case(&engine, case, &options)? {
             if arguments.json {
                 let line = serde_json::to_string(&report).map_err(|e| Failure::new(maskline::ErrorKind::Failed, e.to_string()))?;
                 terminal::print(&format!("{line}\n"))?;

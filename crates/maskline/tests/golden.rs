@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use maskline::runtime::LibraryOptions;
-use maskline::verify::verify;
-use maskline::{Engine, EngineOptions, Image, InputSize, LoadOptions, PredictOptions};
+use maskline::verify::{VerifyOptions, verify};
+use maskline::{Dialect, Engine, EngineOptions, Image, InputSize, LoadOptions, PredictOptions};
 
 /// A folder of the shared test material, or `None` (said aloud) where it is missing.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -33,7 +33,9 @@ fn check_folder(cases: &Path, least: usize) {
     let engine = engine(cache.path());
     let mut checked = 0;
     for entry in std::fs::read_dir(cases).unwrap() {
-        for report in verify(&engine, &entry.unwrap().path()).unwrap() {
+        let case = entry.unwrap().path();
+        let dialects = [Dialect::Ort, Dialect::Portable];
+        for report in dialects.iter().flat_map(|dialect| verify(&engine, &case, &VerifyOptions { dialect: *dialect }).unwrap()) {
             for row in &report.rows {
                 assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;

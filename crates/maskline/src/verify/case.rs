@@ -6,11 +6,12 @@ use maskline_weights::{Checkpoint, DType};
 use serde_json::Value;
 
 use super::Computed;
-use crate::{Error, ErrorKind, Result};
+use crate::{Dialect, Error, ErrorKind, Result};
 
 /// A case on disk.
 pub(super) struct Case {
     directory: PathBuf,
+    dialect: Dialect,
     json: Value,
     inputs: Option<Tensors>,
     outputs: Option<Tensors>,
@@ -29,13 +30,13 @@ pub(super) struct Call {
 }
 
 impl Case {
-    pub(super) fn open(directory: &Path) -> Result<Self> {
+    pub(super) fn open(directory: &Path, dialect: Dialect) -> Result<Self> {
         let path = directory.join("case.json");
         let help = "\n  help: give a directory with case.json and its tensors";
         let no_case = |why: String| Error::new(ErrorKind::BadInput, format!("{why}\n  in   {}{help}", path.display()));
         let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
         let json: Value = serde_json::from_slice(&text).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
-        let mut case = Self { directory: directory.to_path_buf(), json, inputs: None, outputs: None };
+        let mut case = Self { directory: directory.to_path_buf(), dialect, json, inputs: None, outputs: None };
         // Families without a model spread their tensors over files of other names.
         let open = |name: &str| case.has_file(name).then(|| case.file(name)).transpose();
         (case.inputs, case.outputs) = (open("inputs.safetensors")?, open("outputs.safetensors")?);
@@ -66,6 +67,11 @@ impl Case {
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// Operators of the graphs that are checked.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(super) fn name(&self) -> String {

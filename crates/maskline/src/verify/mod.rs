@@ -18,10 +18,17 @@ use serde::Serialize;
 
 use crate::verify::case::Case;
 use crate::verify::compare::{Entry, Pair};
-use crate::{Engine, Error, ErrorKind, Result};
+use crate::{Dialect, Engine, Error, ErrorKind, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
+
+/// Options of [`verify`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions {
+    /// Operators of the graphs that are checked.
+    pub dialect: Dialect,
+}
 
 /// The comparison of one case on one checkpoint.
 #[derive(Debug, Serialize)]
@@ -76,8 +83,8 @@ impl Report {
 ///
 /// # Errors
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
-pub fn verify(engine: &Engine, directory: &Path) -> Result<Vec<Report>> {
-    let case = Case::open(directory)?;
+pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Result<Vec<Report>> {
+    let case = Case::open(directory, options.dialect)?;
     let load: Load<'_> = match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
@@ -92,7 +99,8 @@ pub fn verify(engine: &Engine, directory: &Path) -> Result<Vec<Report>> {
     let names = case.outputs()?.names();
     let run = |checkpoint: &std::path::PathBuf| {
         let check = load(engine, &case, checkpoint);
-        let entries = names.iter().map(|name| Entry { name: name.clone(), pair: pair(&case, check.as_ref(), name) }).collect();
+        let entries =
+            names.iter().map(|name| Entry { name: name.clone(), pair: pair(&case, check.as_ref().map(AsRef::as_ref), name) }).collect();
         report(&case, Some(checkpoint), entries)
     };
     Ok(case.checkpoints()?.iter().map(run).collect())
@@ -105,7 +113,7 @@ trait Check {
 
 type Load<'c> = fn(&Engine, &'c Case, &Path) -> Result<Box<dyn Check + 'c>>;
 
-fn pair(case: &Case, check: Result<&Box<dyn Check + '_>, &Error>, name: &str) -> Result<Pair> {
+fn pair(case: &Case, check: Result<&(dyn Check + '_), &Error>, name: &str) -> Result<Pair> {
     let check = check.map_err(|error| Error::new(error.kind(), format!("the model could not be loaded: {error}")))?;
     let (golden, found) = (case.output(name)?, check.compute(name)?);
     let magnitude = golden.magnitude();

@@ -39,7 +39,7 @@ impl<'c> Check<'c> {
     pub(super) fn load(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Self> {
         let config = (!case.has_file("config.json")).then(|| case.config().clone());
         let load = |taps: bool| {
-            let bundle = BundleOptions { config: config.clone(), taps, ..BundleOptions::default() };
+            let bundle = BundleOptions { config: config.clone(), taps, dialect: case.dialect(), ..BundleOptions::default() };
             engine.load(checkpoint, &LoadOptions { warm_up: false, bundle, ..LoadOptions::default() })
         };
         let (shipped, tapped) = (load(false)?, load(true)?);

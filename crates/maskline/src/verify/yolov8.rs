@@ -40,7 +40,7 @@ impl<'c> Check<'c> {
             _ => None,
         });
         let load = |taps: bool| {
-            let bundle = BundleOptions { keypoint_shape, taps, ..BundleOptions::default() };
+            let bundle = BundleOptions { keypoint_shape, taps, dialect: case.dialect(), ..BundleOptions::default() };
             engine.load(checkpoint, &LoadOptions { warm_up: false, bundle, ..LoadOptions::default() })
         };
         let mut check = Self { case, shipped: load(false)?, tapped: load(true)?, runs: HashMap::new() };
