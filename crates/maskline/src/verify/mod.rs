@@ -99,8 +99,7 @@ pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Res
     let names = case.outputs()?.names();
     let run = |checkpoint: &std::path::PathBuf| {
         let check = load(engine, &case, checkpoint);
-        let entries =
-            names.iter().map(|name| Entry { name: name.clone(), pair: pair(&case, check.as_ref().map(AsRef::as_ref), name) }).collect();
+        let entries = names.iter().map(|name| Entry { name: name.clone(), pair: pair(&case, check.as_deref(), name) }).collect();
         report(&case, Some(checkpoint), entries)
     };
     Ok(case.checkpoints()?.iter().map(run).collect())
@@ -113,7 +112,7 @@ trait Check {
 
 type Load<'c> = fn(&Engine, &'c Case, &Path) -> Result<Box<dyn Check + 'c>>;
 
-fn pair(case: &Case, check: Result<&(dyn Check + '_), &Error>, name: &str) -> Result<Pair> {
+fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pair> {
     let check = check.map_err(|error| Error::new(error.kind(), format!("the model could not be loaded: {error}")))?;
     let (golden, found) = (case.output(name)?, check.compute(name)?);
     let magnitude = golden.magnitude();
