@@ -55,8 +55,8 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
         threads: arguments.threads,
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
+        embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
         bundle: model::bundle_options(&arguments.model, arguments.size),
-        ..LoadOptions::default()
     })
 }
 
