@@ -179,13 +179,9 @@ impl Segmenter<'_> {
         if asked.prompts.is_empty() {
             return Ok((vec![], vec![], *embedding.timings()));
         }
-        let mut segments = embedding.segment(&asked.prompts, &self.options)?;
-        let objects = segments.objects()?;
-        let errors = segments.answers.into_iter().enumerate().filter_map(|(index, answer)| {
-            let error = answer.err()?;
-            Some((index, asked.broken.remove(&index).unwrap_or(error)))
-        });
-        Ok((objects, errors.collect(), segments.timings))
+        let found = embedding.find(&asked.prompts, &self.options)?;
+        let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
+        Ok((found.objects, found.errors.into_iter().map(why).collect(), found.timings))
     }
 }
 

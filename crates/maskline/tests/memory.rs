@@ -72,22 +72,17 @@ fn measure_a_thousand_boxes() {
         };
         (0..count).map(|_| one()).collect()
     };
-    // Two chunks: what a chunk needs in the decoder and for its masks is there already.
-    let few = embedding.segment(&boxes(8), &SegmentOptions::default()).unwrap().objects().unwrap();
-    assert_eq!(few.len(), 8);
+    // What a chunk needs in the decoder, and the masks that are enlarged together, is there already.
+    let few = embedding.find(&boxes(64), &SegmentOptions::default()).unwrap().objects;
+    assert_eq!(few.len(), 64);
 
     let prompts = boxes(1000);
-    let ((segments, objects), growth) = growth(|| {
-        let mut segments = embedding.segment(&prompts, &SegmentOptions::default()).unwrap();
-        let objects = segments.objects().unwrap();
-        (segments, objects)
-    });
+    let (objects, growth) = growth(|| embedding.find(&prompts, &SegmentOptions::default()).unwrap().objects);
 
     assert!(objects.len() == 1000 && objects.iter().all(|object| object.mask.as_ref().unwrap().width() == size.0));
+    // Four bytes a run.
     let runs: usize = objects.iter().map(|object| object.mask.as_ref().unwrap().to_rle().counts.len()).sum();
-    let logits: usize = segments.answers.iter().flatten().flatten().map(|mask| mask.logits.data().len()).sum();
-    // Four bytes a run and logit.
-    let result = 4 * (runs + logits) as u64;
+    let result = 4 * runs as u64;
     // For lists with room to grow, and the allocator's arenas of the threads that enlarge masks. Four masks of this picture as floats,
     // a chunk that is enlarged the plain way, are 80 MB; a thousand as bytes 5 GB.
     let spare = 32 * MB;

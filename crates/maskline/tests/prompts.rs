@@ -371,3 +371,24 @@ fn names_and_classes_are_carried_to_the_objects() {
         assert_eq!((mask.width(), mask.height()), SIZE);
     }
 }
+
+#[test]
+fn finding_gives_the_objects_and_errors_of_segmenting() {
+    let embedding = embedding();
+    let mut random = Random(7);
+    // More than are enlarged together, of several token counts, two of them bad.
+    let mut prompts: Vec<Prompt> = (0..70).map(|_| random.prompt(SIZE, MASK_SIDE)).collect();
+    prompts[3] = Prompt::click(-1.0, 0.0);
+    prompts[50] = Prompt::default();
+    prompts[11].label = Some("eleven".into());
+    for non_overlapping in [false, true] {
+        for multimask in [Multimask::Auto, Multimask::On] {
+            let options = SegmentOptions { multimask, non_overlapping, ..SegmentOptions::default() };
+            let mut segments = embedding.segment(&prompts, &options).unwrap();
+            let found = embedding.find(&prompts, &options).unwrap();
+            assert_eq!(found.objects, segments.objects().unwrap());
+            assert_eq!(found.errors.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [3, 50]);
+            assert!(found.objects.iter().any(|object| object.prompt == Some(11) && object.label.as_deref() == Some("eleven")));
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub(crate) use decoders::{Decoders, Tokens};
 pub use embedding::Embedding;
 pub use everything::{Everything, EverythingOptions, Origin};
 pub use prompt::{Click, MaskPrompt, Prompt};
-pub use segment::{Multimask, PromptMask, SegmentOptions, Segments};
+pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
 
 use crate::timings::{Clock, PromptTimings};
 use crate::{Image, Model, Result};

@@ -120,6 +120,13 @@ impl PromptMask {
         self.logits.stability(StabilityCut { threshold: self.threshold, offset: STABILITY_OFFSET })
     }
 
+    fn object(&self) -> Result<Object> {
+        let mask = self.mask()?;
+        let bounds = mask.bounds().unwrap_or_default().map(|side| side as f32);
+        let (prompt, stability) = (Some(self.prompt), Some(self.stability()));
+        Ok(Object { prompt, score: self.score, bounds, stability, mask: Some(mask), ..Object::default() })
+    }
+
     pub(crate) fn upsampler(&self) -> &Upsampler {
         &self.upsampler
     }
@@ -143,36 +150,43 @@ impl Segments {
     pub fn objects(&mut self) -> Result<Vec<Object>> {
         let start = Instant::now();
         let masks: Vec<&PromptMask> = self.answers.iter().flatten().flatten().collect();
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(masks.len().div_ceil(4)).max(1);
-        let share = masks.len().div_ceil(workers).max(1);
-        let make = |masks: &[&PromptMask]| masks.iter().map(|mask| self.object(mask)).collect::<Result<Vec<Object>>>();
-        let parts: Vec<Result<Vec<Object>>> = std::thread::scope(|scope| {
-            let rest: Vec<_> = masks.chunks(share).skip(1).map(|part| scope.spawn(move || make(part))).collect();
-            let first = make(masks.get(..share.min(masks.len())).unwrap_or_default());
-            let failed = || Err(Error::new(ErrorKind::Failed, "enlarging a mask panicked"));
-            std::iter::once(first).chain(rest.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
-        });
-        let objects = parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let mut objects = in_parallel(&masks)?;
+        for object in &mut objects {
+            let names = object.prompt.and_then(|prompt| self.labels.get(prompt)).cloned();
+            (object.label, object.class_id) = names.unwrap_or_default();
+        }
         self.timings.postprocess += start.elapsed();
         Ok(objects)
     }
-
-    fn object(&self, answer: &PromptMask) -> Result<Object> {
-        let mask = answer.mask()?;
-        let (label, class_id) = self.labels.get(answer.prompt).cloned().unwrap_or_default();
-        let bounds = mask.bounds().unwrap_or_default().map(|side| side as f32);
-        Ok(Object {
-            prompt: Some(answer.prompt),
-            label,
-            class_id,
-            score: answer.score,
-            bounds,
-            stability: Some(answer.stability()),
-            mask: Some(mask),
-            ..Object::default()
-        })
-    }
 }
+
+/// Objects at the size of the picture, made by all cores.
+fn in_parallel(masks: &[&PromptMask]) -> Result<Vec<Object>> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(masks.len().div_ceil(4)).max(1);
+    let share = masks.len().div_ceil(workers).max(1);
+    let make = |masks: &[&PromptMask]| masks.iter().map(|mask| mask.object()).collect::<Result<Vec<Object>>>();
+    let parts: Vec<Result<Vec<Object>>> = std::thread::scope(|scope| {
+        let rest: Vec<_> = masks.chunks(share).skip(1).map(|part| scope.spawn(move || make(part))).collect();
+        let first = make(masks.get(..share.min(masks.len())).unwrap_or_default());
+        let failed = || Err(Error::new(ErrorKind::Failed, "enlarging a mask panicked"));
+        std::iter::once(first).chain(rest.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
+    });
+    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// The answers of [`Embedding::find`].
+#[derive(Debug)]
+pub struct Found {
+    /// All masks at the size of the picture, in the order of the prompts.
+    pub objects: Vec<Object>,
+    /// The prompts that could not be answered, by index.
+    pub errors: Vec<(usize, Error)>,
+    /// Where the time went.
+    pub timings: PromptTimings,
+}
+
+/// Masks that are enlarged together.
+const WAITING: usize = 32;
 
 /// Prompts of one token count, with or without masks.
 struct Group {
@@ -188,6 +202,65 @@ impl Embedding {
     /// prompt is that prompt's answer.
     pub fn segment(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Segments> {
         let start = Instant::now();
+        let mut answers: Vec<Result<Vec<PromptMask>>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
+        let decode = self.answer_all((prompts, options), |index, answer| {
+            answers[index] = answer;
+            Ok(())
+        })?;
+        if options.non_overlapping {
+            separate(&mut answers, options.threshold);
+        }
+        let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
+        Ok(Segments { answers, timings: self.timings_since(start, decode), labels })
+    }
+
+    /// As [`Embedding::segment`], with the masks at the size of the picture. Low-resolution logits are dropped on the way, so that
+    /// thousands of prompts take no more memory than their masks.
+    ///
+    /// # Errors
+    /// As [`Embedding::segment`] and [`PromptMask::mask`].
+    pub fn find(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Found> {
+        if options.non_overlapping {
+            // Which mask a pixel belongs to is known when all are there.
+            let mut segments = self.segment(prompts, options)?;
+            let objects = segments.objects()?;
+            let errors = segments.answers.into_iter().enumerate().filter_map(|(index, answer)| Some((index, answer.err()?)));
+            return Ok(Found { objects, errors: errors.collect(), timings: segments.timings });
+        }
+        let start = Instant::now();
+        let (mut objects, mut errors, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let enlarge = |waiting: &mut Vec<PromptMask>| in_parallel(&std::mem::take(waiting).iter().collect::<Vec<_>>());
+        let decode = self.answer_all((prompts, options), |index, answer| {
+            match answer {
+                Ok(masks) => waiting.extend(masks),
+                Err(error) => errors.push((index, error)),
+            }
+            if waiting.len() >= WAITING {
+                objects.extend(enlarge(&mut waiting)?);
+            }
+            Ok(())
+        })?;
+        objects.extend(enlarge(&mut waiting)?);
+        for object in &mut objects {
+            let prompt = object.prompt.and_then(|prompt| prompts.get(prompt));
+            (object.label, object.class_id) = prompt.map(|prompt| (prompt.label.clone(), prompt.class_id)).unwrap_or_default();
+        }
+        // Prompts of one token count were answered together.
+        objects.sort_by_key(|object| object.prompt);
+        errors.sort_by_key(|(index, _)| *index);
+        Ok(Found { objects, errors, timings: self.timings_since(start, decode) })
+    }
+
+    fn timings_since(&self, start: Instant, decode: Duration) -> PromptTimings {
+        PromptTimings { mask_decode: decode, postprocess: start.elapsed().saturating_sub(decode), ..*self.timings() }
+    }
+
+    /// Hands every prompt's answer to `take`, grouped by token count; what the decoder took.
+    fn answer_all(
+        &self,
+        (prompts, options): (&[Prompt], &SegmentOptions),
+        mut take: impl FnMut(usize, Result<Vec<PromptMask>>) -> Result<()>,
+    ) -> Result<Duration> {
         options.check()?;
         if prompts.is_empty() {
             return Err(Error::new(ErrorKind::InvalidOption, "prompts: expected at least one, found an empty list"));
@@ -197,27 +270,24 @@ impl Embedding {
             return Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests, or raise the limit"));
         }
         let head = &self.decoders().head;
-        let check = |(index, prompt): (usize, &Prompt)| prompt.check(index, (self.size(), head.mask_side())).map(|()| Vec::new());
-        let mut answers: Vec<Result<Vec<PromptMask>>> = prompts.iter().enumerate().map(check).collect();
+        let mut valid = Vec::with_capacity(prompts.len());
+        for (index, prompt) in prompts.iter().enumerate() {
+            match prompt.check(index, (self.size(), head.mask_side())) {
+                Ok(()) => valid.push(index),
+                Err(error) => take(index, Err(error))?,
+            }
+        }
         let upsampler = Arc::new(self.view().upsampler(head.mask_side())?);
-        let mut decode = Duration::ZERO;
         let chunk = options.chunk.unwrap_or_else(|| self.decoders().chunk());
-        for group in groups(prompts, (head, &answers)) {
+        let mut decode = Duration::ZERO;
+        for group in groups((prompts, &valid), head) {
             for members in group.members.chunks(chunk) {
                 let (found, took) = self.answer((prompts, members), (options, &upsampler))?;
                 decode += took;
-                for (index, masks) in members.iter().zip(found) {
-                    answers[*index] = masks;
-                }
+                members.iter().zip(found).try_for_each(|(index, masks)| take(*index, masks))?;
             }
         }
-        if options.non_overlapping {
-            separate(&mut answers, options.threshold);
-        }
-        let postprocess = start.elapsed().saturating_sub(decode);
-        let timings = PromptTimings { mask_decode: decode, postprocess, ..*self.timings() };
-        let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
-        Ok(Segments { answers, timings, labels })
+        Ok(decode)
     }
 
     /// One run of the decoder.
@@ -278,13 +348,14 @@ fn wanted(prompt: &Prompt, multimask: Multimask, (head, logits, scores): (&Promp
 }
 
 /// Valid prompts by token count, each group in the order of its prompts.
-fn groups(prompts: &[Prompt], (head, answers): (&PromptHead, &[Result<Vec<PromptMask>>])) -> Vec<Group> {
+fn groups((prompts, valid): (&[Prompt], &[usize]), head: &PromptHead) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for (index, prompt) in prompts.iter().enumerate().filter(|(index, _)| answers[*index].is_ok()) {
+    for index in valid {
+        let prompt = &prompts[*index];
         let key = (token_count(prompt, head), prompt.mask.is_some());
         match groups.iter_mut().find(|group| group.key == key) {
-            Some(group) => group.members.push(index),
-            None => groups.push(Group { key, members: vec![index] }),
+            Some(group) => group.members.push(*index),
+            None => groups.push(Group { key, members: vec![*index] }),
         }
     }
     groups
