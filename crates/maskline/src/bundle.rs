@@ -85,6 +85,8 @@ impl Bundle {
             Ok(bundle) => Ok(bundle),
             // Somebody changed a linked checkpoint or damaged the directory: the bundle is made again.
             Err(_) if !entry.built => {
+                // Its lock would keep ourselves from removing it.
+                drop(entry);
                 cache.remove(&key)?;
                 let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
                 Self::read(&entry.path, entry.built)
