@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use maskline::vision::mask::Rle;
 use maskline::{Click, ErrorKind, Image, Mask, MaskPrompt, Prompt};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
@@ -76,14 +77,13 @@ impl Prompts {
             Failure::new(ErrorKind::BadInput, format!("the prompts cannot be read: {why}\n  in   {}{help}", path.display()))
         };
         let text = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
-        let file: PromptFile = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
+        let file: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let (all, by_picture) = match file {
-            PromptFile::List(list) => (list, HashMap::new()),
-            PromptFile::Object { prompts, images } => (prompts, images),
-        };
-        let drafts = |list: Vec<PromptJson>| {
-            let draft = |(index, json): (usize, PromptJson)| json.draft(folder).map_err(|why| bad(format!("prompt {index}: {why}")));
+        // A bare list is the prompts of all pictures.
+        let file = if file.is_array() { json!({"prompts": file}) } else { file };
+        let PromptFile { prompts: all, images: by_picture } = serde_json::from_value(file).map_err(|e| bad(e.to_string()))?;
+        let drafts = |list: Vec<Value>| {
+            let draft = |(index, json): (usize, Value)| draft_of(json, folder).map_err(|why| bad(format!("prompt {index}: {why}")));
             list.into_iter().enumerate().map(draft).collect::<Result<Vec<_>, Failure>>()
         };
         let by_picture = by_picture.into_iter().map(|(name, list)| Ok((name, drafts(list)?)));
@@ -164,24 +164,14 @@ fn drafts(words: Vec<Word>) -> Vec<Draft> {
     drafts
 }
 
-/// A prompt file: a list, or an object.
+/// A prompt file. Prompts are read one by one, so that an error names the one that is wrong.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a list of prompts, or an object with `prompts` or `images`")]
-enum PromptFile {
-    List(Vec<PromptJson>),
-    Object {
-        #[serde(default)]
-        prompts: Vec<PromptJson>,
-        #[serde(default)]
-        images: HashMap<String, Vec<PromptJson>>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a box [x1, y1, x2, y2] or an object with `box`, `points`, `mask`, `label`")]
-enum PromptJson {
-    Bounds([f32; 4]),
-    Fields(Fields),
+#[serde(deny_unknown_fields)]
+struct PromptFile {
+    #[serde(default)]
+    prompts: Vec<Value>,
+    #[serde(default)]
+    images: HashMap<String, Vec<Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,39 +195,39 @@ enum MaskJson {
     Rle { size: [usize; 2], counts: String },
 }
 
-impl PromptJson {
-    fn draft(self, folder: &Path) -> Result<Draft, String> {
-        let fields = match self {
-            Self::Bounds(bounds) => return Ok(Draft { bounds: Some(bounds), ..Draft::default() }),
-            Self::Fields(fields) => fields,
-        };
-        let mut points = fields.points;
-        if let Some(labels) = fields.labels {
-            if labels.len() != points.len() {
-                return Err(format!("expected a label for each of the {} points, found {}", points.len(), labels.len()));
-            }
-            points.iter_mut().zip(labels).for_each(|(point, label)| point.push(label));
-        }
-        let click = |numbers: Vec<f32>| match numbers.as_slice() {
-            [x, y] => Ok(Click { x: *x, y: *y, is_positive: true }),
-            [x, y, label] if *label == 0.0 || *label == 1.0 => Ok(Click { x: *x, y: *y, is_positive: *label == 1.0 }),
-            other => Err(format!("expected a point [x, y] or [x, y, 0 or 1], found {other:?}")),
-        };
-        let mask = match fields.mask {
-            None => None,
-            Some(MaskJson::File(path)) => Some(MaskSource::File(folder.join(path))),
-            Some(MaskJson::Rle { size, counts }) => {
-                Some(MaskSource::Rle(Rle::from_coco_string(size, &counts).map_err(|e| format!("the mask's counts: {e}"))?))
-            }
-        };
-        Ok(Draft {
-            clicks: points.into_iter().map(click).collect::<Result<_, _>>()?,
-            bounds: fields.bounds,
-            mask,
-            label: fields.label,
-            class_id: fields.class_id,
-        })
+/// A prompt: a box, or an object.
+fn draft_of(json: Value, folder: &Path) -> Result<Draft, String> {
+    if json.is_array() {
+        let bounds = serde_json::from_value(json).map_err(|e| format!("expected a box [x1, y1, x2, y2]: {e}"))?;
+        return Ok(Draft { bounds: Some(bounds), ..Draft::default() });
     }
+    let fields: Fields = serde_json::from_value(json).map_err(|e| e.to_string())?;
+    let mut points = fields.points;
+    if let Some(labels) = fields.labels {
+        if labels.len() != points.len() {
+            return Err(format!("expected a label for each of the {} points, found {}", points.len(), labels.len()));
+        }
+        points.iter_mut().zip(labels).for_each(|(point, label)| point.push(label));
+    }
+    let click = |numbers: Vec<f32>| match numbers.as_slice() {
+        [x, y] => Ok(Click { x: *x, y: *y, is_positive: true }),
+        [x, y, label] if *label == 0.0 || *label == 1.0 => Ok(Click { x: *x, y: *y, is_positive: *label == 1.0 }),
+        other => Err(format!("expected a point [x, y] or [x, y, 0 or 1], found {other:?}")),
+    };
+    let mask = match fields.mask {
+        None => None,
+        Some(MaskJson::File(path)) => Some(MaskSource::File(folder.join(path))),
+        Some(MaskJson::Rle { size, counts }) => {
+            Some(MaskSource::Rle(Rle::from_coco_string(size, &counts).map_err(|e| format!("the mask's counts: {e}"))?))
+        }
+    };
+    Ok(Draft {
+        clicks: points.into_iter().map(click).collect::<Result<_, _>>()?,
+        bounds: fields.bounds,
+        mask,
+        label: fields.label,
+        class_id: fields.class_id,
+    })
 }
 
 /// `x,y` or `x,y,0` (beside the object) or `x,y,1`.
