@@ -16,6 +16,25 @@
 //! # }
 //! ```
 //!
+//! Promptable models encode a picture once, and answer any number of clicks, boxes and masks on it:
+//!
+//! ```no_run
+//! use maskline::{Engine, EngineOptions, Image, LoadOptions, Prompt, SegmentOptions};
+//!
+//! # fn main() -> Result<(), maskline::Error> {
+//! let engine = Engine::new(EngineOptions::default())?;
+//! let model = engine.load("sam2.1_hiera_tiny.pt", &LoadOptions::default())?;
+//! let embedding = model.embed(&Image::open("photo.jpg")?)?;
+//! let prompts = [Prompt::click(500.0, 375.0), Prompt::bounds([75.0, 275.0, 1725.0, 850.0])];
+//! let found = embedding.find(&prompts, &SegmentOptions::default())?;
+//! for object in &found.objects {
+//!     println!("{:?} {:.2}", object.bounds, object.score);
+//! }
+//! embedding.save("photo.embedding")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! An [`Engine`] owns ONNX Runtime and the caches, a [`Model`] its sessions. The first load of a checkpoint builds a bundle (plain
 //! ONNX, kept on disk); later loads take it from there.
 

@@ -96,7 +96,7 @@ impl DecoderConfig {
         while score_depth < 16 && has_layer(&head, names, score_depth) {
             score_depth += 1;
         }
-        let heads = facts.under("mask_decoder_config").number("num_attention_heads").or_else(|| facts.number("decoder_heads"));
+        let heads = facts.under("mask_decoder_config").number("num_attention_heads").or_else(|| facts.number("dheads"));
         let epsilon = facts.under("mask_decoder_config").fraction("layer_norm_eps");
         let config = Self {
             width,

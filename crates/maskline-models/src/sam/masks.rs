@@ -50,15 +50,15 @@ impl<'w> MaskHead<'_, 'w> {
         let x = match high_resolution {
             Some([_, fine]) => {
                 let fine = g.reshape(fine, [1, 4 * area, 4 * second])?;
-                g.add(&x, &fine)?
+                let x = g.add(&x, &fine)?;
+                g.gelu(&x, GeluForm::Exact)?
             }
             None => {
                 let bias = parameter(g, &conv2, "bias", &[second])?;
                 let bias = g.concat(&[&bias, &bias, &bias, &bias], 0)?;
-                g.add(&x, &bias)?
+                g.bias_gelu(&x, &bias)?
             }
         };
-        let x = g.gelu(&x, GeluForm::Exact)?;
         Ok(g.reshape(&x, vec![prompts, (16 * area).into(), second.into()])?)
     }
 

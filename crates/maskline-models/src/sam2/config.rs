@@ -5,7 +5,7 @@ use maskline_weights::{Checkpoint, Scope};
 use super::names::{HUGGING_FACE, OFFICIAL, TrunkNames};
 use crate::facts::Facts;
 use crate::sam::{DecoderConfig, Generation, names};
-use crate::{BuildOptions, Error, ErrorKind, Result};
+use crate::{BuildOptions, Error, ErrorKind, Result, SingleMask};
 
 /// Names of the published sizes.
 pub(super) const ARCHITECTURES: &[&str] = &["sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large"];
@@ -42,6 +42,8 @@ pub struct Config {
     pub epsilon: f32,
     /// Prompt encoder and mask decoder.
     pub decoder: DecoderConfig,
+    /// Choice of a single mask.
+    pub single: SingleMask,
     /// Layout of the checkpoint.
     pub(super) trunk_names: &'static TrunkNames,
     pub(super) decoder_names: &'static names::Names,
@@ -83,6 +85,7 @@ impl Config {
             mlp_ratio: 4,
             epsilon: 1e-6,
             decoder: DecoderConfig::published(Generation::Two, (image_size / 16, image_size)),
+            single: single_mask(&Facts::default()),
             trunk_names: &HUGGING_FACE,
             decoder_names: &names::HUGGING_FACE_2,
         })
@@ -130,6 +133,7 @@ impl Config {
             position_sides: [side("pos_embed")?, side("pos_embed_window")?],
             mlp_ratio: hidden / widths[0].max(1),
             epsilon: told.epsilon.unwrap_or(1e-6) as f32,
+            single: single_mask(&facts),
             decoder: DecoderConfig::of_checkpoint((checkpoint, decoder_names, &facts), Generation::Two, frame)?,
             trunk_names,
             decoder_names,
@@ -183,6 +187,19 @@ impl Told {
             global_blocks: trunk.numbers("global_attention_blocks").or_else(|| facts.numbers("glob")),
             epsilon: trunk.fraction("layer_norm_eps"),
         }
+    }
+}
+
+/// By stability, unless a Hugging Face configuration says otherwise.
+fn single_mask(facts: &Facts) -> SingleMask {
+    let facts = facts.under("mask_decoder_config");
+    if !facts.is_set("dynamic_multimask_via_stability").unwrap_or(true) {
+        return SingleMask::First;
+    }
+    let number = |key: &str, published: f32| facts.fraction(key).map_or(published, |value| value as f32);
+    SingleMask::Stable {
+        delta: number("dynamic_multimask_stability_delta", 0.05),
+        threshold: number("dynamic_multimask_stability_thresh", 0.98),
     }
 }
 

@@ -17,8 +17,7 @@ use maskline_weights::Checkpoint;
 use crate::family::refuse_left_over;
 use crate::sam::Decoder;
 use crate::{
-    BuildOptions, Built, Description, Error, ErrorKind, Family, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead, Result,
-    SingleMask, Task,
+    BuildOptions, Built, Description, Error, ErrorKind, Family, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead, Result, Task,
 };
 
 /// The family.
@@ -84,7 +83,7 @@ fn info(config: &Config) -> ModelInfo {
             object_score: true,
             high_resolution: true,
             always_padded: true,
-            single: SingleMask::Stable { delta: 0.05, threshold: 0.98 },
+            single: config.single,
         }),
     }
 }
