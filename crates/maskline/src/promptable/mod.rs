@@ -9,6 +9,7 @@ mod decoders;
 mod embedding;
 mod everything;
 mod frame;
+mod parallel;
 mod prompt;
 mod segment;
 mod store;

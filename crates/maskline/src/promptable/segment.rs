@@ -11,6 +11,7 @@ use super::choice::{best, single_mask};
 use super::decoders::Tokens;
 use super::embedding::Embedding;
 use super::frame::{logits_of, token_count};
+use super::parallel::in_parallel;
 use super::prompt::{MaskPrompt, Prompt};
 use crate::timings::PromptTimings;
 use crate::{Error, ErrorKind, Result};
@@ -150,7 +151,7 @@ impl Segments {
     pub fn objects(&mut self) -> Result<Vec<Object>> {
         let start = Instant::now();
         let masks: Vec<&PromptMask> = self.answers.iter().flatten().flatten().collect();
-        let mut objects = in_parallel(&masks)?;
+        let mut objects = in_parallel(&masks, |mask| mask.object())?;
         for object in &mut objects {
             let names = object.prompt.and_then(|prompt| self.labels.get(prompt)).cloned();
             (object.label, object.class_id) = names.unwrap_or_default();
@@ -158,20 +159,6 @@ impl Segments {
         self.timings.postprocess += start.elapsed();
         Ok(objects)
     }
-}
-
-/// Objects at the size of the picture, made by all cores.
-fn in_parallel(masks: &[&PromptMask]) -> Result<Vec<Object>> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(masks.len().div_ceil(4)).max(1);
-    let share = masks.len().div_ceil(workers).max(1);
-    let make = |masks: &[&PromptMask]| masks.iter().map(|mask| mask.object()).collect::<Result<Vec<Object>>>();
-    let parts: Vec<Result<Vec<Object>>> = std::thread::scope(|scope| {
-        let rest: Vec<_> = masks.chunks(share).skip(1).map(|part| scope.spawn(move || make(part))).collect();
-        let first = make(masks.get(..share.min(masks.len())).unwrap_or_default());
-        let failed = || Err(Error::new(ErrorKind::Failed, "enlarging a mask panicked"));
-        std::iter::once(first).chain(rest.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
-    });
-    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The answers of [`Embedding::find`].
@@ -229,7 +216,7 @@ impl Embedding {
         }
         let start = Instant::now();
         let (mut objects, mut errors, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        let enlarge = |waiting: &mut Vec<PromptMask>| in_parallel(&std::mem::take(waiting).iter().collect::<Vec<_>>());
+        let enlarge = |waiting: &mut Vec<PromptMask>| in_parallel(&std::mem::take(waiting), PromptMask::object);
         let decode = self.answer_all((prompts, options), |index, answer| {
             match answer {
                 Ok(masks) => waiting.extend(masks),

@@ -1,7 +1,6 @@
 //! From the decoder's answers to masks that pass: by themselves, then beside each other.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use maskline_vision::Mask;
 use maskline_vision::grid::{Crop, EDGE_TOLERANCE, mask_box, near_crop_edge, uncrop_box, uncrop_mask, uncrop_point};
@@ -9,8 +8,9 @@ use maskline_vision::mask::{Cleaning, Logits, Regions, clean, remove_small_regio
 use maskline_vision::nms::nms;
 
 use super::options::Plan;
+use crate::Result;
 use crate::promptable::PromptMask;
-use crate::{Error, ErrorKind, Result};
+use crate::promptable::parallel::in_parallel;
 
 /// A mask of the picture that passed all that is asked of it alone.
 #[derive(Debug, Clone)]
@@ -104,33 +104,6 @@ fn suppress(found: Vec<Candidate>, scores: &[f32], threshold: f64) -> Vec<Candid
     nms(&boxes, scores, threshold).into_iter().filter_map(|index| found[index].take()).collect()
 }
 
-/// Fewer masks than this are not worth a thread.
-const FEWEST_PER_THREAD: usize = 4;
-
-/// `make` of each item in its place, by as many threads as there are cores. Masks differ in cost, so each thread takes the next one
-/// when it is done.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = cores.min(items.len() / FEWEST_PER_THREAD).max(1);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut made = Vec::new();
-        while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, items.get(index)?))) {
-            made.push((index, make(item)?));
-        }
-        Ok(made)
-    };
-    let parts: Vec<Result<Vec<(usize, R)>>> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let first = work();
-        let failed = || Err(Error::new(ErrorKind::Failed, "judging a mask panicked"));
-        std::iter::once(first).chain(others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed()))).collect()
-    });
-    let mut made = parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect::<Vec<_>>();
-    made.sort_unstable_by_key(|(index, _)| *index);
-    Ok(made.into_iter().map(|(_, made)| made).collect())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -159,14 +132,5 @@ mod tests {
         assert!(kept[1].mask.get(15, 3), "the hole is filled");
         let kept = without_small_regions(vec![with_island, whole], 1, 0.7).unwrap();
         assert_eq!(kept.len(), 2, "no region is smaller than one pixel");
-    }
-
-    #[test]
-    fn what_is_made_in_parallel_keeps_its_order_and_its_error() {
-        let items: Vec<usize> = (0..1000).collect();
-        assert_eq!(in_parallel(&items, |item| Ok(item * 3)).unwrap(), items.iter().map(|item| item * 3).collect::<Vec<_>>());
-        assert_eq!(in_parallel(&items[..0], |item| Ok(*item)).unwrap(), Vec::<usize>::new());
-        let fails = |item: &usize| if *item == 567 { Err(Error::new(ErrorKind::Failed, "five")) } else { Ok(()) };
-        assert_eq!(in_parallel(&items, fails).unwrap_err().to_string(), "five");
     }
 }
