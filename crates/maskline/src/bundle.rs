@@ -15,7 +15,7 @@ use crate::engine::ModelSource;
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 8;
+const BUILDER_VERSION: u32 = 9;
 const MANIFEST: &str = "manifest.json";
 
 /// What a bundle is built for.

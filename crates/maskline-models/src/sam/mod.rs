@@ -127,14 +127,6 @@ impl<'a, 'w> Decoder<'a, 'w> {
         let name = if with_mask { PromptHead::MASKED_DECODER } else { PromptHead::DECODER };
         let g = &mut Graph::new(name, dialect);
         let cells = g.input(embedding::CELLS, DType::F32, [1, area, width])?;
-        let projections = match with_mask {
-            true => None,
-            false => {
-                let keys = g.input(embedding::KEYS, DType::F32, [1, heads, inner / heads, area])?;
-                let values = g.input(embedding::VALUES, DType::F32, [1, heads, area, inner / heads])?;
-                Some([keys, values, g.input(embedding::QUERIES, DType::F32, [1, area, inner])?])
-            }
-        };
         let high_resolution = match self.config.generation {
             Generation::One => None,
             Generation::Two => {
@@ -149,24 +141,22 @@ impl<'a, 'w> Decoder<'a, 'w> {
         let encoder = self.prompt_encoder();
         let sparse = encoder.tokens(g, (&coords, &kinds))?;
         let positions = encoder.dense_positions(g)?;
-        let own_cells = match with_mask {
-            false => None,
-            true => {
-                let side = self.config.mask_side();
-                let mask = g.input(PromptHead::MASK, DType::F32, [prompts, 1.into(), side.into(), side.into()])?;
-                let dense = encoder.dense(g, &mask)?;
-                if taps {
-                    self.dense_tap(g, &dense)?;
-                }
-                let no_mask = encoder.no_mask(g)?;
-                let bare = g.sub(&cells, &no_mask)?;
-                Some(g.add(&dense, &bare)?)
+        let image = if with_mask {
+            let side = self.config.mask_side();
+            let mask = g.input(PromptHead::MASK, DType::F32, [prompts, 1.into(), side.into(), side.into()])?;
+            let dense = encoder.dense(g, &mask)?;
+            if taps {
+                self.dense_tap(g, &dense)?;
             }
-        };
-        let image = match (&own_cells, &projections) {
-            (Some(cells), _) => Image::Own { cells },
-            (None, Some([keys, values, queries])) => Image::Shared { cells: &cells, keys, values, queries },
-            (None, None) => unreachable!("without a mask the projections are inputs"),
+            let no_mask = encoder.no_mask(g)?;
+            let bare = g.sub(&cells, &no_mask)?;
+            let own = g.add(&dense, &bare)?;
+            Image::own(g, own, &positions)?
+        } else {
+            let keys = g.input(embedding::KEYS, DType::F32, [1, heads, inner / heads, area])?;
+            let values = g.input(embedding::VALUES, DType::F32, [1, heads, area, inner / heads])?;
+            let queries = g.input(embedding::QUERIES, DType::F32, [1, area, inner])?;
+            Image::Shared { cells, projections: [keys, values, queries] }
         };
         if taps {
             g.output("sparse", &sparse)?;

@@ -9,13 +9,26 @@ use super::names::Names;
 use crate::blocks::{layer_norm, linear};
 use crate::{Error, Result};
 
-/// What the first block knows of the image.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Image<'a> {
-    /// Prompts without a mask: all share the cells [1, T, C], whose projections are part of the embedding.
-    Shared { cells: &'a Value, keys: &'a Value, values: &'a Value, queries: &'a Value },
-    /// Prompts with a mask have cells of their own: [P, T, C].
-    Own { cells: &'a Value },
+/// The cells of the image, as the blocks know them.
+#[derive(Debug)]
+pub(super) enum Image {
+    /// Until the first block ends, prompts without a mask share the cells [1, T, C], whose projections are part of the embedding.
+    Shared {
+        cells: Value,
+        /// Keys, values and queries, see [`TwoWay::shared_projections`].
+        projections: [Value; 3],
+    },
+    /// Afterwards, and with a mask from the start, every prompt has cells of its own: [P, T, C], without and with their position
+    /// encoding.
+    Own { plain: Value, positioned: Value },
+}
+
+impl Image {
+    /// Cells of each prompt's own.
+    pub(super) fn own(g: &mut Graph<'_>, plain: Value, positions: &Value) -> Result<Self> {
+        let positioned = g.add(&plain, positions)?;
+        Ok(Self::Own { plain, positioned })
+    }
 }
 
 /// The transformer of a checkpoint.
@@ -51,22 +64,17 @@ impl<'w> TwoWay<'_, 'w> {
         &self,
         g: &mut Graph<'w>,
         (tokens, outputs): (&Value, usize),
-        (image, positions): (Image<'_>, &Value),
+        (mut image, positions): (Image, &Value),
     ) -> Result<(Value, Value)> {
         let mut queries = tokens.clone();
-        let mut own: Option<(Value, Value)> = match image {
-            Image::Shared { .. } => None,
-            Image::Own { cells } => Some((cells.clone(), g.add(cells, positions)?)),
-        };
         for index in 0..self.config.depth {
             let block = self.block(index);
             queries = self.self_attention(g, &block, (&queries, tokens), index == 0)?;
             let layer = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
             let asking = g.add(&queries, tokens)?;
-            let seen = match (&own, image) {
-                (None, Image::Shared { keys, values, .. }) => layer.over_shared_cells(g, &asking, [keys, values])?,
-                (Some((plain, positioned)), _) => layer.over_cells(g, &asking, Cells { plain, positioned })?,
-                (None, Image::Own { .. }) => unreachable!("own cells are set before the first block"),
+            let seen = match &image {
+                Image::Shared { projections: [keys, values, _], .. } => layer.over_shared_cells(g, &asking, [keys, values])?,
+                Image::Own { plain, positioned } => layer.over_cells(g, &asking, Cells { plain, positioned })?,
             };
             queries = self.residual_norm(g, &block, (2, &queries, &seen))?;
             let hidden = linear(g, &block.push(self.names.mlp[0]), &queries, [self.config.width, self.config.mlp])?;
@@ -76,20 +84,18 @@ impl<'w> TwoWay<'_, 'w> {
 
             let layer = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
             let asked = g.add(&queries, tokens)?;
-            let (update, before) = match (&own, image) {
-                (None, Image::Shared { cells, queries: looking, .. }) => {
-                    (layer.update_of_shared_cells(g, looking, [&asked, &queries])?, cells.clone())
+            let (update, before) = match &image {
+                Image::Shared { cells, projections: [.., looking] } => {
+                    (layer.update_of_shared_cells(g, looking, [&asked, &queries])?, cells)
                 }
-                (Some((plain, positioned)), _) => (layer.update_of_cells(g, positioned, [&asked, &queries])?, plain.clone()),
-                (None, Image::Own { .. }) => unreachable!("own cells are set before the first block"),
+                Image::Own { plain, positioned } => (layer.update_of_cells(g, positioned, [&asked, &queries])?, plain),
             };
-            let sum = g.add(&update, &before)?;
+            let sum = g.add(&update, before)?;
             let norm = block.push(format!("{}4", self.names.norm));
             let cells = layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?;
-            let positioned = g.add(&cells, positions)?;
-            own = Some((cells, positioned));
+            image = Image::own(g, cells, positions)?;
         }
-        let Some((cells, positioned)) = own else {
+        let Image::Own { plain: cells, positioned } = image else {
             return Err(Error::new(crate::ErrorKind::Checkpoint, "the two-way transformer has no block"));
         };
         // The prompts' tokens are not looked at any more.
