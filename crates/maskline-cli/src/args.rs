@@ -78,6 +78,13 @@ pub(crate) struct Named {
 pub(crate) struct Model {
     /// Checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see `maskline list`).
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) options: ModelOptions,
+}
+
+/// How a model is found and built.
+#[derive(Debug, Args)]
+pub(crate) struct ModelOptions {
     /// Generate weights for a published architecture: real size and speed, meaningless answers.
     #[arg(long)]
     pub(crate) synthetic: bool,
@@ -96,16 +103,19 @@ pub(crate) struct Model {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "maskline run [OPTIONS] [MODEL] <IMAGES>...")]
 pub(crate) struct Run {
+    /// MODEL: checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see
+    /// `maskline list`); left out, the small model that maskline carries. IMAGES: pictures (JPEG, PNG, WebP), folders of pictures, or
+    /// globs.
+    #[arg(required = true, value_names = ["[MODEL] IMAGES"])]
+    pub(crate) words: Vec<String>,
     #[command(flatten)]
-    pub(crate) model: Model,
-    /// Pictures (JPEG, PNG, WebP), folders of pictures, or globs.
-    #[arg(required = true)]
-    pub(crate) images: Vec<String>,
+    pub(crate) options: ModelOptions,
     /// Folder for what is written.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// What is written; may be given several times or with commas. [default: jpg, with --json nothing]
+    /// What is written; may be given several times or with commas. [default: jpg (without a MODEL also masks), with --json nothing]
     #[arg(short, long, value_delimiter = ',', value_name = "FORMAT")]
     pub(crate) format: Vec<Format>,
     /// Print one JSON object per picture and line.

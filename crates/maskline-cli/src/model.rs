@@ -8,7 +8,7 @@ use maskline::runtime::{LibraryOptions, Variant};
 use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, families};
 use serde_json::json;
 
-use crate::args::{Build, Model};
+use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
 use crate::{hub, terminal};
 
@@ -29,23 +29,26 @@ pub(crate) fn engine_for(provider: &str, runtime: Option<&Path>, offline: bool) 
     Ok(Engine::new(EngineOptions { cache: library.home.join("bundles"), library })?)
 }
 
-/// What the arguments name: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.
-pub(crate) fn sources(model: &Model) -> Result<Vec<ModelSource>, Failure> {
+/// What a word names: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.
+pub(crate) fn sources(options: &ModelOptions, model: &str) -> Result<Vec<ModelSource>, Failure> {
     // A file may have a `+` in its name.
-    if Path::new(&model.model).exists() {
-        return Ok(vec![source(model, &model.model)?]);
+    if Path::new(model).exists() {
+        return Ok(vec![source(options, model)?]);
     }
-    model.model.split('+').map(|name| source(model, name)).collect()
+    model.split('+').map(|name| source(options, name)).collect()
 }
 
-fn source(model: &Model, name: &str) -> Result<ModelSource, Failure> {
-    if model.synthetic {
-        return Ok(ModelSource::Synthetic { architecture: name.into(), seed: model.seed });
+fn source(options: &ModelOptions, name: &str) -> Result<ModelSource, Failure> {
+    if options.synthetic {
+        return Ok(ModelSource::Synthetic { architecture: name.into(), seed: options.seed });
     }
     let path = Path::new(name);
     // A file of the name goes before a model of the name.
     if path.exists() {
         return Ok(ModelSource::of_path(path));
+    }
+    if let Some(carried) = ModelSource::carried(name) {
+        return Ok(carried);
     }
     if find(name).is_some() {
         return pulled(name);
@@ -72,16 +75,17 @@ fn is_architecture(name: &str) -> bool {
     families().iter().any(|family| family.description().architectures.contains(&name))
 }
 
-pub(crate) fn bundle_options(model: &Model, image_size: Option<usize>) -> BundleOptions {
-    BundleOptions { keypoint_shape: model.keypoints, image_size, ..BundleOptions::default() }
+pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) -> BundleOptions {
+    BundleOptions { keypoint_shape: options.keypoints, image_size, ..BundleOptions::default() }
 }
 
 /// `maskline build`.
 pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
-    let source = source(&arguments.model, &arguments.model.model)?;
-    let engine = engine(arguments.model.runtime.as_deref(), arguments.model.offline)?;
+    let Model { model, options } = &arguments.model;
+    let source = source(options, model)?;
+    let engine = engine(options.runtime.as_deref(), options.offline)?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
-    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(&arguments.model, arguments.size) })?;
+    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size) })?;
     if let Some(folder) = &arguments.output {
         copy(&bundle.directory, folder)?;
     }

@@ -37,10 +37,14 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     /// Makes the folder, so that a wrong one is told before anything is computed.
-    pub(crate) fn open(arguments: &Run) -> Result<Self, Failure> {
+    /// Of a model that was not named (`is_first_try`) masks are written beside the overlay.
+    pub(crate) fn open(arguments: &Run, is_first_try: bool) -> Result<Self, Failure> {
         let mut formats = arguments.format.clone();
         if formats.is_empty() && (!arguments.json || arguments.output.is_some()) {
             formats.push(Format::Jpg);
+            if is_first_try {
+                formats.push(Format::Masks);
+            }
         }
         let folder = arguments.output.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
         if !formats.is_empty() {

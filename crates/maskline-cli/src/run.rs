@@ -17,11 +17,12 @@ use crate::{model, pictures, prompted, terminal};
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
-    let sources = model::sources(&arguments.model)?;
+    let (named, images) = pictures::split_model(&arguments.words)?;
+    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL))?;
     let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref())?;
-    let pictures = pictures::pictures(&arguments.images)?;
-    let mut outputs = Outputs::open(arguments)?;
-    let engine = model::engine_for(&arguments.provider, arguments.model.runtime.as_deref(), arguments.model.offline)?;
+    let pictures = pictures::pictures(images)?;
+    let mut outputs = Outputs::open(arguments, named.is_none())?;
+    let engine = model::engine_for(&arguments.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
     let options = load_options(arguments, pictures.len() * arguments.repeat)?;
     let models = sources.into_iter().map(|source| Ok(engine.load(source, &options)?)).collect::<Result<Vec<Model>, Failure>>()?;
     let task = prompted::Task::of(&models, &prompts, arguments)?;
@@ -40,10 +41,23 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     progress.finish_and_clear();
     let code = report.code;
     outputs.finish()?;
+    if named.is_none() && code == 0 && !arguments.json {
+        say_of_larger_models();
+    }
     match code {
         0 => Ok(()),
         code => Err(Failure::Told(code)),
     }
+}
+
+/// What runs where no model is named: the one that maskline carries.
+const DEFAULT_MODEL: &str = "nano";
+
+fn say_of_larger_models() {
+    terminal::say(&format!(
+        "{DEFAULT_MODEL} is the small model that maskline carries. Larger ones give better masks:\n  \
+         maskline pull sam2.1-tiny, then maskline run sam2.1-tiny IMAGE …  (all of them: maskline list)"
+    ));
 }
 
 /// From so many answers on, finding out the fastest way at the start pays.
@@ -56,7 +70,7 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
-        bundle: model::bundle_options(&arguments.model, arguments.size),
+        bundle: model::bundle_options(&arguments.options, arguments.size),
     })
 }
 

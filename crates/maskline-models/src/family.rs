@@ -83,6 +83,7 @@ pub fn families() -> &'static [&'static dyn Family] {
         &crate::mobile_sam::MobileSam,
         &crate::efficientvit_sam::EfficientVitSam,
         &crate::sam1::Sam1,
+        &crate::nano::Nano,
     ]
 }
 

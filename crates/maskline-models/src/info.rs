@@ -57,6 +57,8 @@ pub enum Preprocess {
     Stretch(Normalise),
     /// The long side scaled to the input's side in 8 bits, normalised, zeros added at the right and at the bottom (SAM 1).
     LongestSide(Normalise),
+    /// Kept as it is, with its halves: the network sees parts of it (nano).
+    Pyramid,
 }
 
 /// Channel means and deviations of pictures in 0..1, RGB.
@@ -229,6 +231,50 @@ impl PromptHead {
     }
 }
 
+/// Planes that a [`LookHead`]'s network takes: normalised RGB, share in the picture, positive clicks, negative clicks, box, earlier mask,
+/// fovea, x, y.
+pub const PLANES: usize = 11;
+
+/// A promptable segmenter without an image encoder: for every prompt it looks at the picture itself, through a frame of cells (see
+/// `maskline_vision::look`).
+///
+/// The network takes `planes` f32 [P, 11, input, input] and gives `logits` f32 [P, output, output] and `scores` f32 [P], the predicted
+/// IoU in 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookHead {
+    /// Input cells a side.
+    pub input: usize,
+    /// Output cells a side.
+    pub output: usize,
+    /// Room around a box on each side, as a share of the box.
+    pub margin: f64,
+    /// No cell is more than so many times as wide as it is high, or the other way round.
+    pub max_stretch: f64,
+    /// Windows are at least so many pixels wide and high.
+    pub min_window: f64,
+    /// How fast the cells of a fovea grow with the distance from the click.
+    pub fovea_growth: f64,
+    /// Foveas look at a picture whose longer side is at most this.
+    pub fovea_side: usize,
+    /// Standard deviation of a click's spot in input cells.
+    pub click_sigma: f64,
+    /// Looks that follow the first one where there is no box.
+    pub refinements: usize,
+    /// Statistics of the channels.
+    pub normalise: Normalise,
+}
+
+impl LookHead {
+    /// Name of the graph.
+    pub const SEGMENTER: &'static str = "segmenter";
+    /// The input.
+    pub const PLANES: &'static str = "planes";
+    /// Output: mask logits.
+    pub const LOGITS: &'static str = "logits";
+    /// Output: predicted IoU.
+    pub const SCORES: &'static str = "scores";
+}
+
 /// What the network gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,8 +287,10 @@ pub enum Output {
         /// Name of the output.
         probabilities: String,
     },
-    /// Masks for prompts.
+    /// Masks for prompts, from an embedding of the picture.
     Promptable(PromptHead),
+    /// Masks for prompts, from looks at the picture.
+    Looks(LookHead),
 }
 
 /// All that the engine must know of a built model.

@@ -10,6 +10,7 @@ mod facts;
 mod family;
 mod info;
 pub mod mobile_sam;
+pub mod nano;
 pub mod sam;
 pub mod sam1;
 pub mod sam2;
@@ -18,4 +19,6 @@ pub mod yolov8;
 pub use error::{Error, ErrorKind, Result};
 pub use facts::Facts;
 pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx};
-pub use info::{DetectorHead, Extras, HeadForm, ModelInfo, Normalise, Output, Preprocess, PromptHead, SingleMask, Task, embedding};
+pub use info::{
+    DetectorHead, Extras, HeadForm, LookHead, ModelInfo, Normalise, Output, PLANES, Preprocess, PromptHead, SingleMask, Task, embedding,
+};

@@ -135,6 +135,17 @@ proptest! {
     }
 
     #[test]
+    fn no_bit_differs_in_a_window(
+        (kind, low, size) in (textures(), sizes(40), sizes(90)), seed in any::<u64>(), threshold in thresholds(),
+        (at, half) in ([0.0_f64..1.0, 0.0..1.0], [1.0_f64..70.0, 1.0..70.0])
+    ) {
+        // Its middle lies in the picture, as that of a box does.
+        let low_corner = [0, 1].map(|axis| at[axis] * size[axis] as f64 - half[axis]);
+        let frame = Frame::Window { low: low_corner, length: half.map(|half| 2.0 * half) };
+        agrees(&texture(kind, low, (seed, threshold)), &frame, (size, threshold));
+    }
+
+    #[test]
     fn higher_cuts_give_smaller_masks(kind in textures(), seed in any::<u64>(), offset in 0.0_f32..3.0) {
         let logits = texture(kind, [20, 30], (seed, 0.0));
         let cut = StabilityCut { threshold: 0.5, offset };
@@ -165,6 +176,21 @@ fn stability_of_nothing_and_of_everything() {
     assert_eq!((at_size(&nothing), at_size(&everything)), (0.0, 1.0));
     let half = Logits::new(vec![0.5, 2.0, -2.0, -0.5], [2, 2]).unwrap();
     assert_eq!(half.stability(cut), 1.0 / 3.0);
+}
+
+#[test]
+fn a_window_that_is_the_picture_is_the_whole() {
+    let logits = texture(Texture::Smooth, [48, 48], (7, 0.0));
+    let window = Frame::Window { low: [0.0; 2], length: [60.0, 120.0] };
+    let (found, whole) = (mask::upsample(&logits, &window, [60, 120]).unwrap(), mask::upsample(&logits, &Frame::Whole, [60, 120]).unwrap());
+    assert!(found.iter().zip(&whole).all(|(found, whole)| (found - whole).abs() < 1e-4));
+    let half = Frame::Window { low: [0.0, 60.0], length: [60.0, 60.0] };
+    let mask = mask::threshold(&Logits::new(vec![1.0; 4], [2, 2]).unwrap(), &half, [60, 120], 0.0).unwrap();
+    assert_eq!(mask.bounds(), Some([60, 0, 120, 60]), "nothing outside the window");
+    for (low, length) in [([0.0, 500.0], [60.0, 60.0]), ([0.0, 0.0], [0.0, 60.0]), ([f64::NAN, 0.0], [60.0, 60.0])] {
+        let error = Upsampler::new([48; 2], &Frame::Window { low, length }, [60, 120]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
 }
 
 #[test]

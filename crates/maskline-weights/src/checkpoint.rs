@@ -31,6 +31,7 @@ pub struct Checkpoint {
 #[derive(Debug)]
 enum Source {
     File { path: PathBuf, map: Mmap },
+    Memory(&'static [u8]),
     Generated { seed: u64 },
 }
 
@@ -82,6 +83,14 @@ impl Checkpoint {
         Ok(Self::from_contents(Source::File { path, map }, contents))
     }
 
+    /// The tensors of a safetensors file that the program carries.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is damaged.
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
+        Ok(Self::from_contents(Source::Memory(bytes), safetensors::read(bytes)?))
+    }
+
     /// Generated weights: every tensor that is asked for exists, in the shape that is asked for. The values depend on the
     /// seed, the full name of the tensor and its [`Init`] alone.
     pub fn synthetic(seed: u64) -> Self {
@@ -100,11 +109,11 @@ impl Checkpoint {
         matches!(self.source, Source::Generated { .. })
     }
 
-    /// The file; `None` for generated weights.
+    /// The file; `None` for generated weights and for those that the program carries.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::File { path, .. } => Some(path),
-            Source::Generated { .. } => None,
+            Source::Memory(_) | Source::Generated { .. } => None,
         }
     }
 
@@ -112,6 +121,7 @@ impl Checkpoint {
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.source {
             Source::File { map, .. } => Some(map),
+            Source::Memory(bytes) => Some(bytes),
             Source::Generated { .. } => None,
         }
     }
@@ -174,8 +184,9 @@ impl Checkpoint {
     }
 
     pub(crate) fn read_raw(&self, name: &str, shape: &[usize]) -> Result<RawTensor<'_>> {
-        let (path, map) = match &self.source {
-            Source::File { path, map } => (path, map),
+        let (path, map): (_, &[u8]) = match &self.source {
+            Source::File { path, map } => (Some(path), map),
+            Source::Memory(bytes) => (None, bytes),
             Source::Generated { .. } => return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?)),
         };
         let tensor = self.require(name)?;
@@ -187,7 +198,7 @@ impl Checkpoint {
         tensor.used.store(true, Ordering::Relaxed);
         let span = match &tensor.layout {
             Layout::Contiguous(range) if !range.is_empty() => {
-                Some(FileSpan { path: path.clone(), offset: range.start as u64, length: range.len() as u64 })
+                path.map(|path| FileSpan { path: path.clone(), offset: range.start as u64, length: range.len() as u64 })
             }
             Layout::Contiguous(_) | Layout::Strided { .. } => None,
         };

@@ -11,7 +11,7 @@ use maskline_runtime::{Cache, hash_key};
 use maskline_weights::Checkpoint;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::ModelSource;
+use crate::engine::{ModelSource, carried_weights};
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
@@ -123,6 +123,7 @@ impl Link {
 fn identity(source: &ModelSource) -> Result<String> {
     match source {
         ModelSource::Synthetic { architecture, seed } => Ok(format!("synthetic {architecture} {seed}")),
+        ModelSource::Nano => Ok(format!("carried {}", blake3::hash(carried()?))),
         ModelSource::Checkpoint(path) => Ok(format!("checkpoint {}{}", content_hash(path)?, config_beside(path)?)),
         // The place counts too: weights may lie beside the file.
         ModelSource::Onnx(path) => {
@@ -157,6 +158,14 @@ fn content_hash(path: &Path) -> Result<blake3::Hash> {
     }
 }
 
+/// The weights that the program carries.
+fn carried() -> Result<&'static [u8]> {
+    carried_weights().ok_or_else(|| {
+        let message = "this build carries no model\n  help: build it with the feature `nano`, or name a model (`maskline list`)";
+        Error::new(ErrorKind::Unavailable, message)
+    })
+}
+
 fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Result<()> {
     match source {
         ModelSource::Onnx(path) => {
@@ -168,6 +177,10 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
             let checkpoint = Checkpoint::open(path)?;
             let family = family_of(&checkpoint)?;
             save(&family.build(&checkpoint, &build_options(options, None))?, directory)
+        }
+        ModelSource::Nano => {
+            let checkpoint = Checkpoint::from_static(carried()?)?;
+            save(&family_of(&checkpoint)?.build(&checkpoint, &build_options(options, None))?, directory)
         }
         ModelSource::Synthetic { architecture, seed } => {
             let checkpoint = Checkpoint::synthetic(*seed);

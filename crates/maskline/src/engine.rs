@@ -40,9 +40,27 @@ pub enum ModelSource {
         /// Seed of the weights.
         seed: u64,
     },
+    /// The small segmenter that maskline itself carries (`nano`, see `training/MODEL_CARD.md`).
+    Nano,
+}
+
+/// Name of the model that maskline carries.
+const NANO: &str = "nano";
+
+/// Its weights: safetensors, f16. `None` in builds without the feature `nano`.
+pub(crate) fn carried_weights() -> Option<&'static [u8]> {
+    #[cfg(feature = "nano")]
+    return Some(include_bytes!("../weights/nano.safetensors"));
+    #[cfg(not(feature = "nano"))]
+    None
 }
 
 impl ModelSource {
+    /// The model that a name stands for, of those that maskline carries.
+    pub fn carried(name: &str) -> Option<Self> {
+        (name == NANO && carried_weights().is_some()).then_some(Self::Nano)
+    }
+
     /// The source that a path names: by extension `.onnx` an export, else a checkpoint.
     pub fn of_path(path: &Path) -> Self {
         let is_onnx = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
@@ -56,6 +74,7 @@ impl ModelSource {
                 path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
             }
             Self::Synthetic { architecture, .. } => format!("{architecture} (generated weights)"),
+            Self::Nano => NANO.into(),
         }
     }
 }

@@ -60,6 +60,7 @@ pub use maskline_runtime::{self as runtime, Provider};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
 pub use promptable::{
-    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, Prompt, PromptMask, SegmentOptions, Segments,
+    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Prompt, PromptMask, SegmentOptions,
+    Segments,
 };
 pub use timings::{ColdTimings, PromptTimings, Timings};

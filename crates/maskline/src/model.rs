@@ -11,7 +11,7 @@ use maskline_vision::letterbox::Letterbox;
 use serde::Serialize;
 
 use crate::network::{self, DetectorOutputs, of_picture};
-use crate::promptable::{Decoders, EmbeddingCache};
+use crate::promptable::{Answerer, Decoders, EmbeddingCache, Viewer};
 use crate::timings::Clock;
 use crate::{Bundle, ColdTimings, Error, ErrorKind, Image, LoadOptions, Result, Timings, postprocess};
 
@@ -99,8 +99,8 @@ pub struct Detections {
 pub struct Model {
     name: String,
     bundle: Bundle,
-    session: Session,
-    decoders: Option<Arc<Decoders>>,
+    session: Arc<Session>,
+    answerer: Option<Answerer>,
     embeddings: EmbeddingCache,
     cold: ColdTimings,
 }
@@ -122,14 +122,20 @@ impl Model {
             .next()
             .map(|(part, file)| (part.to_string(), file))
             .ok_or_else(|| Error::new(ErrorKind::Failed, format!("{}: the bundle has no part", bundle.directory.display())))?;
-        let session = network::open(library, (&part, &file, &bundle.directory), options)?;
-        let decoders = match &bundle.info().output {
-            Output::Promptable(head) => Some(Arc::new(Decoders::open(library, (&bundle, head.clone()), options)?)),
+        let session = Arc::new(network::open(library, (&part, &file, &bundle.directory), options)?);
+        let mut decoders_session = Duration::ZERO;
+        let answerer = match &bundle.info().output {
+            Output::Promptable(head) => {
+                let decoders = Decoders::open(library, (&bundle, head.clone()), options)?;
+                decoders_session = decoders.plain().cold().create;
+                Some(Answerer::Decoders(Arc::new(decoders)))
+            }
+            Output::Looks(head) => Some(Answerer::Viewer(Arc::new(Viewer::new(Arc::clone(&session), (&bundle.directory, head))))),
             _ => None,
         };
-        cold.session = session.cold().create + decoders.as_ref().map_or(Duration::ZERO, |decoders| decoders.plain().cold().create);
+        cold.session = session.cold().create + decoders_session;
         let embeddings = EmbeddingCache::new(options.embedding_cache);
-        let mut model = Self { name, bundle, session, decoders, embeddings, cold };
+        let mut model = Self { name, bundle, session, answerer, embeddings, cold };
         if options.warm_up {
             model.cold.warm_up = model.warm_up()?;
         }
@@ -141,10 +147,14 @@ impl Model {
     /// Runs the network on an empty input of the default size; promptable models also measure how many prompts to take together.
     fn warm_up(&self) -> Result<Duration> {
         let start = Instant::now();
+        if let Some(Answerer::Viewer(viewer)) = &self.answerer {
+            viewer.warm_up()?;
+            return Ok(start.elapsed());
+        }
         let [height, width] = self.info().fixed_size.unwrap_or([self.info().default_size; 2]);
         let batch = self.info().fixed_batch.unwrap_or(1);
         let mut outputs = self.run(vec![0.0; batch * 3 * height * width], [batch, height, width])?;
-        if let Some(decoders) = &self.decoders {
+        if let Some(Answerer::Decoders(decoders)) = &self.answerer {
             let embedding = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
             decoders.tune(&embedding)?;
         }
@@ -198,7 +208,7 @@ impl Model {
     /// As [`Model::predict`].
     pub fn predict_batch(&self, images: &[&Image], options: &PredictOptions) -> Result<Vec<Detections>> {
         options.check()?;
-        if self.decoders.is_some() {
+        if self.answerer.is_some() {
             let message = format!("{}: a {} answers prompts and finds nothing by itself", self.name, self.info().architecture);
             return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: give it clicks, boxes or masks"));
         }
@@ -314,10 +324,26 @@ impl Model {
         self.embeddings.bytes()
     }
 
-    /// The sessions that answer prompts.
-    pub(crate) fn decoders(&self) -> Result<&Arc<Decoders>> {
+    /// What answers prompts.
+    pub(crate) fn answerer(&self) -> Result<&Answerer> {
         let message = || format!("{}: a {} takes no prompts", self.name, self.info().architecture);
-        self.decoders.as_ref().ok_or_else(|| Error::new(ErrorKind::InvalidOption, message()))
+        self.answerer.as_ref().ok_or_else(|| Error::new(ErrorKind::InvalidOption, message()))
+    }
+
+    /// The sessions that read embeddings.
+    pub(crate) fn decoders(&self) -> Result<&Arc<Decoders>> {
+        match self.answerer()? {
+            Answerer::Decoders(decoders) => Ok(decoders),
+            Answerer::Viewer(_) => Err(Error::new(ErrorKind::InvalidOption, format!("{}: there is no embedding to decode", self.name))),
+        }
+    }
+
+    /// The network that looks at pictures.
+    pub(crate) fn viewer(&self) -> Result<&Viewer> {
+        match self.answerer()? {
+            Answerer::Viewer(viewer) => Ok(viewer),
+            Answerer::Decoders(_) => Err(Error::new(ErrorKind::InvalidOption, format!("{}: it does not look at pictures", self.name))),
+        }
     }
 
     pub(crate) fn run(&self, values: Vec<f32>, shape: [usize; 3]) -> Result<Outputs> {

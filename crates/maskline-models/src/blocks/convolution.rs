@@ -11,6 +11,8 @@ use crate::{Error, Result};
 pub enum Activation {
     /// Nothing.
     None,
+    /// `max(x, 0)`.
+    Relu,
     /// `x * sigmoid(x)`.
     Silu,
     /// Gaussian error linear unit.
@@ -25,6 +27,7 @@ impl Activation {
     pub fn apply(self, g: &mut Graph<'_>, x: &Value) -> Result<Value> {
         match self {
             Self::None => Ok(x.clone()),
+            Self::Relu => Ok(g.relu(x)?),
             Self::Silu => Ok(g.silu(x)?),
             Self::Gelu(form) => Ok(g.gelu(x, form)?),
         }

@@ -18,6 +18,14 @@ impl Bilinear {
         Self { positions: [first, (first + 1).min(size - 1)], weights: [1.0 - fraction, fraction] }
     }
 
+    /// At a position counted in source positions, 0 being the middle of the first; beyond the ends it is the end.
+    pub(crate) fn near(position: f64, size: usize) -> Self {
+        let source = position.clamp(0.0, (size - 1) as f64);
+        let first = source as usize;
+        let fraction = (source - first as f64) as f32;
+        Self { positions: [first, (first + 1).min(size - 1)], weights: [1.0 - fraction, fraction] }
+    }
+
     /// All steps from `source` positions to `target`; positions never fall.
     pub(crate) fn axis(source: usize, target: usize) -> Vec<Self> {
         let scale = source as f32 / target as f32;

@@ -16,7 +16,7 @@ use cells::{Cells, Side};
 use pieces::Pieces;
 
 /// Which part of the logits the picture fills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Frame {
     /// All of them (SAM 2, SAM 3): the logits are enlarged to the picture in one step.
     Whole,
@@ -27,6 +27,13 @@ pub enum Frame {
         side: usize,
         /// `[height, width]` of the scaled picture in the square.
         kept: [usize; 2],
+    },
+    /// A rectangle of the picture, beyond whose borders it may reach (nano): pixels outside of it belong to no mask.
+    Window {
+        /// `[y, x]` of its top left corner, in pixels.
+        low: [f64; 2],
+        /// `[height, width]` in pixels.
+        length: [f64; 2],
     },
 }
 
@@ -69,6 +76,17 @@ pub fn stability(logits: &Logits, frame: &Frame, size: [usize; 2], cut: Stabilit
 pub struct Upsampler {
     rows: Axis,
     columns: Axis,
+    /// Where axes of a part of the picture lie in it.
+    place: Option<Place>,
+}
+
+/// A part of the picture.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// `[x, y]` of its top left pixel.
+    origin: [usize; 2],
+    /// `[width, height]` of the picture.
+    size: [usize; 2],
 }
 
 impl Upsampler {
@@ -84,6 +102,7 @@ impl Upsampler {
         }
         pixel_count(size[1], size[0])?;
         let padding = match *frame {
+            Frame::Window { low: corner, length } => return Self::window(low, (corner, length), size),
             Frame::Whole => None,
             Frame::Padded { side, kept } if kept.contains(&0) || kept.iter().any(|length| *length > side) => {
                 return invalid(format!("kept part of the square: expected 1 to {side} a side, found {} x {}", kept[1], kept[0]));
@@ -94,10 +113,28 @@ impl Upsampler {
             }
         };
         let [rows, columns] = [0, 1].map(|axis| Axis::new(low[axis], padding.map(|(side, kept)| (side, kept[axis])), size[axis]));
-        Ok(Self { rows, columns })
+        Ok(Self { rows, columns, place: None })
     }
 
-    /// All logits of the picture, row after row: the plain way, for those who want the numbers.
+    fn window(cells: [usize; 2], (low, length): ([f64; 2], [f64; 2]), size: [usize; 2]) -> Result<Self> {
+        let [rows, columns] = [0, 1].map(|axis| {
+            let (low, length) = (low[axis], length[axis]);
+            // Pixels whose middle lies in the window; casts saturate at 0.
+            let first = ((low - 0.5).ceil() as usize).min(size[axis]);
+            let end = ((low + length - 0.5).ceil() as usize).min(size[axis]).max(first);
+            let near = |pixel: usize| Bilinear::near((pixel as f64 + 0.5 - low) / length * cells[axis] as f64 - 0.5, cells[axis]);
+            (first, Axis::of_steps(cells[axis], (Vec::new(), (first..end).map(near).collect())))
+        });
+        let is_sane = [low, length].as_flattened().iter().all(|number| number.is_finite()) && length.iter().all(|side| *side > 0.0);
+        if !is_sane || rows.1.outer.is_empty() || columns.1.outer.is_empty() {
+            let message = format!("window: expected one that meets the picture of {} x {}, found {low:?} + {length:?}", size[1], size[0]);
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let place = Place { origin: [columns.0, rows.0], size: [size[1], size[0]] };
+        Ok(Self { rows: rows.1, columns: columns.1, place: Some(place) })
+    }
+
+    /// All logits of the picture, row after row: the plain way, for those who want the numbers. Outside a window they are -∞.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for logits of another size.
@@ -109,7 +146,12 @@ impl Upsampler {
             values = resize(&values, width, (rows, columns));
             width = columns.len();
         }
-        Ok(values)
+        let Some(Place { origin: [left, top], size: [full, height] }) = self.place else { return Ok(values) };
+        let mut all = vec![f32::NEG_INFINITY; full * height];
+        for (row, line) in values.chunks_exact(width).zip(all.chunks_exact_mut(full).skip(top)) {
+            line[left..left + width].copy_from_slice(row);
+        }
+        Ok(all)
     }
 
     /// The mask of the pixels whose logit is greater than the threshold: bit for bit that of [`Self::upsample`].
@@ -119,7 +161,10 @@ impl Upsampler {
     pub fn threshold(&self, logits: &Logits, threshold: f32) -> Result<Mask> {
         let mut runs = RunBuilder::new(self.columns.outer.len(), self.rows.outer.len())?;
         self.for_each_run((logits, threshold), |count, is_above| runs.push(count, is_above))?;
-        Ok(runs.finish())
+        match self.place {
+            Some(Place { origin, size }) => runs.finish().placed(origin, size),
+            None => Ok(runs.finish()),
+        }
     }
 
     /// How many pixels have a logit greater than the threshold: the area of [`Self::threshold`].
@@ -228,8 +273,12 @@ impl Axis {
                 ((0..kept).map(|position| Bilinear::at(position, scale, low)).collect(), Bilinear::axis(kept, output))
             }
         };
+        Self::of_steps(low, (inner, outer))
+    }
+
+    fn of_steps(low: usize, (inner, outer): (Vec<Bilinear>, Vec<Bilinear>)) -> Self {
         let mut axis = Self { low, inner, outer, bands: Vec::new(), reach: 0 };
-        for position in 0..output {
+        for position in 0..axis.outer.len() {
             let span = axis.low_span(axis.middle_span(position..position + 1));
             axis.reach = axis.reach.max(span.end - 1 - span.start);
             match axis.bands.last_mut() {

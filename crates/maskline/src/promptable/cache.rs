@@ -1,17 +1,13 @@
 //! Embeddings by the content of their picture, bounded in bytes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use maskline_runtime::SharedTensor;
-
-use super::embedding::bytes;
+use super::embedding::Kept;
 use crate::Result;
 
 /// Content of a picture: its pixels and its size.
 pub(crate) type Key = blake3::Hash;
-
-type Tensors = Arc<Vec<SharedTensor>>;
 
 /// The embeddings of the pictures that were asked about last. Who asks for a picture that another thread is encoding waits for it.
 #[derive(Debug)]
@@ -31,7 +27,7 @@ struct State {
 #[derive(Debug)]
 enum Entry {
     UnderWay,
-    Ready { tensors: Tensors, used: u64 },
+    Ready { kept: Kept, used: u64 },
 }
 
 impl EmbeddingCache {
@@ -41,15 +37,15 @@ impl EmbeddingCache {
     }
 
     /// The embedding of a picture, and whether it was here (or on its way) already.
-    pub(crate) fn get_or_encode(&self, key: Key, encode: impl FnOnce() -> Result<Vec<SharedTensor>>) -> Result<(Tensors, bool)> {
+    pub(crate) fn get_or_encode(&self, key: Key, encode: impl FnOnce() -> Result<Kept>) -> Result<(Kept, bool)> {
         let mut state = self.lock();
         loop {
             state.clock += 1;
             let now = state.clock;
             match state.entries.get_mut(&key) {
-                Some(Entry::Ready { tensors, used }) => {
+                Some(Entry::Ready { kept, used }) => {
                     *used = now;
-                    return Ok((Arc::clone(tensors), true));
+                    return Ok((kept.clone(), true));
                 }
                 Some(Entry::UnderWay) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 None => break,
@@ -59,9 +55,9 @@ impl EmbeddingCache {
         drop(state);
         // Whatever becomes of the encoding, those who wait must not wait for ever.
         let ticket = Ticket { cache: self, key };
-        let tensors = Arc::new(encode()?);
-        ticket.keep(&tensors);
-        Ok((tensors, false))
+        let made = encode()?;
+        ticket.keep(&made);
+        Ok((made, false))
     }
 
     /// Bytes that are kept.
@@ -81,8 +77,8 @@ struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    fn keep(self, tensors: &Tensors) {
-        let size = bytes(tensors);
+    fn keep(self, made: &Kept) {
+        let size = made.bytes();
         if size > self.cache.limit {
             return;
         }
@@ -93,14 +89,14 @@ impl Ticket<'_> {
                 Entry::UnderWay => None,
             });
             let Some((_, oldest)) = ready.min_by_key(|(used, _)| *used) else { break };
-            if let Some(Entry::Ready { tensors, .. }) = state.entries.remove(&oldest) {
-                state.bytes -= bytes(&tensors);
+            if let Some(Entry::Ready { kept, .. }) = state.entries.remove(&oldest) {
+                state.bytes -= kept.bytes();
             }
         }
         state.clock += 1;
         let used = state.clock;
         state.bytes += size;
-        state.entries.insert(self.key, Entry::Ready { tensors: Arc::clone(tensors), used });
+        state.entries.insert(self.key, Entry::Ready { kept: made.clone(), used });
     }
 }
 

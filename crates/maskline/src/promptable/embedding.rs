@@ -2,37 +2,60 @@
 
 use std::sync::Arc;
 
-use maskline_models::Preprocess;
 use maskline_runtime::SharedTensor;
+use maskline_vision::look::Pyramid;
 
-use super::decoders::Decoders;
-use super::frame::View;
-use crate::Result;
+use super::encoded::Encoded;
+use super::looks::Looks;
+use super::prompt::MaskSide;
 use crate::timings::PromptTimings;
+use crate::{Error, ErrorKind, Result};
 
 /// An encoded picture: it answers any number of prompts ([`Embedding::segment`]), from any number of threads. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Embedding {
-    tensors: Arc<Vec<SharedTensor>>,
-    decoders: Arc<Decoders>,
-    view: View,
+    source: Source,
+    size: (usize, usize),
     timings: PromptTimings,
 }
 
+/// What answers prompts.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// An encoder's tensors, read by decoders.
+    Encoded(Encoded),
+    /// The picture itself, looked at anew for every prompt.
+    Looks(Looks),
+}
+
+/// What is kept of a picture.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    /// An encoder's tensors, in the order of the head's `embedding`.
+    Tensors(Arc<Vec<SharedTensor>>),
+    /// The picture and its halves.
+    Pyramid(Arc<Pyramid>),
+}
+
+impl Kept {
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Tensors(tensors) => tensors.iter().map(SharedTensor::bytes).sum(),
+            Self::Pyramid(pyramid) => pyramid.bytes(),
+        }
+    }
+}
+
 impl Embedding {
-    /// Of the encoder's outputs, in the order of the head's `embedding`; `size` is width and height of the picture.
-    pub(super) fn new(
-        (tensors, decoders): (Arc<Vec<SharedTensor>>, Arc<Decoders>),
-        (size, preprocess): ((usize, usize), &Preprocess),
-        timings: PromptTimings,
-    ) -> Result<Self> {
-        let view = View::new(size, (preprocess, &decoders.head))?;
-        Ok(Self { tensors, decoders, view, timings })
+    /// `size` is width and height of the picture.
+    pub(super) fn new(source: Source, size: (usize, usize), timings: PromptTimings) -> Self {
+        Self { source, size, timings }
     }
 
     /// Width and height of the picture in pixels.
     pub fn size(&self) -> (usize, usize) {
-        self.view.size
+        self.size
     }
 
     /// What encoding took, and whether the embedding was in the cache.
@@ -40,24 +63,35 @@ impl Embedding {
         &self.timings
     }
 
-    /// Bytes of the tensors.
+    /// Bytes of what is kept of the picture.
     pub fn bytes(&self) -> usize {
-        bytes(&self.tensors)
+        self.kept().bytes()
     }
 
-    pub(super) fn decoders(&self) -> &Decoders {
-        &self.decoders
+    /// The picture and its halves, of models that look at them.
+    pub(crate) fn pyramid(&self) -> Result<&Pyramid> {
+        match &self.source {
+            Source::Looks(looks) => Ok(&looks.pyramid),
+            Source::Encoded(_) => Err(Error::new(ErrorKind::InvalidOption, "this embedding is of tensors, not of the picture")),
+        }
     }
 
-    pub(super) fn tensors(&self) -> &[SharedTensor] {
-        &self.tensors
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
-    pub(super) fn view(&self) -> &View {
-        &self.view
+    pub(super) fn kept(&self) -> Kept {
+        match &self.source {
+            Source::Encoded(encoded) => Kept::Tensors(Arc::clone(&encoded.tensors)),
+            Source::Looks(looks) => Kept::Pyramid(Arc::clone(&looks.pyramid)),
+        }
     }
-}
 
-pub(super) fn bytes(tensors: &[SharedTensor]) -> usize {
-    tensors.iter().map(SharedTensor::bytes).sum()
+    /// Mask logits that are taken as prompts.
+    pub(super) fn mask_side(&self) -> MaskSide {
+        match &self.source {
+            Source::Encoded(encoded) => MaskSide { side: encoded.decoders.head.mask_side(), is_part: false },
+            Source::Looks(looks) => MaskSide { side: looks.mask_side(), is_part: true },
+        }
+    }
 }

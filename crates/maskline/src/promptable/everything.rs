@@ -12,7 +12,7 @@ use maskline_vision::{Object, RgbImage};
 pub use options::EverythingOptions;
 
 use self::candidates::{Candidate, best_of_crop, best_of_crops, judge, without_small_regions};
-use self::options::Plan;
+use self::options::{Convention, Plan};
 use super::{Embedding, Multimask, Prompt, PromptMask, SegmentOptions};
 use crate::timings::PromptTimings;
 use crate::{Image, Model, Result};
@@ -56,7 +56,7 @@ impl Model {
     /// for a picture that is too small for the crops, `BadAnswer` if the network gave NaN.
     pub fn everything(&self, image: &Image, options: &EverythingOptions) -> Result<Everything> {
         let start = Instant::now();
-        let plan = Plan::new(options, (&self.decoders()?.head, image.size()))?;
+        let plan = Plan::new(options, (Convention::of(self.answerer()?), image.size()))?;
         let mut timings = PromptTimings { decode: image.decode, was_cached: true, ..PromptTimings::default() };
         let mut found = Vec::new();
         for crop in &plan.crops {

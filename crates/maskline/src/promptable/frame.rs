@@ -7,7 +7,7 @@ use maskline_vision::mask::{Frame, Logits, Upsampler};
 use maskline_vision::{Mask, RgbImage};
 
 use super::decoders::Tokens;
-use super::prompt::{Click, MaskPrompt, Prompt};
+use super::prompt::{Click, MaskPrompt, PartLogits, Prompt};
 use crate::{Error, ErrorKind, Result};
 
 /// Logit of the inside of a mask prompt that is given as a picture; its negative is the outside.
@@ -80,7 +80,7 @@ impl View {
     /// The logits of a mask prompt: those given, or the share of the mask in each cell of the square, steep at one half.
     pub(super) fn mask_logits(&self, mask: &MaskPrompt, side: usize, out: &mut Vec<f32>) {
         match mask {
-            MaskPrompt::Logits(logits) => out.extend_from_slice(logits.data()),
+            MaskPrompt::Logits(logits) | MaskPrompt::Part(PartLogits { logits, .. }) => out.extend_from_slice(logits.data()),
             MaskPrompt::Picture(mask) => self.shrink(mask, side, out),
         }
     }
@@ -89,7 +89,7 @@ impl View {
         let (width, height) = self.size;
         let rows = mask.to_rows(1);
         let [columns_used, rows_used] = match self.frame {
-            Frame::Whole => [side as f64; 2],
+            Frame::Whole | Frame::Window { .. } => [side as f64; 2],
             Frame::Padded { side: square, kept } => [kept[1], kept[0]].map(|n| n as f64 * side as f64 / square as f64),
         };
         let span = |i: usize, used: f64, length: usize| {

@@ -1,33 +1,62 @@
 //! Promptable models: a picture is encoded once and answers any number of prompts.
 //!
 //! `prompt` is what is asked, `frame` brings pictures and prompts to the network, `cache` keeps embeddings, `embedding` and `segment`
-//! are the answers, `everything` asks by itself, `decoders` holds the sessions and `choice` picks one of a prompt's masks.
+//! are the answers, `everything` asks by itself. Two ways lead from prompts to masks: `encoded` (an encoder's tensors, read by `decoders`;
+//! `choice` picks one of a prompt's masks), and `looks` (a small network that sees a part of the picture per prompt).
 
 mod cache;
 mod choice;
 mod decoders;
 mod embedding;
+mod encoded;
 mod everything;
 mod frame;
+mod looks;
 mod parallel;
 mod prompt;
 mod segment;
+mod separate;
 mod store;
 
 use std::sync::Arc;
 
 use maskline_models::Preprocess;
+use maskline_vision::look::Pyramid;
 
 pub(crate) use cache::EmbeddingCache;
 pub(crate) use choice::{single_mask, stability};
 pub(crate) use decoders::{Decoders, Tokens};
 pub use embedding::Embedding;
+use embedding::{Kept, Source};
+use encoded::Encoded;
 pub use everything::{Everything, EverythingOptions, Origin};
-pub use prompt::{Click, MaskPrompt, Prompt};
+use frame::View;
+use looks::Looks;
+pub(crate) use looks::Viewer;
+pub use prompt::{Click, MaskPrompt, PartLogits, Prompt};
 pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
 
 use crate::timings::{Clock, PromptTimings};
 use crate::{Image, Model, Result};
+
+/// What answers prompts.
+#[derive(Debug, Clone)]
+pub(crate) enum Answerer {
+    /// Decoders of an encoder's tensors.
+    Decoders(Arc<Decoders>),
+    /// A network that looks at the picture itself.
+    Viewer(Arc<Viewer>),
+}
+
+impl Answerer {
+    /// Name of the bundle: what made an embedding.
+    fn bundle(&self) -> &str {
+        match self {
+            Self::Decoders(decoders) => decoders.bundle(),
+            Self::Viewer(viewer) => viewer.bundle(),
+        }
+    }
+}
 
 impl Model {
     /// Encodes a picture, or finds its embedding in the cache.
@@ -36,21 +65,45 @@ impl Model {
     /// `InvalidOption` if the model takes no prompts.
     pub fn embed(&self, image: &Image) -> Result<Embedding> {
         let mut clock = Clock::start();
-        let decoders = self.decoders()?;
-        let preprocess: &Preprocess = &self.info().preprocess;
+        let answerer = self.answerer()?;
         let mut timings = PromptTimings { decode: image.decode, ..PromptTimings::default() };
-        let side = self.info().default_size;
-        let (tensors, was_cached) = self.embeddings().get_or_encode(image.content_hash(), || {
+        let (kept, was_cached) = self.embeddings().get_or_encode(image.content_hash(), || {
             timings.other += clock.lap();
-            let values = frame::fit(image.pixels(), side, preprocess)?;
-            timings.preprocess = clock.lap();
-            let mut outputs = self.run(values, [1, side, side])?;
-            let tensors = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect();
-            timings.image_encode = clock.lap();
-            tensors
+            match answerer {
+                Answerer::Decoders(decoders) => self.encode((image, decoders), (&mut timings, &mut clock)),
+                Answerer::Viewer(viewer) => {
+                    let pyramid = Pyramid::new(image.pixels(), viewer.optics().input);
+                    timings.preprocess = clock.lap();
+                    Ok(Kept::Pyramid(Arc::new(pyramid)))
+                }
+            }
         })?;
         timings.was_cached = was_cached;
         timings.other += clock.lap();
-        Embedding::new((tensors, Arc::clone(decoders)), (image.size(), preprocess), timings)
+        self.embedding(kept, image.size(), timings)
+    }
+
+    fn encode(&self, (image, decoders): (&Image, &Decoders), (timings, clock): (&mut PromptTimings, &mut Clock)) -> Result<Kept> {
+        let preprocess: &Preprocess = &self.info().preprocess;
+        let side = self.info().default_size;
+        let values = frame::fit(image.pixels(), side, preprocess)?;
+        timings.preprocess = clock.lap();
+        let mut outputs = self.run(values, [1, side, side])?;
+        let tensors = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
+        timings.image_encode = clock.lap();
+        Ok(Kept::Tensors(Arc::new(tensors)))
+    }
+
+    /// An embedding of what is kept of a picture; `size` is its width and height.
+    fn embedding(&self, kept: Kept, size: (usize, usize), timings: PromptTimings) -> Result<Embedding> {
+        let source = match (self.answerer()?, kept) {
+            (Answerer::Decoders(decoders), Kept::Tensors(tensors)) => {
+                let view = View::new(size, (&self.info().preprocess, &decoders.head))?;
+                Source::Encoded(Encoded { tensors, decoders: Arc::clone(decoders), view })
+            }
+            (Answerer::Viewer(viewer), Kept::Pyramid(pyramid)) => Source::Looks(Looks { pyramid, viewer: Arc::clone(viewer), size }),
+            _ => return Err(crate::Error::new(crate::ErrorKind::Failed, "the embedding is of another kind than the model's")),
+        };
+        Ok(Embedding::new(source, size, timings))
     }
 }

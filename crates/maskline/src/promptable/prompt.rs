@@ -23,6 +23,24 @@ pub enum MaskPrompt {
     Logits(Logits),
     /// A mask of the picture's size.
     Picture(Mask),
+    /// An earlier answer of a model that answers for a part of the picture ([`PromptMask::to_prompt`](crate::PromptMask::to_prompt)).
+    Part(PartLogits),
+}
+
+/// Logits of a part of the picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartLogits {
+    /// The logits, rows from the top.
+    pub logits: Logits,
+    /// `[x1, y1, x2, y2]` in pixels: what they cover.
+    pub bounds: [f64; 4],
+}
+
+/// Mask logits that a model takes: their side, and whether they belong to a part of the picture.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MaskSide {
+    pub(super) side: usize,
+    pub(super) is_part: bool,
 }
 
 /// All that is said about one object; at least one of click, box and mask.
@@ -66,7 +84,7 @@ impl Prompt {
     }
 
     /// Refuses what no model can answer; `size` is width and height of the picture, `mask_side` the side of mask logits.
-    pub(super) fn check(&self, index: usize, (size, mask_side): ((usize, usize), usize)) -> Result<()> {
+    pub(super) fn check(&self, index: usize, (size, mask): ((usize, usize), MaskSide)) -> Result<()> {
         let fail = |message: String| Err(Error::new(ErrorKind::BadInput, format!("prompt {index}: {message}")));
         let (width, height) = size;
         if self.clicks.is_empty() && self.bounds.is_none() && self.mask.is_none() {
@@ -89,19 +107,40 @@ impl Prompt {
             }
         }
         match &self.mask {
-            Some(MaskPrompt::Logits(logits)) if logits.size() != [mask_side; 2] => {
-                let [rows, columns] = logits.size();
-                fail(format!("expected mask logits of {mask_side} × {mask_side}, found {columns} × {rows}"))
+            Some(MaskPrompt::Logits(_)) if mask.is_part => {
+                fail("this model answers for parts of the picture\n  help: give a mask of the picture, or `PromptMask::to_prompt`".into())
             }
-            Some(MaskPrompt::Logits(logits)) if logits.data().iter().any(|value| !value.is_finite()) => {
-                fail("expected finite mask logits, found NaN or infinite ones".into())
+            Some(MaskPrompt::Part(_)) if !mask.is_part => {
+                fail("expected logits of the whole picture, found some of a part of it, which another model gave".into())
             }
+            Some(MaskPrompt::Part(part)) if part.bounds.iter().any(|side| !side.is_finite()) || !has_area(part.bounds) => {
+                fail(format!("expected the part of the picture that mask logits cover as x1, y1, x2, y2, found {:?}", part.bounds))
+            }
+            Some(MaskPrompt::Logits(logits) | MaskPrompt::Part(PartLogits { logits, .. })) => check_logits(logits, mask.side).or_else(fail),
             Some(MaskPrompt::Picture(mask)) if (mask.width(), mask.height()) != size => {
                 fail(format!("expected a mask of the picture's size {width} × {height}, found {} × {}", mask.width(), mask.height()))
+            }
+            Some(MaskPrompt::Picture(picture)) if mask.is_part && picture.is_empty() && self.bounds.is_none() && self.clicks.is_empty() => {
+                fail("expected a mask with at least one pixel, found an empty one".into())
             }
             _ => Ok(()),
         }
     }
+}
+
+fn has_area([x1, y1, x2, y2]: [f64; 4]) -> bool {
+    x1 < x2 && y1 < y2
+}
+
+fn check_logits(logits: &Logits, side: usize) -> std::result::Result<(), String> {
+    if logits.size() != [side; 2] {
+        let [rows, columns] = logits.size();
+        return Err(format!("expected mask logits of {side} × {side}, found {columns} × {rows}"));
+    }
+    if logits.data().iter().any(|value| !value.is_finite()) {
+        return Err("expected finite mask logits, found NaN or infinite ones".into());
+    }
+    Ok(())
 }
 
 /// More clicks than a person makes; each is a token that attends to all others.

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maskline_models::PromptHead;
-use maskline_vision::mask::{Cleaning, Logits, StabilityCut, Upsampler, clean};
+use maskline_vision::mask::{Cleaning, Logits, StabilityCut, Upsampler};
 use maskline_vision::{Mask, Object};
 
-use super::choice::{best, single_mask};
-use super::decoders::Tokens;
-use super::embedding::Embedding;
-use super::frame::{logits_of, token_count};
+use super::embedding::{Embedding, Source};
 use super::parallel::in_parallel;
-use super::prompt::{MaskPrompt, Prompt};
+use super::prompt::{MaskPrompt, PartLogits, Prompt};
+use super::separate::{separate, separate_parts};
 use crate::timings::PromptTimings;
 use crate::{Error, ErrorKind, Result};
 
@@ -62,7 +59,7 @@ impl Default for SegmentOptions {
 }
 
 impl SegmentOptions {
-    fn cleaning(&self) -> Cleaning {
+    pub(super) fn cleaning(&self) -> Cleaning {
         Cleaning { threshold: self.threshold, max_hole_area: self.max_hole_area, max_sprinkle_area: self.max_sprinkle_area }
     }
 
@@ -88,8 +85,12 @@ pub struct PromptMask {
     pub presence: Option<f32>,
     /// The mask's logits at the decoder's resolution. They can be the mask of a later prompt.
     pub logits: Logits,
-    upsampler: Arc<Upsampler>,
-    threshold: f32,
+    /// `[x1, y1, x2, y2]` in pixels: what the logits cover, of models that answer for a part of the picture (nano).
+    pub part: Option<[f64; 4]>,
+    pub(super) upsampler: Arc<Upsampler>,
+    pub(super) threshold: f32,
+    /// The mask, where more than the logits decided about it.
+    pub(super) settled: Option<Mask>,
 }
 
 /// SAM 2 gives out logits of at most this size.
@@ -103,7 +104,10 @@ impl PromptMask {
     /// # Errors
     /// `OverLimit` for pictures beyond `u32::MAX` pixels.
     pub fn mask(&self) -> Result<Mask> {
-        Ok(self.upsampler.threshold(&self.logits, self.threshold)?)
+        match &self.settled {
+            Some(mask) => Ok(mask.clone()),
+            None => Ok(self.upsampler.threshold(&self.logits, self.threshold)?),
+        }
     }
 
     /// The mask as a prompt for a better one, its logits limited as SAM 2's predictor limits those that it gives out.
@@ -112,7 +116,10 @@ impl PromptMask {
         if self.presence.is_some() {
             logits.data_mut().iter_mut().for_each(|logit| *logit = logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT));
         }
-        MaskPrompt::Logits(logits)
+        match self.part {
+            Some(bounds) => MaskPrompt::Part(PartLogits { logits, bounds }),
+            None => MaskPrompt::Logits(logits),
+        }
     }
 
     /// Share of the area above `threshold - 1` that is also above `threshold + 1`, at the decoder's resolution: near 1 for a mask
@@ -175,12 +182,6 @@ pub struct Found {
 /// Masks that are enlarged together.
 const WAITING: usize = 32;
 
-/// Prompts of one token count, with or without masks.
-struct Group {
-    key: (usize, bool),
-    members: Vec<usize>,
-}
-
 impl Embedding {
     /// Answers prompts, each by itself: neither its neighbours nor their number change an answer beyond rounding.
     ///
@@ -195,7 +196,10 @@ impl Embedding {
             Ok(())
         })?;
         if options.non_overlapping {
-            separate(&mut answers, options.threshold);
+            match self.source() {
+                Source::Encoded(_) => separate(&mut answers, options.threshold),
+                Source::Looks(_) => separate_parts(&mut answers, self.size())?,
+            }
         }
         let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
         Ok(Segments { answers, timings: self.timings_since(start, decode), labels })
@@ -242,7 +246,7 @@ impl Embedding {
         PromptTimings { mask_decode: decode, postprocess: start.elapsed().saturating_sub(decode), ..*self.timings() }
     }
 
-    /// Hands every prompt's answer to `take`, grouped by token count; what the decoder took.
+    /// Hands every prompt's answer to `take`; what the decoder took.
     fn answer_all(
         &self,
         (prompts, options): (&[Prompt], &SegmentOptions),
@@ -256,117 +260,16 @@ impl Embedding {
             let message = format!("prompts: expected at most {}, found {}", options.max_prompts, prompts.len());
             return Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests, or raise the limit"));
         }
-        let head = &self.decoders().head;
         let mut valid = Vec::with_capacity(prompts.len());
         for (index, prompt) in prompts.iter().enumerate() {
-            match prompt.check(index, (self.size(), head.mask_side())) {
+            match prompt.check(index, (self.size(), self.mask_side())) {
                 Ok(()) => valid.push(index),
                 Err(error) => take(index, Err(error))?,
             }
         }
-        let upsampler = Arc::new(self.view().upsampler(head.mask_side())?);
-        let chunk = options.chunk.unwrap_or_else(|| self.decoders().chunk());
-        let mut decode = Duration::ZERO;
-        for group in groups((prompts, &valid), head) {
-            for members in group.members.chunks(chunk) {
-                let (found, took) = self.answer((prompts, members), (options, &upsampler))?;
-                decode += took;
-                members.iter().zip(found).try_for_each(|(index, masks)| take(*index, masks))?;
-            }
-        }
-        Ok(decode)
-    }
-
-    /// One run of the decoder.
-    fn answer(
-        &self,
-        (prompts, members): (&[Prompt], &[usize]),
-        (options, upsampler): (&SegmentOptions, &Arc<Upsampler>),
-    ) -> Result<(Vec<Result<Vec<PromptMask>>>, Duration)> {
-        let head = &self.decoders().head;
-        let mut tokens = Tokens { points: token_count(&prompts[members[0]], head), ..Tokens::default() };
-        for index in members {
-            let prompt = &prompts[*index];
-            self.view().add_tokens(prompt, (head, &mut tokens));
-            if let Some(mask) = &prompt.mask {
-                self.view().mask_logits(mask, head.mask_side(), tokens.masks.get_or_insert_default());
-            }
-        }
-        let start = Instant::now();
-        let outputs = self.decoders().run(self.tensors(), tokens)?;
-        let took = start.elapsed();
-        let (logits, scores) = (outputs.f32(PromptHead::MASKS)?, outputs.f32(PromptHead::SCORES)?);
-        let presence = if head.object_score { Some(outputs.f32(PromptHead::OBJECT)?) } else { None };
-        let size = 16 * head.grid * head.grid;
-        let cleaning = options.cleaning();
-        let mut found = Vec::with_capacity(members.len());
-        for (row, index) in members.iter().enumerate() {
-            let logits = &logits.data[row * head.masks * size..][..head.masks * size];
-            let scores = &scores.data[row * head.masks..][..head.masks];
-            let make = |candidate: usize| {
-                let blocked = &logits[candidate * size..][..size];
-                // A sum is finite where all its parts are, for logits of any sane magnitude.
-                if !blocked.iter().sum::<f32>().is_finite() || !scores[candidate].is_finite() {
-                    let message = format!("prompt {index}: the network's answer is not finite");
-                    return Err(Error::new(ErrorKind::BadAnswer, message + "\n  help: the weights are damaged or diverged in training"));
-                }
-                let mut logits = logits_of(blocked, head)?;
-                // Does nothing where both areas are 0.
-                clean(&mut logits, &cleaning);
-                let presence = presence.as_ref().map(|view| view.data[row]);
-                let (score, threshold, upsampler) = (scores[candidate], options.threshold, Arc::clone(upsampler));
-                Ok(PromptMask { prompt: *index, candidate, score, presence, logits, upsampler, threshold })
-            };
-            found.push(wanted(&prompts[*index], options.multimask, (head, logits, scores)).into_iter().map(make).collect());
-        }
-        Ok((found, took))
-    }
-}
-
-/// Indices of the masks that a prompt gets.
-fn wanted(prompt: &Prompt, multimask: Multimask, (head, logits, scores): (&PromptHead, &[f32], &[f32])) -> Vec<usize> {
-    let is_ambiguous = prompt.bounds.is_none() && prompt.mask.is_none() && prompt.clicks.len() == 1;
-    match multimask {
-        _ if head.masks == 1 => vec![0],
-        Multimask::On => (1..head.masks).collect(),
-        Multimask::Auto if is_ambiguous => vec![1 + best(&scores[1..])],
-        Multimask::Auto | Multimask::Off => vec![single_mask(head.single, (logits, scores))],
-    }
-}
-
-/// Valid prompts by token count, each group in the order of its prompts.
-fn groups((prompts, valid): (&[Prompt], &[usize]), head: &PromptHead) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for index in valid {
-        let prompt = &prompts[*index];
-        let key = (token_count(prompt, head), prompt.mask.is_some());
-        match groups.iter_mut().find(|group| group.key == key) {
-            Some(group) => group.members.push(*index),
-            None => groups.push(Group { key, members: vec![*index] }),
-        }
-    }
-    groups
-}
-
-/// Each pixel is kept by the mask with the largest logit; the first masks of all prompts compete.
-///
-/// A weaker mask falls as far below the threshold as the strongest one lies above it. So no two masks have a mean above the threshold
-/// anywhere, and neither have any blends of their pixels: they are disjoint at the size of the picture, not only here.
-fn separate(answers: &mut [Result<Vec<PromptMask>>], threshold: f32) {
-    let mut masks: Vec<&mut PromptMask> = answers.iter_mut().flatten().filter_map(|masks| masks.first_mut()).collect();
-    let pixels = masks.first().map_or(0, |mask| mask.logits.data().len());
-    let largest = masks.iter().flat_map(|mask| mask.logits.data()).fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
-    // About 0 the sums below are exact, and blending rounds a number and its negative alike.
-    let rounding = if threshold == 0.0 { 0.0 } else { 32.0 * f32::EPSILON * (largest + threshold.abs()) };
-    for pixel in 0..pixels {
-        let strongest = masks.iter().enumerate().fold((0, f32::NEG_INFINITY), |strongest, (i, mask)| {
-            let logit = mask.logits.data()[pixel];
-            if logit > strongest.1 { (i, logit) } else { strongest }
-        });
-        let most = 2.0 * threshold - strongest.1 - rounding;
-        for (_, mask) in masks.iter_mut().enumerate().filter(|(i, _)| *i != strongest.0) {
-            let logit = &mut mask.logits.data_mut()[pixel];
-            *logit = logit.min(most);
+        match self.source() {
+            Source::Encoded(encoded) => encoded.answer_all((prompts, &valid), options, take),
+            Source::Looks(looks) => looks.answer_all((prompts, &valid), options, take),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod case;
 mod compare;
+mod nano;
 mod postprocess;
 mod preprocess;
 mod sam;
@@ -89,10 +90,11 @@ pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Res
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
         "yolov8" => |engine, case, checkpoint| Ok(Box::new(yolov8::Check::load(engine, case, checkpoint)?)),
+        "nano" => |engine, case, checkpoint| Ok(Box::new(nano::Check::load(engine, case, checkpoint)?)),
         family if sam::FAMILIES.contains(&family) => |engine, case, checkpoint| Ok(Box::new(sam::Check::load(engine, case, checkpoint)?)),
         family => {
             let message = format!("cases of the family `{family}` cannot be verified\n  in   {}", directory.display());
-            let help = format!("\n  help: families with a check: preprocess, postprocess, yolov8, {}", sam::FAMILIES.join(", "));
+            let help = format!("\n  help: families with a check: preprocess, postprocess, yolov8, nano, {}", sam::FAMILIES.join(", "));
             return Err(Error::new(ErrorKind::BadInput, message + &help));
         }
     };

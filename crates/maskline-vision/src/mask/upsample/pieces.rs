@@ -54,7 +54,7 @@ impl<'a> Pieces<'a> {
 
     /// Appends what the outer step reads of a column.
     fn push_column(&mut self, column: usize, rows: Range<usize>) {
-        let Upsampler { rows: vertical, columns: horizontal } = self.way;
+        let Upsampler { rows: vertical, columns: horizontal, .. } = self.way;
         let low = vertical.low_span(rows.clone());
         let width = horizontal.low;
         let lines = self.logits.data()[low.start * width..low.end * width].chunks_exact(width);

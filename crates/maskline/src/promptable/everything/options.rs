@@ -4,6 +4,7 @@ use maskline_models::PromptHead;
 use maskline_vision::grid::{Crop, OVERLAP_RATIO, crop_boxes, layer_grids};
 use maskline_vision::mask::StabilityCut;
 
+use crate::promptable::Answerer;
 use crate::{Error, ErrorKind, Result};
 
 /// Options of [`Model::everything`](crate::Model::everything); names and defaults are those of `SAM2AutomaticMaskGenerator` and, where
@@ -14,7 +15,8 @@ pub struct EverythingOptions {
     pub points_per_side: Option<usize>,
     /// Points `[x, y]` in 0..=1 of the crop, one list for each layer of crops from the whole picture on.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
-    /// Masks of which the predicted IoU is not above this go; 0 keeps all. `None`: 0.8 for SAM 2, 0.88 for SAM 1.
+    /// Masks of which the predicted IoU is not above this go; 0 keeps all. `None`: 0.8 for SAM 2, 0.88 for SAM 1,
+    /// 0.6 for nano.
     pub pred_iou_thresh: Option<f32>,
     /// Masks that are less stable than this go; 0 keeps all.
     pub stability_score_thresh: f32,
@@ -69,8 +71,33 @@ impl Default for EverythingOptions {
     }
 }
 
-/// `pred_iou_thresh` of SAM 2's generator, and of SAM 1's.
-const PREDICTED_IOU: [f32; 2] = [0.8, 0.88];
+/// What the families do differently.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Convention {
+    /// Default of [`EverythingOptions::pred_iou_thresh`].
+    predicted_iou: f32,
+    /// Small regions are removed from the logits, not from the finished masks.
+    cleans_logits: bool,
+}
+
+impl Convention {
+    const SAM_1: Self = Self { predicted_iou: 0.88, cleans_logits: false };
+    const SAM_2: Self = Self { predicted_iou: 0.8, cleans_logits: true };
+    /// Its predicted IoU is a sober one: of an object that it has not seen before, rarely above 0.8.
+    const NANO: Self = Self { predicted_iou: 0.6, cleans_logits: true };
+
+    pub(super) fn of(answerer: &Answerer) -> Self {
+        match answerer {
+            Answerer::Decoders(decoders) => Self::of_head(&decoders.head),
+            Answerer::Viewer(_) => Self::NANO,
+        }
+    }
+
+    /// SAM 2's decoders tell whether there is an object, SAM 1's do not.
+    fn of_head(head: &PromptHead) -> Self {
+        if head.object_score { Self::SAM_2 } else { Self::SAM_1 }
+    }
+}
 /// More layers have more crops than anyone waits for, and [`crop_boxes`] refuses them.
 const MOST_LAYERS: usize = 8;
 
@@ -178,16 +205,15 @@ pub(super) struct Plan<'o> {
 
 impl<'o> Plan<'o> {
     /// `size` is width and height of the picture.
-    pub(super) fn new(options: &'o EverythingOptions, (head, (width, height)): (&PromptHead, (usize, usize))) -> Result<Self> {
+    pub(super) fn new(options: &'o EverythingOptions, (convention, (width, height)): (Convention, (usize, usize))) -> Result<Self> {
         options.check()?;
         let grids = options.grids()?;
         let size = [height, width];
         // The options are in their domain: what is wrong now is the picture.
         let too_small = |error: maskline_vision::Error| Error::new(ErrorKind::BadInput, error.to_string());
         let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio).map_err(too_small)?;
-        // SAM 2's decoders tell whether there is an object, SAM 1's do not.
-        let cleans_logits = head.object_score;
-        let predicted_iou = options.pred_iou_thresh.unwrap_or(PREDICTED_IOU[usize::from(!cleans_logits)]);
+        let Convention { cleans_logits, predicted_iou } = convention;
+        let predicted_iou = options.pred_iou_thresh.unwrap_or(predicted_iou);
         Ok(Self { options, crops, grids, predicted_iou, size, cleans_logits })
     }
 }
@@ -207,19 +233,19 @@ mod tests {
     fn refused(change: impl FnOnce(&mut EverythingOptions), size: (usize, usize)) -> (ErrorKind, String) {
         let mut options = EverythingOptions::default();
         change(&mut options);
-        let error = Plan::new(&options, (&head(true), size)).unwrap_err();
+        let error = Plan::new(&options, (Convention::SAM_2, size)).unwrap_err();
         (error.kind(), error.to_string())
     }
 
     #[test]
     fn thresholds_are_those_of_the_family() {
         let options = EverythingOptions::default();
-        let plan = |is_sam2| Plan::new(&options, (&head(is_sam2), (640, 480))).unwrap();
+        let plan = |is_sam2| Plan::new(&options, (Convention::of_head(&head(is_sam2)), (640, 480))).unwrap();
         assert_eq!((plan(true).predicted_iou, plan(false).predicted_iou), (0.8, 0.88));
         assert_eq!((plan(true).cleans_logits, plan(false).cleans_logits), (true, false));
         assert_eq!((plan(true).crops.len(), plan(true).grids[0].len()), (1, 1024));
         let options = EverythingOptions { pred_iou_thresh: Some(0.5), ..options };
-        assert_eq!(Plan::new(&options, (&head(false), (640, 480))).unwrap().predicted_iou, 0.5);
+        assert_eq!(Plan::new(&options, (Convention::SAM_1, (640, 480))).unwrap().predicted_iou, 0.5);
     }
 
     #[test]
@@ -264,7 +290,7 @@ mod tests {
         assert_eq!(refused(layers(2047), (640, 480)).0, ErrorKind::OverLimit);
         let mut enough = EverythingOptions::default();
         layers(2048)(&mut enough);
-        assert_eq!(Plan::new(&enough, (&head(true), (640, 480))).unwrap().crops.len(), 5);
+        assert_eq!(Plan::new(&enough, (Convention::SAM_2, (640, 480))).unwrap().crops.len(), 5);
     }
 
     #[test]
