@@ -23,6 +23,7 @@ pub(crate) use choice::{single_mask, stability};
 pub(crate) use decoders::{Decoders, Tokens};
 pub use embedding::Embedding;
 pub use everything::{Everything, EverythingOptions, Origin};
+pub(crate) use parallel::in_parallel;
 pub use prompt::{Click, MaskPrompt, Prompt};
 pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
 
