@@ -77,7 +77,7 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
     } else {
         let options = detector_options(arguments);
         facts["options"] = json!({
-            "conf": options.predict.conf, "iou": options.predict.iou, "max_detections": options.predict.max_detections,
+            "conf": decimal(arguments.conf), "iou": decimal(arguments.iou), "max_detections": options.predict.max_detections,
             "size": arguments.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
         });
         let report = detector(model, truth, &options, hear)?;
@@ -168,6 +168,11 @@ fn progress(what: &str) -> ProgressBar {
     let target = if terminal::is_talking() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left"));
     ProgressBar::with_draw_target(None, target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The number that was given, without the digits that its 32 bits add.
+fn decimal(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
 }
 
 /// The members of two objects.

@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(next(&rectangle([15, 5, 37, 24])), Some(Click { x: 33.5, y: 7.5, is_positive: false }));
         // Two missed parts of 3 × 19 count alone, not together, against 4 × 21 wrong pixels below.
         let answer = rectangle([13, 5, 28, 24]).union(&rectangle([10, 25, 31, 29])).unwrap();
-        assert_eq!(next(&answer).unwrap().is_positive, false);
+        assert!(!next(&answer).unwrap().is_positive);
         // As much wrong as missed: on the object first.
         assert!(next(&rectangle([11, 5, 32, 24])).unwrap().is_positive);
         assert!(next_click(&Mask::from_fn(3, 3, |_, _| true).unwrap(), &object).is_err());

@@ -17,7 +17,7 @@ pub fn read_predictions(path: impl AsRef<Path>, truth: &Truth) -> Result<Vec<Det
     let path = path.as_ref();
     let entries: Vec<ResultEntry> = file::read(path, FORM)?;
     let read = |(index, entry): (usize, ResultEntry)| {
-        detection(entry, truth).map_err(|message| bad(path, &format!("detection {index}: {message}\n  help: expected {FORM}")))
+        detection(entry, truth).map_err(|message| bad(path, &format!("detection {index}: {message}")))
     };
     entries.into_iter().enumerate().map(read).collect()
 }

@@ -252,7 +252,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
         assert_eq!(boxes.small.unwrap().interval, None);
-        let json = serde_json::to_value(&summarise(&objects[2..3], 1, Statistics { resamples: 5, seed: 1 })).unwrap();
+        let json = serde_json::to_value(summarise(&objects[2..3], 1, Statistics { resamples: 5, seed: 1 })).unwrap();
         assert_eq!(json[1]["prompt"], "clicks_1");
         assert!(json[0].get("things").is_none() && json[0]["medium"]["objects"] == 1, "{json}");
     }
