@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::eval::Eval;
 use crate::prompts;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Build(Build),
     /// Compare with golden cases of the official implementation.
     Verify(Verify),
+    /// Measure how good a model is, on ground truth in COCO's format.
+    Eval(Box<Eval>),
     /// Download a model by its name, once.
     Pull(Pull),
     /// List families, their published architectures, and the models that can be pulled.
@@ -351,7 +354,8 @@ pub(crate) enum Cache {
     },
 }
 
-fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
+/// Number of keypoints and of numbers per keypoint.
+pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
     let parse = || {
         let (count, dims) = text.split_once('x')?;
         Some([count.parse().ok()?, dims.parse().ok()?])

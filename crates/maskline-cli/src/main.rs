@@ -2,6 +2,7 @@
 
 mod args;
 mod cache;
+mod eval;
 mod everything;
 mod failure;
 mod hub;
@@ -38,6 +39,7 @@ fn other(command: &Command) -> Result<(), failure::Failure> {
         Command::Run(_) => Ok(()),
         Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
+        Command::Eval(arguments) => eval::eval(arguments),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),
         Command::Show(named) => hub::show(named),

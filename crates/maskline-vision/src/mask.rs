@@ -6,6 +6,7 @@ mod bilinear;
 mod combine;
 mod label_studio;
 mod logits;
+mod middle;
 mod polygon;
 mod prototypes;
 mod regions;
@@ -19,7 +20,7 @@ pub(crate) use bilinear::Bilinear;
 pub use logits::{Logits, StabilityCut};
 pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
-pub use regions::{Cleaning, Regions, clean, fill_holes, remove_small_regions};
+pub use regions::{Cleaning, Regions, clean, fill_holes, largest_region, remove_small_regions};
 pub use rle::Rle;
 pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
 

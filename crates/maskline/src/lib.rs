@@ -41,6 +41,7 @@
 mod bundle;
 mod engine;
 mod error;
+pub mod eval;
 pub mod hub;
 mod image;
 mod model;

@@ -38,6 +38,14 @@ impl Mask {
         self.combined(other, |ours, theirs| ours || theirs)
     }
 
+    /// The pixels that are set here and not in the other mask of the same picture.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    pub fn difference(&self, other: &Mask) -> Result<Mask> {
+        self.combined(other, |ours, theirs| ours && !theirs)
+    }
+
     /// One walk over the flips of both.
     fn combined(&self, other: &Mask, is_set: impl Fn(bool, bool) -> bool) -> Result<Mask> {
         if (self.width, self.height) != (other.width, other.height) {

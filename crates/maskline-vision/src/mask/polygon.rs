@@ -1,5 +1,6 @@
 //! Outlines of a mask, and masks from outlines.
 
+mod coco;
 mod components;
 mod fill;
 mod parts;

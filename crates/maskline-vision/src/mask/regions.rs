@@ -39,6 +39,24 @@ pub fn remove_small_regions(mask: &Mask, area: u64, regions: Regions) -> (Mask, 
     (changed, true)
 }
 
+/// The region of set pixels with the largest area, alone; of several, the one whose first pixel by rows comes first. `None` for an
+/// empty mask.
+pub fn largest_region(mask: &Mask) -> Option<Mask> {
+    let parts = Parts::new(mask.width(), mask.column_runs());
+    let most = parts.regions.iter().map(|region| region.area).max()?;
+    let runs = || parts.runs.iter().zip(&parts.labels);
+    let largest = runs().filter(|(_, label)| parts.regions[**label as usize].area == most);
+    let (_, chosen) = largest.min_by_key(|((x, ys), _)| (ys.start, *x))?;
+    let mut alone = RunBuilder::of(mask);
+    for ((x, ys), _) in runs().filter(|(_, label)| *label == chosen) {
+        let column = x * mask.height();
+        alone.push_until((column + ys.start) as u32, false);
+        alone.push_until((column + ys.end) as u32, true);
+    }
+    alone.push_until(mask.total(), false);
+    Some(alone.finish())
+}
+
 /// Which regions of mask logits are too small to be true (`SAM2ImagePredictor`'s `mask_threshold`, `max_hole_area` and
 /// `max_sprinkle_area`). Areas are in pixels of the logits; 0 leaves the regions as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -33,6 +33,7 @@ pub use everything::{Everything, EverythingOptions, Origin};
 use frame::View;
 use looks::Looks;
 pub(crate) use looks::Viewer;
+pub(crate) use parallel::in_parallel;
 pub use prompt::{Click, MaskPrompt, PartLogits, Prompt};
 pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
 

@@ -9,7 +9,7 @@ const FEWEST_PER_THREAD: usize = 4;
 
 /// `make` of each item in its place, by as many threads as there are cores. Masks differ in cost, so each thread takes the next one
 /// when it is done.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(items.len() / FEWEST_PER_THREAD).max(1);
     let next = AtomicUsize::new(0);

@@ -7,13 +7,13 @@ use crate::{Error, ErrorKind, Mask, Result};
 impl Mask {
     /// The pixels whose centres lie inside an odd number of the polygons (the even-odd rule): a ring within a ring is a hole.
     ///
-    /// The exact inverse of [`Mask::parts`] with tolerance 0. Vertices are in pixel edges; what lies outside of the picture is
+    /// The exact inverse of [`Mask::parts`] with tolerance 0; [`Mask::from_coco_polygons`] rounds as pycocotools does. Vertices are in pixel edges; what lies outside of the picture is
     /// cut off. A centre that lies on an edge belongs to the polygon on its right, or below it on an upright edge's end.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
     pub fn from_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a Polygon>) -> Result<Self> {
-        let total = pixel_count(width, height)?;
+        pixel_count(width, height)?;
         let mut crossings: Vec<u32> = Vec::new();
         for (index, polygon) in polygons.into_iter().enumerate() {
             if let Some([x, y]) = polygon.iter().find(|vertex| !vertex.iter().all(|value| value.is_finite())) {
@@ -24,6 +24,12 @@ impl Mask {
                 cross_columns([*from, *to].map(|vertex| vertex.map(f64::from)), [width, height], &mut crossings);
             }
         }
+        Self::from_crossings([width, height], crossings)
+    }
+
+    /// The mask whose value flips at each of these column-major positions.
+    pub(super) fn from_crossings([width, height]: [usize; 2], mut crossings: Vec<u32>) -> Result<Self> {
+        let total = pixel_count(width, height)?;
         crossings.sort_unstable();
         // The value flips at every crossing, so that two at one place cancel out.
         let mut flips: Vec<u32> = Vec::new();

@@ -1,0 +1,181 @@
+//! `maskline eval`: how good a model is on a data set.
+
+mod arguments;
+mod table;
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use maskline::eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
+use maskline::vision::write::write_atomically;
+use maskline::{ErrorKind, InputSize, LoadOptions, Model, PredictOptions, Task};
+use serde_json::{Map, Value, json};
+
+pub(crate) use arguments::Eval;
+
+use crate::args::Multimask;
+use crate::failure::Failure;
+use crate::run::say_loaded;
+use crate::{args, model, terminal};
+
+/// Reads the data set, judges the model or the detections, and prints or writes the report.
+pub(crate) fn eval(arguments: &Eval) -> Result<(), Failure> {
+    if let Some(path) = &arguments.output {
+        check_output(path)?;
+    }
+    let mut truth = Truth::open(&arguments.data)?;
+    if let Some(folder) = &arguments.images {
+        truth = truth.with_pictures(folder);
+    }
+    let (report, text) = match (&arguments.predictions, &arguments.model) {
+        (Some(path), _) => judge_predictions(arguments, &truth, path)?,
+        (None, Some(name)) => judge_model(arguments, &truth, &load(arguments, name)?)?,
+        // clap asks for one of them.
+        (None, None) => return Err(Failure::new(ErrorKind::InvalidOption, "expected a MODEL or --predictions FILE, found neither")),
+    };
+    let report = Value::Object(report);
+    if let Some(path) = &arguments.output {
+        write_atomically(path, format!("{report}\n").as_bytes())?;
+        terminal::say(&format!("wrote {}", path.display()));
+    }
+    terminal::print(&if arguments.json { format!("{report}\n") } else { text })
+}
+
+/// The report as JSON and as text.
+type Answer = (Map<String, Value>, String);
+
+fn judge_predictions(arguments: &Eval, truth: &Truth, path: &Path) -> Result<Answer, Failure> {
+    let found = read_predictions(path, truth)?;
+    let report = detections(truth, &found, &Judged::default())?;
+    let facts = json!({"data": arguments.data, "predictions": path, "task": "detect"});
+    Ok((joined(facts, json!(report)), table::detections(&report)))
+}
+
+fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer, Failure> {
+    let mut facts = json!({
+        "data": arguments.data, "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
+        "provider": model.provider(),
+    });
+    let progress = progress(if model.info().task == Task::Promptable { "objects" } else { "pictures" });
+    let hear = |done: usize, all: usize| {
+        progress.set_length(all as u64);
+        progress.set_position(done as u64);
+    };
+    let answer = if model.info().task == Task::Promptable {
+        let options = promptable_options(arguments);
+        facts["options"] = json!({
+            "min_area": options.min_area, "images_limit": options.max_images, "objects_limit": options.max_objects,
+            "seed": options.seed, "clicks": options.clicks, "mask_feedback": options.mask_feedback,
+            "multimask": if arguments.multimask == Multimask::Off { "off" } else { "auto" }, "resamples": options.resamples,
+        });
+        let mut report = promptable(model, truth, &options, hear)?;
+        let text = table::promptable(&report);
+        if !arguments.per_object {
+            report.per_object.clear();
+        }
+        (joined(facts, json!(report)), text)
+    } else {
+        let options = detector_options(arguments);
+        facts["options"] = json!({
+            "conf": decimal(arguments.conf), "iou": decimal(arguments.iou), "max_detections": options.predict.max_detections,
+            "size": arguments.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
+        });
+        let report = detector(model, truth, &options, hear)?;
+        (joined(facts, json!(report)), table::detections(&report))
+    };
+    progress.finish_and_clear();
+    Ok(answer)
+}
+
+fn load(arguments: &Eval, name: &str) -> Result<Model, Failure> {
+    let how = args::ModelOptions {
+        synthetic: arguments.synthetic,
+        seed: arguments.seed,
+        keypoints: arguments.keypoints,
+        runtime: arguments.runtime.clone(),
+        offline: arguments.offline,
+    };
+    let sources = model::sources(&how, name)?;
+    let [source] = sources.as_slice() else {
+        let message = format!("{name}: expected one model, found {} joined by `+`", sources.len());
+        return Err(Failure::new(ErrorKind::InvalidOption, message));
+    };
+    let engine = model::engine_for(&arguments.provider, arguments.runtime.as_deref(), arguments.offline)?;
+    let options = LoadOptions {
+        provider: arguments.provider.parse()?,
+        threads: arguments.threads,
+        warm_up: true,
+        // Every picture comes once.
+        embedding_cache: 0,
+        bundle: model::bundle_options(&how, arguments.size),
+    };
+    let model = engine.load(source.clone(), &options)?;
+    say_loaded(&model);
+    Ok(model)
+}
+
+fn promptable_options(arguments: &Eval) -> PromptableOptions {
+    PromptableOptions {
+        min_area: arguments.min_area,
+        max_images: arguments.images_limit,
+        max_objects: arguments.objects_limit,
+        seed: arguments.seed,
+        clicks: arguments.clicks,
+        mask_feedback: arguments.mask_feedback,
+        multimask: match arguments.multimask {
+            Multimask::Auto => maskline::Multimask::Auto,
+            Multimask::On => maskline::Multimask::On,
+            Multimask::Off => maskline::Multimask::Off,
+        },
+        max_pixels: arguments.max_pixels,
+        ..PromptableOptions::default()
+    }
+}
+
+fn detector_options(arguments: &Eval) -> DetectorOptions {
+    let size = match (arguments.size, arguments.rect) {
+        (size, true) => InputSize::Rect(size.unwrap_or(0)),
+        (Some(size), false) => InputSize::Square(size),
+        (None, false) => InputSize::Default,
+    };
+    let predict = PredictOptions {
+        size,
+        conf: arguments.conf,
+        iou: arguments.iou,
+        max_detections: arguments.max_detections,
+        batch: arguments.batch,
+        ..PredictOptions::default()
+    };
+    DetectorOptions { predict, max_images: arguments.images_limit, seed: arguments.seed, max_pixels: arguments.max_pixels }
+}
+
+/// A report that cannot be written is told before the hours of making it.
+fn check_output(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".maskline-{}", std::process::id()));
+    let unwritable = |error: std::io::Error| {
+        let message = format!("the report cannot be written: {error}\n  in   {}", path.display());
+        Failure::new(ErrorKind::Io, message + "\n  help: name a file in a folder that exists and can be written to: -o FILE")
+    };
+    if path.is_dir() {
+        return Err(unwritable(std::io::Error::other("a folder has this name")));
+    }
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(unwritable)
+}
+
+fn progress(what: &str) -> ProgressBar {
+    let target = if terminal::is_talking() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left"));
+    ProgressBar::with_draw_target(None, target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The number that was given, without the digits that its 32 bits add.
+fn decimal(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
+}
+
+/// The members of two objects.
+fn joined(first: Value, second: Value) -> Map<String, Value> {
+    let members = [first, second].into_iter().filter_map(|value| if let Value::Object(members) = value { Some(members) } else { None });
+    members.flatten().collect()
+}

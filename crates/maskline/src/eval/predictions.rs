@@ -1,0 +1,36 @@
+//! Detections of other programs.
+
+use std::path::Path;
+
+use super::file::{self, ResultEntry, bad};
+use super::{Detection, Truth};
+use crate::Result;
+
+const FORM: &str = "COCO's results: [{\"image_id\": …, \"category_id\": …, \"score\": …, \"bbox\": […] or \"segmentation\": {…}}, …]";
+
+/// Reads COCO's results format (`bbox`, `segmentation` or both), as `maskline run -f coco91` and most detectors write it.
+///
+/// # Errors
+/// `BadInput`, with the place in the list, for a file that is missing or of another format, a picture that the ground truth lacks, and
+/// a segmentation that does not fit its picture.
+pub fn read_predictions(path: impl AsRef<Path>, truth: &Truth) -> Result<Vec<Detection>> {
+    let path = path.as_ref();
+    let entries: Vec<ResultEntry> = file::read(path, FORM)?;
+    let read = |(index, entry): (usize, ResultEntry)| {
+        detection(entry, truth).map_err(|message| bad(path, &format!("detection {index}: {message}")))
+    };
+    entries.into_iter().enumerate().map(read).collect()
+}
+
+fn detection(entry: ResultEntry, truth: &Truth) -> Result<Detection, String> {
+    let picture = truth.picture_of(entry.image_id);
+    let missing = || format!("its image {} is not among those of {}", entry.image_id, truth.path().display());
+    let picture = &truth.pictures()[picture.ok_or_else(missing)?];
+    let size = [picture.width, picture.height];
+    let mask = entry.segmentation.map(|segmentation| segmentation.into_mask(size)).transpose()?.flatten();
+    let bounds = entry.bbox.map(|numbers| file::bounds(&numbers)).transpose()?.flatten();
+    if mask.is_none() && bounds.is_none() {
+        return Err("expected a bbox or a segmentation, found neither".into());
+    }
+    Ok(Detection { image_id: entry.image_id, category_id: entry.category_id, score: entry.score, bounds, mask })
+}

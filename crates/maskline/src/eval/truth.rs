@@ -1,0 +1,247 @@
+//! The data set: pictures, categories and annotated objects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use maskline_vision::Mask;
+use maskline_vision::decode::DecodeOptions;
+
+use super::file::{self, AnnotationEntry, ImageEntry, Instances, bad};
+use crate::{Error, ErrorKind, Image, Result};
+
+/// Ground truth in COCO's format.
+#[derive(Debug, Clone)]
+pub struct Truth {
+    path: PathBuf,
+    folder: PathBuf,
+    pictures: Vec<Picture>,
+    categories: Vec<Category>,
+    annotations: Vec<Annotation>,
+}
+
+/// A picture of the data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// COCO's id.
+    pub id: i64,
+    /// Name of its file below the folder of pictures.
+    pub file_name: Option<String>,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+}
+
+/// What an object can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Category {
+    /// COCO's id.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// Thing (countable) or stuff, where the data set tells.
+    pub is_thing: Option<bool>,
+}
+
+/// An annotated object.
+#[derive(Debug, Clone)]
+pub struct Annotation {
+    /// COCO's id.
+    pub id: i64,
+    /// Index of its picture in [`Truth::pictures`].
+    pub picture: usize,
+    /// Index of its category in [`Truth::categories`].
+    pub category: Option<usize>,
+    /// Whether it stands for many objects.
+    pub is_crowd: bool,
+    /// Thing or stuff: as the annotation says, else as its category does.
+    pub is_thing: Option<bool>,
+    /// `[x, y, width, height]` in pixels: as the file says, else around the mask.
+    pub bounds: [f64; 4],
+    /// Area in pixels, as the file says, else of the mask or box.
+    pub area: f64,
+    /// Its pixels, at the size of the picture.
+    pub mask: Option<Mask>,
+}
+
+const FORM: &str = "COCO's instances: {\"images\": […], \"annotations\": […], \"categories\": […]}";
+
+impl Truth {
+    /// Reads COCO's `instances.json`: polygons and run lengths, compressed or not. Every annotation is checked.
+    ///
+    /// Pictures are looked for in the folder `images` beside the file, or where there is none beside the file itself;
+    /// [`Truth::with_pictures`] names another folder.
+    ///
+    /// # Errors
+    /// `BadInput`, with the annotation it is about, for a file that is missing or of another format, a picture or category that is not
+    /// listed, ids that occur twice, and a segmentation that does not fit its picture.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let instances: Instances = file::read(path, FORM)?;
+        if instances.images.is_empty() {
+            return Err(bad(path, "images: expected at least one, found an empty list"));
+        }
+        let beside = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let folder = Some(beside.join("images")).filter(|folder| folder.is_dir()).unwrap_or(beside);
+        let mut pictures: Vec<Picture> = instances.images.into_iter().map(Picture::of).collect();
+        pictures.sort_by_key(|picture| picture.id);
+        let mut categories: Vec<Category> = instances
+            .categories
+            .into_iter()
+            .map(|entry| Category { id: entry.id, name: entry.name, is_thing: entry.isthing.map(file::Flag::is_set) })
+            .collect();
+        categories.sort_by_key(|category| category.id);
+        let mut truth = Self { path: path.to_path_buf(), folder, pictures, categories, annotations: Vec::new() };
+        truth.check_ids()?;
+        truth.annotate(instances.annotations)?;
+        Ok(truth)
+    }
+
+    /// The same with pictures in another folder.
+    #[must_use]
+    pub fn with_pictures(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
+    /// The file that was read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Pictures by rising id.
+    pub fn pictures(&self) -> &[Picture] {
+        &self.pictures
+    }
+
+    /// Categories by rising id.
+    pub fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+
+    /// All annotations, in the order of the file.
+    pub fn annotations(&self) -> &[Annotation] {
+        &self.annotations
+    }
+
+    /// Index of the picture with this id.
+    pub(super) fn picture_of(&self, id: i64) -> Option<usize> {
+        self.pictures.binary_search_by_key(&id, |picture| picture.id).ok()
+    }
+
+    /// Index of the category with this id.
+    pub(super) fn category_of(&self, id: i64) -> Option<usize> {
+        self.categories.binary_search_by_key(&id, |category| category.id).ok()
+    }
+
+    /// An error about the data set.
+    pub(super) fn bad(&self, message: &str) -> Error {
+        bad(&self.path, message)
+    }
+
+    /// Checks that the files of pictures exist, before anything is computed.
+    pub(super) fn check_files(&self, pictures: impl Iterator<Item = usize>) -> Result<()> {
+        let (mut count, mut missing) = (0, Vec::new());
+        for index in pictures {
+            count += 1;
+            let path = self.file_of(&self.pictures[index])?;
+            if !path.is_file() {
+                missing.push(path);
+            }
+        }
+        let Some(first) = missing.first() else { return Ok(()) };
+        let message = format!("{} of {count} pictures are missing, the first is {}", missing.len(), first.display());
+        Err(self.bad(&(message + "\n  help: name the folder that holds them: --images DIR")))
+    }
+
+    /// Reads a picture. Its size must be that of the data set: as its EXIF orientation turns it, or as it is stored, which is how
+    /// COCO itself is annotated.
+    pub(super) fn read(&self, index: usize, max_pixels: u64) -> Result<Image> {
+        let picture = &self.pictures[index];
+        let path = self.file_of(picture)?;
+        let open = |apply_exif: bool| Image::open_with(&path, &DecodeOptions { max_pixels, apply_exif });
+        let image = open(true)?;
+        if image.size() == (picture.width, picture.height) {
+            return Ok(image);
+        }
+        let stored = open(false)?;
+        if stored.size() == (picture.width, picture.height) {
+            return Ok(stored);
+        }
+        let (width, height) = image.size();
+        let message = format!("picture {}: expected {} × {}, found {width} × {height}", picture.id, picture.width, picture.height);
+        let help = format!("\n  help: {} says the size; are these the pictures that were annotated?", self.path.display());
+        Err(Error::new(ErrorKind::BadInput, format!("{message}\n  in   {}{help}", path.display())))
+    }
+
+    fn file_of(&self, picture: &Picture) -> Result<PathBuf> {
+        let name = picture.file_name.as_deref().filter(|name| !name.is_empty());
+        name.map(|name| self.folder.join(name))
+            .ok_or_else(|| self.bad(&format!("picture {}: expected a file_name, found none", picture.id)))
+    }
+
+    fn check_ids(&self) -> Result<()> {
+        let twice = |what: &str, id: i64| self.bad(&format!("{what}: the id {id} occurs twice"));
+        if let Some(pair) = self.pictures.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(twice("images", pair[0].id));
+        }
+        if let Some(pair) = self.categories.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(twice("categories", pair[0].id));
+        }
+        Ok(())
+    }
+
+    fn annotate(&mut self, entries: Vec<AnnotationEntry>) -> Result<()> {
+        let mut seen = HashMap::with_capacity(entries.len());
+        for (index, entry) in entries.into_iter().enumerate() {
+            let id = entry.id;
+            if seen.insert(id, index).is_some() {
+                return Err(self.bad(&format!("annotations: the id {id} occurs twice")));
+            }
+            let annotation = self.annotation(entry).map_err(|message| self.bad(&format!("annotation {id}: {message}")))?;
+            self.annotations.push(annotation);
+        }
+        Ok(())
+    }
+
+    fn annotation(&self, entry: AnnotationEntry) -> Result<Annotation, String> {
+        let picture = self.picture_of(entry.image_id).ok_or_else(|| format!("its image {} is not among the images", entry.image_id))?;
+        // A data set without categories is enough for promptable models.
+        let category = entry.category_id.filter(|_| !self.categories.is_empty());
+        let category = category.map(|id| self.category_of(id).ok_or(format!("its category {id} is not among the categories")));
+        let category = category.transpose()?;
+        let size = [self.pictures[picture].width, self.pictures[picture].height];
+        let mask = entry.segmentation.map(|segmentation| segmentation.into_mask(size)).transpose()?.flatten();
+        let told = entry.bbox.map(|numbers| file::bounds(&numbers)).transpose()?.flatten();
+        let bounds = told.or_else(|| mask.as_ref().map(bounds_of)).ok_or("expected a bbox or a segmentation, found neither")?;
+        let area = entry.area.unwrap_or_else(|| mask.as_ref().map_or(bounds[2] * bounds[3], |mask| mask.area() as f64));
+        Ok(Annotation {
+            id: entry.id,
+            picture,
+            category,
+            is_crowd: entry.iscrowd.is_some_and(file::Flag::is_set),
+            is_thing: entry.isthing.map(file::Flag::is_set).or_else(|| self.categories[category?].is_thing),
+            bounds,
+            area,
+            mask,
+        })
+    }
+}
+
+impl Picture {
+    fn of(entry: ImageEntry) -> Self {
+        Self { id: entry.id, file_name: entry.file_name, width: entry.width, height: entry.height }
+    }
+}
+
+/// `[x, y, width, height]` around the set pixels; all 0 for an empty mask, as in pycocotools.
+pub(super) fn bounds_of(mask: &Mask) -> [f64; 4] {
+    mask.bounds().map_or([0.0; 4], |[x1, y1, x2, y2]| [x1, y1, x2 - x1, y2 - y1].map(|side| side as f64))
+}
+
+/// Items by the picture that they belong to, pictures by rising id.
+pub(super) fn by_picture<T>(items: impl IntoIterator<Item = T>, picture: impl Fn(&T) -> usize) -> BTreeMap<usize, Vec<T>> {
+    let mut groups: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+    items.into_iter().for_each(|item| groups.entry(picture(&item)).or_default().push(item));
+    groups
+}
