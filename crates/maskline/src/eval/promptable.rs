@@ -51,7 +51,7 @@ impl Default for PromptableOptions {
     }
 }
 
-/// Most clicks: what a prompt can hold.
+/// More clicks than anyone makes for one object.
 const MOST_CLICKS: usize = 100;
 /// Objects that are asked for together, whose logits are in memory at a time.
 const TOGETHER: usize = 256;
