@@ -76,19 +76,15 @@ impl Pyramid {
 
 fn halved(picture: &RgbImage) -> RgbImage {
     let (width, height) = (picture.width.div_ceil(2), picture.height.div_ceil(2));
-    let mut pixels = Vec::with_capacity(3 * width * height);
-    for y in 0..height {
-        let upper = picture.row(2 * y);
-        let lower = picture.row((2 * y + 1).min(picture.height - 1));
-        for x in 0..width {
-            let (left, right) = (3 * (2 * x), 3 * (2 * x + 1).min(picture.width - 1));
-            for channel in 0..3 {
-                let sum: u16 = [upper[left + channel], lower[left + channel], upper[right + channel], lower[right + channel]]
-                    .into_iter()
-                    .map(u16::from)
-                    .sum();
-                pixels.push(((sum + 2) / 4) as u8);
-            }
+    let mut pixels = vec![0; 3 * width * height];
+    let mut sums = vec![0_u16; 3 * picture.width];
+    for (y, line) in pixels.chunks_exact_mut(3 * width).enumerate() {
+        let (upper, lower) = (picture.row(2 * y), picture.row((2 * y + 1).min(picture.height - 1)));
+        sums.iter_mut().zip(upper.iter().zip(lower)).for_each(|(sum, (up, low))| *sum = u16::from(*up) + u16::from(*low));
+        for (out, pair) in line.chunks_exact_mut(3).zip(sums.chunks(6)) {
+            // The last pixel of an odd row stands alone.
+            let right = if pair.len() == 6 { &pair[3..] } else { pair };
+            out.iter_mut().zip(pair.iter().zip(right)).for_each(|(mean, (left, right))| *mean = ((left + right + 2) / 4) as u8);
         }
     }
     RgbImage { width, height, pixels }
