@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use comfy_table::presets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::families;
 use maskline::hub::{Entry, Hub, HubOptions, Listed, PullEvent, State};
+use maskline::{Description, ErrorKind, ModelSource, families};
 use serde_json::{Value, json};
 
 use crate::args::{Json, Named, Pull};
@@ -25,6 +25,10 @@ pub(crate) fn hub(offline: bool) -> Result<Hub, Failure> {
 
 /// `maskline pull`.
 pub(crate) fn pull(arguments: &Pull) -> Result<(), Failure> {
+    if let Some(family) = carried(&arguments.name) {
+        terminal::say(&format!("{} is carried by maskline: there is nothing to pull", family.name));
+        return if arguments.json { terminal::print(&format!("{}\n", carried_json(family))) } else { Ok(()) };
+    }
     let hub = hub(arguments.offline)?;
     let Listed { entry, state, .. } = hub.show(&arguments.name)?;
     terminal::say(&format!("{}: {} from {}, licence {}", entry.name, size_of(entry, &state), hub.page(entry), entry.licence));
@@ -145,6 +149,9 @@ impl Progress {
 
 /// `maskline show`.
 pub(crate) fn show(arguments: &Named) -> Result<(), Failure> {
+    if let Some(family) = carried(&arguments.name) {
+        return show_carried(family, arguments.json);
+    }
     let hub = hub(false)?;
     let listed = hub.show(&arguments.name)?;
     let entry = listed.entry;
@@ -177,8 +184,38 @@ pub(crate) fn show(arguments: &Named) -> Result<(), Failure> {
     terminal::print(&text)
 }
 
+/// The family of a model that maskline carries.
+fn carried(name: &str) -> Option<&'static Description> {
+    ModelSource::carried(name)?;
+    families().iter().map(|family| family.description()).find(|description| description.name == name)
+}
+
+fn show_carried(family: &Description, is_json: bool) -> Result<(), Failure> {
+    if is_json {
+        return terminal::print(&format!("{}\n", carried_json(family)));
+    }
+    let rows = [
+        ("name", family.name),
+        ("family", family.name),
+        ("what", family.title),
+        ("licence", family.licence),
+        ("source", family.source),
+        ("here", "yes, carried by maskline"),
+    ];
+    let text: String = rows.iter().map(|(key, value)| format!("{key:13} {value}\n")).collect();
+    terminal::print(&text)
+}
+
+fn carried_json(family: &Description) -> Value {
+    json!({"name": family.name, "family": family.name, "licence": family.licence, "runnable": true, "pulled": true, "state": "carried"})
+}
+
 /// `maskline rm`.
 pub(crate) fn remove(arguments: &Named) -> Result<(), Failure> {
+    if carried(&arguments.name).is_some() {
+        let message = format!("{} is a part of maskline and cannot be removed", arguments.name);
+        return Err(Failure::new(ErrorKind::InvalidOption, message));
+    }
     let freed = hub(false)?.remove(&arguments.name)?;
     if arguments.json {
         return terminal::print(&format!("{}\n", json!({"name": arguments.name, "bytes": freed})));
@@ -202,6 +239,9 @@ pub(crate) fn list(arguments: &Json) -> Result<(), Failure> {
     let mut names = terminal::table(&["model", "family", "size", "licence", "here"]);
     // Lines between dozens of rows would be longer than the screen.
     names.load_style(presets::NOTHING);
+    for family in families().iter().filter_map(|family| carried(family.description().name)) {
+        names.add_row([family.name, family.name, "2.4 MB", family.licence, "carried"]);
+    }
     for listed in &models {
         let entry = listed.entry;
         let family = if is_runnable(entry) { entry.family.to_string() } else { format!("{} (not yet)", entry.family) };
@@ -218,7 +258,10 @@ pub(crate) fn list(arguments: &Json) -> Result<(), Failure> {
 
 /// One object per family, those that this version cannot run last; `models` are those that can be pulled.
 fn list_json(models: &[Listed]) -> Value {
-    let models_of = |family: &str| -> Vec<Value> { models.iter().filter(|m| m.entry.family == family).map(json_of).collect() };
+    let models_of = |family: &str| -> Vec<Value> {
+        let pulled = models.iter().filter(|m| m.entry.family == family).map(json_of);
+        carried(family).map(carried_json).into_iter().chain(pulled).collect()
+    };
     let mut list: Vec<Value> = families()
         .iter()
         .map(|family| {
