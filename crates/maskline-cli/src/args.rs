@@ -85,6 +85,20 @@ pub(crate) struct Model {
     pub(crate) options: ModelOptions,
 }
 
+/// What a network runs on.
+#[derive(Debug, Args)]
+pub(crate) struct Compute {
+    /// What runs the network; one that is not there is an error, never a silent fall-back.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
+    /// Threads of the network; 0 for one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Side of the network input, a multiple of 32; SAM models are built for one size. [default: the model's]
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
+}
+
 /// How a model is found and built.
 #[derive(Debug, Args)]
 pub(crate) struct ModelOptions {
@@ -124,15 +138,8 @@ pub(crate) struct Run {
     /// Print one JSON object per picture and line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// What runs the network; one that is not there is an error, never a silent fall-back.
-    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
-    pub(crate) provider: String,
-    /// Threads of the network; 0 for one per core.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) threads: usize,
-    /// Side of the network input, a multiple of 32; SAM models are built for one size. [default: the model's]
-    #[arg(long)]
-    pub(crate) size: Option<usize>,
+    #[command(flatten)]
+    pub(crate) compute: Compute,
     /// Letterbox to the smallest rectangle instead of a square.
     #[arg(long)]
     pub(crate) rect: bool,

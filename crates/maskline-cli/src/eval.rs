@@ -78,7 +78,7 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
         let options = detector_options(arguments);
         facts["options"] = json!({
             "conf": decimal(arguments.conf), "iou": decimal(arguments.iou), "max_detections": options.predict.max_detections,
-            "size": arguments.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
+            "size": arguments.compute.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
         });
         let report = detector(model, truth, &options, hear)?;
         (joined(facts, json!(report)), table::detections(&report))
@@ -100,14 +100,14 @@ fn load(arguments: &Eval, name: &str) -> Result<Model, Failure> {
         let message = format!("{name}: expected one model, found {} joined by `+`", sources.len());
         return Err(Failure::new(ErrorKind::InvalidOption, message));
     };
-    let engine = model::engine_for(&arguments.provider, arguments.runtime.as_deref(), arguments.offline)?;
+    let engine = model::engine_for(&arguments.compute.provider, arguments.runtime.as_deref(), arguments.offline)?;
     let options = LoadOptions {
-        provider: arguments.provider.parse()?,
-        threads: arguments.threads,
+        provider: arguments.compute.provider.parse()?,
+        threads: arguments.compute.threads,
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,
-        bundle: model::bundle_options(&how, arguments.size),
+        bundle: model::bundle_options(&how, arguments.compute.size),
     };
     let model = engine.load(source.clone(), &options)?;
     say_loaded(&model);
@@ -133,7 +133,7 @@ fn promptable_options(arguments: &Eval) -> PromptableOptions {
 }
 
 fn detector_options(arguments: &Eval) -> DetectorOptions {
-    let size = match (arguments.size, arguments.rect) {
+    let size = match (arguments.compute.size, arguments.rect) {
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
         (Some(size), false) => InputSize::Square(size),
         (None, false) => InputSize::Default,

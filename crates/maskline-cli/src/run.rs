@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref())?;
     let pictures = pictures::pictures(images)?;
     let mut outputs = Outputs::open(arguments, named.is_none())?;
-    let engine = model::engine_for(&arguments.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
+    let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
     let options = load_options(arguments, pictures.len() * arguments.repeat)?;
     let models = sources.into_iter().map(|source| Ok(engine.load(source, &options)?)).collect::<Result<Vec<Model>, Failure>>()?;
     let task = prompted::Task::of(&models, &prompts, arguments)?;
@@ -65,12 +65,12 @@ const MANY: usize = 8;
 
 fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
     Ok(LoadOptions {
-        provider: arguments.provider.parse()?,
-        threads: arguments.threads,
+        provider: arguments.compute.provider.parse()?,
+        threads: arguments.compute.threads,
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
-        bundle: model::bundle_options(&arguments.options, arguments.size),
+        bundle: model::bundle_options(&arguments.options, arguments.compute.size),
     })
 }
 
@@ -101,7 +101,7 @@ fn detect(report: &mut Report<'_>, model: &Model, paths: &[PathBuf]) -> Result<(
 }
 
 pub(crate) fn predict_options(arguments: &Run) -> PredictOptions {
-    let size = match (arguments.size, arguments.rect) {
+    let size = match (arguments.compute.size, arguments.rect) {
         (Some(0), _) => InputSize::Square(0),
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
         (Some(size), false) => InputSize::Square(size),

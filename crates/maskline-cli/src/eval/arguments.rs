@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::{Multimask, keypoint_shape};
+use crate::args::{Compute, Multimask, keypoint_shape};
 
 /// Which model, and what runs it, as for `run`; then what it is judged by.
 #[derive(Debug, Args)]
@@ -39,15 +39,8 @@ pub(crate) struct Eval {
     /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
     #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
     pub(crate) keypoints: Option<[usize; 2]>,
-    /// What runs the network; one that is not there is an error, never a silent fall-back.
-    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
-    pub(crate) provider: String,
-    /// Threads of the network; 0 for one per core.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) threads: usize,
-    /// Side of the network input, a multiple of 32; SAM models are built for one size. [default: the model's]
-    #[arg(long)]
-    pub(crate) size: Option<usize>,
+    #[command(flatten)]
+    pub(crate) compute: Compute,
     /// Most pixels of a picture that is decoded.
     #[arg(long, default_value_t = 100_000_000)]
     pub(crate) max_pixels: u64,
