@@ -60,8 +60,10 @@ class Nano(nn.Module):
     Takes f32 [B, CHANNELS, INPUT, INPUT]; gives mask logits [B, OUTPUT, OUTPUT] and the logit of the predicted IoU [B].
     """
 
-    def __init__(self, fine=32, middle=64, coarse=128, depth=2, heads=4):
+    def __init__(self, fine=32, middle=64, coarse=128, depth=2, heads=4, dropout=0.1):
         super().__init__()
+        # Whole channels: neighbouring cells know each other's values.
+        self.drop = nn.Dropout2d(dropout)
         self.stem = conv(CHANNELS, fine, stride=2)
         self.fine = conv(fine, fine)
         self.down1 = conv(fine, middle, stride=2)
@@ -82,7 +84,7 @@ class Nano(nn.Module):
     def forward(self, x):
         fine = F.relu(self.fine(F.relu(self.stem(x))))
         middle = self.encode(F.relu(self.down1(fine)))
-        coarse = F.relu(self.down2(middle))
+        coarse = self.drop(F.relu(self.down2(middle)))
         batch, width, side, _ = coarse.shape
         for index, (residual, attention) in enumerate(zip(self.residuals, self.attentions)):
             tokens = residual(coarse).flatten(2).transpose(1, 2)
@@ -94,7 +96,7 @@ class Nano(nn.Module):
         iou = self.iou(tokens.mean(1)).squeeze(1)
         coarse = tokens.transpose(1, 2).reshape(batch, width, side, side)
         up = F.interpolate(self.up1(coarse), scale_factor=2, mode="nearest")
-        middle = self.decode(F.relu(up + middle))
+        middle = self.drop(self.decode(F.relu(up + middle)))
         up = F.interpolate(F.relu(self.up2(middle)), scale_factor=2, mode="nearest")
         logits = self.mask(F.relu(self.merge(torch.cat([up, fine], 1)))).squeeze(1)
         assert logits.shape[1:] == (OUTPUT, OUTPUT)

@@ -19,7 +19,7 @@ def orthogonalised(matrix, steps=4):
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised, scaled to the size of AdamW's (Liu et al. 2025). Kernels count as [out, in * k * k]."""
 
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.02):
+    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.1):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ from torch.utils.data import IterableDataset
 from .coco import Scene
 from .rendered import render
 
-RENDERED = 0.15
+RENDERED = 0.25
 # Parts smaller than this are no object any more.
 MIN_AREA = 24 * 24
 
@@ -21,14 +21,26 @@ def objects_of(scene):
 def moved(rng, scene):
     """The scene mirrored, turned, sheared and scaled, in a frame of its own size."""
     width, height = scene.size
-    turn, scale = rng.normal(0, 10), np.exp(rng.normal(0, 0.3))
+    turn, scale = rng.normal(0, 18), np.exp(rng.normal(0, 0.35))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
-    matrix[:, :2] = matrix[:, :2] @ np.array([[np.exp(rng.normal(0, 0.12)), rng.normal(0, 0.08)], [0, 1]])
+    matrix[:, :2] = matrix[:, :2] @ np.array([[np.exp(rng.normal(0, 0.2)), rng.normal(0, 0.15)], [0, 1]])
     centre = np.array([width, height]) * rng.uniform(0.35, 0.65, 2)
     matrix[:, 2] = centre - matrix[:, :2] @ (np.array([width, height]) / 2)
     # Beyond the picture lies grey: a reflection would show objects that the labels do not have.
     picture = cv2.warpAffine(scene.picture, matrix, scene.size, flags=cv2.INTER_LINEAR, borderValue=(117, 117, 117))
     labels = cv2.warpAffine(scene.labels, matrix, scene.size, flags=cv2.INTER_NEAREST)
+    return Scene(picture, labels, scene.things)
+
+
+def bent(rng, scene):
+    """The scene bent smoothly, by up to a tenth of its side: outlines that no picture had."""
+    width, height = scene.size
+    shifts = rng.normal(0, rng.uniform(0.01, 0.035) * min(scene.size), (2, 5, 5)).astype(np.float32)
+    x, y = (cv2.resize(shift, scene.size, interpolation=cv2.INTER_CUBIC) for shift in shifts)
+    x += np.arange(width, dtype=np.float32)
+    y += np.arange(height, dtype=np.float32)[:, None]
+    picture = cv2.remap(scene.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    labels = cv2.remap(scene.labels, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return Scene(picture, labels, scene.things)
 
 
@@ -40,9 +52,9 @@ def recoloured(rng, picture):
     """Brightness, contrast, saturation, tint and tone curve of another camera; sometimes grey, blurred or noisy."""
     if rng.random() < 0.85:
         grey = np.tile(np.array([0.299, 0.587, 0.114]), (3, 1))
-        colour = 0.0 if rng.random() < 0.07 else np.exp(rng.normal(0, 0.3))
+        colour = 0.0 if rng.random() < 0.15 else np.exp(rng.normal(0, 0.4))
         contrast = np.exp(rng.normal(0, 0.2))
-        mix = contrast * (colour * np.eye(3) + (1 - colour) * grey)
+        mix = contrast * (colour * np.eye(3) + (1 - colour) * grey) + rng.normal(0, 0.1, (3, 3))
         shift = 128 * (1 - contrast) + rng.normal(0, 18) + rng.normal(0, 7, 3)
         picture = cv2.transform(picture, np.column_stack([mix, shift]))
         curve = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2))
@@ -53,6 +65,16 @@ def recoloured(rng, picture):
         grain = rng.standard_normal(picture.shape, np.float32) * rng.uniform(2, 10)
         picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
     return picture
+
+
+def repainted(rng, scene):
+    """Some objects in other colours, so that what belongs together is not known by its colour."""
+    for number in rng.permutation(objects_of(scene))[: rng.integers(1, 4)]:
+        shape = scene.labels == number
+        rows, columns = np.where(shape.any(1))[0], np.where(shape.any(0))[0]
+        area = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        part = scene.picture[area]
+        scene.picture[area] = np.where(shape[area][..., None], recoloured(rng, part), part)
 
 
 def paste(rng, scene, source):
@@ -95,9 +117,13 @@ def make(rng, sources, weights):
     scene = Scene(source.picture.copy(), source.labels.copy(), source.things)
     if rng.random() < 0.5:
         scene = mirrored(scene)
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         scene = moved(rng, scene)
-    for _ in range(rng.choice([0, 1, 2, 3], p=[0.5, 0.2, 0.2, 0.1])):
+    if rng.random() < 0.5:
+        scene = bent(rng, scene)
+    if rng.random() < 0.3:
+        repainted(rng, scene)
+    for _ in range(rng.choice([0, 1, 2, 3, 4], p=[0.3, 0.25, 0.2, 0.15, 0.1])):
         paste(rng, scene, sources[rng.integers(len(sources))])
     scene.picture = recoloured(rng, scene.picture)
     return scene

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::Computed;
 use super::case::Case;
-use crate::{BundleOptions, Embedding, Engine, Error, ErrorKind, Image, LoadOptions, Model, Prompt, SegmentOptions};
-use crate::{Result, promptable::Viewer};
+use crate::promptable::Viewer;
+use crate::{BundleOptions, Embedding, Engine, Error, ErrorKind, Image, LoadOptions, Model, Prompt, Result, SegmentOptions};
 
 pub(super) struct Check<'c> {
     case: &'c Case,
