@@ -76,7 +76,7 @@ pub fn promptable(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<PromptableReport> {
     options.check()?;
-    model.decoders()?;
+    model.answerer()?;
     let mut left_out = LeftOut::default();
     let targets = targets(truth, options, &mut left_out)?;
     truth.check_files(targets.keys().copied())?;
