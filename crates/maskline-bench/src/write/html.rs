@@ -1,0 +1,4 @@
+//! Page.
+use crate::report::Report;
+/// Page.
+pub fn html(_report: &Report) -> String { String::new() }
