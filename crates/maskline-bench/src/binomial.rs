@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn agrees_with_counting() {
-        for (n, p) in [(1_u64, 0.5), (7, 0.1), (40, 0.9), (100, 0.33)] {
+        for (n, p) in [(1_u64, 0.5_f64), (7, 0.1), (40, 0.9), (100, 0.33)] {
             let mut choices = 1.0_f64;
             let mut sum = 0.0;
             for k in 0..=n {

@@ -136,9 +136,9 @@ mod tests {
     #[test]
     fn blocks_keep_the_length_and_the_values() {
         let mut room = Vec::new();
-        for n in 1..40 {
+        for n in 1_u32..40 {
             let values: Vec<f64> = (0..n).map(f64::from).collect();
-            draw(&values, &mut Random::new(u64::from(n.unsigned_abs())), &mut room);
+            draw(&values, &mut Random::new(u64::from(n)), &mut room);
             assert_eq!(room.len(), values.len());
             assert!(room.iter().all(|value| values.contains(value)));
         }

@@ -161,13 +161,13 @@ fn classify(ratio: &Estimate, threshold: f64) -> Change {
 
 /// Paths of the identity that differ, but for the tool and the time.
 fn differences(before: &Report, after: &Report) -> Result<Vec<String>> {
-    let value = |report: &Report| {
-        serde_json::to_value(&report.identity).map_err(|error| Error::argument("identity", "finite numbers", error))
-    };
+    let value =
+        |report: &Report| serde_json::to_value(&report.identity).map_err(|error| Error::argument("identity", "finite numbers", error));
     let mut found = Vec::new();
     walk("", (&value(before)?, &value(after)?), &mut found);
     // These change by themselves, or are what is being compared.
-    let is_expected = |line: &String| ["created", "tool.", "machine.clock_mhz", "machine.temperature"].iter().any(|own| line.starts_with(own));
+    let is_expected =
+        |line: &String| ["created", "tool.", "machine.clock_mhz", "machine.temperature"].iter().any(|own| line.starts_with(own));
     found.retain(|line| !is_expected(line));
     Ok(found)
 }

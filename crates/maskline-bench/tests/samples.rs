@@ -62,7 +62,8 @@ proptest! {
 
 #[test]
 fn known_figures() {
-    let summary = Summary::of(&samples(&[2_000_000, 4_000_000, 4_000_000, 4_000_000, 5_000_000, 5_000_000, 7_000_000, 9_000_000])).expect("samples");
+    let summary =
+        Summary::of(&samples(&[2_000_000, 4_000_000, 4_000_000, 4_000_000, 5_000_000, 5_000_000, 7_000_000, 9_000_000])).expect("samples");
     assert_eq!((summary.n, summary.mean_ms.value, summary.min_ms, summary.max_ms), (8, 5.0, 2.0, 9.0));
     assert!((summary.deviation_ms - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
     assert!((summary.variation - summary.deviation_ms / 5.0).abs() < 1e-12);

@@ -47,12 +47,7 @@ struct Crew {
 }
 
 /// Threads that take the next call, wait for its intended start as `next` gives it, and make it, until `next` gives none.
-fn drive<T: Target>(
-    target: &T,
-    clock: &impl Clock,
-    crew: &Crew,
-    next: &(impl Fn(usize) -> Option<Duration> + Sync),
-) -> Result<Record> {
+fn drive<T: Target>(target: &T, clock: &impl Clock, crew: &Crew, next: &(impl Fn(usize) -> Option<Duration> + Sync)) -> Result<Record> {
     const MOST: usize = 4096;
     let threads = crew.threads;
     if !(1..=MOST).contains(&threads) {

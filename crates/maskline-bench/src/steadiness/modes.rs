@@ -1,7 +1,7 @@
 //! Two regimes mixed so well that every window looks like every other.
 
 use crate::binomial::at_most;
-use crate::percentile::{median, sorted};
+use crate::percentile::{median, median_of_sorted, sorted};
 use crate::samples::Sample;
 
 /// Two modes of the durations, with a valley between them.
@@ -30,7 +30,7 @@ pub struct Modes {
     pub fast_ms: f64,
     /// Middle of the slow mode in milliseconds.
     pub slow_ms: f64,
-    /// Share of the samples that are nearer to the slow mode.
+    /// Share of the samples that are in the slow mode.
     pub slow_share: f64,
 }
 
@@ -47,9 +47,17 @@ impl Modes {
         let splits = SPLITS.map(|twentieth| (times.len() as f64 * fewest * twentieth as f64) as usize);
         let found = splits.filter_map(|split| Valley::between(&times, split));
         let apart = found.filter(|valley| valley.b - valley.a > tolerance * middle && valley.is_sure());
-        let deepest = apart.min_by(|x, y| x.depth().total_cmp(&y.depth()))?;
-        let slow = times.len() - below(&times, deepest.a.midpoint(deepest.b));
-        Some(Self { fast_ms: deepest.a, slow_ms: deepest.b, slow_share: slow as f64 / times.len() as f64 })
+        let modes = apart.filter_map(|valley| Some((valley.depth(), Self::beside(&times, &valley)?)));
+        modes.min_by(|x, y| x.0.total_cmp(&y.0)).map(|(_, modes)| modes)
+    }
+
+    /// The modes on both sides of a valley; `None` where one of them is but a tail.
+    fn beside(sorted: &[f64], valley: &Valley) -> Option<Self> {
+        const LEAST: f64 = 0.1;
+        let (fast, slow) = sorted.split_at(below(sorted, valley.a.midpoint(valley.b)));
+        let slow_share = slow.len() as f64 / sorted.len() as f64;
+        let modes = Self { fast_ms: median_of_sorted(fast), slow_ms: median_of_sorted(slow), slow_share };
+        (LEAST..=1.0 - LEAST).contains(&slow_share).then_some(modes)
     }
 }
 

@@ -117,7 +117,8 @@ fn inputs_text(name: &str, count: usize, is_synthetic: bool) -> String {
 
 fn cold(rows: &[Cold]) -> Table {
     let note = "Fresh processes, from the command to the first answer.";
-    let head = ["start", "cache", "runs", "ready p50 (ms)", "ready max (ms)", "first result p50 (ms)", "first result max (ms)", "peak memory"];
+    let head =
+        ["start", "cache", "runs", "ready p50 (ms)", "ready max (ms)", "first result p50 (ms)", "first result max (ms)", "peak memory"];
     let cells = |row: &Cold| {
         let memory = row.peak_memory_bytes.map_or_else(|| NOT_AVAILABLE.to_owned(), bytes);
         let [ready, first] = [&row.ready, &row.first_result].map(|stage| [optional(stage.p50_ms.as_ref()), significant(stage.max_ms)]);
@@ -130,7 +131,22 @@ fn cold(rows: &[Cold]) -> Table {
 }
 
 fn steady(rows: &[Steady]) -> Table {
-    let head = ["call", "load", "status", "n", "p50 (ms)", "p90 (ms)", "p99 (ms)", "p99.9 (ms)", "max (ms)", "mean (ms)", "CV", "rate (1/s)", "errors", "drift"];
+    let head = [
+        "call",
+        "load",
+        "status",
+        "n",
+        "p50 (ms)",
+        "p90 (ms)",
+        "p99 (ms)",
+        "p99.9 (ms)",
+        "max (ms)",
+        "mean (ms)",
+        "CV",
+        "rate (1/s)",
+        "errors",
+        "drift",
+    ];
     let cells = |row: &Steady| {
         let Summary { n, p50_ms, p90_ms, p99_ms, p999_ms, max_ms, mean_ms, variation, .. } = &row.summary;
         let name = match &row.embedding {
@@ -139,7 +155,13 @@ fn steady(rows: &[Steady]) -> Table {
         };
         let mut cells = vec![name, row.load.clone(), status(&row.verdict), n.to_string()];
         cells.extend([p50_ms, p90_ms, p99_ms, p999_ms].map(|figure| optional(figure.as_ref())));
-        cells.extend([significant(*max_ms), estimate(mean_ms), percent(*variation), significant(row.summary.rate()), row.errors.to_string()]);
+        cells.extend([
+            significant(*max_ms),
+            estimate(mean_ms),
+            percent(*variation),
+            significant(row.summary.rate()),
+            row.errors.to_string(),
+        ]);
         let drift = row.verdict.drift.map(|drift| drift.change);
         cells.push(drift.map_or_else(|| NOT_AVAILABLE.to_owned(), |change| signed_percent(&change)));
         cells
@@ -182,7 +204,8 @@ fn sweep(index: usize, sweep: &Sweep) -> Table {
     places.dedup();
     let names = sweep.curves.iter().map(|curve| format!("{} ({})", curve.name, sweep.unit.name()));
     let rows = places.iter().map(|at| {
-        let figure = |points: &[crate::report::CurvePoint]| points.iter().find(|point| point.at == *at).map(|point| estimate(&point.figure));
+        let figure =
+            |points: &[crate::report::CurvePoint]| points.iter().find(|point| point.at == *at).map(|point| estimate(&point.figure));
         let figures = sweep.curves.iter().map(|curve| figure(&curve.points).unwrap_or_else(|| "–".to_owned()));
         std::iter::once(at.to_string()).chain(figures).collect()
     });
@@ -233,7 +256,12 @@ fn ceilings(report: &Report) -> Table {
     let note = "The limit is what a loop that does nothing else reaches on this machine.";
     let rows = report.ceilings.iter().map(|row| {
         let share = row.share().map_or_else(|| NOT_AVAILABLE.to_owned(), percent);
-        vec![row.name.clone(), format!("{} {}", significant(row.achieved), row.unit.name()), format!("{} {}", significant(row.limit), row.unit.name()), share]
+        vec![
+            row.name.clone(),
+            format!("{} {}", significant(row.achieved), row.unit.name()),
+            format!("{} {}", significant(row.limit), row.unit.name()),
+            share,
+        ]
     });
     Table::new(Section::Ceilings, "Against the hardware's limits", note).head(&["part", "achieved", "limit", "share"]).rows(rows)
 }
