@@ -189,11 +189,15 @@ fn tables_say_not_available_and_give_intervals() {
     let line = text.lines().find(|line| line.starts_with("| image, encode (embedding: miss)")).expect("the row");
     let cells: Vec<&str> = line.split(" | ").collect();
     assert!(cells[4].contains(" [") && cells[6] == "n/a" && cells[7] == "n/a", "{line}");
-    let widths: Vec<usize> = text.split("\n\n").filter(|part| part.starts_with("| ")).map(|part| {
-        let counts: Vec<usize> = part.lines().map(|line| line.replace("\\|", "").matches('|').count()).collect();
-        assert!(counts.windows(2).all(|pair| pair[0] == pair[1]), "{part}");
-        counts[0]
-    }).collect();
+    let widths: Vec<usize> = text
+        .split("\n\n")
+        .filter(|part| part.starts_with("| "))
+        .map(|part| {
+            let counts: Vec<usize> = part.lines().map(|line| line.replace("\\|", "").matches('|').count()).collect();
+            assert!(counts.windows(2).all(|pair| pair[0] == pair[1]), "{part}");
+            counts[0]
+        })
+        .collect();
     assert!(widths.len() >= 8);
 }
 

@@ -29,11 +29,16 @@ pub(crate) fn example() -> Result<Report> {
     ];
     report.stages = vec![stages(&mut random)];
     report.sweeps = vec![sweep(&mut random)];
-    for (name, kind) in [("image, encode", LoadKind::Poisson), ("click, embedding known", LoadKind::Poisson), ("image, encode", LoadKind::Closed)] {
+    for (name, kind) in
+        [("image, encode", LoadKind::Poisson), ("click, embedding known", LoadKind::Poisson), ("image, encode", LoadKind::Closed)]
+    {
         let name = if kind == LoadKind::Closed { format!("{name}, closed loop") } else { name.to_owned() };
         report.loads.push(load(&name, kind, &mut random)?);
     }
-    report.peers = vec![peer("PyTorch 2.9, eager", 1.62, &report.steady[0], &mut random)?, peer("ONNX export, ONNX Runtime", 1.21, &report.steady[0], &mut random)?];
+    report.peers = vec![
+        peer("PyTorch 2.9, eager", 1.62, &report.steady[0], &mut random)?,
+        peer("ONNX export, ONNX Runtime", 1.21, &report.steady[0], &mut random)?,
+    ];
     report.peers[1].parity = None;
     let ceiling = |name: &str, unit, achieved, limit| Ceiling { name: name.to_owned(), unit, achieved, limit };
     report.ceilings = vec![
@@ -182,7 +187,8 @@ fn load(name: &str, kind: LoadKind, random: &mut Random) -> Result<LoadCurve> {
         let mut samples = Vec::new();
         for i in 0..900 {
             // A closed loop's next request comes with the answer of the one so many before.
-            let answered: Option<Duration> = (i as usize).checked_sub(*offered as usize).and_then(|before| samples.get(before)).map(Sample::end);
+            let answered: Option<Duration> =
+                (i as usize).checked_sub(*offered as usize).and_then(|before| samples.get(before)).map(Sample::end);
             arrival = if kind == LoadKind::Closed {
                 answered.map_or(0.0, |answered| answered.as_secs_f64())
             } else {

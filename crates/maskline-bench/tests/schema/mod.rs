@@ -47,7 +47,9 @@ impl Walk<'_> {
                 }
             }
             "const" if rule != value => self.fault(place, format!("expected {rule}, found {value}")),
-            "enum" if !rule.as_array().expect("a list").contains(value) => self.fault(place, format!("expected one of {rule}, found {value}")),
+            "enum" if !rule.as_array().expect("a list").contains(value) => {
+                self.fault(place, format!("expected one of {rule}, found {value}"))
+            }
             "minimum" if value.as_f64() < rule.as_f64() && value.is_number() => self.fault(place, format!("{value} is below {rule}")),
             "maximum" if value.as_f64() > rule.as_f64() => self.fault(place, format!("{value} is above {rule}")),
             "minItems" if value.as_array().is_some_and(|items| (items.len() as u64) < rule.as_u64().expect("a count")) => {
