@@ -8,7 +8,7 @@ use crate::bootstrap::{self, Resampling};
 use crate::error::{Error, Result};
 use crate::percentile::{Estimate, Percentile, sorted};
 
-/// One call that answered. In JSON `[start in ms, duration in ms, input]`, exact to the nanosecond for 100 days.
+/// One call that answered. In JSON `[start in ms, duration in ms, input]`, exact to the nanosecond for 25 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// When it started, from the start of the run; when it should have started in an open loop.

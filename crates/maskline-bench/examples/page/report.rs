@@ -211,6 +211,7 @@ fn peer(name: &str, factor: f64, own: &Steady, random: &mut Random) -> Result<Pe
     Ok(Peer {
         name: name.to_owned(),
         compared_with: own.name.clone(),
+        is_interleaved: true,
         summary: Summary::of(&theirs)?,
         ratio: median_ratio(&times(&theirs), &ours, &maskline_bench::bootstrap::Resampling::default())?,
         parity: Some(Parity { metric: "least mask IoU".to_owned(), value: 0.9991, least: 0.99 }),

@@ -236,8 +236,8 @@ impl LoadKind {
     /// As it is printed.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Poisson => "open loop, Poisson arrivals",
-            Self::Constant => "open loop, constant arrivals",
+            Self::Poisson => "open loop, Poisson",
+            Self::Constant => "open loop, constant",
             Self::Closed => "closed loop",
         }
     }
@@ -275,6 +275,8 @@ pub struct Peer {
     pub name: String,
     /// The row of `steady` that it is compared with.
     pub compared_with: String,
+    /// Whether its calls and ours took turns, so that both saw the same machine.
+    pub is_interleaved: bool,
     /// Its latencies.
     pub summary: Summary,
     /// Its median over ours: above 1, we are faster.

@@ -19,6 +19,7 @@ pub fn csv(report: &Report) -> String {
         let at = ["peers", &peer.name, &peer.compared_with];
         lines.summary(at, &peer.summary);
         lines.estimate(at, ("ratio", ""), Some(&peer.ratio));
+        lines.text(at, "interleaved", if peer.is_interleaved { "yes" } else { "no" });
         let parity = peer.parity.as_ref();
         lines.figure(at, (parity.map_or("parity", |parity| &parity.metric), ""), parity.map(|parity| parity.value));
     }

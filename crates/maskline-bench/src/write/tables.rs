@@ -46,7 +46,7 @@ impl Table {
 
     /// Whether a column holds words, which stand to the left; numbers stand to the right.
     pub(super) fn is_text(&self, column: usize) -> bool {
-        const WORDS: [&str; 8] = ["", "cache", "load", "status", "why", "compared with", "same answers", "curve"];
+        const WORDS: [&str; 9] = ["", "turns", "cache", "load", "status", "why", "compared with", "same answers", "curve"];
         column == 0 || self.section == Section::Identity || self.head.get(column).is_some_and(|name| WORDS.contains(&name.as_str()))
     }
 }
@@ -232,7 +232,7 @@ fn loads(curves: &[LoadCurve]) -> Table {
 }
 
 fn peers(rows: &[Peer]) -> Table {
-    let head = ["program", "compared with", "n", "p50 (ms)", "p99 (ms)", "its median over ours", "same answers"];
+    let head = ["program", "compared with", "turns", "n", "p50 (ms)", "p99 (ms)", "its median over ours", "same answers"];
     let cells = |row: &Peer| {
         let Summary { n, p50_ms, p99_ms, .. } = &row.summary;
         let parity = row.parity.as_ref().map_or_else(
@@ -242,13 +242,16 @@ fn peers(rows: &[Peer]) -> Table {
                 format!("{verdict}: {} {:.4}, at least {}", parity.metric, parity.value, parity.least)
             },
         );
+        let turns = if row.is_interleaved { "taken" } else { "NOT taken" };
         let figures = [p50_ms, p99_ms].map(|figure| optional(figure.as_ref()));
-        let mut cells = vec![row.name.clone(), row.compared_with.clone(), n.to_string()];
+        let mut cells = vec![row.name.clone(), row.compared_with.clone(), turns.to_owned(), n.to_string()];
         cells.extend(figures);
         cells.extend([estimate(&row.ratio), parity]);
         cells
     };
-    let note = format!("Calls of all programs were interleaved on the same inputs. Above 1, maskline is faster. {FIGURES}");
+    let note = format!(
+        "The ratio is above 1 where maskline is faster. Where calls did not take turns, the machine may have changed in between. {FIGURES}"
+    );
     Table::new(Section::Peers, "Other programs", &note).head(&head).rows(rows.iter().map(cells))
 }
 

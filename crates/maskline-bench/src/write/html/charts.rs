@@ -5,7 +5,7 @@ use super::lines::{Line, Point, distributions, lines};
 use super::plot::{Axis, COLOURS, Title};
 use super::scatter;
 use crate::format::{estimate, optional, percent, significant};
-use crate::percentile::{Estimate, sorted};
+use crate::percentile::{Estimate, median_of_sorted, sorted};
 use crate::report::{CeilingUnit, LoadKind, Report, StageRow, Sweep};
 use crate::samples::Sample;
 use crate::steadiness::Status;
@@ -60,13 +60,17 @@ fn longest(rows: &[Bar]) -> f64 {
 }
 
 fn steady(page: &mut String, report: &Report) {
+    /// Calls whose medians differ by more share no chart: both would be a vertical line.
+    const FARTHEST: f64 = 3.0;
     let with_samples = || report.steady.iter().filter_map(|row| Some((row, row.samples.as_ref()?)));
     let times = |samples: &[Sample]| sorted(samples.iter().map(Sample::milliseconds));
-    let series: Vec<(String, Vec<f64>)> = with_samples().map(|(row, own)| (row.name.clone(), times(own.steady()))).collect();
-    if !series.is_empty() {
+    let mut series: Vec<(String, Vec<f64>)> = with_samples().map(|(row, own)| (row.name.clone(), times(own.steady()))).collect();
+    series.retain(|(_, times)| !times.is_empty());
+    series.sort_by(|(_, a), (_, b)| median_of_sorted(a).total_cmp(&median_of_sorted(b)));
+    for alike in series.chunk_by(|(_, a), (_, b)| median_of_sorted(b) <= FARTHEST * median_of_sorted(a)) {
         let title = Title { heading: "Distribution of latencies", detail: "Share of the steady calls that took at most so long." };
-        let axis = Axis::spanning("latency (ms)", series.iter().flat_map(|(_, times)| times.iter().copied()));
-        distributions(page, &title, axis, &series);
+        let axis = Axis::around("latency (ms)", alike.iter().flat_map(|(_, times)| times.iter().copied()));
+        distributions(page, &title, axis, alike);
     }
     for (row, own) in with_samples() {
         let heading = format!("Every call of {}", row.name);

@@ -8,6 +8,10 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
+/// More than so many steps between ticks look crowded.
+const MOST_STEPS: f64 = 7.0;
+/// Values that differ by a larger factor need a logarithmic axis.
+const MOST_LINEAR: f64 = 20.0;
 /// How many colours there are. Further series begin again, with other marks.
 pub(super) const COLOURS: usize = 8;
 
@@ -27,15 +31,37 @@ impl Axis {
     /// From 0 to at least `most`, with round ticks.
     pub(super) fn from_zero(label: impl Into<String>, most: f64) -> Self {
         let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
-        let step = round_step(most / 5.0);
+        let step = round_step(most / MOST_STEPS);
         let count = (most / step - 1e-9).ceil().max(1.0);
         let ticks = (0..=count as usize).map(|i| i as f64 * step).collect();
         Self { label: label.into(), low: 0.0, high: count * step, is_log: false, margin: 0.0, ticks }
     }
 
+    /// From 0 to exactly `most`: for time, where nothing comes after the end.
+    pub(super) fn until(label: impl Into<String>, most: f64) -> Self {
+        let mut axis = Self::from_zero(label, most);
+        if most > 0.0 && most < axis.high {
+            axis.high = most;
+            axis.ticks.retain(|tick| *tick <= most);
+        }
+        axis
+    }
+
+    /// Over the values with round ends, logarithmic where they differ by more than a factor of 20: for distributions, which need no 0.
+    pub(super) fn around(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let values = values.into_iter().filter(|value| value.is_finite());
+        let (least, most) = values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
+        if !(least > 0.0 && least < most) || most > least * MOST_LINEAR {
+            return Self::spanning(label, [least, most]);
+        }
+        let step = round_step((most - least) / MOST_STEPS);
+        let [first, last] = [(least / step).floor(), (most / step).ceil()];
+        let ticks: Vec<f64> = (first as i64..=last as i64).map(|i| i as f64 * step).collect();
+        Self { label: label.into(), low: first * step, high: last * step, is_log: false, margin: 0.0, ticks }
+    }
+
     /// Over the values, from 0 where they lie within a factor of 20, and logarithmic where not.
     pub(super) fn spanning(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
-        const MOST_LINEAR: f64 = 20.0;
         let usable = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
         let (least, most) = usable.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
         if most > least * MOST_LINEAR { Self::log(label, least, most) } else { Self::from_zero(label, most) }
@@ -260,11 +286,13 @@ mod tests {
     fn ticks_are_round_and_few() {
         for most in [0.000_37, 0.9, 1.0, 7.3, 23.0, 99.0, 1549.4, 2e6] {
             let axis = Axis::from_zero("x", most);
-            assert!((3..=7).contains(&axis.ticks.len()), "{most}: {:?}", axis.ticks);
+            assert!((3..=9).contains(&axis.ticks.len()), "{most}: {:?}", axis.ticks);
             assert!(axis.high >= most && axis.high <= most * 2.0, "{most}: {}", axis.high);
         }
         let texts = |axis: &Axis| axis.ticks.iter().map(|tick| axis.tick_text(*tick)).collect::<Vec<_>>();
         assert_eq!(texts(&Axis::from_zero("x", 0.9)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(texts(&Axis::until("x", 60.1)), ["0", "10", "20", "30", "40", "50", "60"]);
+        assert_eq!(texts(&Axis::around("x", [206.0, 237.8])), ["205", "210", "215", "220", "225", "230", "235", "240"]);
         assert_eq!(texts(&Axis::spanning("x", [8.0, 310.0])), ["5", "10", "20", "50", "100", "200", "500"]);
         assert_eq!(texts(&Axis::at_values("x", &[1.0, 2.0, 4.0, 8.0])), ["1", "2", "4", "8"]);
         assert_eq!([round_text(12_345.0, 5.0), round_text(1000.0, 500.0)], ["12\u{202f}345", "1000"]);
@@ -272,8 +300,13 @@ mod tests {
 
     #[test]
     fn shares_stay_within_the_axis() {
+        let around = [Axis::around("x", []), Axis::around("x", [2.0]), Axis::around("x", [2.0, 3.0]), Axis::around("x", [0.0, 1.0])];
         let axes = [Axis::from_zero("x", f64::NAN), Axis::from_zero("x", 0.0), Axis::spanning("x", []), Axis::spanning("x", [1.0, 1e9])];
-        for axis in axes.into_iter().chain([Axis::at_values("x", &[]), Axis::at_values("x", &[3.0]), Axis::at_values("x", &[0.0, 1.0])]) {
+        for axis in axes
+            .into_iter()
+            .chain([Axis::at_values("x", &[]), Axis::at_values("x", &[3.0]), Axis::at_values("x", &[0.0, 1.0]), Axis::until("x", 0.0)])
+            .chain(around)
+        {
             for value in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1.0, 1e300] {
                 assert!((0.0..=1.0).contains(&axis.share(value)), "{axis:?} {value}");
             }

@@ -14,11 +14,8 @@ const STEADY: usize = 0;
 pub(super) fn samples(page: &mut String, title: &Title<'_>, (series, levels): (&Series, &[(&str, Option<Estimate>)])) {
     let all = || series.warm_up().iter().chain(series.steady());
     let end = all().map(|sample| milliseconds(sample.end()) / 1e3).fold(0.0, f64::max);
-    let mut plot = Plot::new(
-        Axis::from_zero("start of the call (s)", end),
-        Some(Axis::spanning("latency (ms)", all().map(Sample::milliseconds))),
-        HEIGHT,
-    );
+    let mut plot =
+        Plot::new(Axis::until("start of the call (s)", end), Some(Axis::spanning("latency (ms)", all().map(Sample::milliseconds))), HEIGHT);
     let warm_up_end = series.steady().first().map_or(0.0, |first| milliseconds(first.start) / 1e3);
     if !series.warm_up().is_empty() {
         let [left, _, top, bottom] = plot.frame();
