@@ -79,6 +79,12 @@ impl Comparison {
         self.rows.iter().any(|row| row.change == Change::Regression)
     }
 
+    /// Whether every row was judged, and there is one: without that, no regression means little.
+    pub fn is_conclusive(&self) -> bool {
+        let is_judged = |row: &Row| !matches!(row.change, Change::Unclear | Change::NotComparable);
+        !self.rows.is_empty() && self.rows.iter().all(is_judged)
+    }
+
     /// Machine-readable form.
     ///
     /// # Errors

@@ -8,13 +8,13 @@
 //! |---|---|---|
 //! | fewer than three windows, under 10 s, or under 11 samples | `INSUFFICIENT` | there is nothing to judge |
 //! | no three windows agree | `UNSTABLE` | warm-up never ended |
-//! | the thirds of the steady part disagree by more than 5 % on p50 or rate | `UNSTABLE` | a later change of regime |
+//! | the thirds of the steady part differ by more than 5 % on p50 or rate, and surely | `UNSTABLE` | a later change of regime |
 //! | more than a tenth of the windows (and more than one) are surely off the median of all | `UNSTABLE` | regimes that come and go |
 //! | the medians drift by more than 5 % over the run, and surely | `UNSTABLE` | heat, leaks |
 //! | the durations have two [modes](Modes) | `UNSTABLE` | a well-mixed pair of regimes, which every window shows alike |
 //!
-//! "Surely off" means: the 95 % interval of the window's own median lies outside of ±5 % of the median of all, so that a window of few
-//! and scattered samples is not accused. Drift is the Theil–Sen slope of the windows' medians with Sen's interval (Sen 1968).
+//! Thirds "surely" differ if the 95 % intervals of the two furthest apart do not touch. A window is "surely off" if the 95 % interval of its own median lies outside of ±5 % of the median of all, so that few and
+//! scattered samples are not accused. Drift is the Theil–Sen slope of the windows' medians with Sen's interval (Sen 1968).
 
 mod drift;
 mod modes;
@@ -28,7 +28,7 @@ pub use drift::Drift;
 pub use modes::Modes;
 
 use crate::error::{Error, Result};
-use crate::percentile::{Percentile, median, sorted};
+use crate::percentile::{Estimate, Percentile, median, sorted};
 use crate::samples::{Sample, Series};
 use windows::{Window, cut};
 
@@ -169,9 +169,28 @@ fn trouble(steady: &[Sample], windows: &[Window], options: &Options) -> Option<S
 
 fn thirds_differ(steady: &[Sample], tolerance: f64) -> Option<String> {
     let third = steady.len() / 3;
-    let ranges = [0..third, third..2 * third, 2 * third..steady.len()];
-    let thirds = ranges.map(|range| Window::new(steady, range));
-    disagreement(&thirds, tolerance).map(|what| format!("the thirds of the steady part do not agree: {what}"))
+    let thirds = [&steady[..third], &steady[third..2 * third], &steady[2 * third..]];
+    let medians = thirds.map(|own| Percentile::P50.of_few_sorted(&sorted(own.iter().map(Sample::milliseconds))));
+    let differ = |what: &str, figures: [Option<Estimate>; 3]| {
+        let [first, second, third] = figures;
+        let figures = [first?, second?, third?];
+        let least = figures.iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
+        let most = figures.iter().max_by(|a, b| a.value.total_cmp(&b.value))?;
+        let apart = most.value / least.value - 1.0;
+        let reason = format!("the thirds of the steady part do not agree: the {what} differ by {:.1} %", apart * 100.0);
+        (apart > tolerance && most.low > least.high).then_some(reason)
+    };
+    differ("medians", medians).or_else(|| differ("rates", thirds.map(rate)))
+}
+
+/// Calls per second with the interval that the scatter of the gaps between them gives.
+fn rate(samples: &[Sample]) -> Option<Estimate> {
+    let gaps: Vec<f64> = samples.windows(2).map(|pair| (pair[1].start - pair[0].start).as_secs_f64()).collect();
+    let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+    let reach = 1.96 * (variance / gaps.len() as f64).sqrt() / mean;
+    let value = 1.0 / mean;
+    (value.is_finite() && reach.is_finite()).then(|| Estimate { value, low: value * (1.0 - reach), high: value * (1.0 + reach) })
 }
 
 fn windows_off(steady: &[Sample], windows: &[Window], tolerance: f64) -> Option<String> {

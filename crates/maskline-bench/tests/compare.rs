@@ -48,6 +48,7 @@ fn verdicts_are_right() {
         let ratio = found.rows[0].ratio.expect("two medians");
         assert!(ratio.is_sound() && ratio.low <= factor && factor <= ratio.high, "{factor}: {ratio:?}");
         assert_eq!(found.has_regression(), expected == Change::Regression);
+        assert_eq!(found.is_conclusive(), expected != Change::Unclear);
     }
 }
 
@@ -81,7 +82,7 @@ fn what_cannot_be_compared_is_said() {
     for (after, why) in [(unsteady, "two modes"), (other_load, "different ways"), (row("a", 10.0, (5, 1)), "n/a")] {
         let found = compared(good(), after);
         assert!(found.rows[0].change == Change::NotComparable && found.rows[0].reason.contains(why), "{found:?}");
-        assert!(!found.has_regression());
+        assert!(!found.has_regression() && !found.is_conclusive());
     }
     let found = compared(good(), row("b", 10.0, (100, 1)));
     let reasons: Vec<&str> = found.rows.iter().map(|row| row.reason.as_str()).collect();

@@ -12,6 +12,8 @@ const BOTTOM: f64 = 46.0;
 const MOST_STEPS: f64 = 7.0;
 /// Values that differ by a larger factor need a logarithmic axis.
 const MOST_LINEAR: f64 = 20.0;
+/// Less than this is 0 on any axis: steps of it would be lost in rounding.
+const LEAST: f64 = 1e-12;
 /// How many colours there are. Further series begin again, with other marks.
 pub(super) const COLOURS: usize = 8;
 
@@ -30,7 +32,7 @@ pub(super) struct Axis {
 impl Axis {
     /// From 0 to at least `most`, with round ticks.
     pub(super) fn from_zero(label: impl Into<String>, most: f64) -> Self {
-        let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
+        let most = if most.is_finite() && most > LEAST { most } else { 1.0 };
         let step = round_step(most / MOST_STEPS);
         let count = (most / step - 1e-9).ceil().max(1.0);
         let ticks = (0..=count as usize).map(|i| i as f64 * step).collect();
@@ -51,7 +53,7 @@ impl Axis {
     pub(super) fn around(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
         let values = values.into_iter().filter(|value| value.is_finite());
         let (least, most) = values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
-        if !(least > 0.0 && least < most) || most > least * MOST_LINEAR {
+        if !(least > 0.0 && most - least > LEAST) || most > least * MOST_LINEAR {
             return Self::spanning(label, [least, most]);
         }
         let step = round_step((most - least) / MOST_STEPS);
@@ -304,10 +306,16 @@ mod tests {
         let axes = [Axis::from_zero("x", f64::NAN), Axis::from_zero("x", 0.0), Axis::spanning("x", []), Axis::spanning("x", [1.0, 1e9])];
         for axis in axes
             .into_iter()
-            .chain([Axis::at_values("x", &[]), Axis::at_values("x", &[3.0]), Axis::at_values("x", &[0.0, 1.0]), Axis::until("x", 0.0)])
+            .chain([
+                Axis::at_values("x", &[]),
+                Axis::at_values("x", &[3.0]),
+                Axis::at_values("x", &[0.0, 1.0]),
+                Axis::until("x", 0.0),
+                Axis::from_zero("x", 1e-320),
+            ])
             .chain(around)
         {
-            for value in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1.0, 1e300] {
+            for value in [1e-320, f64::NAN, f64::INFINITY, -1.0, 0.0, 1.0, 1e300] {
                 assert!((0.0..=1.0).contains(&axis.share(value)), "{axis:?} {value}");
             }
         }
