@@ -190,7 +190,7 @@ fn rate(samples: &[Sample]) -> Option<Estimate> {
     let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
     let reach = 1.96 * (variance / gaps.len() as f64).sqrt() / mean;
     let value = 1.0 / mean;
-    (value.is_finite() && reach.is_finite()).then(|| Estimate { value, low: value * (1.0 - reach), high: value * (1.0 + reach) })
+    (value.is_finite() && reach.is_finite()).then_some(Estimate { value, low: value * (1.0 - reach), high: value * (1.0 + reach) })
 }
 
 fn windows_off(steady: &[Sample], windows: &[Window], tolerance: f64) -> Option<String> {
