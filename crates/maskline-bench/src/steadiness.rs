@@ -13,8 +13,9 @@
 //! | the medians drift by more than 5 % over the run, and surely | `UNSTABLE` | heat, leaks |
 //! | the durations have two [modes](Modes) | `UNSTABLE` | a well-mixed pair of regimes, which every window shows alike |
 //!
-//! Thirds "surely" differ if the 95 % intervals of the two furthest apart do not touch. A window is "surely off" if the 95 % interval of its own median lies outside of ±5 % of the median of all, so that few and
-//! scattered samples are not accused. Drift is the Theil–Sen slope of the windows' medians with Sen's interval (Sen 1968).
+//! Thirds "surely" differ if the 95 % intervals of the two furthest apart do not touch. A window is "surely off" if the 95 % interval of
+//! its own median lies outside of ±5 % of the median of all, so that few and scattered samples are not accused. Drift is the Theil–Sen
+//! slope of the windows' medians with Sen's interval (Sen 1968).
 
 mod drift;
 mod modes;
