@@ -1,0 +1,115 @@
+//! Verdicts on pairs of reports whose difference is known.
+
+#[path = "../examples/page/report.rs"]
+mod example;
+
+use std::time::Duration;
+
+use maskline_bench::Report;
+use maskline_bench::compare::{Change, Comparison, Options, compare};
+use maskline_bench::random::Random;
+use maskline_bench::report::Steady;
+use maskline_bench::samples::{Sample, Series, Summary, from_milliseconds};
+use maskline_bench::steadiness::{Status, Verdict};
+
+fn row(name: &str, median: f64, (n, seed): (usize, u64)) -> Steady {
+    let mut random = Random::new(seed);
+    let duration = |_| from_milliseconds(median * (1.0 + 0.04 * random.normal())).expect("a time");
+    let samples: Vec<Sample> = (0..n).map(duration).map(|duration| Sample::new(Duration::ZERO, duration)).collect();
+    let verdict = Verdict { status: Status::Valid, reason: String::new(), drift: None };
+    let summary = Summary::of(&samples).expect("samples");
+    let samples = Some(Series::new(samples, 0));
+    Steady { name: name.to_owned(), load: "closed loop".to_owned(), embedding: None, summary, errors: 0, verdict, samples }
+}
+
+fn report(rows: Vec<Steady>) -> Report {
+    let mut report = Report::new(example::example().expect("sound").identity);
+    report.steady = rows;
+    report
+}
+
+fn compared(before: Steady, after: Steady) -> Comparison {
+    compare(&report(vec![before]), &report(vec![after]), &Options::default()).expect("fine options")
+}
+
+#[test]
+fn verdicts_are_right() {
+    let cases = [
+        (1.2, 500, Change::Regression),
+        (0.8, 500, Change::Improvement),
+        (1.0, 500, Change::Same),
+        (1.02, 2000, Change::Same),
+        (1.05, 500, Change::Unclear),
+        (1.0, 11, Change::Unclear),
+    ];
+    for (factor, n, expected) in cases {
+        let found = compared(row("a", 10.0, (n, 1)), row("a", 10.0 * factor, (n, 2)));
+        assert_eq!(found.rows[0].change, expected, "{factor}: {:?}", found.rows[0]);
+        let ratio = found.rows[0].ratio.expect("two medians");
+        assert!(ratio.is_sound() && ratio.low <= factor && factor <= ratio.high, "{factor}: {ratio:?}");
+        assert_eq!(found.has_regression(), expected == Change::Regression);
+        assert_eq!(found.is_conclusive(), expected != Change::Unclear);
+    }
+}
+
+#[test]
+fn without_samples_intervals_are_wider_but_there() {
+    let with = compared(row("a", 10.0, (500, 1)), row("a", 12.0, (500, 2))).rows[0].ratio.expect("two medians");
+    let bare = |row: Steady| Steady { samples: None, ..row };
+    let without = compared(bare(row("a", 10.0, (500, 1))), bare(row("a", 12.0, (500, 2)))).rows[0].clone();
+    let ratio = without.ratio.expect("two medians");
+    assert!(ratio.low < with.low && with.high < ratio.high && without.change == Change::Regression, "{with:?} {ratio:?}");
+}
+
+#[test]
+fn the_same_report_is_the_same() {
+    let report = example::example().expect("sound");
+    let found = compare(&report, &report, &Options::default()).expect("fine options");
+    assert!(found.differences.is_empty());
+    for row in &found.rows {
+        let expected = if row.name.contains("now and then") { Change::NotComparable } else { Change::Same };
+        assert_eq!(row.change, expected, "{row:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let good = || row("a", 10.0, (100, 1));
+    let mut unsteady = good();
+    unsteady.verdict = Verdict { status: Status::Unstable, reason: "two modes".to_owned(), drift: None };
+    let mut other_load = good();
+    other_load.load = "open loop".to_owned();
+    for (after, why) in [(unsteady, "two modes"), (other_load, "different ways"), (row("a", 10.0, (5, 1)), "n/a")] {
+        let found = compared(good(), after);
+        assert!(found.rows[0].change == Change::NotComparable && found.rows[0].reason.contains(why), "{found:?}");
+        assert!(!found.has_regression() && !found.is_conclusive());
+    }
+    let found = compared(good(), row("b", 10.0, (100, 1)));
+    let reasons: Vec<&str> = found.rows.iter().map(|row| row.reason.as_str()).collect();
+    assert_eq!(reasons, ["only in the later report", "only in the earlier report"]);
+}
+
+#[test]
+fn differences_of_identity_are_named() {
+    let (before, mut after) = (report(vec![]), report(vec![]));
+    after.identity.run.threads = 4;
+    after.identity.tool.version = "0.2.0".to_owned();
+    after.identity.machine.governor = None;
+    let found = compare(&before, &after, &Options::default()).expect("fine options");
+    assert_eq!(found.differences, ["machine.governor: \"performance\" before, null after", "run.threads: 8 before, 4 after"]);
+}
+
+#[test]
+fn a_comparison_is_machine_readable() {
+    let found = compared(row("a", 10.0, (100, 1)), row("a", 20.0, (100, 2)));
+    let json = found.to_json().expect("finite numbers");
+    assert!(json.contains("\"change\": \"regression\""));
+    assert_eq!(serde_json::from_str::<Comparison>(&json).expect("what was written"), found);
+}
+
+#[test]
+fn bad_thresholds_are_refused() {
+    for threshold in [0.0, -0.1, 1.0, f64::NAN] {
+        assert!(compare(&report(vec![]), &report(vec![]), &Options { threshold, ..Options::default() }).is_err());
+    }
+}
