@@ -238,8 +238,8 @@ pub const PLANES: usize = 11;
 /// A promptable segmenter without an image encoder: for every prompt it looks at the picture itself, through a frame of cells (see
 /// `maskline_vision::look`).
 ///
-/// The network takes `planes` f32 [P, 11, input, input] and gives `logits` f32 [P, output, output] and `scores` f32 [P], the predicted
-/// IoU in 0..1.
+/// The network takes `planes` f32 `[P, 11, input, input]` and gives `logits` f32 `[P, output, output]` and `scores` f32 `[P]`, the
+/// predicted IoU in 0..1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LookHead {
     /// Input cells a side.

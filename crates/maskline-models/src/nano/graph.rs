@@ -11,7 +11,7 @@ use crate::{LookHead, PLANES, Result};
 const EPSILON: f32 = 1e-5;
 const NAMES: BatchNormed = BatchNormed { conv: "0", norm: "1", epsilon: 1e-5 };
 
-/// `planes` f32 [P, 11, n, n] → `logits` f32 [P, n/2, n/2] and `scores` f32 [P], the predicted IoU.
+/// `planes` f32 `[P, 11, n, n]` → `logits` f32 `[P, n/2, n/2]` and `scores` f32 `[P]`, the predicted IoU.
 pub(super) fn graph<'w>((checkpoint, config): (&'w Checkpoint, &Config), (head, dialect): (&LookHead, Dialect)) -> Result<Graph<'w>> {
     let mut graph = Graph::new(super::config::ARCHITECTURE, dialect);
     let g = &mut graph;
