@@ -231,12 +231,12 @@ pub(crate) struct Everything {
     /// Points along each side of the grid.
     #[arg(long, default_value_t = 32, value_name = "COUNT", requires = "everything")]
     pub(crate) points_per_side: usize,
-    /// Masks with a predicted IoU up to this go; 0 keeps all. [default: 0.8 for SAM 2, 0.88 for SAM 1]
+    /// Masks with a predicted IoU up to this go; 0 keeps all. [default: 0.8 for SAM 2, 0.88 for SAM 1, 0.6 for nano]
     #[arg(long, value_name = "IOU", requires = "everything")]
     pub(crate) pred_iou_thresh: Option<f32>,
-    /// Less stable masks go; 0 keeps all.
-    #[arg(long, default_value_t = 0.95, value_name = "SHARE", requires = "everything")]
-    pub(crate) stability_thresh: f32,
+    /// Less stable masks go; 0 keeps all. [default: 0.95, for nano 0.7]
+    #[arg(long, value_name = "SHARE", requires = "everything")]
+    pub(crate) stability_thresh: Option<f32>,
     /// Stability compares the areas at thresholds this far above and below.
     #[arg(long, default_value_t = 1.0, value_name = "LOGIT", requires = "everything")]
     pub(crate) stability_offset: f32,

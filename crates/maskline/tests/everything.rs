@@ -149,9 +149,8 @@ impl<'m> Official<'m> {
             let above = |level: f32| logits.iter().filter(|logit| **logit > level).count();
             let (threshold, offset) = (self.options.mask_threshold, self.options.stability_score_offset);
             let stability = above(threshold + offset) as f32 / above(threshold - offset) as f32;
-            if self.options.stability_score_thresh > 0.0
-                && stability.partial_cmp(&self.options.stability_score_thresh).is_none_or(|o| o.is_lt())
-            {
+            let least = self.options.stability_score_thresh.unwrap_or(0.95);
+            if least > 0.0 && stability.partial_cmp(&least).is_none_or(|o| o.is_lt()) {
                 self.dropped.stability += 1;
                 continue;
             }
@@ -346,7 +345,7 @@ fn tuned(model: &Model, share: f64) -> EverythingOptions {
     EverythingOptions {
         points_per_side: Some(9),
         pred_iou_thresh: Some(quantile(&mut scores, 0.3).clamp(0.0, 1.0)),
-        stability_score_thresh: 0.5,
+        stability_score_thresh: Some(0.5),
         stability_score_offset: 0.01 * (high - middle),
         mask_threshold: high,
         box_nms_thresh: 0.98,

@@ -150,7 +150,7 @@ fn an_embedding_that_was_saved_answers_alike() {
 
 #[test]
 fn everything_is_found_and_lies_in_the_picture() {
-    let options = EverythingOptions { points_per_side: Some(6), stability_score_thresh: 0.0, ..EverythingOptions::default() };
+    let options = EverythingOptions { points_per_side: Some(6), ..EverythingOptions::default() };
     let everything = model().everything(&picture(), &options).unwrap();
     let truth = Mask::from_fn(SIZE.0, SIZE.1, is_in_ellipse).unwrap();
     let best = everything.objects.iter().map(|object| object.mask.as_ref().unwrap().iou(&truth).unwrap()).fold(0.0, f64::max);

@@ -39,7 +39,7 @@ fn candidate(answer: &PromptMask, (plan, crop, point): (&Plan<'_>, &Crop, [f32; 
     let options = plan.options;
     let logits = cleaned(&answer.logits, plan);
     let stability = answer.upsampler().stability(&logits, options.cut())?;
-    if options.stability_score_thresh > 0.0 && stability < options.stability_score_thresh {
+    if plan.stability > 0.0 && stability < plan.stability {
         return Ok(None);
     }
     let mask = answer.upsampler().threshold(&logits, options.mask_threshold)?;

@@ -18,8 +18,8 @@ pub struct EverythingOptions {
     /// Masks of which the predicted IoU is not above this go; 0 keeps all. `None`: 0.8 for SAM 2, 0.88 for SAM 1,
     /// 0.6 for nano.
     pub pred_iou_thresh: Option<f32>,
-    /// Masks that are less stable than this go; 0 keeps all.
-    pub stability_score_thresh: f32,
+    /// Masks that are less stable than this go; 0 keeps all. `None`: 0.95, of nano, whose borders are softer, 0.7.
+    pub stability_score_thresh: Option<f32>,
     /// Stability compares the areas above `mask_threshold` plus and minus this.
     pub stability_score_offset: f32,
     /// Pixels with a larger logit belong to the mask.
@@ -54,7 +54,7 @@ impl Default for EverythingOptions {
             points_per_side: Some(32),
             point_grids: None,
             pred_iou_thresh: None,
-            stability_score_thresh: 0.95,
+            stability_score_thresh: None,
             stability_score_offset: 1.0,
             mask_threshold: 0.0,
             box_nms_thresh: 0.7,
@@ -76,15 +76,17 @@ impl Default for EverythingOptions {
 pub(super) struct Convention {
     /// Default of [`EverythingOptions::pred_iou_thresh`].
     predicted_iou: f32,
+    /// Default of [`EverythingOptions::stability_score_thresh`].
+    stability: f32,
     /// Small regions are removed from the logits, not from the finished masks.
     cleans_logits: bool,
 }
 
 impl Convention {
-    const SAM_1: Self = Self { predicted_iou: 0.88, cleans_logits: false };
-    const SAM_2: Self = Self { predicted_iou: 0.8, cleans_logits: true };
+    const SAM_1: Self = Self { predicted_iou: 0.88, stability: 0.95, cleans_logits: false };
+    const SAM_2: Self = Self { predicted_iou: 0.8, stability: 0.95, cleans_logits: true };
     /// Its predicted IoU is a sober one: of an object that it has not seen before, rarely above 0.8.
-    const NANO: Self = Self { predicted_iou: 0.6, cleans_logits: true };
+    const NANO: Self = Self { predicted_iou: 0.6, stability: 0.7, cleans_logits: true };
 
     pub(super) fn of(answerer: &Answerer) -> Self {
         match answerer {
@@ -111,7 +113,7 @@ impl EverythingOptions {
         let Self { pred_iou_thresh, stability_score_thresh, box_nms_thresh, crop_nms_thresh, crop_overlap_ratio, .. } = *self;
         let shares = [
             ("pred_iou_thresh", f64::from(pred_iou_thresh.unwrap_or(0.0))),
-            ("stability_score_thresh", f64::from(stability_score_thresh)),
+            ("stability_score_thresh", f64::from(stability_score_thresh.unwrap_or(0.0))),
             ("box_nms_thresh", box_nms_thresh),
             ("crop_nms_thresh", crop_nms_thresh),
             ("crop_overlap_ratio", crop_overlap_ratio),
@@ -197,6 +199,7 @@ pub(super) struct Plan<'o> {
     /// Points in 0..=1 of a crop, by layer.
     pub(super) grids: Vec<Vec<[f64; 2]>>,
     pub(super) predicted_iou: f32,
+    pub(super) stability: f32,
     /// `[height, width]` of the picture.
     pub(super) size: [usize; 2],
     /// Small regions are removed from the logits (SAM 2), not from the finished masks (SAM 1).
@@ -212,9 +215,10 @@ impl<'o> Plan<'o> {
         // The options are in their domain: what is wrong now is the picture.
         let too_small = |error: maskline_vision::Error| Error::new(ErrorKind::BadInput, error.to_string());
         let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio).map_err(too_small)?;
-        let Convention { cleans_logits, predicted_iou } = convention;
+        let Convention { cleans_logits, predicted_iou, stability } = convention;
         let predicted_iou = options.pred_iou_thresh.unwrap_or(predicted_iou);
-        Ok(Self { options, crops, grids, predicted_iou, size, cleans_logits })
+        let stability = options.stability_score_thresh.unwrap_or(stability);
+        Ok(Self { options, crops, grids, predicted_iou, stability, size, cleans_logits })
     }
 }
 
@@ -254,7 +258,7 @@ mod tests {
         type Change = fn(&mut EverythingOptions);
         let bad: [(Change, &str); 15] = [
             (|o| o.pred_iou_thresh = Some(1.5), "pred_iou_thresh"),
-            (|o| o.stability_score_thresh = f32::NAN, "stability_score_thresh"),
+            (|o| o.stability_score_thresh = Some(f32::NAN), "stability_score_thresh"),
             (|o| o.stability_score_offset = -1.0, "stability_score_offset"),
             (|o| o.mask_threshold = f32::INFINITY, "mask_threshold"),
             (|o| o.box_nms_thresh = -0.1, "box_nms_thresh"),
