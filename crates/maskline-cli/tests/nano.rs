@@ -69,3 +69,16 @@ fn it_needs_no_pull_and_cannot_be_removed() {
     assert_eq!((&json["name"], &json["state"]), (&json!("nano"), &json!("carried")));
     place.maskline(&["rm", "nano"]).fails(2, &["cannot be removed"]);
 }
+
+#[test]
+fn it_is_judged_on_the_picture_of_the_readme() {
+    let place = Place::new();
+    let truth = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/still-life.json");
+    let outcome = place.maskline(&["eval", "nano", "--data", truth, "--clicks", "2", "--json"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let report = outcome.json_lines().remove(0);
+    let prompts = report["prompts"].as_array().unwrap();
+    let iou = |name: &str| prompts.iter().find(|row| row["prompt"] == name).unwrap()["all"]["mean_iou"].as_f64().unwrap();
+    assert!(iou("box") > 0.8 && iou("box") > iou("filled_ellipse"), "{prompts:?}");
+    assert!(iou("clicks_2") > 0.5, "{prompts:?}");
+}
