@@ -8,10 +8,10 @@ mod rows;
 
 use serde::{Deserialize, Serialize};
 
-pub use identity::{Identity, Inputs, Machine, ModelIdentity, Precision, Provider, Run, Tool};
+pub use identity::{Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, Tool};
 pub use rows::{
-    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, LoadCurve, LoadKind, LoadPoint, Parity, Peer, Stage, StageRow,
-    Steady, Sweep, Unit,
+    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, LoadCurve, LoadKind, LoadPoint, Parity, Peer,
+    Stage, StageRow, Steady, Sweep, Unit,
 };
 
 use crate::error::{Error, Result};
