@@ -10,7 +10,7 @@ use crate::steadiness::Verdict;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cold {
-    /// Name of the row.
+    /// Name of the row: with `cache`, unique in the report.
     pub name: String,
     /// The subject that it is about, by name.
     pub subject: String,
@@ -165,10 +165,11 @@ impl Stage {
 }
 
 impl StageRow {
-    /// A row, with what no stage covers.
-    pub fn new(name: &str, stages: Vec<Stage>, end_to_end: Stage) -> Self {
+    /// A row, with what no stage covers. `subject` is the name of one in the report's identity.
+    pub fn new(name: &str, subject: &str, stages: Vec<Stage>, end_to_end: Stage) -> Self {
         let covered: f64 = stages.iter().map(|stage| stage.mean_ms).sum();
-        Self { name: name.to_owned(), unaccounted_ms: end_to_end.mean_ms - covered, stages, end_to_end }
+        let [name, subject] = [name, subject].map(str::to_owned);
+        Self { name, subject, unaccounted_ms: end_to_end.mean_ms - covered, stages, end_to_end }
     }
 }
 
@@ -353,7 +354,7 @@ impl Parity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
-    /// What was measured: the part of the network.
+    /// What was measured: the part of the network; with `subject` and `unit`, unique in the report.
     pub name: String,
     /// The subject that it is about, by name.
     pub subject: String,
