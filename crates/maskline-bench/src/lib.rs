@@ -31,11 +31,15 @@ pub mod compare;
 mod error;
 pub mod format;
 pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod peers;
 pub mod percentile;
 pub mod random;
 pub mod report;
 pub mod samples;
 pub mod steadiness;
+pub mod worker;
 pub mod write;
 
 pub use compare::compare;

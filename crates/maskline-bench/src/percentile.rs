@@ -49,6 +49,14 @@ pub struct Estimate {
     pub high: f64,
 }
 
+impl Estimate {
+    /// Milliseconds of a call as things per second, of which a call has `count`.
+    pub fn per_second(&self, count: usize) -> Self {
+        let [value, low, high] = [self.value, self.high, self.low].map(|milliseconds| 1e3 * count as f64 / milliseconds);
+        Self { value, low, high }
+    }
+}
+
 /// Confidence of the intervals: 2.5 % on either side.
 pub(crate) const TAIL: f64 = 0.025;
 /// Risk at the floor: the 99 % confidence of MLPerf's early stopping.

@@ -19,7 +19,7 @@ pub struct Sample {
     pub input: u32,
 }
 
-/// The samples of a run in the order of their starts: first the warm-up, then the steady ones.
+/// The samples of a run, warm-up and steady ones apart, each in the order of their starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
@@ -80,6 +80,13 @@ impl Series {
         samples.sort_by_key(|sample| sample.start);
         let steady = samples.split_off(warm_up.min(samples.len()));
         Self { warm_up: samples, steady }
+    }
+
+    /// Samples that were told apart by something else than their order.
+    pub fn apart(mut warm_up: Vec<Sample>, mut steady: Vec<Sample>) -> Self {
+        warm_up.sort_by_key(|sample| sample.start);
+        steady.sort_by_key(|sample| sample.start);
+        Self { warm_up, steady }
     }
 
     /// The samples before steadiness.

@@ -42,12 +42,14 @@ pub struct Options {
     pub tolerance: f64,
     /// Least length of the steady part.
     pub least_time: Duration,
+    /// Whether rates must agree too: not those of random arrivals, which are the schedule's and not the target's.
+    pub is_rate_judged: bool,
 }
 
 impl Default for Options {
     /// Windows of 1 s, 5 %, 10 s.
     fn default() -> Self {
-        Self { window: Duration::from_secs(1), tolerance: 0.05, least_time: Duration::from_secs(10) }
+        Self { window: Duration::from_secs(1), tolerance: 0.05, least_time: Duration::from_secs(10), is_rate_judged: true }
     }
 }
 
@@ -109,13 +111,13 @@ pub fn judge(samples: &[Sample], options: &Options) -> Result<Judgement> {
     let mut samples = samples.to_vec();
     samples.sort_by_key(|sample| sample.start);
     let windows = cut(&samples, options.window);
-    let first = windows.windows(AGREEING).position(|three| disagreement(three, options.tolerance).is_none());
+    let first = windows.windows(AGREEING).position(|three| disagreement(three, options).is_none());
     let warm_up = first.map_or(0, |first| windows[first].range.start);
     let steady = &samples[warm_up..];
     let drift = Drift::of(&windows[first.unwrap_or(0)..]);
     let (status, reason) = match first {
         _ if windows.len() < AGREEING => (Status::Insufficient, few_windows(windows.len(), options)),
-        None => (Status::Unstable, never_steady(&windows, options.tolerance)),
+        None => (Status::Unstable, never_steady(&windows, options)),
         Some(first) => match (shortage(steady, options), trouble(steady, &windows[first..], options)) {
             (Some(reason), _) => (Status::Insufficient, reason),
             (None, Some(reason)) => (Status::Unstable, reason),
@@ -133,21 +135,22 @@ fn few_windows(found: usize, options: &Options) -> String {
     format!("{found} windows of {:.3} s with 11 samples each; 3 are needed", options.window.as_secs_f64())
 }
 
-fn never_steady(windows: &[Window], tolerance: f64) -> String {
-    let last = disagreement(&windows[windows.len() - AGREEING..], tolerance).unwrap_or_default();
-    format!("no 3 consecutive windows agree within {:.0} %; of the last three, {last}", tolerance * 100.0)
+fn never_steady(windows: &[Window], options: &Options) -> String {
+    let last = disagreement(&windows[windows.len() - AGREEING..], options).unwrap_or_default();
+    format!("no 3 consecutive windows agree within {:.0} %; of the last three, {last}", options.tolerance * 100.0)
 }
 
 /// In words, what the windows disagree on.
-fn disagreement(windows: &[Window], tolerance: f64) -> Option<String> {
+fn disagreement(windows: &[Window], options: &Options) -> Option<String> {
     let spread = |what: &str, of: fn(&Window) -> f64| {
         let least = windows.iter().map(of).fold(f64::INFINITY, f64::min);
         let most = windows.iter().map(of).fold(0.0, f64::max);
         let apart = most / least - 1.0;
         // Windows whose samples are all 0 agree.
-        (most > 0.0 && apart > tolerance).then(|| format!("the {what} differ by {:.1} %", apart * 100.0))
+        (most > 0.0 && apart > options.tolerance).then(|| format!("the {what} differ by {:.1} %", apart * 100.0))
     };
-    spread("medians", |window| window.median_ms).or_else(|| spread("rates", |window| window.rate))
+    let rates = || options.is_rate_judged.then(|| spread("rates", |window| window.rate)).flatten();
+    spread("medians", |window| window.median_ms).or_else(rates)
 }
 
 fn shortage(steady: &[Sample], options: &Options) -> Option<String> {
@@ -162,13 +165,13 @@ fn shortage(steady: &[Sample], options: &Options) -> Option<String> {
 }
 
 fn trouble(steady: &[Sample], windows: &[Window], options: &Options) -> Option<String> {
-    thirds_differ(steady, options.tolerance)
+    thirds_differ(steady, options)
         .or_else(|| windows_off(steady, windows, options.tolerance))
         .or_else(|| Drift::of(windows).and_then(|drift| drift.trouble(options.tolerance)))
         .or_else(|| Modes::of(steady, options.tolerance).map(|modes| modes.to_string()))
 }
 
-fn thirds_differ(steady: &[Sample], tolerance: f64) -> Option<String> {
+fn thirds_differ(steady: &[Sample], options: &Options) -> Option<String> {
     let third = steady.len() / 3;
     let thirds = [&steady[..third], &steady[third..2 * third], &steady[2 * third..]];
     let medians = thirds.map(|own| Percentile::P50.of_few_sorted(&sorted(own.iter().map(Sample::milliseconds))));
@@ -179,9 +182,10 @@ fn thirds_differ(steady: &[Sample], tolerance: f64) -> Option<String> {
         let most = figures.iter().max_by(|a, b| a.value.total_cmp(&b.value))?;
         let apart = most.value / least.value - 1.0;
         let reason = format!("the thirds of the steady part do not agree: the {what} differ by {:.1} %", apart * 100.0);
-        (apart > tolerance && most.low > least.high).then_some(reason)
+        (apart > options.tolerance && most.low > least.high).then_some(reason)
     };
-    differ("medians", medians).or_else(|| differ("rates", thirds.map(rate)))
+    let rates = || options.is_rate_judged.then(|| differ("rates", thirds.map(rate))).flatten();
+    differ("medians", medians).or_else(rates)
 }
 
 /// Calls per second with the interval that the scatter of the gaps between them gives.

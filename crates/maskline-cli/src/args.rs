@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::bench::Bench;
 use crate::eval::Eval;
 use crate::prompts;
 
@@ -26,6 +27,11 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Measure how good a model is, on ground truth in COCO's format.
     Eval(Box<Eval>),
+    /// Measure how fast models are on this machine: cold and steady, by stages, sizes, prompts and loads.
+    Bench(Box<Bench>),
+    /// A process with a model, which `bench` starts and talks to.
+    #[command(hide = true)]
+    BenchWorker,
     /// Download a model by its name, once.
     Pull(Pull),
     /// List families, their published architectures, and the models that can be pulled.

@@ -108,6 +108,7 @@ fn load(arguments: &Eval, name: &str) -> Result<Model, Failure> {
         // Every picture comes once.
         embedding_cache: 0,
         bundle: model::bundle_options(&how, arguments.compute.size),
+        ..LoadOptions::default()
     };
     let model = engine.load(source.clone(), &options)?;
     say_loaded(&model);

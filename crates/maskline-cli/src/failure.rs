@@ -51,6 +51,19 @@ impl From<maskline::runtime::Error> for Failure {
     }
 }
 
+impl From<maskline_bench::Error> for Failure {
+    fn from(error: maskline_bench::Error) -> Self {
+        use maskline_bench::Error;
+        let kind = match &error {
+            Error::InvalidArgument { .. } => ErrorKind::InvalidOption,
+            Error::NotAReport { .. } => ErrorKind::BadInput,
+            Error::Write { .. } => ErrorKind::Io,
+            _ => ErrorKind::Failed,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
 /// The exit code of an error.
 pub(crate) fn code(kind: ErrorKind) -> u8 {
     match kind {

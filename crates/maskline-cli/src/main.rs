@@ -1,6 +1,7 @@
 //! The `maskline` command: arguments, progress and exit codes. Everything else is the engine's.
 
 mod args;
+mod bench;
 mod cache;
 mod eval;
 mod everything;
@@ -21,11 +22,13 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Arguments, Command};
 
 fn main() -> std::process::ExitCode {
+    let began = std::time::Instant::now();
     // The order of prompts counts, which only the matches know.
     let matches = Arguments::command().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match (&arguments.command, matches.subcommand()) {
         (Command::Run(run), Some((_, matches))) => run::run(run, matches),
+        (Command::BenchWorker, _) => bench::worker(began),
         (command, _) => other(command),
     };
     match result {
@@ -36,7 +39,8 @@ fn main() -> std::process::ExitCode {
 
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
-        Command::Run(_) => Ok(()),
+        Command::Run(_) | Command::BenchWorker => Ok(()),
+        Command::Bench(arguments) => bench::bench(arguments),
         Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
         Command::Eval(arguments) => eval::eval(arguments),

@@ -20,13 +20,22 @@ pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Fa
 /// Loads the variant of ONNX Runtime that has a provider. CUDA's is large and useless without the driver's libraries: it is
 /// never fetched unasked, but used where the user names it.
 pub(crate) fn engine_for(provider: &str, runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
+    Ok(engine_at((provider, runtime, offline), None)?)
+}
+
+/// As [`engine_for`], with the bundles in a given folder.
+pub(crate) fn engine_at(
+    (provider, runtime, offline): (&str, Option<&Path>, bool),
+    bundles: Option<&Path>,
+) -> Result<Engine, maskline::Error> {
     let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
     library.path = runtime.map(Path::to_path_buf);
     library.offline |= offline;
     if provider == "openvino" {
         library.variant = Variant::OpenVino;
     }
-    Ok(Engine::new(EngineOptions { cache: library.home.join("bundles"), library })?)
+    let cache = bundles.map_or_else(|| library.home.join("bundles"), Path::to_path_buf);
+    Engine::new(EngineOptions { cache, library })
 }
 
 /// What a word names: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.

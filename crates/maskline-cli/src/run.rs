@@ -71,6 +71,7 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
         bundle: model::bundle_options(&arguments.options, arguments.compute.size),
+        ..LoadOptions::default()
     })
 }
 

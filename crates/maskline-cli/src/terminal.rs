@@ -31,6 +31,12 @@ fn colours() -> bool {
     is_talking() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Columns that text may take: the terminal's, else those that most have.
+pub(crate) fn width() -> usize {
+    let own = comfy_table::Table::new().width().filter(|_| std::io::stdout().is_terminal());
+    own.map_or(120, |width| usize::from(width).clamp(60, 200))
+}
+
 /// Whether a person watches stderr.
 pub(crate) fn is_talking() -> bool {
     std::io::stderr().is_terminal()

@@ -10,6 +10,7 @@ use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
 use maskline_runtime::{Cache, hash_key};
 use maskline_weights::Checkpoint;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::engine::{ModelSource, carried_weights};
 use crate::{Error, ErrorKind, Result};
@@ -146,15 +147,39 @@ fn config_beside(path: &Path) -> Result<String> {
 }
 
 fn content_hash(path: &Path) -> Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    read_weights(path, |bytes| {
+        hasher.update(bytes);
+    })?;
+    Ok(hasher.finalize())
+}
+
+/// Hands the content of a model file to `take`, piece by piece.
+fn read_weights(path: &Path, mut take: impl FnMut(&[u8])) -> Result<()> {
     let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
     let mut file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-    let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
         match file.read(&mut buffer).map_err(|e| Error::io(&path, e))? {
-            0 => return Ok(hasher.finalize()),
-            n => hasher.update(&buffer[..n]),
-        };
+            0 => return Ok(()),
+            n => take(&buffer[..n]),
+        }
+    }
+}
+
+impl ModelSource {
+    /// SHA-256 of the model file in hexadecimal; `None` for generated weights.
+    ///
+    /// # Errors
+    /// `BadInput` or `Io` if the file cannot be read.
+    pub fn weights_sha256(&self) -> Result<Option<String>> {
+        let mut hasher = Sha256::new();
+        match self {
+            Self::Synthetic { .. } => return Ok(None),
+            Self::Nano => hasher.update(carried()?),
+            Self::Checkpoint(path) | Self::Onnx(path) => read_weights(path, |bytes| hasher.update(bytes))?,
+        }
+        Ok(Some(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 }
 

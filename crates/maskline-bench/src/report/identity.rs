@@ -119,6 +119,24 @@ pub enum Precision {
     Int8,
 }
 
+impl std::str::FromStr for PromptKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::Click, Self::Box, Self::Mask].into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("kind: expected click, box or mask, found {name}"))
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::F32, Self::F16, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| format!("precision: expected f32, f16, bf16 or int8, found {name}"))
+    }
+}
+
 impl Precision {
     /// As it is printed.
     pub fn name(self) -> &'static str {

@@ -165,6 +165,12 @@ impl Stage {
 }
 
 impl StageRow {
+    /// Median of a stage, or its mean where it has too few samples for one; `None` where there is no such stage.
+    pub fn stage_ms(&self, name: &str) -> Option<f64> {
+        let stage = self.stages.iter().find(|stage| stage.name == name)?;
+        Some(stage.p50_ms.map_or(stage.mean_ms, |p50| p50.value))
+    }
+
     /// A row, with what no stage covers. `subject` is the name of one in the report's identity.
     pub fn new(name: &str, subject: &str, stages: Vec<Stage>, end_to_end: Stage) -> Self {
         let covered: f64 = stages.iter().map(|stage| stage.mean_ms).sum();

@@ -1,0 +1,141 @@
+//! The measuring itself: from a [`Plan`] to a [`Report`].
+//!
+//! Every model with its provider, precision, threads and size runs in a [process](crate::worker) of its own, and so does every cold start.
+//! Processes are started one after another, their answers compared, cold starts made while they sleep; then all rows take turns.
+
+mod assemble;
+mod cold;
+mod inputs;
+mod lanes;
+mod loads;
+mod networks;
+mod plan;
+mod process;
+mod self_test;
+mod subjects;
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Instant;
+
+use maskline::{Error, ErrorKind, Result};
+
+pub use plan::{Cold, Load, Pictures, Plan, Setting, Sweep};
+pub use process::{Launcher, Started, Worker};
+pub use self_test::{Check, self_test};
+
+use crate::machine::{Watch, identify};
+use crate::report::{Identity, Report, Run, Tool};
+use crate::worker::{Assignment, Compute};
+use inputs::Inputs;
+use subjects::Subjects;
+
+/// What hears how far a run is: what is being done, and how much of it is, from 0 to 1.
+pub type Progress<'a> = &'a dyn Fn(&str, f64);
+
+/// Measures what a plan says. `commit` is that of this program, where it is known.
+///
+/// # Errors
+/// For a plan that cannot be, pictures that cannot be read, and models that do not load or answer.
+pub fn run(plan: &Plan, (launcher, commit): (&Launcher, Option<&str>), tell: Progress<'_>) -> Result<Report> {
+    let start = Instant::now();
+    let folder = tempfile::tempdir().map_err(|error| inputs::io(&std::env::temp_dir(), &error))?;
+    let processes = plan.processes()?;
+    let inputs = Inputs::gather(&plan.pictures, folder.path())?;
+    let machine = identify();
+    let watch = Watch::start();
+    let room = Room { plan, launcher, inputs: &inputs, folder: folder.path(), tell };
+    let running = room.start(&processes)?;
+    let subjects = Subjects::of(plan, (&processes, &running))?;
+    let tool = Tool { version: env!("CARGO_PKG_VERSION").to_owned(), commit: commit.map(str::to_owned), onnx_runtime: versions(&running) };
+    let run = Run { arguments: plan.arguments.clone(), seed: plan.seed, seconds: 0.0 };
+    let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let identity = Identity { created, tool, machine, run, inputs: inputs.described.clone(), subjects: subjects.described() };
+    let mut report = Report::new(identity);
+    report.cold = room.cold((&processes, &running), &subjects)?;
+    let limits = room.limits((&processes, &running), &mut report)?;
+    let parities = room.parities(&running, &subjects)?;
+    room.steady(&running, (&subjects, &parities), &mut report)?;
+    room.loads(&running, &subjects, &mut report)?;
+    room.ceilings(&running, (&subjects, &limits), &mut report)?;
+    report.sweeps = subjects.sweeps(&report.steady);
+    let observed = watch.stop();
+    report.identity.machine.clock_mhz = observed.clock_mhz;
+    report.identity.machine.temperature_celsius = observed.temperature_celsius;
+    report.identity.run.seconds = start.elapsed().as_secs_f64();
+    report.notes.extend(notes(plan, &report));
+    Ok(report)
+}
+
+/// Versions of ONNX Runtime, as each process has its own library.
+fn versions(running: &[Running]) -> String {
+    let mut versions: Vec<&str> = running.iter().map(|one| one.started.facts.onnx_runtime.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions.join(", ")
+}
+
+/// A process that waits for orders.
+struct Running {
+    worker: RefCell<Worker>,
+    started: Started,
+}
+
+/// What all parts of a run need.
+struct Room<'a> {
+    plan: &'a Plan,
+    launcher: &'a Launcher,
+    inputs: &'a Inputs,
+    /// For what is gone when the run is over.
+    folder: &'a Path,
+    tell: Progress<'a>,
+}
+
+impl Room<'_> {
+    fn assignment(&self, (model, compute): &(usize, Compute)) -> Assignment {
+        Assignment {
+            source: self.plan.models[*model].1.clone(),
+            compute: compute.clone(),
+            place: self.plan.place.clone(),
+            pictures: self.inputs.files.clone(),
+            first: self.plan.setting.prompts,
+            delays: maskline::Delays::default(),
+        }
+    }
+
+    /// Starts a process for each; what they build and fetch is there from then on.
+    fn start(&self, processes: &[(usize, Compute)]) -> Result<Vec<Running>> {
+        let mut running = Vec::new();
+        for (done, process) in processes.iter().enumerate() {
+            (self.tell)(&format!("loading {}", self.plan.models[process.0].0), done as f64 / processes.len() as f64);
+            let (worker, started) = Worker::start(self.launcher, &self.assignment(process))?;
+            let asked = &process.1.provider;
+            if !started.facts.provider.split('+').any(|actual| actual == asked) {
+                // The session refuses this already; a benchmark that believed it would be the worst place for a mistake.
+                let message = format!("{asked} was asked for, but {} runs the network", started.facts.provider);
+                return Err(Error::new(ErrorKind::Unavailable, message));
+            }
+            running.push(Running { worker: RefCell::new(worker), started });
+        }
+        Ok(running)
+    }
+}
+
+/// What a reader should know besides.
+fn notes(plan: &Plan, report: &Report) -> Vec<String> {
+    let mut notes = Vec::new();
+    if report.identity.subjects.iter().any(|subject| subject.model.generated_from_seed.is_some()) {
+        notes.push("Weights are generated: speed and memory are those of the real model, answers mean nothing.".to_owned());
+    }
+    if report.identity.inputs.is_synthetic {
+        notes
+            .push("Pictures are generated: give your own with --images, as sizes and contents change decoding and post-processing.".into());
+    }
+    if let Some(load) = report.identity.machine.load_before.filter(|load| *load > 0.5) {
+        notes.push(format!("Something else was running before: the load average was {load:.2}. Repeat on a quiet machine."));
+    }
+    if plan.cold.runs > 0 && plan.cold.runs < 11 {
+        notes.push(format!("{} cold starts have no median: eleven are needed.", plan.cold.runs));
+    }
+    notes
+}

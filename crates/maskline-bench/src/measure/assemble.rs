@@ -1,0 +1,139 @@
+//! From running processes to the rows of a report.
+
+use maskline::Result;
+
+use super::lanes::{Caller, Lane, Turn, take_turns};
+use super::networks::networks;
+use super::subjects::{One, Subjects};
+use super::{Room, Running};
+use crate::machine::bandwidth;
+use crate::report::{Ceiling, CeilingUnit, Parity, Report, Steady};
+use crate::worker::{Compute, Message, Order, Track};
+
+/// A kind of call of a process.
+pub(super) struct Calls<'a> {
+    pub(super) running: &'a Running,
+    pub(super) track: Track,
+}
+
+impl Caller for Calls<'_> {
+    fn turn(&mut self, first: usize, seconds: f64) -> Result<Turn> {
+        let order = Order::Turn { track: self.track, first, seconds, calls: 1 };
+        let answer = self.running.worker.borrow_mut().order(&order)?;
+        let Message::Turn { stages, calls, elapsed_ms, errors } = answer else { return Err(self.running.worker.borrow().unexpected()) };
+        Ok(Turn { stages, calls, elapsed_ms, errors })
+    }
+}
+
+impl Room<'_> {
+    /// The rate of matrix products of each process, and the memory's.
+    pub(super) fn limits(&self, (processes, running): (&[(usize, Compute)], &[Running]), report: &mut Report) -> Result<Vec<Option<f64>>> {
+        let mut limits: Vec<Option<f64>> = vec![None; processes.len()];
+        if !self.plan.ceilings {
+            return Ok(limits);
+        }
+        report.identity.machine.bandwidth_gbs = Some(bandwidth(report.identity.machine.logical_cpus));
+        for index in 0..processes.len() {
+            (self.tell)("the machine's limits", index as f64 / processes.len() as f64);
+            let alike = |compute: &Compute| (compute.provider.clone(), compute.precision, compute.threads);
+            let own = alike(&processes[index].1);
+            let known = processes[..index].iter().position(|(_, compute)| alike(compute) == own);
+            limits[index] = match known {
+                Some(known) => limits[known],
+                None => match running[index].worker.borrow_mut().order(&Order::Gemm)? {
+                    Message::Gemm(rate) => Some(rate),
+                    _ => return Err(running[index].worker.borrow().unexpected()),
+                },
+            };
+        }
+        Ok(limits)
+    }
+
+    /// Whether each subject answers as the first of the same question does.
+    pub(super) fn parities(&self, running: &[Running], subjects: &Subjects) -> Result<Vec<Option<Parity>>> {
+        let answer = |one: &One| {
+            let Some((_, track)) = one.tracks.first() else { return Ok(None) };
+            let order = Order::Answer { track: Track { batch: 1, ..*track }, picture: self.inputs.files[0].clone() };
+            match running[one.process].worker.borrow_mut().order(&order)? {
+                Message::Objects(objects) => Ok(Some(objects)),
+                _ => Err(running[one.process].worker.borrow().unexpected()),
+            }
+        };
+        (0..subjects.all.len())
+            .map(|index| {
+                let Some(reference) = subjects.reference(index) else { return Ok(None) };
+                (self.tell)("comparing answers", index as f64 / subjects.all.len() as f64);
+                let pair = (answer(&subjects.all[reference])?, answer(&subjects.all[index])?);
+                let (Some(reference), Some(own)) = pair else { return Ok(None) };
+                crate::peers::parity(&reference, &own).map(Some)
+            })
+            .collect()
+    }
+
+    /// Rows of repeated calls, and where their time goes.
+    pub(super) fn steady(
+        &self,
+        running: &[Running],
+        (subjects, parities): (&Subjects, &[Option<Parity>]),
+        report: &mut Report,
+    ) -> Result<()> {
+        if self.plan.seconds <= 0.0 {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        let mut lanes = Vec::new();
+        for (one, parity) in subjects.all.iter().zip(parities) {
+            for (name, track) in &one.tracks {
+                rows.push((one, track, parity));
+                lanes.push(Lane::new((name, &one.subject.name), Box::new(Calls { running: &running[one.process], track: *track })));
+            }
+        }
+        take_turns(&mut lanes, (self.plan.seconds, self.plan.seed), |done| (self.tell)("steady calls", done))?;
+        for ((one, track, parity), lane) in rows.into_iter().zip(lanes) {
+            let name = lane.name.clone();
+            let found = lane.found()?;
+            let subject = one.subject.name.clone();
+            if let Some(error) = found.errors.first() {
+                report.notes.push(format!("{name}: {} calls failed: {error}", found.errors.len()));
+            }
+            let Some(figures) = found.figures else { continue };
+            let steady = Steady {
+                name,
+                subject,
+                load: "closed loop, 1 caller".to_owned(),
+                embedding: track.asked.map(|(_, state)| state),
+                summary: figures.summary,
+                errors: found.errors.len(),
+                verdict: figures.verdict,
+                parity: parity.clone(),
+                samples: Some(figures.series),
+            };
+            report.steady.push(steady);
+            report.stages.push(figures.stages);
+        }
+        Ok(())
+    }
+
+    /// How near each network comes to the machine's limit: operations counted from its graph, time from the steady rows.
+    pub(super) fn ceilings(&self, running: &[Running], (subjects, limits): (&Subjects, &[Option<f64>]), report: &mut Report) -> Result<()> {
+        for one in &subjects.all {
+            let Some(limit) = limits[one.process] else { continue };
+            for network in networks(one, &running[one.process].started.facts) {
+                let row = report.stages.iter().find(|row| row.subject == one.subject.name && row.stage_ms(network.stage).is_some());
+                let Some(milliseconds) = row.and_then(|row| row.stage_ms(network.stage)) else { continue };
+                match network.operations() {
+                    Ok(work) => report.ceilings.push(Ceiling {
+                        name: format!("{}, {}", one.subject.name, network.part),
+                        subject: one.subject.name.clone(),
+                        unit: CeilingUnit::Gigaflops,
+                        work,
+                        achieved: work / milliseconds / 1e6,
+                        limit,
+                    }),
+                    Err(error) => report.notes.push(format!("{}: operations not counted: {error}", network.part)),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Cold starts: fresh processes, one after another, while those of the steady rows sleep.
+
+use maskline::Result;
+
+use super::process::{Started, Worker};
+use super::subjects::Subjects;
+use super::{Room, Running, inputs};
+use crate::report::{CacheState, Cold, ColdStage};
+use crate::worker::{Assignment, Compute};
+
+/// A row in the making.
+struct Starts {
+    process: usize,
+    cache: CacheState,
+    started: Vec<Started>,
+}
+
+impl Room<'_> {
+    /// As many starts as the plan says of every process and for every state of the cache, in turns.
+    pub(super) fn cold(&self, (processes, _): (&[(usize, Compute)], &[Running]), subjects: &Subjects) -> Result<Vec<Cold>> {
+        let plan = self.plan.cold;
+        let states = [(plan.empty, CacheState::Empty), (plan.present, CacheState::Present)];
+        let states = || states.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, state)| *state);
+        let mut rows: Vec<Starts> =
+            (0..processes.len()).flat_map(|process| states().map(move |cache| Starts { process, cache, started: Vec::new() })).collect();
+        let total = plan.runs * rows.len();
+        for run in 0..plan.runs {
+            for index in 0..rows.len() {
+                let row = &rows[index];
+                (self.tell)("cold starts", (run * rows.len() + index) as f64 / total as f64);
+                let started = self.start_cold(&processes[row.process], row.cache)?;
+                rows[index].started.push(started);
+            }
+        }
+        rows.retain(|row| !row.started.is_empty());
+        Ok(rows.iter().filter_map(|row| Some(described(row, &subjects.first_of(row.process)?.subject.name))).collect())
+    }
+
+    fn start_cold(&self, process: &(usize, Compute), cache: CacheState) -> Result<Started> {
+        let mut assignment: Assignment = self.assignment(process);
+        // Gone with the start, so that thirty starts do not fill the disk.
+        let empty = tempfile::tempdir_in(self.folder).map_err(|error| inputs::io(self.folder, &error))?;
+        if cache == CacheState::Empty {
+            assignment.place.bundles = Some(empty.path().join("bundles"));
+        }
+        let (worker, started) = Worker::start(self.launcher, &assignment)?;
+        drop(worker);
+        Ok(started)
+    }
+}
+
+fn described(row: &Starts, subject: &str) -> Cold {
+    let names: Vec<&String> = row.started.first().map(|start| start.stages.iter().map(|stage| &stage.0).collect()).unwrap_or_default();
+    let stage = |index: usize, name: &str| {
+        ColdStage::of(name, &row.started.iter().filter_map(|start| Some(start.stages.get(index)?.1)).collect::<Vec<_>>())
+    };
+    let times = |of: fn(&Started) -> f64| row.started.iter().map(of).collect::<Vec<f64>>();
+    Cold {
+        name: format!("{subject}, cache {}", row.cache.name()),
+        subject: subject.to_owned(),
+        cache: row.cache,
+        runs: row.started.len(),
+        // What no start did is no part of them.
+        stages: names.iter().enumerate().map(|(index, name)| stage(index, name)).filter(|stage| stage.max_ms > 0.0).collect(),
+        ready: ColdStage::of("ready", &times(|start| start.ready_ms)),
+        first_result: ColdStage::of("first_result", &times(|start| start.first_result_ms)),
+        peak_memory_bytes: row.started.iter().filter_map(|start| start.peak_memory_bytes).max(),
+    }
+}

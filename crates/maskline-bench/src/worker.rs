@@ -1,0 +1,243 @@
+//! The process that a model runs in while it is measured.
+//!
+//! Each model with its provider, threads and size has a process of its own: none sees the caches, the threads or the runtime library of
+//! another, its memory is its own, and starting it is what a cold start is. It is this program once more: whoever measures calls
+//! [`serve`] in a process that [`Worker`](crate::measure::Worker) starts. Both talk in lines of JSON: an [`Assignment`], then an
+//! [`Order`] per line, each answered by [`Message`]s; at the end of its input the process ends.
+
+mod prompts;
+mod serve;
+mod subject;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use maskline::{Delays, ErrorKind, ModelSource, ProviderShare};
+use serde::{Deserialize, Serialize};
+
+pub use prompts::{boxes, middle};
+pub use serve::serve;
+
+use crate::report::{EmbeddingState, Precision, Prompts};
+
+/// What a process is started for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// The model.
+    pub source: ModelSource,
+    /// What runs it.
+    pub compute: Compute,
+    /// Where things are.
+    pub place: Place,
+    /// The pictures; calls go over them in turn.
+    pub pictures: Vec<PathBuf>,
+    /// What the first call asks, of a model that takes prompts.
+    pub first: Prompts,
+    /// Sleeps within stages: the self-test's.
+    #[serde(default)]
+    pub delays: Delays,
+}
+
+/// What runs a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compute {
+    /// `cpu`, `openvino`, `cuda` or `tensorrt`.
+    pub provider: String,
+    /// Of the arithmetic.
+    pub precision: Precision,
+    /// Threads.
+    pub threads: usize,
+    /// Side of the network's input; `None` for the model's own.
+    pub size: Option<usize>,
+}
+
+/// Where things are, if not where the environment says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Place {
+    /// ONNX Runtime.
+    pub runtime: Option<PathBuf>,
+    /// Directory of the bundles.
+    pub bundles: Option<PathBuf>,
+    /// Never use the network.
+    pub offline: bool,
+}
+
+/// Calls of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Track {
+    /// Pictures per call.
+    pub batch: usize,
+    /// What is asked, and where the embedding comes from; `None` for models that find things by themselves.
+    pub asked: Option<(Prompts, EmbeddingState)>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Calls one after another for a time, but at least so many: [`Message::Turn`].
+    Turn {
+        /// Of which kind.
+        track: Track,
+        /// Index of the first call, which says what pictures it has.
+        first: usize,
+        /// No call starts later.
+        seconds: f64,
+        /// At least so many.
+        calls: usize,
+    },
+    /// The answer on one picture: [`Message::Objects`].
+    Answer {
+        /// Of which kind.
+        track: Track,
+        /// The picture.
+        picture: PathBuf,
+    },
+    /// Callers that wait for their answers: [`Message::Load`].
+    Closed {
+        /// Of which kind.
+        track: Track,
+        /// How many callers.
+        callers: usize,
+        /// No call starts later.
+        seconds: f64,
+    },
+    /// Calls at given times: [`Message::Load`].
+    Open {
+        /// Of which kind.
+        track: Track,
+        /// Intended starts.
+        arrivals: Vec<Duration>,
+        /// Threads that make the calls.
+        workers: usize,
+    },
+    /// The rate of matrix products, with the assignment's provider and threads: [`Message::Gemm`].
+    Gemm,
+}
+
+/// What the process says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// The first answer is there.
+    First {
+        /// What was loaded.
+        facts: Box<Facts>,
+        /// The parts of the start, in their order.
+        stages: Vec<(String, f64)>,
+        /// When the process began, in nanoseconds since 1970 by the system's clock.
+        began: u64,
+        /// The answer.
+        objects: serde_json::Value,
+    },
+    /// Nothing is left to warm up.
+    Ready {
+        /// What it took after the first answer, in milliseconds.
+        warm_up_ms: f64,
+        /// Most memory so far.
+        peak_memory_bytes: Option<u64>,
+    },
+    /// The calls of a turn.
+    Turn {
+        /// Names of the stages.
+        stages: Vec<String>,
+        /// The calls in their order.
+        calls: Vec<Call>,
+        /// From the first start to the last end, in milliseconds.
+        elapsed_ms: f64,
+        /// What the failed ones said, at most ten.
+        errors: Vec<String>,
+    },
+    /// An answer.
+    Objects(serde_json::Value),
+    /// The calls of a load.
+    Load {
+        /// The calls by index.
+        calls: Vec<LoadCall>,
+        /// What the failed ones said, at most ten.
+        errors: Vec<String>,
+    },
+    /// Thousand million operations per second.
+    Gemm(f64),
+    /// An order could not be done, or the start failed.
+    Failed {
+        /// Of which kind.
+        kind: ErrorKind,
+        /// In words.
+        message: String,
+    },
+}
+
+/// One call of a turn that was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Start from the start of the turn, in milliseconds.
+    pub start_ms: f64,
+    /// From path to answers in the form in which they are given out, in milliseconds.
+    pub total_ms: f64,
+    /// Index of the first picture.
+    pub picture: u32,
+    /// The engine's own times of the stages, in milliseconds.
+    pub stages_ms: Vec<f64>,
+}
+
+/// One call of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LoadCall {
+    /// When it should have started, from the start of the run.
+    pub intended: Duration,
+    /// When it started.
+    pub start: Duration,
+    /// When it ended.
+    pub end: Duration,
+    /// Index of the first picture.
+    pub picture: u32,
+    /// Whether there was an answer.
+    pub is_ok: bool,
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Short name of the model.
+    pub name: String,
+    /// Family.
+    pub family: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Whether it takes prompts.
+    pub is_promptable: bool,
+    /// Height and width of the network's input.
+    pub input: [usize; 2],
+    /// Version of ONNX Runtime.
+    pub onnx_runtime: String,
+    /// What really runs the network, such as `cpu`; several are joined by `+`.
+    pub provider: String,
+    /// Nodes of the graph by provider.
+    pub shares: Vec<Share>,
+    /// Key of the bundle.
+    pub bundle: String,
+    /// Parts of the network, and their files.
+    pub parts: Vec<(String, PathBuf)>,
+    /// Further looks after the first for a click, of networks that look at the picture itself; `None` for all others.
+    pub refinements: Option<usize>,
+}
+
+/// Nodes that a provider took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Its name.
+    pub name: String,
+    /// How many; `None` where nothing else can run them.
+    pub nodes: Option<usize>,
+}
+
+impl From<&ProviderShare> for Share {
+    fn from(share: &ProviderShare) -> Self {
+        Self { name: share.name.clone(), nodes: share.nodes }
+    }
+}

@@ -1,0 +1,177 @@
+//! `maskline bench`.
+
+mod arguments;
+//mod compare;
+mod progress;
+
+use std::io::BufReader;
+use std::path::Path;
+use std::time::Instant;
+
+use maskline::{ErrorKind, ModelSource};
+use maskline_bench::load;
+use maskline_bench::measure::{self, Check, Cold, Launcher, Load, Pictures, Plan};
+use maskline_bench::report::{EmbeddingState, Prompts, Report};
+use maskline_bench::worker::{Compute, Place, serve};
+use maskline_bench::write;
+
+pub(crate) use arguments::Bench;
+use arguments::{Action, Arrivals, Cache, Embedding, Format};
+use progress::Talk;
+
+use crate::failure::Failure;
+use crate::{model, pictures, terminal};
+
+/// Hidden name of the command that is a process with a model.
+pub(crate) const WORKER: &str = "bench-worker";
+
+/// Measures, and says what was found.
+pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
+    match &arguments.compare {
+        Some(Action::Compare(compare)) => {
+            let _ = compare;
+            Ok(())
+        }
+        None if arguments.self_test => self_test(arguments),
+        None => measure(arguments),
+    }
+}
+
+fn measure(arguments: &Bench) -> Result<(), Failure> {
+    let plan = plan(arguments)?;
+    // Nothing is measured for nothing.
+    if let Some(folder) = &arguments.results.output {
+        std::fs::create_dir_all(folder).map_err(|error| io(folder, &error))?;
+    }
+    let talk = Talk::new();
+    let report = measure::run(&plan, (&launcher()?, option_env!("MASKLINE_COMMIT")), &|what, done| talk.tell(what, done));
+    drop(talk);
+    let report = report?;
+    if let Some(folder) = &arguments.results.output {
+        let formats = [write::Format::Markdown, write::Format::Csv, write::Format::Json, write::Format::Html];
+        for format in formats {
+            write::write(&report, format, &folder.join(format!("report.{}", format.extension())))?;
+        }
+        terminal::say(&format!("written: {}", folder.join("report.{md,csv,json,html}").display()));
+    }
+    terminal::print(&rendered(&report, arguments.results.format)?)?;
+    let is_failed = report.steady.iter().any(|row| row.parity.as_ref().is_some_and(|parity| !parity.is_equal()));
+    if is_failed { Err(Failure::Told(1)) } else { Ok(()) }
+}
+
+fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
+    Ok(match format {
+        Format::Text => write::render(report, write::Format::Markdown)?,
+        Format::Md => write::render(report, write::Format::Markdown)?,
+        Format::Csv => write::render(report, write::Format::Csv)?,
+        Format::Json => write::render(report, write::Format::Json)?,
+        Format::Html => write::render(report, write::Format::Html)?,
+    })
+}
+
+/// This program once more, as a process with a model.
+fn launcher() -> Result<Launcher, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(ErrorKind::Failed, format!("cannot find this program to start it again: {error}")))?;
+    Ok(Launcher { program, arguments: vec![WORKER.to_owned()] })
+}
+
+fn plan(arguments: &Bench) -> Result<Plan, Failure> {
+    let Bench { models, options, setting, calls, .. } = arguments;
+    let models = models.iter().map(|name| Ok((name_of(name), source(options, name)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let is_twice = |(index, (name, _)): &(usize, &(String, ModelSource))| models[..*index].iter().any(|(other, _)| other == name);
+    if let Some((_, (name, _))) = models.iter().enumerate().find(is_twice) {
+        return Err(Failure::new(ErrorKind::InvalidOption, format!("models: {name} is there twice")));
+    }
+    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(pictures::pictures(&setting.images)?) };
+    let threads = match setting.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads,
+    };
+    let precision = setting.precision.parse().map_err(|message: String| Failure::new(ErrorKind::InvalidOption, message))?;
+    let has = |cache| calls.cache.contains(&cache);
+    Ok(Plan {
+        models,
+        setting: measure::Setting {
+            compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size },
+            batch: setting.batch,
+            prompts: Prompts { kind: setting.kind, count: setting.prompts },
+        },
+        sweeps: setting.sweep.clone(),
+        limit: setting.limit,
+        pictures: files,
+        embeddings: calls.embedding.iter().map(|state| embedding(*state)).collect(),
+        cold: Cold { runs: calls.cold, empty: has(Cache::Empty), present: has(Cache::Present) },
+        seconds: calls.time,
+        loads: loads(calls),
+        ceilings: !calls.no_ceiling,
+        seed: calls.run_seed,
+        place: place(options),
+        arguments: std::env::args().skip(1).collect(),
+    })
+}
+
+fn place(options: &crate::args::ModelOptions) -> Place {
+    Place { runtime: options.runtime.clone(), bundles: None, offline: options.offline }
+}
+
+/// What rows call a model: its file's stem, or its name.
+fn name_of(word: &str) -> String {
+    let path = Path::new(word);
+    if path.exists() { ModelSource::of_path(path).name() } else { word.to_owned() }
+}
+
+fn source(options: &crate::args::ModelOptions, name: &str) -> Result<ModelSource, Failure> {
+    let mut sources = model::sources(options, name)?;
+    match (sources.pop(), sources.is_empty()) {
+        (Some(source), true) => Ok(source),
+        _ => {
+            Err(Failure::new(ErrorKind::InvalidOption, format!("{name}: expected one model, found several\n  help: name them with commas")))
+        }
+    }
+}
+
+fn embedding(state: Embedding) -> EmbeddingState {
+    match state {
+        Embedding::Miss => EmbeddingState::Miss,
+        Embedding::Hit => EmbeddingState::Hit,
+        Embedding::Held => EmbeddingState::Held,
+    }
+}
+
+fn loads(calls: &arguments::Calls) -> Vec<Load> {
+    let arrivals = match calls.arrivals {
+        Arrivals::Poisson => load::Arrivals::Poisson { seed: calls.run_seed },
+        Arrivals::Constant => load::Arrivals::Constant,
+    };
+    let closed = calls.concurrency.iter().map(|callers| Load::Closed { callers: *callers });
+    closed.chain(calls.rate.iter().map(|rate| Load::Open { rate: *rate, arrivals })).collect()
+}
+
+fn self_test(arguments: &Bench) -> Result<(), Failure> {
+    let talk = Talk::new();
+    let checks = measure::self_test(&place(&arguments.options), &launcher()?, &|what, done| talk.tell(what, done));
+    drop(talk);
+    let checks = checks?;
+    let mut text = String::new();
+    for Check { name, expected, found, is_passed } in &checks {
+        let word = if *is_passed { "ok    " } else { "FAILED" };
+        text += &format!("{word} {name}\n         expected {expected}\n         found    {found}\n");
+    }
+    terminal::print(&text)?;
+    if checks.iter().all(|check| check.is_passed) { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+/// A process with a model; `began` is when it began.
+pub(crate) fn worker(began: Instant) -> Result<(), Failure> {
+    let engine = |assignment: &maskline_bench::worker::Assignment| {
+        let Place { runtime, bundles, offline } = &assignment.place;
+        model::engine_at((&assignment.compute.provider, runtime.as_deref(), *offline), bundles.as_deref())
+    };
+    let (input, output) = (BufReader::new(std::io::stdin().lock()), std::io::stdout().lock());
+    serve((began, input, output), engine).map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
+}
+
+fn io(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", path.display()))
+}

@@ -1,0 +1,199 @@
+//! Arguments of `maskline bench`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use maskline_bench::measure::Sweep;
+use maskline_bench::report::PromptKind;
+
+use crate::args::ModelOptions;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(override_usage = "maskline bench [OPTIONS] MODEL[,MODEL…]\n       maskline bench compare [OPTIONS] BEFORE AFTER")]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) compare: Option<Action>,
+    /// Models, with commas: checkpoints (.safetensors, .pt), ONNX exports, names of pulled models, `nano`, or with --synthetic
+    /// architectures (see `maskline list`).
+    #[arg(value_delimiter = ',', required_unless_present = "self_test")]
+    pub(crate) models: Vec<String>,
+    #[command(flatten)]
+    pub(crate) options: ModelOptions,
+    #[command(flatten)]
+    pub(crate) setting: Setting,
+    #[command(flatten)]
+    pub(crate) calls: Calls,
+    #[command(flatten)]
+    pub(crate) results: Results,
+    /// Try the benchmark itself: sleeps, stalls and mixtures are put in, and must be told. Needs no model.
+    #[arg(long, conflicts_with_all = ["models", "synthetic"])]
+    pub(crate) self_test: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Judge one report by another: exit code 1 for a row that surely became slower.
+    Compare(Compare),
+}
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Setting {
+    /// Measure every value, and with several --sweep every combination: size, prompts, kind, batch, threads, provider or precision.
+    #[arg(long, value_name = "NAME=VALUE,…")]
+    pub(crate) sweep: Vec<Sweep>,
+    /// Most combinations that are measured.
+    #[arg(long, default_value_t = 24, value_name = "COUNT")]
+    pub(crate) limit: usize,
+    /// What runs the network; one that is not there is an error, never a silent fall-back.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
+    /// Arithmetic: f32, or with tensorrt f16.
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
+    pub(crate) precision: String,
+    /// Threads of the network; 0 for one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Side of the network input. [default: the model's]
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
+    /// Pictures per call, of models that take no prompts.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Prompts per call, of promptable models.
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    pub(crate) prompts: usize,
+    /// Kind of the prompts: click, box or mask.
+    #[arg(long, default_value = "click", value_name = "KIND")]
+    pub(crate) kind: PromptKind,
+    /// Pictures, folders of pictures or globs. [default: generated ones, and the report says so]
+    #[arg(long, num_args = 1.., value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+}
+
+/// How it is measured.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Measuring")]
+pub(crate) struct Calls {
+    /// Cold starts per row, in fresh processes; 0 for none. Eleven have a median.
+    #[arg(long, default_value_t = 11, value_name = "RUNS")]
+    pub(crate) cold: usize,
+    /// State of the cache of built models at cold starts.
+    #[arg(long, value_delimiter = ',', default_value = "empty,present", value_name = "STATE")]
+    pub(crate) cache: Vec<Cache>,
+    /// Least length of a steady row; slow models need more for a VALID one. 0 for none.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub(crate) time: f64,
+    /// Where the embedding of a promptable model comes from, one row each: encoded in the call, found in the cache, or held by the caller.
+    #[arg(long, value_delimiter = ',', default_value = "miss,hit", value_name = "STATE")]
+    pub(crate) embedding: Vec<Embedding>,
+    /// Also load it with so many callers at once, each waiting for its answer.
+    #[arg(long, value_delimiter = ',', value_name = "CALLERS")]
+    pub(crate) concurrency: Vec<usize>,
+    /// Also load it with so many requests per second that wait for nobody; latency counts from the intended start.
+    #[arg(long, value_delimiter = ',', value_name = "PER SECOND")]
+    pub(crate) rate: Vec<f64>,
+    /// How the requests of --rate come.
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    pub(crate) arrivals: Arrivals,
+    /// Do not measure the machine's limits.
+    #[arg(long)]
+    pub(crate) no_ceiling: bool,
+    /// Seed of the order of turns and of arrivals.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) run_seed: u64,
+}
+
+/// What is made of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Results")]
+pub(crate) struct Results {
+    /// Folder for report.md, report.csv, report.json and report.html.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// What is printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Report of the earlier state (JSON).
+    pub(crate) before: PathBuf,
+    /// Report of the later state (JSON).
+    pub(crate) after: PathBuf,
+    /// Share by which a median may rise before that is a regression.
+    #[arg(long, default_value = "5%", value_name = "SHARE", value_parser = share)]
+    pub(crate) fail_over: f64,
+    /// Also fail where a row cannot be judged.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// What is printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Folder for comparison.md, comparison.csv, comparison.json and comparison.html.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    /// Nothing is built.
+    Empty,
+    /// The bundle of an earlier start is there.
+    Present,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Embedding {
+    /// The picture is encoded in the call.
+    Miss,
+    /// The picture comes again, and its embedding is in the cache.
+    Hit,
+    /// The caller holds the embedding.
+    Held,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arrivals {
+    /// At random: each independent of all others.
+    Poisson,
+    /// At even distances.
+    Constant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for the terminal.
+    Text,
+    /// Markdown tables.
+    Md,
+    /// One figure per line.
+    Csv,
+    /// Everything, for programs.
+    Json,
+    /// A page with charts.
+    Html,
+}
+
+/// `5%` or `0.05`.
+fn share(text: &str) -> Result<f64, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let share = match text.strip_suffix('%') {
+        Some(percent) => number(percent).map(|percent| percent / 100.0),
+        None => number(text),
+    };
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "expected a share between 0 and 1, such as 5% or 0.05".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn shares_are_read() {
+        assert_eq!((share("5%"), share("0.05"), share("12.5 %")), (Ok(0.05), Ok(0.05), Ok(0.125)));
+        assert!(["", "%", "0%", "100%", "5", "-1%", "nan", "x%"].into_iter().all(|text| share(text).is_err()));
+    }
+}
