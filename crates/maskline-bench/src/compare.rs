@@ -6,6 +6,8 @@
 //! A row is a **regression** only if the whole interval lies above 1 + threshold. Intervals know the scatter within a run; that
 //! between runs (another layout of memory, another temperature) is larger, and is what the threshold is for.
 
+mod differences;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Resampling, median_ratio};
@@ -67,7 +69,7 @@ pub struct Row {
 pub struct Comparison {
     /// Share by which medians may differ without being called different.
     pub threshold: f64,
-    /// What the reports' identities differ in, besides the tool: such ratios tell of that too.
+    /// What the reports' identities differ in, in words, besides the tool and what changes by itself: such ratios tell of that too.
     pub differences: Vec<String>,
     /// The rows of either report, in the later's order.
     pub rows: Vec<Row>,
@@ -112,7 +114,7 @@ pub fn compare(before: &Report, after: &Report, options: &Options) -> Result<Com
     }
     let is_gone = |old: &&Steady| after.steady.iter().all(|row| row.name != old.name);
     rows.extend(before.steady.iter().filter(is_gone).map(|old| not_comparable(&old.name, "only in the earlier report")));
-    Ok(Comparison { threshold: options.threshold, differences: differences(before, after)?, rows })
+    Ok(Comparison { threshold: options.threshold, differences: differences::differences(before, after)?, rows })
 }
 
 fn not_comparable(name: &str, reason: &str) -> Row {
@@ -162,29 +164,5 @@ fn classify(ratio: &Estimate, threshold: f64) -> Change {
         Change::Same
     } else {
         Change::Unclear
-    }
-}
-
-/// Paths of the identity that differ, but for the tool and the time.
-fn differences(before: &Report, after: &Report) -> Result<Vec<String>> {
-    let value =
-        |report: &Report| serde_json::to_value(&report.identity).map_err(|error| Error::argument("identity", "finite numbers", error));
-    let mut found = Vec::new();
-    walk("", (&value(before)?, &value(after)?), &mut found);
-    // These change by themselves, or are what is being compared.
-    let is_expected =
-        |line: &String| ["created", "tool.", "machine.clock_mhz", "machine.temperature"].iter().any(|own| line.starts_with(own));
-    found.retain(|line| !is_expected(line));
-    Ok(found)
-}
-
-fn walk(place: &str, (before, after): (&serde_json::Value, &serde_json::Value), found: &mut Vec<String>) {
-    if let (Some(old), Some(new)) = (before.as_object(), after.as_object()) {
-        for (name, value) in new {
-            let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-            walk(&inner, (old.get(name).unwrap_or(&serde_json::Value::Null), value), found);
-        }
-    } else if before != after {
-        found.push(format!("{place}: {before} before, {after} after"));
     }
 }

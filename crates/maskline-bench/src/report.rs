@@ -4,14 +4,15 @@
 //! `schema/report.schema.json` ([`SCHEMA`]).
 
 mod identity;
+mod names;
 mod rows;
 
 use serde::{Deserialize, Serialize};
 
-pub use identity::{Identity, Inputs, Machine, ModelIdentity, Precision, Provider, Run, Tool};
+pub use identity::{Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, Tool};
 pub use rows::{
-    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, LoadCurve, LoadKind, LoadPoint, Parity, Peer, Stage, StageRow,
-    Steady, Sweep, Unit,
+    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, LoadCurve, LoadKind, LoadPoint, Parity, Peer,
+    Stage, StageRow, Steady, Sweep, Unit,
 };
 
 use crate::error::{Error, Result};
@@ -88,8 +89,9 @@ impl Report {
         Ok(report)
     }
 
-    /// Whether all figures can be: finite, not negative, intervals in order around their value, names of rows unique within their table
-    /// (comparison goes by name).
+    /// Whether all figures can be: finite, not negative, intervals in order around their value; and whether the names hold together:
+    /// those of subjects and of rows within their table are unique (comparison goes by name), every row's subject is one of the identity's,
+    /// a peer is compared with a row of `steady`, and a sweep over places stays within them.
     ///
     /// # Errors
     /// For the first figure or name that cannot be.
@@ -98,24 +100,7 @@ impl Report {
         check_value("report", &value)?;
         // Numbers that are not finite are null in JSON, which only optional figures may be.
         serde_json::from_value::<Self>(value).map_err(|error| Error::argument("report", "finite numbers", error))?;
-        self.check_names()
-    }
-
-    fn check_names(&self) -> Result<()> {
-        let unique = |what: &str, names: Vec<&String>| {
-            let mut seen = std::collections::BTreeSet::new();
-            match names.into_iter().find(|name| !seen.insert(*name)) {
-                Some(name) => Err(Error::argument(what, "a name for each row", format!("{name:?} twice"))),
-                None => Ok(()),
-            }
-        };
-        unique("cold", self.cold.iter().map(|row| &row.name).collect())?;
-        unique("steady", self.steady.iter().map(|row| &row.name).collect())?;
-        unique("stages", self.stages.iter().map(|row| &row.name).collect())?;
-        unique("sweeps", self.sweeps.iter().map(|row| &row.name).collect())?;
-        unique("loads", self.loads.iter().map(|row| &row.name).collect())?;
-        unique("peers", self.peers.iter().map(|row| &row.name).collect())?;
-        unique("ceilings", self.ceilings.iter().map(|row| &row.name).collect())
+        names::check(self)
     }
 }
 

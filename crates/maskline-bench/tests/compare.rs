@@ -8,7 +8,7 @@ use std::time::Duration;
 use maskline_bench::Report;
 use maskline_bench::compare::{Change, Comparison, Options, compare};
 use maskline_bench::random::Random;
-use maskline_bench::report::Steady;
+use maskline_bench::report::{Steady, Subject};
 use maskline_bench::samples::{Sample, Series, Summary, from_milliseconds};
 use maskline_bench::steadiness::{Status, Verdict};
 
@@ -19,7 +19,18 @@ fn row(name: &str, median: f64, (n, seed): (usize, u64)) -> Steady {
     let verdict = Verdict { status: Status::Valid, reason: String::new(), drift: None };
     let summary = Summary::of(&samples).expect("samples");
     let samples = Some(Series::new(samples, 0));
-    Steady { name: name.to_owned(), load: "closed loop".to_owned(), embedding: None, summary, errors: 0, verdict, samples }
+    let subject = "sam2.1-tiny".to_owned();
+    Steady {
+        name: name.to_owned(),
+        subject,
+        load: "closed loop".to_owned(),
+        embedding: None,
+        summary,
+        errors: 0,
+        verdict,
+        parity: None,
+        samples,
+    }
 }
 
 fn report(rows: Vec<Steady>) -> Report {
@@ -91,12 +102,38 @@ fn what_cannot_be_compared_is_said() {
 
 #[test]
 fn differences_of_identity_are_named() {
-    let (before, mut after) = (report(vec![]), report(vec![]));
-    after.identity.run.threads = 4;
-    after.identity.tool.version = "0.2.0".to_owned();
+    let (mut before, mut after) = (report(vec![]), report(vec![]));
     after.identity.machine.governor = None;
+    after.identity.subjects[0].threads = 4;
+    after.identity.subjects[0].prompts = None;
+    let other = |name: &str| Subject { name: name.to_owned(), ..before.identity.subjects[0].clone() };
+    let (old, new) = (other("gone"), other("new"));
+    before.identity.subjects.insert(0, old);
+    after.identity.subjects.push(new);
     let found = compare(&before, &after, &Options::default()).expect("fine options");
-    assert_eq!(found.differences, ["machine.governor: \"performance\" before, null after", "run.threads: 8 before, 4 after"]);
+    let expected = [
+        "machine.governor: performance before, none after",
+        "subject sam2.1-tiny: prompts: count 1 kind click before, none after",
+        "subject sam2.1-tiny: threads: 8 before, 4 after",
+        "subject new: only in the later report",
+        "subject gone: only in the earlier report",
+    ];
+    assert_eq!(found.differences, expected);
+}
+
+#[test]
+fn what_changes_by_itself_is_no_difference() {
+    let (before, mut after) = (report(vec![]), report(vec![]));
+    after.identity.created = "2026-02-01T00:00:00Z".to_owned();
+    after.identity.tool.version = "0.2.0".to_owned();
+    after.identity.run.arguments.push("--quick".to_owned());
+    after.identity.run.seconds = 12.0;
+    let machine = &mut after.identity.machine;
+    for figure in [&mut machine.clock_mhz, &mut machine.temperature_celsius, &mut machine.bandwidth_gbs, &mut machine.load_before] {
+        *figure = Some(1.5);
+    }
+    let found = compare(&before, &after, &Options::default()).expect("fine options");
+    assert_eq!(found.differences, Vec::<String>::new());
 }
 
 #[test]

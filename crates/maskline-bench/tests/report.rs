@@ -39,10 +39,10 @@ fn the_schema_says_no() {
     };
     let cases = [
         ("/format", json!("maskline-bench/0")),
-        ("/identity/model/sha256", json!("0123")),
-        ("/identity/model/precision", json!("f64")),
-        ("/identity/run/threads", json!(-1)),
-        ("/identity/run/threads", json!(1.5)),
+        ("/identity/subjects/0/model/sha256", json!("0123")),
+        ("/identity/subjects/0/model/precision", json!("f64")),
+        ("/identity/subjects/0/threads", json!(-1)),
+        ("/identity/subjects/0/threads", json!(1.5)),
         ("/cold/0/stages/0/mean_ms", json!(-0.5)),
         ("/steady/0/verdict/status", json!("FINE")),
         ("/steady/0/summary/p50_ms", json!({"value": 1.0, "low": 1.0})),
@@ -71,6 +71,11 @@ fn reading_says_what_is_wrong() {
     let inverted = json!({"value": 1.0, "low": 2.0, "high": 3.0});
     assert!(message("/steady/0/summary/mean_ms", inverted).contains("report.steady[0].summary.mean_ms: expected an interval"));
     assert!(message("/steady/1/name", whole["steady"][0]["name"].clone()).contains("twice"));
+    assert!(message("/loads/0/subject", json!("nobody")).contains("subject of \"image, encode\": expected one of [\"sam2.1-tiny\"]"));
+    assert!(message("/peers/0/compared_with", json!("no row")).contains("is compared with: expected one of [\"image, encode\""));
+    assert!(message("/sweeps/0/places", json!(["cpu"])).contains("expected the number of one of its 1 places, from 0, found 1"));
+    let subject = whole["identity"]["subjects"][0].clone();
+    assert!(message("/identity/subjects", json!([subject, subject])).contains("identity.subjects: expected a name for each row"));
     assert!(message("/notes", json!("none")).contains("expected a sequence"));
     assert!(Report::from_json(b"{").is_err_and(|error| error.to_string().starts_with("not a benchmark report")));
 }
@@ -126,12 +131,12 @@ fn csv_has_all_digits_and_survives_hostile_names() {
 fn html_is_one_harmless_page() {
     let mut report = report();
     let name = "</title><script>alert('x')</script>\" onload=\"y";
-    report.identity.model.name = name.to_owned();
+    report.identity.subjects[0].model.name = name.to_owned();
     report.steady[0].name = name.to_owned();
     report.cold[0].stages[0].name = name.to_owned();
     report.loads[0].name = name.to_owned();
     report.sweeps[0].parameter = name.to_owned();
-    report.peers[0].compared_with = name.to_owned();
+    report.peers.iter_mut().for_each(|peer| peer.compared_with = name.to_owned());
     report.notes.push(name.to_owned());
     let page = html(&report);
     assert!(!page.contains("<script") && !page.contains("\" onload"), "the name is text");

@@ -7,11 +7,14 @@ use maskline_bench::bootstrap::median_ratio;
 use maskline_bench::percentile::Estimate;
 use maskline_bench::random::Random;
 use maskline_bench::report::{
-    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, Identity, Inputs, LoadCurve, LoadKind, LoadPoint, Machine,
-    ModelIdentity, Parity, Peer, Precision, Provider, Report, Run, Stage, StageRow, Steady, Sweep, Tool, Unit,
+    CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, Identity, Inputs, LoadCurve, LoadKind, LoadPoint,
+    Machine, ModelIdentity, Parity, Peer, Precision, PromptKind, Prompts, Provider, Report, Run, Stage, StageRow, Steady, Subject, Sweep,
+    Tool, Unit,
 };
 use maskline_bench::samples::{Sample, Summary, from_milliseconds};
 use maskline_bench::steadiness::{Options, judge};
+
+const SUBJECT: &str = "sam2.1-tiny";
 
 /// The report.
 ///
@@ -23,9 +26,9 @@ pub(crate) fn example() -> Result<Report> {
     report.notes = vec!["All figures are made up; this page shows what a report looks like.".to_owned()];
     report.cold = vec![cold("first start", CacheState::Empty, &mut random), cold("later start", CacheState::Present, &mut random)];
     report.steady = vec![
-        steady("image, encode", "miss", closed(60.0, |at| 212.0 * warm(at, 0.9) * skewed(&mut random, 0.03)))?,
-        steady("click, embedding known", "hit", closed(20.0, |at| 14.0 * warm(at, 0.4) * skewed(&mut random, 0.05)))?,
-        steady("click, fast clock now and then", "hit", closed(14.0, |_| modes(&mut random)))?,
+        steady("image, encode", EmbeddingState::Miss, closed(60.0, |at| 212.0 * warm(at, 0.9) * skewed(&mut random, 0.03)))?,
+        steady("click, embedding known", EmbeddingState::Hit, closed(20.0, |at| 14.0 * warm(at, 0.4) * skewed(&mut random, 0.05)))?,
+        steady("click, fast clock now and then", EmbeddingState::Hit, closed(14.0, |_| modes(&mut random)))?,
     ];
     report.stages = vec![stages(&mut random)];
     report.sweeps = vec![sweep(&mut random)];
@@ -40,7 +43,14 @@ pub(crate) fn example() -> Result<Report> {
         peer("ONNX export, ONNX Runtime", 1.21, &report.steady[0], &mut random)?,
     ];
     report.peers[1].parity = None;
-    let ceiling = |name: &str, unit, achieved, limit| Ceiling { name: name.to_owned(), unit, achieved, limit };
+    let ceiling = |name: &str, unit, achieved, limit| Ceiling {
+        name: name.to_owned(),
+        subject: SUBJECT.to_owned(),
+        work: achieved * 1e8,
+        unit,
+        achieved,
+        limit,
+    };
     report.ceilings = vec![
         ceiling("image encoder, matrix products", CeilingUnit::Gigaflops, 412.0, 531.0),
         ceiling("image encoder, whole", CeilingUnit::Gigaflops, 336.0, 531.0),
@@ -54,14 +64,6 @@ fn identity() -> Identity {
     Identity {
         created: "2026-01-15T09:30:00Z".to_owned(),
         tool: Tool { version: "0.1.0".to_owned(), commit: text("0123456789abcdef"), onnx_runtime: "1.24.0".to_owned() },
-        model: ModelIdentity {
-            name: "sam2.1-tiny".to_owned(),
-            sha256: "0123456789abcdef".repeat(4),
-            family: "SAM 2.1".to_owned(),
-            architecture: "Hiera-T".to_owned(),
-            precision: Precision::F32,
-        },
-        provider: Provider { asked: "cpu".to_owned(), actual: "cpu".to_owned(), fallback_share: Some(0.0) },
         machine: Machine {
             cpu: "Example Processor 9000 @ 3.40GHz".to_owned(),
             isa: text("avx512_vnni, avx512f, avx2"),
@@ -70,12 +72,31 @@ fn identity() -> Identity {
             clock_mhz: Some(3390.0),
             temperature_celsius: Some(71.0),
             memory_bytes: Some(32 << 30),
+            bandwidth_gbs: Some(38.6),
+            load_before: Some(0.12),
             os: "Linux 6.12".to_owned(),
             device: None,
             driver: None,
         },
-        run: Run { threads: 8, batch: 1, image_size: Some(1024), prompts: Some(1), seed: 42 },
+        run: Run { arguments: vec!["bench".to_owned(), SUBJECT.to_owned()], seed: 42, seconds: 431.7 },
         inputs: Inputs { name: "photos".to_owned(), count: 64, sha256: "fedcba9876543210".repeat(4), is_synthetic: false },
+        subjects: vec![Subject {
+            name: SUBJECT.to_owned(),
+            model: ModelIdentity {
+                name: "sam2.1-tiny".to_owned(),
+                sha256: Some("0123456789abcdef".repeat(4)),
+                generated_from_seed: None,
+                bundle: "89abcdef01234567".to_owned(),
+                family: "SAM 2.1".to_owned(),
+                architecture: "Hiera-T".to_owned(),
+                precision: Precision::F32,
+            },
+            provider: Provider { asked: "cpu".to_owned(), actual: "cpu".to_owned(), fallback_share: Some(0.0) },
+            threads: 8,
+            batch: 1,
+            image_size: Some(1024),
+            prompts: Some(Prompts { kind: PromptKind::Click, count: 1 }),
+        }],
     }
 }
 
@@ -105,15 +126,17 @@ fn closed(seconds: f64, mut time: impl FnMut(f64) -> f64) -> Vec<Sample> {
     samples
 }
 
-fn steady(name: &str, embedding: &str, samples: Vec<Sample>) -> Result<Steady> {
+fn steady(name: &str, embedding: EmbeddingState, samples: Vec<Sample>) -> Result<Steady> {
     let judgement = judge(&samples, &Options { window: Duration::from_secs(2), ..Options::default() })?;
     Ok(Steady {
         name: name.to_owned(),
+        subject: SUBJECT.to_owned(),
         load: "closed loop, 1 caller".to_owned(),
-        embedding: Some(embedding.to_owned()),
+        embedding: Some(embedding),
         summary: Summary::of(judgement.series.steady())?,
         errors: 0,
         verdict: judgement.verdict,
+        parity: None,
         samples: Some(judgement.series),
     })
 }
@@ -143,6 +166,7 @@ fn cold(name: &str, cache: CacheState, random: &mut Random) -> Cold {
     let stages = parts.iter().filter(|part| part.1 > 0.0).map(&mut part).collect();
     Cold {
         name: name.to_owned(),
+        subject: SUBJECT.to_owned(),
         cache,
         runs: RUNS,
         stages,
@@ -161,7 +185,7 @@ fn stages(random: &mut Random) -> StageRow {
         Stage::of(name, &times)
     };
     let stages = parts.iter().map(&mut stage).collect();
-    StageRow::new("image and click", stages, Stage::of("end to end", &whole))
+    StageRow::new("image and click", SUBJECT, stages, Stage::of("end to end", &whole))
 }
 
 fn sweep(random: &mut Random) -> Sweep {
@@ -175,7 +199,13 @@ fn sweep(random: &mut Random) -> Sweep {
             .to_vec(),
     };
     let curves = vec![curve("f32", 1240.0, 0.06), curve("bf16", 900.0, 0.08)];
-    Sweep { name: "Median latency over threads".to_owned(), parameter: "threads".to_owned(), unit: Unit::Milliseconds, curves }
+    Sweep {
+        name: "Median latency over threads".to_owned(),
+        parameter: "threads".to_owned(),
+        places: None,
+        unit: Unit::Milliseconds,
+        curves,
+    }
 }
 
 /// One server: service times near the steady ones, a queue as requests arrive.
@@ -201,18 +231,27 @@ fn load(name: &str, kind: LoadKind, random: &mut Random) -> Result<LoadCurve> {
         let summary = Summary::of(judgement.series.steady())?;
         Ok(LoadPoint { offered: *offered, achieved_per_second: summary.rate(), summary, errors: 0, verdict: judgement.verdict })
     };
-    Ok(LoadCurve { name: name.to_owned(), kind, points: loads.iter().map(point).collect::<Result<_>>()? })
+    Ok(LoadCurve { name: name.to_owned(), subject: SUBJECT.to_owned(), kind, points: loads.iter().map(point).collect::<Result<_>>()? })
 }
 
 fn peer(name: &str, factor: f64, own: &Steady, random: &mut Random) -> Result<Peer> {
     let theirs = closed(60.0, |_| 212.0 * factor * skewed(random, 0.04));
     let times = |samples: &[Sample]| samples.iter().map(Sample::milliseconds).collect::<Vec<_>>();
     let ours = own.samples.as_ref().map(|series| times(series.steady())).unwrap_or_default();
+    let judgement = judge(&theirs, &Options { window: Duration::from_secs(5), ..Options::default() })?;
+    let start = |base: f64, random: &mut Random| {
+        ColdStage::of("first result", &(0..12).map(|_| base * (1.0 + 0.05 * random.unit())).collect::<Vec<_>>())
+    };
     Ok(Peer {
         name: name.to_owned(),
+        program: name.to_owned(),
         compared_with: own.name.clone(),
         is_interleaved: true,
-        summary: Summary::of(&theirs)?,
+        summary: Summary::of(judgement.series.steady())?,
+        verdict: judgement.verdict,
+        ready: Some(start(2900.0, random)),
+        first_result: Some(start(3400.0, random)),
+        peak_memory_bytes: Some(1400 << 20),
         ratio: median_ratio(&times(&theirs), &ours, &maskline_bench::bootstrap::Resampling::default())?,
         parity: Some(Parity { metric: "least mask IoU".to_owned(), value: 0.9991, least: 0.99 }),
     })

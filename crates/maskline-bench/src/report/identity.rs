@@ -10,16 +10,67 @@ pub struct Identity {
     pub created: String,
     /// This program.
     pub tool: Tool,
+    /// The computer.
+    pub machine: Machine,
+    /// The settings that all subjects share.
+    pub run: Run,
+    /// The pictures.
+    pub inputs: Inputs,
+    /// What was measured.
+    pub subjects: Vec<Subject>,
+}
+
+/// A model with all that decides about its speed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// Its name, unique in the report: the model's, with the settings in which it differs from the others.
+    pub name: String,
     /// The model.
     pub model: ModelIdentity,
     /// What runs the network.
     pub provider: Provider,
-    /// The computer.
-    pub machine: Machine,
-    /// The settings.
-    pub run: Run,
-    /// The pictures.
-    pub inputs: Inputs,
+    /// Threads of the network.
+    pub threads: usize,
+    /// Pictures per call.
+    pub batch: usize,
+    /// Side of the network's input in pixels, where it is square.
+    pub image_size: Option<usize>,
+    /// What is asked about each picture; `None` for models that find things by themselves.
+    pub prompts: Option<Prompts>,
+}
+
+/// What is asked about a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompts {
+    /// Of which kind.
+    pub kind: PromptKind,
+    /// How many, in one call.
+    pub count: usize,
+}
+
+/// Kind of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptKind {
+    /// A positive click.
+    Click,
+    /// A box.
+    Box,
+    /// A rough mask.
+    Mask,
+}
+
+impl PromptKind {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Click => "click",
+            Self::Box => "box",
+            Self::Mask => "mask",
+        }
+    }
 }
 
 /// The measuring program.
@@ -40,8 +91,12 @@ pub struct Tool {
 pub struct ModelIdentity {
     /// Its name.
     pub name: String,
-    /// SHA-256 of its weights, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of its weights' file, in hexadecimal; `None` for generated weights.
+    pub sha256: Option<String>,
+    /// Seed of generated weights: real speed, meaningless answers.
+    pub generated_from_seed: Option<u64>,
+    /// Key of the built graphs: two runs with the same key ran the same graphs.
+    pub bundle: String,
     /// Its family.
     pub family: String,
     /// Its architecture within the family, such as the backbone.
@@ -106,6 +161,10 @@ pub struct Machine {
     pub temperature_celsius: Option<f64>,
     /// Memory.
     pub memory_bytes: Option<u64>,
+    /// Bandwidth of memory as measured in the run, in thousand million bytes per second, with all processors.
+    pub bandwidth_gbs: Option<f64>,
+    /// Busy processors before the run (one-minute load average): above 0.5, something else was running.
+    pub load_before: Option<f64>,
     /// The system, with its version.
     pub os: String,
     /// The accelerator.
@@ -114,20 +173,16 @@ pub struct Machine {
     pub driver: Option<String>,
 }
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The settings that all subjects share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Threads of the network.
-    pub threads: usize,
-    /// Pictures per call.
-    pub batch: usize,
-    /// Side of the network's input in pixels, where it was set.
-    pub image_size: Option<usize>,
-    /// Prompts per picture.
-    pub prompts: Option<usize>,
-    /// Seed of arrivals, order of inputs and intervals.
+    /// The command's arguments.
+    pub arguments: Vec<String>,
+    /// Seed of arrivals, order of turns and intervals.
     pub seed: u64,
+    /// What the whole run took, in seconds.
+    pub seconds: f64,
 }
 
 /// The pictures.

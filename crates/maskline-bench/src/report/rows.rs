@@ -10,8 +10,10 @@ use crate::steadiness::Verdict;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cold {
-    /// Name of the row.
+    /// Name of the row: with `cache`, unique in the report.
     pub name: String,
+    /// The subject that it is about, by name.
+    pub subject: String,
     /// What was in the caches.
     pub cache: CacheState,
     /// How many processes were started.
@@ -82,26 +84,55 @@ impl ColdStage {
 pub struct Steady {
     /// Name of the row, unique in the report.
     pub name: String,
+    /// The subject that it is about, by name.
+    pub subject: String,
     /// How calls were made, such as `closed loop, 1 caller`.
     pub load: String,
-    /// Whether the embedding was in the cache: `hit` or `miss`. `None` for models without one.
-    pub embedding: Option<String>,
+    /// Where the embedding came from. `None` for models without one.
+    pub embedding: Option<EmbeddingState>,
     /// Figures of the steady part.
     pub summary: Summary,
     /// Calls that failed.
     pub errors: usize,
     /// Whether the figures may be believed.
     pub verdict: Verdict,
+    /// Whether the answers are those of the first subject with the same model, size and prompts; `None` for that subject itself.
+    pub parity: Option<Parity>,
     /// All samples, warm-up and steady apart. A report without them is smaller but compares with wider intervals.
     pub samples: Option<Series>,
+}
+
+/// Where a call's embedding came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbeddingState {
+    /// The picture was encoded in the call.
+    Miss,
+    /// The picture came again, and its embedding was in the cache.
+    Hit,
+    /// The caller held the embedding: the call is the prompts' alone.
+    Held,
+}
+
+impl EmbeddingState {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// Where the time of a call goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageRow {
-    /// Name of the row.
+    /// Name of the row: that of `steady` whose calls these are.
     pub name: String,
+    /// The subject that it is about, by name.
+    pub subject: String,
     /// The stages in their order.
     pub stages: Vec<Stage>,
     /// The whole call.
@@ -134,10 +165,11 @@ impl Stage {
 }
 
 impl StageRow {
-    /// A row, with what no stage covers.
-    pub fn new(name: &str, stages: Vec<Stage>, end_to_end: Stage) -> Self {
+    /// A row, with what no stage covers. `subject` is the name of one in the report's identity.
+    pub fn new(name: &str, subject: &str, stages: Vec<Stage>, end_to_end: Stage) -> Self {
         let covered: f64 = stages.iter().map(|stage| stage.mean_ms).sum();
-        Self { name: name.to_owned(), unaccounted_ms: end_to_end.mean_ms - covered, stages, end_to_end }
+        let [name, subject] = [name, subject].map(str::to_owned);
+        Self { name, subject, unaccounted_ms: end_to_end.mean_ms - covered, stages, end_to_end }
     }
 }
 
@@ -153,6 +185,8 @@ pub struct Sweep {
     pub name: String,
     /// The parameter, such as `threads`.
     pub parameter: String,
+    /// Names of the places 0, 1, 2 … of a parameter that is no number, such as `provider`.
+    pub places: Option<Vec<String>>,
     /// What is shown over it.
     pub unit: Unit,
     /// One curve per kind.
@@ -214,6 +248,8 @@ pub struct CurvePoint {
 pub struct LoadCurve {
     /// Name of the curve.
     pub name: String,
+    /// The subject that it is about, by name.
+    pub subject: String,
     /// How calls were made.
     pub kind: LoadKind,
     /// Its points, by rising load.
@@ -271,16 +307,26 @@ pub struct LoadPoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// Name of the row: program and version.
+    /// Name of the row, unique in the report.
     pub name: String,
+    /// The program, with its version.
+    pub program: String,
     /// The row of `steady` that it is compared with.
     pub compared_with: String,
     /// Whether its calls and ours took turns, so that both saw the same machine.
     pub is_interleaved: bool,
     /// Its latencies.
     pub summary: Summary,
+    /// Whether its figures may be believed.
+    pub verdict: Verdict,
     /// Its median over ours: above 1, we are faster.
     pub ratio: Estimate,
+    /// From the start of its process to readiness for calls; `None` where it was not measured.
+    pub ready: Option<ColdStage>,
+    /// From the start of its process to the first answer.
+    pub first_result: Option<ColdStage>,
+    /// Most memory that its process used.
+    pub peak_memory_bytes: Option<u64>,
     /// Whether it gives the same answers. A ratio without parity compares nothing.
     pub parity: Option<Parity>,
 }
@@ -308,8 +354,12 @@ impl Parity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
-    /// What was measured.
+    /// What was measured: the part of the network; with `subject` and `unit`, unique in the report.
     pub name: String,
+    /// The subject that it is about, by name.
+    pub subject: String,
+    /// Operations, or bytes, of one run.
+    pub work: f64,
     /// In what.
     pub unit: CeilingUnit,
     /// What it reaches.

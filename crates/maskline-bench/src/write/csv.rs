@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::percentile::{Estimate, Percentile};
-use crate::report::{ColdStage, Report, Stage};
+use crate::report::{ColdStage, EmbeddingState, Report, Stage};
 use crate::samples::Summary;
 
 /// The report as CSV with the columns `section, row, item, metric, unit, value, low, high`: all digits, empty where a figure is not
@@ -107,7 +107,7 @@ fn steady(lines: &mut Lines, report: &Report) {
     for row in &report.steady {
         let at = ["steady", row.name.as_str(), ""];
         lines.text(at, "load", &row.load);
-        lines.text(at, "embedding", row.embedding.as_deref().unwrap_or_default());
+        lines.text(at, "embedding", row.embedding.map_or("", EmbeddingState::name));
         lines.text(at, "status", row.verdict.status.name());
         lines.text(at, "reason", &row.verdict.reason);
         lines.count(at, "errors", row.errors);

@@ -8,25 +8,25 @@ mod scatter;
 
 use std::fmt::Write as _;
 
-use super::tables::{Section, Table, tables};
+use super::tables::{self, Section, Table};
 use crate::format::{optional, significant};
-use crate::report::{Report, Steady};
+use crate::report::{Report, Steady, Subject};
 use crate::steadiness::Status;
 use plot::escape;
 
 /// The report as a page that needs no other file, no script and no network.
 pub fn html(report: &Report) -> String {
     const STYLE: &str = include_str!("html/style.css");
-    let name = escape(&report.identity.model.name);
+    let title = escape(&tables::title(report));
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Benchmark of {name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
     );
     header(&mut page, report);
-    let tables = tables(report);
+    let tables = tables::tables(report);
     let mut rest = tables.as_slice();
     while let [first, ..] = rest {
         // Tables of a kind, such as all sweeps, share a section.
@@ -42,18 +42,12 @@ pub fn html(report: &Report) -> String {
 
 fn header(page: &mut String, report: &Report) {
     let identity = &report.identity;
-    let place = [&identity.provider.actual, &identity.machine.cpu, &identity.machine.os, &identity.created].map(|text| escape(text));
+    let place = [&identity.machine.cpu, &identity.machine.os, &identity.created].map(|text| escape(text));
     // Writing to a string does not fail.
-    let _ = write!(
-        page,
-        "<header>\n<h1>Benchmark of {}</h1>\n<p>{} · {} threads</p>\n",
-        escape(&identity.model.name),
-        place.join(" · "),
-        identity.run.threads
-    );
-    if identity.provider.asked != identity.provider.actual {
-        let asked = escape(&identity.provider.asked);
-        let _ = writeln!(page, "<p class=\"warning\">The provider {asked} was asked for, but {} ran.</p>", place[0]);
+    let _ = write!(page, "<header>\n<h1>{}</h1>\n<p>{}</p>\n", escape(&tables::title(report)), place.join(" · "));
+    for Subject { name, provider, .. } in identity.subjects.iter().filter(|subject| subject.provider.asked != subject.provider.actual) {
+        let [name, asked, actual] = [name, &provider.asked, &provider.actual].map(|text| escape(text));
+        let _ = writeln!(page, "<p class=\"warning\">{name}: the provider {asked} was asked for, but {actual} ran.</p>");
     }
     if !report.steady.is_empty() {
         page.push_str("<ul class=\"cards\">\n");
@@ -89,6 +83,7 @@ fn badge(status: Status) -> String {
 fn kind(section: Section) -> (&'static str, &'static str) {
     match section {
         Section::Identity => ("identity", "What was measured"),
+        Section::Subjects => ("subjects", "Subjects"),
         Section::Cold => ("cold", "Cold start"),
         Section::Steady => ("steady", "Steady calls"),
         Section::Stages(_) => ("stages", "Where a call's time goes"),

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::tables::tables;
+use super::tables::{tables, title};
 use crate::report::Report;
 
 /// The report as GitHub-flavoured Markdown.
 pub fn markdown(report: &Report) -> String {
-    let mut text = format!("# Benchmark of {}\n", escape(&report.identity.model.name));
+    let mut text = format!("# {}\n", escape(&title(report)));
     for table in tables(report) {
         // Writing to a string does not fail.
         let _ = write!(text, "\n## {}\n\n", escape(&table.title));

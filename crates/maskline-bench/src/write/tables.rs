@@ -2,7 +2,7 @@
 
 use crate::format::{NOT_AVAILABLE, bytes, estimate, optional, percent, significant};
 use crate::percentile::Estimate;
-use crate::report::{Cold, Identity, LoadCurve, Peer, Report, StageRow, Steady, Sweep};
+use crate::report::{Cold, Identity, LoadCurve, ModelIdentity, Parity, Peer, Provider, Report, StageRow, Steady, Subject, Sweep};
 use crate::samples::Summary;
 use crate::steadiness::{Status, Verdict};
 
@@ -10,6 +10,7 @@ use crate::steadiness::{Status, Verdict};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Identity,
+    Subjects,
     Cold,
     Steady,
     Stages(usize),
@@ -47,7 +48,10 @@ impl Table {
     /// Whether a column holds words, which stand to the left; numbers stand to the right.
     pub(super) fn is_text(&self, column: usize) -> bool {
         const WORDS: [&str; 9] = ["", "turns", "cache", "load", "status", "why", "compared with", "same answers", "curve"];
-        column == 0 || self.section == Section::Identity || self.head.get(column).is_some_and(|name| WORDS.contains(&name.as_str()))
+        column == 0
+            || self.section == Section::Identity
+            || self.section == Section::Subjects
+            || self.head.get(column).is_some_and(|name| WORDS.contains(&name.as_str()))
     }
 }
 
@@ -57,6 +61,7 @@ const FIGURES: &str = "95 % intervals in brackets; n/a: too few samples.";
 pub(super) fn tables(report: &Report) -> Vec<Table> {
     let identity = identity_lines(&report.identity).into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     let mut tables = vec![Table::new(Section::Identity, "What was measured", "").head(&["", ""]).rows(identity)];
+    tables.push(subjects(&report.identity.subjects));
     tables.push(cold(&report.cold));
     tables.push(steady(&report.steady));
     tables.extend(report.stages.iter().enumerate().map(|(i, row)| stages(i, row)));
@@ -68,34 +73,45 @@ pub(super) fn tables(report: &Report) -> Vec<Table> {
     tables
 }
 
-/// Names and values of the identity.
+/// What the report is about, for its title: the models, the first of them by name.
+pub(super) fn title(report: &Report) -> String {
+    const MOST: usize = 3;
+    let mut models = Vec::<&str>::new();
+    for subject in &report.identity.subjects {
+        if !models.contains(&subject.model.name.as_str()) {
+            models.push(&subject.model.name);
+        }
+    }
+    match models.len() {
+        0 => "Benchmark".to_owned(),
+        count if count <= MOST => format!("Benchmark of {}", models.join(", ")),
+        count => format!("Benchmark of {} and {} other models", models[..MOST - 1].join(", "), count + 1 - MOST),
+    }
+}
+
+/// Names and values of what all subjects share.
 pub(super) fn identity_lines(identity: &Identity) -> Vec<(&'static str, String)> {
-    let Identity { created, tool, model, provider, machine, run, inputs } = identity;
+    let Identity { created, tool, machine, run, inputs, .. } = identity;
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut lines = vec![
-        ("model", model.name.clone()),
-        ("weights (SHA-256)", model.sha256.clone()),
-        ("family", format!("{}, {}, {}", model.family, model.architecture, model.precision.name())),
-        ("provider", provider_text(&provider.asked, &provider.actual, provider.fallback_share)),
-        ("threads", run.threads.to_string()),
-        ("batch", run.batch.to_string()),
         ("processor", format!("{}, {} logical", machine.cpu, machine.logical_cpus)),
         ("vector instructions", or_unknown(&machine.isa)),
         ("governor", or_unknown(&machine.governor)),
         ("system", machine.os.clone()),
         ("inputs", inputs_text(&inputs.name, inputs.count, inputs.is_synthetic)),
         ("inputs (SHA-256)", inputs.sha256.clone()),
-        ("seed", run.seed.to_string()),
         ("maskline", format!("{}, commit {}", tool.version, or_unknown(&tool.commit))),
         ("ONNX Runtime", tool.onnx_runtime.clone()),
-        ("measured", created.clone()),
+        ("arguments", run.arguments.join(" ")),
+        ("seed", run.seed.to_string()),
+        ("measured", format!("{}, for {} s", created, significant(run.seconds))),
     ];
     let more = [
-        ("image size", run.image_size.map(|side| format!("{side} × {side}"))),
-        ("prompts per image", run.prompts.map(|prompts| prompts.to_string())),
+        ("memory", machine.memory_bytes.map(bytes)),
+        ("memory bandwidth", machine.bandwidth_gbs.map(|bandwidth| format!("{} GB/s", significant(bandwidth)))),
         ("clock", machine.clock_mhz.map(|clock| format!("{clock:.0} MHz"))),
         ("temperature", machine.temperature_celsius.map(|degrees| format!("{degrees:.0} °C at most"))),
-        ("memory", machine.memory_bytes.map(bytes)),
+        ("load before", machine.load_before.map(|load| format!("{} busy processors", significant(load)))),
         ("device", machine.device.clone()),
         ("driver", machine.driver.clone()),
     ];
@@ -103,10 +119,42 @@ pub(super) fn identity_lines(identity: &Identity) -> Vec<(&'static str, String)>
     lines
 }
 
-fn provider_text(asked: &str, actual: &str, fallback: Option<f64>) -> String {
-    let text = if asked == actual { actual.to_owned() } else { format!("{actual} (asked for: {asked})") };
-    match fallback {
-        Some(share) if share > 0.0 => format!("{text}; {} of the nodes fell back to the CPU", percent(share)),
+fn subjects(subjects: &[Subject]) -> Table {
+    let head = ["subject", "model", "weights", "bundle", "provider", "precision", "threads", "batch", "image size", "prompts"];
+    let cells = |subject: &Subject| {
+        let Subject { name, model, provider, threads, batch, .. } = subject;
+        let model_text = format!("{}, {}", model.family, model.architecture);
+        let mut cells = vec![name.clone(), model_text, weights(model), model.bundle.clone(), self::provider(provider)];
+        cells.extend([model.precision.name().to_owned(), threads.to_string(), batch.to_string(), size(subject), prompts(subject)]);
+        cells
+    };
+    Table::new(Section::Subjects, "Subjects", "").head(&head).rows(subjects.iter().map(cells))
+}
+
+fn weights(model: &ModelIdentity) -> String {
+    match (&model.sha256, model.generated_from_seed) {
+        (Some(sha256), _) => format!("SHA-256 {sha256}"),
+        (None, Some(seed)) => format!("generated from seed {seed}: real speed, meaningless answers"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// Side of the input, `–` where it is no square.
+pub(super) fn size(subject: &Subject) -> String {
+    subject.image_size.map_or_else(|| "–".to_owned(), |side| side.to_string())
+}
+
+/// Number and kind of the prompts, `–` for models without.
+pub(super) fn prompts(subject: &Subject) -> String {
+    subject.prompts.map_or_else(|| "–".to_owned(), |prompts| format!("{} × {}", prompts.count, prompts.kind.name()))
+}
+
+/// What ran, with what was asked for and what fell back.
+pub(super) fn provider(provider: &Provider) -> String {
+    let Provider { asked, actual, fallback_share } = provider;
+    let text = if asked == actual { actual.clone() } else { format!("{actual} (asked for: {asked})") };
+    match fallback_share {
+        Some(share) if *share > 0.0 => format!("{text}; {} of the nodes fell back to the CPU", percent(*share)),
         _ => text,
     }
 }
@@ -149,8 +197,8 @@ fn steady(rows: &[Steady]) -> Table {
     ];
     let cells = |row: &Steady| {
         let Summary { n, p50_ms, p90_ms, p99_ms, p999_ms, max_ms, mean_ms, variation, .. } = &row.summary;
-        let name = match &row.embedding {
-            Some(embedding) => format!("{} (embedding: {embedding})", row.name),
+        let name = match row.embedding {
+            Some(embedding) => format!("{} (embedding: {})", row.name, embedding.name()),
             None => row.name.clone(),
         };
         let mut cells = vec![name, row.load.clone(), status(&row.verdict), n.to_string()];
@@ -235,24 +283,23 @@ fn peers(rows: &[Peer]) -> Table {
     let head = ["program", "compared with", "turns", "n", "p50 (ms)", "p99 (ms)", "its median over ours", "same answers"];
     let cells = |row: &Peer| {
         let Summary { n, p50_ms, p99_ms, .. } = &row.summary;
-        let parity = row.parity.as_ref().map_or_else(
-            || "not checked".to_owned(),
-            |parity| {
-                let verdict = if parity.is_equal() { "yes" } else { "NO" };
-                format!("{verdict}: {} {:.4}, at least {}", parity.metric, parity.value, parity.least)
-            },
-        );
         let turns = if row.is_interleaved { "taken" } else { "NOT taken" };
         let figures = [p50_ms, p99_ms].map(|figure| optional(figure.as_ref()));
         let mut cells = vec![row.name.clone(), row.compared_with.clone(), turns.to_owned(), n.to_string()];
         cells.extend(figures);
-        cells.extend([estimate(&row.ratio), parity]);
+        cells.extend([estimate(&row.ratio), parity(row.parity.as_ref())]);
         cells
     };
     let note = format!(
         "The ratio is above 1 where maskline is faster. Where calls did not take turns, the machine may have changed in between. {FIGURES}"
     );
     Table::new(Section::Peers, "Other programs", &note).head(&head).rows(rows.iter().map(cells))
+}
+
+fn parity(parity: Option<&Parity>) -> String {
+    let Some(parity) = parity else { return "not checked".to_owned() };
+    let verdict = if parity.is_equal() { "yes" } else { "NO" };
+    format!("{verdict}: {} {:.4}, at least {}", parity.metric, parity.value, parity.least)
 }
 
 fn ceilings(report: &Report) -> Table {

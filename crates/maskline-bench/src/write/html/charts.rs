@@ -14,7 +14,7 @@ use crate::write::tables::Section;
 /// The charts of a table.
 pub(super) fn of(page: &mut String, section: Section, report: &Report) {
     match section {
-        Section::Identity => {}
+        Section::Identity | Section::Subjects => {}
         Section::Cold => cold(page, report),
         Section::Steady => steady(page, report),
         Section::Stages(i) => report.stages.get(i).into_iter().for_each(|row| stages(page, row)),
