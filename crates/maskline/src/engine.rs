@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use maskline_runtime::{Cache, Library, LibraryOptions, Provider};
 
-use crate::{Bundle, BundleOptions, ColdTimings, Error, ErrorKind, Model, Result};
+use crate::{Bundle, BundleOptions, ColdTimings, Delays, Error, ErrorKind, Model, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -27,7 +29,8 @@ impl Default for EngineOptions {
 }
 
 /// What to load.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ModelSource {
     /// An official checkpoint: safetensors, PyTorch, or a directory with `model.safetensors`.
     Checkpoint(PathBuf),
@@ -98,11 +101,20 @@ pub struct LoadOptions {
     pub embedding_cache: usize,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
+    /// Sleeps within stages, for tests; none by default.
+    pub delays: Delays,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { provider: Provider::Cpu, threads: 0, warm_up: true, embedding_cache: 256 << 20, bundle: BundleOptions::default() }
+        Self {
+            provider: Provider::Cpu,
+            threads: 0,
+            warm_up: true,
+            embedding_cache: 256 << 20,
+            bundle: BundleOptions::default(),
+            delays: Delays::default(),
+        }
     }
 }
 

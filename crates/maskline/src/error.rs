@@ -2,7 +2,8 @@
 
 /// What went wrong, for programs. Stable; new kinds may be added.
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// A picture, checkpoint or case that is broken, unknown or not what was expected.
     BadInput,

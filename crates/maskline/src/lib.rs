@@ -39,6 +39,7 @@
 //! ONNX, kept on disk); later loads take it from there.
 
 mod bundle;
+mod delays;
 mod engine;
 mod error;
 pub mod eval;
@@ -52,12 +53,13 @@ mod timings;
 pub mod verify;
 
 pub use bundle::{Bundle, BundleOptions};
+pub use delays::Delays;
 pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
 pub use error::{Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{Description, ModelInfo, Task, families};
 pub use maskline_onnx::Dialect;
-pub use maskline_runtime::{self as runtime, Provider};
+pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
 pub use promptable::{

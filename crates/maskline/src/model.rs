@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use maskline_models::{DetectorHead, ModelInfo, Output, Preprocess};
-use maskline_runtime::{Library, Outputs, Session};
+use maskline_runtime::{Library, Outputs, ProviderShare, Session};
 use maskline_vision::Object;
 use maskline_vision::crop::center_crop;
 use maskline_vision::letterbox::Letterbox;
 use serde::Serialize;
 
+use crate::delays::sleep;
 use crate::network::{self, DetectorOutputs, of_picture};
 use crate::promptable::{Answerer, Decoders, EmbeddingCache, Viewer};
 use crate::timings::Clock;
-use crate::{Bundle, ColdTimings, Error, ErrorKind, Image, LoadOptions, Result, Timings, postprocess};
+use crate::{Bundle, ColdTimings, Delays, Error, ErrorKind, Image, LoadOptions, Result, Timings, postprocess};
 
 /// Size of the network input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +104,7 @@ pub struct Model {
     answerer: Option<Answerer>,
     embeddings: EmbeddingCache,
     cold: ColdTimings,
+    delays: Delays,
 }
 
 /// How one picture came to the network.
@@ -135,7 +137,7 @@ impl Model {
         };
         cold.session = session.cold().create + decoders_session;
         let embeddings = EmbeddingCache::new(options.embedding_cache);
-        let mut model = Self { name, bundle, session, answerer, embeddings, cold };
+        let mut model = Self { name, bundle, session, answerer, embeddings, cold, delays: options.delays };
         if options.warm_up {
             model.cold.warm_up = model.warm_up()?;
         }
@@ -181,6 +183,16 @@ impl Model {
         let mut names: Vec<&str> = self.session.providers().iter().map(|share| share.name.as_str()).collect();
         names.dedup();
         names.join("+")
+    }
+
+    /// How many nodes of the graph each provider took.
+    pub fn provider_shares(&self) -> &[ProviderShare] {
+        self.session.providers()
+    }
+
+    /// The sleeps within stages.
+    pub(crate) fn delays(&self) -> Delays {
+        self.delays
     }
 
     /// Whether bundle and optimised graph were there already when this model was loaded.
@@ -269,9 +281,11 @@ impl Model {
         let mut fitted = Vec::with_capacity(images.len());
         for (image, out) in images.iter().zip(values.chunks_exact_mut(length)) {
             let fit = self.preprocess(image, [height, width], out)?;
+            sleep(self.delays.preprocess);
             fitted.push((fit, clock.lap()));
         }
         let outputs = self.run(values, [batch, height, width])?;
+        sleep(self.delays.network);
         let network = clock.lap();
         let mut answers = match &self.info().output {
             Output::Detector(head) => {
@@ -282,6 +296,7 @@ impl Model {
                 let classes = |i: usize| self.best_classes(of_picture(&view, i), options.top);
                 let answer = |(i, image): (usize, &&Image)| {
                     let classes = Some(classes(i)?);
+                    sleep(self.delays.postprocess);
                     Ok(Detections { objects: vec![], classes, size: image.size(), timings: postprocess_time(clock.lap()) })
                 };
                 images.iter().enumerate().map(answer).collect::<Result<Vec<_>>>()?
@@ -363,6 +378,7 @@ impl Model {
                 return Err(Error::new(ErrorKind::Failed, "a detector's pictures are letterboxed"));
             };
             let objects = postprocess::objects((self.info(), head), (&outputs, i), (letterbox, image.size()), options)?;
+            sleep(self.delays.postprocess);
             answers.push(Detections { objects, classes: None, size: image.size(), timings: postprocess_time(clock.lap()) });
         }
         Ok(answers)

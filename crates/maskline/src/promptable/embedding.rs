@@ -9,7 +9,7 @@ use super::encoded::Encoded;
 use super::looks::Looks;
 use super::prompt::MaskSide;
 use crate::timings::PromptTimings;
-use crate::{Error, ErrorKind, Result};
+use crate::{Delays, Error, ErrorKind, Result};
 
 /// An encoded picture: it answers any number of prompts ([`Embedding::segment`]), from any number of threads. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub struct Embedding {
     source: Source,
     size: (usize, usize),
     timings: PromptTimings,
+    delays: Delays,
 }
 
 /// What answers prompts.
@@ -49,8 +50,8 @@ impl Kept {
 
 impl Embedding {
     /// `size` is width and height of the picture.
-    pub(super) fn new(source: Source, size: (usize, usize), timings: PromptTimings) -> Self {
-        Self { source, size, timings }
+    pub(super) fn new(source: Source, size: (usize, usize), (timings, delays): (PromptTimings, Delays)) -> Self {
+        Self { source, size, timings, delays }
     }
 
     /// Width and height of the picture in pixels.
@@ -74,6 +75,10 @@ impl Embedding {
             Source::Looks(looks) => Ok(&looks.pyramid),
             Source::Encoded(_) => Err(Error::new(ErrorKind::InvalidOption, "this embedding is of tensors, not of the picture")),
         }
+    }
+
+    pub(super) fn delays(&self) -> Delays {
+        self.delays
     }
 
     pub(super) fn source(&self) -> &Source {

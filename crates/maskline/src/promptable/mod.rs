@@ -37,6 +37,9 @@ pub(crate) use parallel::in_parallel;
 pub use prompt::{Click, MaskPrompt, PartLogits, Prompt};
 pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
 
+use std::time::{Duration, Instant};
+
+use crate::delays::sleep;
 use crate::timings::{Clock, PromptTimings};
 use crate::{Image, Model, Result};
 
@@ -66,31 +69,64 @@ impl Model {
     /// `InvalidOption` if the model takes no prompts.
     pub fn embed(&self, image: &Image) -> Result<Embedding> {
         let mut clock = Clock::start();
-        let answerer = self.answerer()?;
         let mut timings = PromptTimings { decode: image.decode, ..PromptTimings::default() };
+        // Before the cache: a model without prompts has none.
+        self.answerer()?;
         let (kept, was_cached) = self.embeddings().get_or_encode(image.content_hash(), || {
             timings.other += clock.lap();
-            match answerer {
-                Answerer::Decoders(decoders) => self.encode((image, decoders), (&mut timings, &mut clock)),
-                Answerer::Viewer(viewer) => {
-                    let pyramid = Pyramid::new(image.pixels(), viewer.optics().input);
-                    timings.preprocess = clock.lap();
-                    Ok(Kept::Pyramid(Arc::new(pyramid)))
-                }
-            }
+            self.encode(image, (&mut timings, &mut clock))
         })?;
         timings.was_cached = was_cached;
         timings.other += clock.lap();
         self.embedding(kept, image.size(), timings)
     }
 
-    fn encode(&self, (image, decoders): (&Image, &Decoders), (timings, clock): (&mut PromptTimings, &mut Clock)) -> Result<Kept> {
+    /// Encodes a picture and neither asks the cache nor keeps the embedding there: for pictures that do not come again, and to measure.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the model takes no prompts.
+    pub fn embed_uncached(&self, image: &Image) -> Result<Embedding> {
+        let mut clock = Clock::start();
+        let mut timings = PromptTimings { decode: image.decode, ..PromptTimings::default() };
+        let kept = self.encode(image, (&mut timings, &mut clock))?;
+        timings.other += clock.lap();
+        self.embedding(kept, image.size(), timings)
+    }
+
+    /// Finds out how many prompts to answer together, unless that is known already, and what it took: what is left of warming up when a
+    /// picture has been encoded and asked about.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the embedding is another model's; as [`Embedding::segment`].
+    pub fn tune(&self, embedding: &Embedding) -> Result<Duration> {
+        let start = Instant::now();
+        match (self.answerer()?, embedding.kept()) {
+            (Answerer::Decoders(decoders), Kept::Tensors(tensors)) => decoders.tune(&tensors)?,
+            (Answerer::Viewer(viewer), Kept::Pyramid(_)) => viewer.warm_up()?,
+            _ => return Err(crate::Error::new(crate::ErrorKind::InvalidOption, "embedding: expected one of this model, found another's")),
+        }
+        Ok(start.elapsed())
+    }
+
+    fn encode(&self, image: &Image, (timings, clock): (&mut PromptTimings, &mut Clock)) -> Result<Kept> {
+        let delays = self.delays();
+        let decoders = match self.answerer()? {
+            Answerer::Decoders(decoders) => decoders,
+            Answerer::Viewer(viewer) => {
+                let pyramid = Pyramid::new(image.pixels(), viewer.optics().input);
+                sleep(delays.preprocess);
+                timings.preprocess = clock.lap();
+                return Ok(Kept::Pyramid(Arc::new(pyramid)));
+            }
+        };
         let preprocess: &Preprocess = &self.info().preprocess;
         let side = self.info().default_size;
         let values = frame::fit(image.pixels(), side, preprocess)?;
+        sleep(delays.preprocess);
         timings.preprocess = clock.lap();
         let mut outputs = self.run(values, [1, side, side])?;
         let tensors = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
+        sleep(delays.network);
         timings.image_encode = clock.lap();
         Ok(Kept::Tensors(Arc::new(tensors)))
     }
@@ -105,6 +141,6 @@ impl Model {
             (Answerer::Viewer(viewer), Kept::Pyramid(pyramid)) => Source::Looks(Looks { pyramid, viewer: Arc::clone(viewer), size }),
             _ => return Err(crate::Error::new(crate::ErrorKind::Failed, "the embedding is of another kind than the model's")),
         };
-        Ok(Embedding::new(source, size, timings))
+        Ok(Embedding::new(source, size, (timings, self.delays())))
     }
 }

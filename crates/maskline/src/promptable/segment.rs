@@ -10,6 +10,7 @@ use super::embedding::{Embedding, Source};
 use super::parallel::in_parallel;
 use super::prompt::{MaskPrompt, PartLogits, Prompt};
 use super::separate::{separate, separate_parts};
+use crate::delays::sleep;
 use crate::timings::PromptTimings;
 use crate::{Error, ErrorKind, Result};
 
@@ -195,6 +196,7 @@ impl Embedding {
             answers[index] = answer;
             Ok(())
         })?;
+        sleep(self.delays().postprocess);
         if options.non_overlapping {
             match self.source() {
                 Source::Encoded(_) => separate(&mut answers, options.threshold),
@@ -232,6 +234,7 @@ impl Embedding {
             Ok(())
         })?;
         objects.extend(enlarge(&mut waiting)?);
+        sleep(self.delays().postprocess);
         for object in &mut objects {
             let prompt = object.prompt.and_then(|prompt| prompts.get(prompt));
             (object.label, object.class_id) = prompt.map(|prompt| (prompt.label.clone(), prompt.class_id)).unwrap_or_default();
@@ -267,9 +270,10 @@ impl Embedding {
                 Err(error) => take(index, Err(error))?,
             }
         }
-        match self.source() {
+        let decode = match self.source() {
             Source::Encoded(encoded) => encoded.answer_all((prompts, &valid), options, take),
             Source::Looks(looks) => looks.answer_all((prompts, &valid), options, take),
-        }
+        }?;
+        Ok(decode + sleep(self.delays().mask_decode))
     }
 }
