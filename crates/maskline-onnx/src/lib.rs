@@ -32,6 +32,7 @@ mod model;
 mod ops;
 pub mod proto;
 mod save;
+mod work;
 
 pub use constant::{Constant, FileSpan};
 pub use dim::{Dim, Shape};
@@ -42,6 +43,7 @@ pub use header::{ModelHeader, Port};
 pub use model::Model;
 pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions};
 pub use save::{SaveOptions, SavedModel};
+pub use work::{GraphFile, Sizes, Work};
 
 /// The operator set that graphs are written in (`ai.onnx`).
 pub const OPSET: i64 = 21;

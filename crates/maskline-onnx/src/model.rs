@@ -47,6 +47,7 @@ impl<'w> Graph<'w> {
             name: self.name.clone(),
             input: self.inputs.iter().map(|id| self.port(name_of(id), *id)).collect(),
             output: self.outputs.iter().map(|(name, id)| self.port(name.clone(), *id)).collect(),
+            value_info: self.inner_values().map(|id| self.port(name_of(&id), id)).collect(),
             ..Default::default()
         };
         let mut slots: Vec<Option<Constant<'w>>> = std::mem::take(&mut self.constants).into_iter().map(Some).collect();
@@ -91,6 +92,12 @@ impl<'w> Graph<'w> {
             }
         }
         names
+    }
+
+    /// What nodes give to other nodes only: the file tells their shapes too, so that a reader need not infer them.
+    fn inner_values(&self) -> impl Iterator<Item = usize> {
+        let outputs: HashSet<usize> = self.outputs.iter().map(|(_, id)| *id).collect();
+        self.nodes.iter().map(|node| node.output).filter(move |id| !outputs.contains(id))
     }
 
     fn port(&self, name: String, id: usize) -> ValueInfoProto {

@@ -16,7 +16,7 @@ use crate::engine::{ModelSource, carried_weights};
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 9;
+const BUILDER_VERSION: u32 = 10;
 const MANIFEST: &str = "manifest.json";
 
 /// What a bundle is built for.

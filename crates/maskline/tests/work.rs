@@ -1,0 +1,77 @@
+//! Operations of whole networks, counted from their graphs, against published figures.
+#![allow(clippy::unwrap_used)]
+
+use maskline::runtime::LibraryOptions;
+use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, ModelSource};
+use maskline_onnx::proto::ModelProto;
+use maskline_onnx::{GraphFile, Sizes, Work};
+use prost::Message;
+
+/// Counts each graph of an architecture in both dialects; the counts must be the same, and the same without the shapes that the file
+/// says of inner values.
+fn count(architecture: &str, sizes: &Sizes) -> Vec<(String, Work)> {
+    let cache = tempfile::tempdir().unwrap();
+    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.path().into() }).unwrap();
+    let build = |dialect| {
+        let source = ModelSource::Synthetic { architecture: architecture.into(), seed: 1 };
+        engine.build(source, &BundleOptions { dialect, ..BundleOptions::default() }).unwrap()
+    };
+    let count = |bundle: &Bundle| -> Vec<(String, Work)> {
+        bundle.parts().map(|(name, file)| (name.to_string(), GraphFile::read(&file).unwrap().work(sizes).unwrap())).collect()
+    };
+    let bundle = build(Dialect::Ort);
+    let works = count(&bundle);
+    for ((name, work), (_, portable)) in works.iter().zip(count(&build(Dialect::Portable))) {
+        assert_eq!((work.flops, &work.uncounted), (portable.flops, &portable.uncounted), "{name}");
+        assert_eq!(work.uncounted, Vec::<String>::new(), "{name}");
+    }
+    for ((name, file), (_, work)) in bundle.parts().zip(&works) {
+        let mut model = ModelProto::decode(std::fs::read(file).unwrap().as_slice()).unwrap();
+        model.graph.as_mut().unwrap().value_info.clear();
+        assert_eq!(&GraphFile::parse(&model.encode_to_vec()).unwrap().work(sizes).unwrap(), work, "{name}");
+    }
+    works
+}
+
+fn sizes<const N: usize>(sizes: [(&str, usize); N]) -> Sizes {
+    sizes.into_iter().map(|(name, size)| (name.to_string(), size)).collect()
+}
+
+fn assert_close(found: f64, expected: f64, tolerance: f64) {
+    assert!((found / expected - 1.0).abs() < tolerance, "found {found:e}, expected {expected:e}");
+}
+
+#[test]
+fn yolov8n_is_as_published() {
+    // ultralytics' table: 8.7 GFLOP at 640.
+    let works = count("yolov8n", &sizes([("batch", 1), ("rows", 20), ("columns", 20)]));
+    assert_close(works[0].1.flops, 8.7e9, 0.01);
+    let batch = count("yolov8n", &sizes([("batch", 4), ("rows", 20), ("columns", 10)]));
+    assert_eq!(batch[0].1.flops, 2.0 * works[0].1.flops);
+}
+
+#[test]
+fn encoders_are_as_published() {
+    let known = sizes([("batch", 1), ("prompts", 8), ("points", 2)]);
+    // Zhang et al. 2024 (EfficientViT-SAM), table 1: 35 and 39 thousand million multiply-adds.
+    assert_close(count("efficientvit-sam-l0", &known)[0].1.flops, 2.0 * 35e9, 0.01);
+    assert_close(count("mobile-sam", &known)[0].1.flops, 2.0 * 39e9, 0.01);
+}
+
+#[test]
+fn sam2_differs_from_torch_by_what_is_folded() {
+    let works = count("sam2.1-tiny", &sizes([("batch", 1), ("prompts", 8), ("points", 2)]));
+    let [encoder, decoder] = [0, 1].map(|i| works[i].1.flops);
+    // transformers' vision encoder and `conv_s0`, `conv_s1`, as torch.utils.flop_counter counts them, in thousand millions.
+    let torch = 291.067_395_072 + 1.073_741_824 + 0.536_870_912;
+    // The neck's 1 × 1 convolutions are folded into those two, and two levels that nothing reads are left out.
+    let neck = 7.650_410_496 - 2.013_265_920;
+    // Its attention computes scores of heads with heads, which it throws away, and projects the cells that fill up windows.
+    let thrown_away = 1.469_546_496;
+    // Keys, values and queries of the decoder's first look at the picture are part of the encoder.
+    let moved_here = 0.805_306_368;
+    assert_close(encoder, (torch - neck - thrown_away + moved_here) * 1e9, 1e-9);
+    let twice = count("sam2.1-tiny", &sizes([("batch", 2), ("prompts", 16), ("points", 2)]));
+    assert_eq!(twice[0].1.flops, 2.0 * encoder);
+    assert_eq!(twice[1].1.flops, 2.0 * decoder);
+}
