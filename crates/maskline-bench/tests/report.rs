@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use maskline_bench::Report;
 use maskline_bench::compare::{self, Comparison, Options, compare};
 use maskline_bench::format::estimate;
-use maskline_bench::report::{Ceiling, Cold, SCHEMA, StageRow, Steady, Subject};
+use maskline_bench::report::{Ceiling, Cold, Provider, SCHEMA, StageRow, Steady, Subject};
 use maskline_bench::write::{Format, comparison_text, csv, html, markdown, render, render_comparison, text, write, write_comparison};
 use serde_json::{Value, json};
 
@@ -137,6 +137,14 @@ fn csv_has_all_digits_and_survives_hostile_names() {
     assert_eq!(median[5..], [p50.value, p50.low, p50.high].map(|figure| figure.to_string()));
     let missing = rows.iter().find(|row| row[0] == "steady" && row[1] == name && row[3] == "p99.9").expect("the row");
     assert_eq!(missing[5..], ["", "", ""]);
+    let fact = |name: &str| {
+        let row = rows.iter().find(|row| row[..2] == ["subjects", "sam2.1-tiny, bf16"] && row[3] == name);
+        row.unwrap_or_else(|| panic!("{name} is there"))[5].as_str()
+    };
+    let facts = ["weights (SHA-256)", "precision", "provider", "kind of prompts", "nodes that fell back"].map(fact);
+    assert_eq!(facts, [&"0123456789abcdef".repeat(4), "bf16", "cpu", "click", "0"]);
+    let start = rows.iter().find(|row| row[..3] == ["cold", "sam2.1-tiny, cache present", "session"] && row[3] == "p50");
+    assert_eq!(start.expect("the part")[4], "ms");
 }
 
 #[test]
@@ -333,6 +341,45 @@ fn a_terminal_shows_what_matters_and_why() {
         calls.contains("errors") && calls.lines().any(|line| line.starts_with("sam2.1-tiny: image ") && line.ends_with(" 17")),
         "{calls}"
     );
+}
+
+#[test]
+fn charts_show_all_parts_of_a_start_and_all_places_of_a_sweep() {
+    let report = report();
+    let page = html(&report);
+    let section = |id: &str| {
+        let (_, from) = page.split_once(&format!("<section id=\"{id}\">")).expect("the section");
+        from.split_once("</section>").expect("it ends").0.to_owned()
+    };
+    let cold = section("cold");
+    let parts = report.cold.iter().map(|row| row.stages.len()).sum::<usize>();
+    // Eight parts in the legend, seven of them with the cache present.
+    assert_eq!(cold.matches("class=\"bar ").count(), parts + 8);
+    assert_eq!(cold.matches("class=\"upright\"").count(), report.cold.len() + 1, "a mark per row, one in the legend");
+    assert!(cold.contains("ready for calls</li>") && cold.contains(" ms in all, first result p50 "));
+    let sweeps = section("sweeps");
+    let (_, grouped) = sweeps.split_once("<figcaption>Throughput by provider").expect("the chart");
+    for place in ["cpu", "openvino", "cuda"] {
+        assert!(grouped.contains(&format!(">{place}</text>")), "{place}");
+    }
+    let bars = report.sweeps[2].curves.iter().map(|curve| curve.points.len()).sum::<usize>();
+    assert_eq!(grouped.matches("class=\"bar ").count(), bars + report.sweeps[2].curves.len());
+    assert!(markdown(&report).contains("| openvino | 13.7 ["), "places by name");
+}
+
+#[test]
+fn what_a_reader_must_know_first_is_said_first() {
+    let mut report = report();
+    report.identity.subjects[1].provider = Provider { asked: "cuda".to_owned(), actual: "cpu".to_owned(), fallback_share: Some(1.0) };
+    report.identity.machine.load_before = Some(1.7);
+    for shown in [text(&report, 120), markdown(&report), html(&report)] {
+        let (head, _) = shown.split_once("Overview").expect("the first table");
+        assert!(head.contains("sam2.1-tiny, bf16: the provider cuda was asked for, but cpu ran."), "{head}");
+        assert!(head.contains("1.70 processors were busy before the run"), "{head}");
+    }
+    assert!([markdown(&report), html(&report)].iter().all(|shown| shown.contains("cpu (asked for: cuda)")));
+    let quiet = text(&self::report(), 120);
+    assert!(!quiet.contains("warning:"));
 }
 
 #[test]

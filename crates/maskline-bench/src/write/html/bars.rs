@@ -3,10 +3,12 @@
 use super::super::shorten;
 use super::plot::{Axis, Plot, Title, colour, escape};
 
-/// Height of a row: its text, its bar, a gap.
-const ROW: f64 = 46.0;
+/// Height of a row, and of its bar.
+const ROW: [f64; 2] = [46.0, 16.0];
+/// The same where there are many rows.
+const LOW_ROW: [f64; 2] = [36.0, 9.0];
+const MANY: usize = 10;
 const TEXT: f64 = 15.0;
-const BAR: f64 = 16.0;
 /// Letters that fit beside the figure.
 const LONGEST_NAME: usize = 80;
 /// Height of a bar in a group, with the gap after it, and the gap after a group.
@@ -45,14 +47,15 @@ pub(super) fn longest<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> f64 {
 
 /// Draws rows over an axis that begins with 0.
 pub(super) fn bars(page: &mut String, title: &Title<'_>, axis: Axis, (rows, legend): (&[Bar], &Legend)) {
-    let mut plot = Plot::new(axis, None, 14.0 + ROW * rows.len() as f64 + 50.0);
+    let [row_height, bar_height] = if rows.len() > MANY { LOW_ROW } else { ROW };
+    let mut plot = Plot::new(axis, None, 14.0 + row_height * rows.len() as f64 + 50.0);
     let [left, right, top, _] = plot.frame();
     for (i, row) in rows.iter().enumerate() {
-        let text = top + ROW * i as f64 + TEXT;
+        let text = top + row_height * i as f64 + TEXT;
         let (name, figure) = (escape(&shorten(&row.name, LONGEST_NAME)), escape(&row.figure));
         plot.draw(format_args!("<text class=\"name\" x=\"{:.1}\" y=\"{text:.1}\">{name}</text>", left + 2.0));
         plot.draw(format_args!("<text class=\"strong\" x=\"{right:.1}\" y=\"{text:.1}\" text-anchor=\"end\">{figure}</text>"));
-        bar(&mut plot, row, [text + 6.0, BAR]);
+        bar(&mut plot, row, [text + 6.0, bar_height]);
     }
     plot.figure(page, title, legend);
 }

@@ -169,7 +169,7 @@ fn ceilings(page: &mut String, report: &Report) {
     let bar = |row: &crate::report::Ceiling| {
         let share = row.share()?;
         let figure = format!("{} of {} {}, {}", significant(row.achieved), significant(row.limit), row.unit.name(), percent(share));
-        let name = format!("{} of {}", row.name, row.subject);
+        let name = format!("{} · {}", row.name, row.subject);
         Some(Bar { name, figure, parts: vec![(share * 100.0, colour(row.unit))], ..Bar::default() })
     };
     let rows: Vec<Bar> = report.ceilings.iter().filter_map(bar).collect();
