@@ -1,21 +1,28 @@
 //! Two reports: what became slower, what became faster, what nobody can say.
 //!
-//! Per row of `steady`, by name: the ratio of medians, later over earlier, with a 95 % interval. From samples it is a
-//! [bootstrap](crate::bootstrap) interval; where a report has none, the worst quotients of both intervals of p50, which is wider.
+//! Per row of `steady` and `cold`, by name: the ratio of medians, later over earlier, with a 95 % interval. From samples it is a
+//! [bootstrap](crate::bootstrap) interval; where there are none, as for cold starts, the worst quotients of both intervals of p50, which
+//! is wider.
 //!
 //! A row is a **regression** only if the whole interval lies above 1 + threshold. Intervals know the scatter within a run; that
 //! between runs (another layout of memory, another temperature) is larger, and is what the threshold is for.
 
 mod differences;
+mod rows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{Resampling, median_ratio};
+use crate::bootstrap::Resampling;
 use crate::error::{Error, Result};
 use crate::percentile::Estimate;
-use crate::report::{Report, Steady};
-use crate::samples::Sample;
-use crate::steadiness::Status;
+use crate::report::{Report, Tool};
+
+pub(crate) use rows::quotient;
+
+/// Name and version of a comparison's JSON form.
+pub const FORMAT: &str = "maskline-bench-comparison/1";
+/// The JSON schema (draft 2020-12) of a comparison.
+pub const SCHEMA: &str = include_str!("../schema/comparison.schema.json");
 
 /// How to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,45 +56,112 @@ pub enum Change {
     NotComparable,
 }
 
+impl Change {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 5] = [Self::Regression, Self::Improvement, Self::Same, Self::Unclear, Self::NotComparable];
+
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Improvement => "improvement",
+            Self::Same => "same",
+            Self::Unclear => "unclear",
+            Self::NotComparable => "not comparable",
+        }
+    }
+}
+
+/// What of a report a row compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Measure {
+    /// The median latency of a row of `steady`.
+    #[serde(rename = "steady")]
+    Steady,
+    /// The median time of a row of `cold` until a process is ready for calls.
+    #[serde(rename = "cold: ready")]
+    ColdReady,
+    /// The median time of a row of `cold` until a process gives its first answer.
+    #[serde(rename = "cold: first result")]
+    ColdFirstResult,
+}
+
+impl Measure {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::ColdReady => "cold: ready",
+            Self::ColdFirstResult => "cold: first result",
+        }
+    }
+}
+
 /// One row of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Name of the row.
+    /// What is compared.
+    pub measure: Measure,
+    /// Name of the row, of a cold start with what was in its caches; with `measure`, unique in the comparison.
     pub name: String,
     /// What became of it.
     pub change: Change,
+    /// Median of the earlier report; `None` where it has none.
+    pub before_ms: Option<Estimate>,
+    /// Median of the later report.
+    pub after_ms: Option<Estimate>,
     /// Later median over the earlier; `None` where it is not comparable.
     pub ratio: Option<Estimate>,
     /// Why, in words.
     pub reason: String,
 }
 
+/// Which report was compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Side {
+    /// When it was measured (RFC 3339).
+    pub created: String,
+    /// What measured it.
+    pub tool: Tool,
+}
+
 /// Two reports compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The earlier report.
+    pub before: Side,
+    /// The later report.
+    pub after: Side,
     /// Share by which medians may differ without being called different.
     pub threshold: f64,
     /// What the reports' identities differ in, in words, besides the tool and what changes by itself: such ratios tell of that too.
     pub differences: Vec<String>,
-    /// The rows of either report, in the later's order.
+    /// The rows of either report, steady before cold, in the later's order.
     pub rows: Vec<Row>,
 }
 
 impl Comparison {
     /// Whether a row is a regression: what a check fails on.
     pub fn has_regression(&self) -> bool {
-        self.rows.iter().any(|row| row.change == Change::Regression)
+        self.count(Change::Regression) > 0
     }
 
     /// Whether every row was judged, and there is one: without that, no regression means little.
     pub fn is_conclusive(&self) -> bool {
-        let is_judged = |row: &Row| !matches!(row.change, Change::Unclear | Change::NotComparable);
-        !self.rows.is_empty() && self.rows.iter().all(is_judged)
+        !self.rows.is_empty() && self.count(Change::Unclear) + self.count(Change::NotComparable) == 0
     }
 
-    /// Machine-readable form.
+    /// How many rows became so.
+    pub fn count(&self, change: Change) -> usize {
+        self.rows.iter().filter(|row| row.change == change).count()
+    }
+
+    /// Machine-readable form; see [`SCHEMA`].
     ///
     /// # Errors
     /// If a number is not finite, which [`compare`] never gives.
@@ -96,7 +170,7 @@ impl Comparison {
     }
 }
 
-/// Compares the steady rows of two reports by name.
+/// Compares the steady rows and the cold starts of two reports by name.
 ///
 /// # Errors
 /// If the threshold is not between 0 and 1 or the resampling is refused.
@@ -104,65 +178,15 @@ pub fn compare(before: &Report, after: &Report, options: &Options) -> Result<Com
     if !(options.threshold > 0.0 && options.threshold < 1.0) {
         return Err(Error::argument("threshold", "a share between 0 and 1", options.threshold));
     }
-    let mut rows = Vec::new();
-    for new in &after.steady {
-        let old = before.steady.iter().find(|row| row.name == new.name);
-        rows.push(match old {
-            Some(old) => compare_rows(old, new, options)?,
-            None => not_comparable(&new.name, "only in the later report"),
-        });
-    }
-    let is_gone = |old: &&Steady| after.steady.iter().all(|row| row.name != old.name);
-    rows.extend(before.steady.iter().filter(is_gone).map(|old| not_comparable(&old.name, "only in the earlier report")));
-    Ok(Comparison { threshold: options.threshold, differences: differences::differences(before, after)?, rows })
-}
-
-fn not_comparable(name: &str, reason: &str) -> Row {
-    Row { name: name.to_owned(), change: Change::NotComparable, ratio: None, reason: reason.to_owned() }
-}
-
-fn compare_rows(old: &Steady, new: &Steady, options: &Options) -> Result<Row> {
-    for (row, which) in [(old, "earlier"), (new, "later")] {
-        if row.verdict.status != Status::Valid {
-            return Ok(not_comparable(&new.name, &format!("the {which} is {}: {}", row.verdict.status.name(), row.verdict.reason)));
-        }
-    }
-    if (&old.load, &old.embedding) != (&new.load, &new.embedding) {
-        return Ok(not_comparable(&new.name, "the calls were made in different ways"));
-    }
-    let Some(ratio) = ratio(old, new, options)? else {
-        return Ok(not_comparable(&new.name, "a median is n/a or 0"));
-    };
-    let change = classify(&ratio, options.threshold);
-    let [low, high] = [ratio.low, ratio.high].map(|end| (end - 1.0) * 100.0);
-    let reason = format!("the median changes by {low:+.1} to {high:+.1} %; the threshold is {:.1} %", options.threshold * 100.0);
-    Ok(Row { name: new.name.clone(), change, ratio: Some(ratio), reason })
-}
-
-fn ratio(old: &Steady, new: &Steady, options: &Options) -> Result<Option<Estimate>> {
-    let (Some(old_median), Some(new_median)) = (old.summary.p50_ms, new.summary.p50_ms) else { return Ok(None) };
-    if old_median.low <= 0.0 {
-        return Ok(None);
-    }
-    let times = |row: &Steady| Some(row.samples.as_ref()?.steady().iter().map(Sample::milliseconds).collect::<Vec<_>>());
-    if let (Some(old), Some(new)) = (times(old), times(new)) {
-        return median_ratio(&new, &old, &options.resampling).map(Some);
-    }
-    let [value, low, high] =
-        [(new_median.value, old_median.value), (new_median.low, old_median.high), (new_median.high, old_median.low)].map(|(a, b)| a / b);
-    Ok(Some(Estimate { value, low, high }))
-}
-
-fn classify(ratio: &Estimate, threshold: f64) -> Change {
-    // Symmetric in what is called earlier and later.
-    let [slower, faster] = [1.0 + threshold, 1.0 / (1.0 + threshold)];
-    if ratio.low > slower {
-        Change::Regression
-    } else if ratio.high < faster {
-        Change::Improvement
-    } else if ratio.low >= faster && ratio.high <= slower {
-        Change::Same
-    } else {
-        Change::Unclear
-    }
+    let mut rows = rows::steady(before, after, options)?;
+    rows.extend(rows::cold(before, after, options.threshold));
+    let side = |report: &Report| Side { created: report.identity.created.clone(), tool: report.identity.tool.clone() };
+    Ok(Comparison {
+        format: FORMAT.to_owned(),
+        before: side(before),
+        after: side(after),
+        threshold: options.threshold,
+        differences: differences::differences(before, after)?,
+        rows,
+    })
 }

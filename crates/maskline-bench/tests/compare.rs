@@ -6,9 +6,10 @@ mod example;
 use std::time::Duration;
 
 use maskline_bench::Report;
+use maskline_bench::compare::Measure;
 use maskline_bench::compare::{Change, Comparison, Options, compare};
 use maskline_bench::random::Random;
-use maskline_bench::report::{Steady, Subject};
+use maskline_bench::report::{CacheState, Cold, ColdStage, Steady, Subject};
 use maskline_bench::samples::{Sample, Series, Summary, from_milliseconds};
 use maskline_bench::steadiness::{Status, Verdict};
 
@@ -35,8 +36,20 @@ fn row(name: &str, median: f64, (n, seed): (usize, u64)) -> Steady {
 
 fn report(rows: Vec<Steady>) -> Report {
     let mut report = Report::new(example::example().expect("sound").identity);
+    report.identity.subjects.truncate(1);
     report.steady = rows;
     report
+}
+
+fn cold(cache: CacheState, (ready, first): (f64, f64), runs: usize) -> Cold {
+    let mut random = Random::new(3);
+    let mut stage = |name: &str, base: f64| {
+        let times: Vec<f64> = (0..runs).map(|_| base * (1.0 + 0.01 * random.unit())).collect();
+        ColdStage::of(name, &times)
+    };
+    let [ready, first_result] = [stage("ready", ready), stage("first result", first)];
+    let [name, subject] = ["start", "sam2.1-tiny"].map(str::to_owned);
+    Cold { name, subject, cache, runs, stages: Vec::new(), ready, first_result, peak_memory_bytes: None }
 }
 
 fn compared(before: Steady, after: Steady) -> Comparison {
@@ -80,6 +93,7 @@ fn the_same_report_is_the_same() {
     for row in &found.rows {
         let expected = if row.name.contains("now and then") { Change::NotComparable } else { Change::Same };
         assert_eq!(row.change, expected, "{row:?}");
+        assert!(row.ratio.is_none_or(|ratio| ratio.value == 1.0));
     }
 }
 
@@ -98,6 +112,53 @@ fn what_cannot_be_compared_is_said() {
     let found = compared(good(), row("b", 10.0, (100, 1)));
     let reasons: Vec<&str> = found.rows.iter().map(|row| row.reason.as_str()).collect();
     assert_eq!(reasons, ["only in the later report", "only in the earlier report"]);
+}
+
+#[test]
+fn cold_starts_are_compared_by_cache_and_measure() {
+    let with = |starts: &[(CacheState, (f64, f64), usize)]| {
+        let mut report = report(vec![]);
+        report.cold = starts.iter().map(|(cache, times, runs)| cold(*cache, *times, *runs)).collect();
+        report
+    };
+    use CacheState::{Empty, Present, PresentUnread};
+    let before = with(&[(Empty, (3000.0, 3300.0), 12), (Present, (800.0, 1000.0), 12), (PresentUnread, (900.0, 1100.0), 12)]);
+    let after = with(&[(Present, (800.0, 1200.0), 12), (Empty, (2000.0, 3300.0), 10)]);
+    let found = compare(&before, &after, &Options::default()).expect("fine options");
+    let rows: Vec<_> = found.rows.iter().map(|row| (row.name.as_str(), row.measure, row.change)).collect();
+    let expected = [
+        ("start, cache present", Measure::ColdReady, Change::Same),
+        ("start, cache present", Measure::ColdFirstResult, Change::Regression),
+        // Ten runs have no median.
+        ("start, cache empty", Measure::ColdReady, Change::NotComparable),
+        ("start, cache empty", Measure::ColdFirstResult, Change::NotComparable),
+        ("start, cache present, page cache dropped", Measure::ColdReady, Change::NotComparable),
+        ("start, cache present, page cache dropped", Measure::ColdFirstResult, Change::NotComparable),
+    ];
+    assert_eq!(rows, expected);
+    assert!(found.rows[2].reason.contains("n/a") && found.rows[2].before_ms.is_some() && found.rows[2].after_ms.is_none());
+    assert_eq!(found.rows[4].reason, "only in the earlier report");
+    let ratio = found.rows[1].ratio.expect("two medians");
+    // The worst quotients of the two intervals.
+    let [old, new] = [&before.cold[1], &after.cold[0]].map(|row| row.first_result.p50_ms.expect("enough runs"));
+    assert_eq!([ratio.value, ratio.low, ratio.high], [new.value / old.value, new.low / old.high, new.high / old.low]);
+    assert!(found.has_regression() && !found.is_conclusive());
+}
+
+#[test]
+fn the_later_example_is_judged_as_it_was_made() {
+    let [before, after] = [example::example(), example::later()].map(|report| report.expect("sound"));
+    let found = compare(&before, &after, &Options::default()).expect("fine options");
+    let change = |name: &str, measure| {
+        let row = found.rows.iter().find(|row| row.name == name && row.measure == measure);
+        row.unwrap_or_else(|| panic!("{name} is compared")).change
+    };
+    assert_eq!(change("sam2.1-tiny: image", Measure::Steady), Change::Regression);
+    assert_eq!(change("sam2.1-tiny: image again", Measure::Steady), Change::Improvement);
+    assert_eq!(change("sam2.1-tiny: click", Measure::Steady), Change::Same);
+    assert_eq!(change("sam2.1-tiny, bf16, cache present", Measure::ColdFirstResult), Change::Improvement);
+    let expected = ["machine.governor: performance before, powersave after", "subject sam2.1-tiny, bf16: threads: 8 before, 4 after"];
+    assert_eq!(found.differences, expected);
 }
 
 #[test]

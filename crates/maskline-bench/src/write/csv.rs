@@ -1,33 +1,46 @@
-//! A report as CSV (RFC 4180), one figure per line: spreadsheets pivot it, programs filter it.
+//! A report, or a comparison, as CSV (RFC 4180), one figure per line: spreadsheets pivot it, programs filter it.
 
 use std::fmt::Write as _;
 
+use super::tables::place_name;
+use crate::compare::Comparison;
 use crate::percentile::{Estimate, Percentile};
-use crate::report::{ColdStage, EmbeddingState, Report, Stage};
+use crate::report::{ColdStage, EmbeddingState, Parity, Report, Stage, Subject};
 use crate::samples::Summary;
+use crate::steadiness::Verdict;
 
 /// The report as CSV with the columns `section, row, item, metric, unit, value, low, high`: all digits, empty where a figure is not
-/// available. Identity and status are lines too, with text as their value.
+/// available. Identity, subjects and status are lines too, with text as their value.
 pub fn csv(report: &Report) -> String {
     let mut lines = Lines("section,row,item,metric,unit,value,low,high\r\n".to_owned());
-    identity(&mut lines, report);
+    for (name, value) in super::tables::facts::lines(&report.identity) {
+        lines.text(["identity", "", ""], name, &value);
+    }
+    report.identity.subjects.iter().for_each(|own| subject(&mut lines, own));
     cold(&mut lines, report);
     steady(&mut lines, report);
     stages(&mut lines, report);
     sweeps_and_loads(&mut lines, report);
-    for peer in &report.peers {
-        let at = ["peers", &peer.name, &peer.compared_with];
-        lines.summary(at, &peer.summary);
-        lines.estimate(at, ("ratio", ""), Some(&peer.ratio));
-        lines.text(at, "interleaved", if peer.is_interleaved { "yes" } else { "no" });
-        let parity = peer.parity.as_ref();
-        lines.figure(at, (parity.map_or("parity", |parity| &parity.metric), ""), parity.map(|parity| parity.value));
-    }
+    peers(&mut lines, report);
     for ceiling in &report.ceilings {
-        let at = ["ceilings", &ceiling.name, ""];
+        let at = ["ceilings", ceiling.name.as_str(), ceiling.subject.as_str()];
+        lines.figure(at, ("work", ceiling.unit.name().trim_end_matches("/s")), Some(ceiling.work / 1e9));
         lines.figure(at, ("achieved", ceiling.unit.name()), Some(ceiling.achieved));
         lines.figure(at, ("limit", ceiling.unit.name()), Some(ceiling.limit));
         lines.figure(at, ("share", ""), ceiling.share());
+    }
+    lines.0
+}
+
+/// The comparison as CSV.
+pub(super) fn comparison(comparison: &Comparison) -> String {
+    let mut lines = Lines("measure,row,change,metric,unit,value,low,high\r\n".to_owned());
+    for row in &comparison.rows {
+        let at = [row.measure.name(), row.name.as_str(), row.change.name()];
+        lines.estimate(at, ("before p50", "ms"), row.before_ms.as_ref());
+        lines.estimate(at, ("after p50", "ms"), row.after_ms.as_ref());
+        lines.estimate(at, ("ratio", ""), row.ratio.as_ref());
+        lines.text(at, "reason", &row.reason);
     }
     lines.0
 }
@@ -77,26 +90,61 @@ impl Lines {
         }
         self.figure(place, ("max", "ms"), Some(summary.max_ms));
     }
+
+    fn cold_stage(&mut self, place: Place<'_>, stage: &ColdStage) {
+        self.figure(place, ("mean", "ms"), Some(stage.mean_ms));
+        self.estimate(place, ("p50", "ms"), stage.p50_ms.as_ref());
+        self.figure(place, ("max", "ms"), Some(stage.max_ms));
+    }
+
+    fn verdict(&mut self, place: Place<'_>, verdict: &Verdict) {
+        self.text(place, "status", verdict.status.name());
+        self.text(place, "reason", &verdict.reason);
+        self.estimate(place, ("drift", ""), verdict.drift.as_ref().map(|drift| &drift.change));
+    }
+
+    /// Two lines where answers were compared, none where not.
+    fn parity(&mut self, place: Place<'_>, parity: Option<&Parity>) {
+        if let Some(parity) = parity {
+            self.text(place, "same answers", if parity.is_equal() { "yes" } else { "no" });
+            self.figure(place, (&parity.metric, ""), Some(parity.value));
+        }
+    }
 }
 
-fn identity(lines: &mut Lines, report: &Report) {
-    for (name, value) in super::tables::identity_lines(&report.identity) {
-        lines.text(["identity", "", ""], name, &value);
-    }
+fn subject(lines: &mut Lines, subject: &Subject) {
+    let at = ["subjects", subject.name.as_str(), ""];
+    let model = &subject.model;
+    let count = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
+    let facts = [
+        ("model", model.name.clone()),
+        ("family", model.family.clone()),
+        ("architecture", model.architecture.clone()),
+        ("weights (SHA-256)", model.sha256.clone().unwrap_or_default()),
+        ("generated from seed", count(model.generated_from_seed)),
+        ("bundle", model.bundle.clone()),
+        ("precision", model.precision.name().to_owned()),
+        ("provider asked for", subject.provider.asked.clone()),
+        ("provider", subject.provider.actual.clone()),
+        ("threads", subject.threads.to_string()),
+        ("batch", subject.batch.to_string()),
+        ("image size", count(subject.image_size.map(|side| side as u64))),
+        ("kind of prompts", subject.prompts.map_or_else(String::new, |prompts| prompts.kind.name().to_owned())),
+        ("prompts", count(subject.prompts.map(|prompts| prompts.count as u64))),
+    ];
+    facts.iter().for_each(|(name, value)| lines.text(at, name, value));
+    lines.figure(at, ("nodes that fell back", ""), subject.provider.fallback_share);
 }
 
 fn cold(lines: &mut Lines, report: &Report) {
     for row in &report.cold {
-        let own = ["cold", row.name.as_str(), ""];
+        let start = format!("{}, cache {}", row.name, row.cache.name());
+        let own = ["cold", start.as_str(), ""];
+        lines.text(own, "subject", &row.subject);
         lines.text(own, "cache", row.cache.name());
         lines.count(own, "runs", row.runs);
         lines.figure(own, ("peak memory", "bytes"), row.peak_memory_bytes.map(|bytes| bytes as f64));
-        let mut part = |name: &str, stage: &ColdStage| {
-            let at = ["cold", row.name.as_str(), name];
-            lines.figure(at, ("mean", "ms"), Some(stage.mean_ms));
-            lines.estimate(at, ("p50", "ms"), stage.p50_ms.as_ref());
-            lines.figure(at, ("max", "ms"), Some(stage.max_ms));
-        };
+        let mut part = |name: &str, stage: &ColdStage| lines.cold_stage(["cold", &start, name], stage);
         row.stages.iter().for_each(|stage| part(&stage.name, stage));
         part("ready", &row.ready);
         part("first result", &row.first_result);
@@ -106,19 +154,20 @@ fn cold(lines: &mut Lines, report: &Report) {
 fn steady(lines: &mut Lines, report: &Report) {
     for row in &report.steady {
         let at = ["steady", row.name.as_str(), ""];
+        lines.text(at, "subject", &row.subject);
         lines.text(at, "load", &row.load);
         lines.text(at, "embedding", row.embedding.map_or("", EmbeddingState::name));
-        lines.text(at, "status", row.verdict.status.name());
-        lines.text(at, "reason", &row.verdict.reason);
+        lines.verdict(at, &row.verdict);
+        lines.parity(at, row.parity.as_ref());
         lines.count(at, "errors", row.errors);
         lines.figure(at, ("rate", "1/s"), Some(row.summary.rate()));
-        lines.estimate(at, ("drift", ""), row.verdict.drift.as_ref().map(|drift| &drift.change));
         lines.summary(at, &row.summary);
     }
 }
 
 fn stages(lines: &mut Lines, report: &Report) {
     for row in &report.stages {
+        lines.text(["stages", &row.name, ""], "subject", &row.subject);
         let mut part = |name: &str, stage: &Stage| {
             let at = ["stages", row.name.as_str(), name];
             lines.figure(at, ("mean", "ms"), Some(stage.mean_ms));
@@ -135,19 +184,37 @@ fn sweeps_and_loads(lines: &mut Lines, report: &Report) {
     for sweep in &report.sweeps {
         for curve in &sweep.curves {
             for point in &curve.points {
-                let at = format!("{} {}", sweep.parameter, point.at);
+                let at = format!("{} {}", sweep.parameter, place_name(sweep, point.at));
                 lines.estimate(["sweeps", &sweep.name, &curve.name], (&at, sweep.unit.name()), Some(&point.figure));
             }
         }
     }
     for curve in &report.loads {
+        lines.text(["loads", &curve.name, ""], "subject", &curve.subject);
         for point in &curve.points {
             let item = format!("{} {}", curve.kind.load(), point.offered);
             let at = ["loads", curve.name.as_str(), item.as_str()];
             lines.figure(at, ("achieved", "1/s"), Some(point.achieved_per_second));
             lines.count(at, "errors", point.errors);
-            lines.text(at, "status", point.verdict.status.name());
+            lines.verdict(at, &point.verdict);
             lines.summary(at, &point.summary);
+        }
+    }
+}
+
+fn peers(lines: &mut Lines, report: &Report) {
+    for peer in &report.peers {
+        let at = ["peers", peer.name.as_str(), peer.compared_with.as_str()];
+        lines.text(at, "program", &peer.program);
+        lines.text(at, "interleaved", if peer.is_interleaved { "yes" } else { "no" });
+        lines.verdict(at, &peer.verdict);
+        lines.parity(at, peer.parity.as_ref());
+        lines.summary(at, &peer.summary);
+        lines.estimate(at, ("ratio", ""), Some(&peer.ratio));
+        lines.figure(at, ("peak memory", "bytes"), peer.peak_memory_bytes.map(|bytes| bytes as f64));
+        for (name, stage) in [("ready", &peer.ready), ("first result", &peer.first_result)] {
+            let item = format!("{}: {name}", peer.compared_with);
+            stage.iter().for_each(|stage| lines.cold_stage(["peers", &peer.name, &item], stage));
         }
     }
 }

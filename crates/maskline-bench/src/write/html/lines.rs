@@ -61,7 +61,7 @@ fn draw(plot: &mut Plot, line: &Line) {
 }
 
 /// The outline of a mark; series differ in it as in colour.
-fn mark(index: usize, [x, y]: [f64; 2]) -> String {
+pub(super) fn mark(index: usize, [x, y]: [f64; 2]) -> String {
     match index % 4 {
         0 => format!("M{:.1} {y:.1}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z", x - 4.5),
         1 => format!("M{:.1} {:.1}h8v8h-8z", x - 4.0, y - 4.0),

@@ -1,0 +1,57 @@
+//! Starts of fresh processes.
+
+use super::super::table::{Column, Table};
+use super::{FIGURES, NONE};
+use crate::format::{bytes, optional, significant};
+use crate::report::{Cold, ColdStage};
+
+pub(super) fn cold(rows: &[Cold]) -> Table {
+    let columns = vec![
+        Column::words("start", 0),
+        Column::words("cache", 0),
+        Column::number("runs", 2),
+        Column::number("ready p50 (ms)", 0),
+        Column::number("ready max (ms)", 3),
+        Column::number("first result p50 (ms)", 0),
+        Column::number("first result max (ms)", 3),
+        Column::number("peak memory", 1),
+    ];
+    let cells = |row: &Cold| {
+        let [ready, first] = [&row.ready, &row.first_result].map(|stage| [optional(stage.p50_ms.as_ref()), significant(stage.max_ms)]);
+        let mut cells = vec![row.name.clone(), row.cache.name().to_owned(), row.runs.to_string()];
+        cells.extend(ready.into_iter().chain(first));
+        cells.push(row.peak_memory_bytes.map_or_else(|| NONE.to_owned(), bytes));
+        cells
+    };
+    let note = format!("Fresh processes, from the command to the first answer. {FIGURES}");
+    Table::new("Cold start", note, columns).keyed(2).rows(rows.iter().map(cells))
+}
+
+/// The parts of all starts by name, in the order in which they are first seen.
+pub(in crate::write) fn parts(rows: &[Cold]) -> Vec<&str> {
+    let mut names = Vec::<&str>::new();
+    for stage in rows.iter().flat_map(|row| &row.stages) {
+        if !names.contains(&stage.name.as_str()) {
+            names.push(&stage.name);
+        }
+    }
+    names
+}
+
+/// The medians of the parts: a column each.
+pub(super) fn stages(rows: &[Cold]) -> Table {
+    let parts = parts(rows);
+    let mut columns = vec![Column::words("start", 0), Column::words("cache", 0)];
+    columns.extend(parts.iter().map(|part| Column::bare(*part, 0)));
+    columns.push(Column::bare("first result", 0));
+    let median = |stage: Option<&ColdStage>| stage.map_or_else(|| NONE.to_owned(), |stage| optional(stage.p50_ms.as_ref()));
+    let cells = |row: &Cold| {
+        let mut cells = vec![row.name.clone(), row.cache.name().to_owned()];
+        cells.extend(parts.iter().map(|part| median(row.stages.iter().find(|stage| stage.name == *part))));
+        cells.push(median(Some(&row.first_result)));
+        cells
+    };
+    let note = format!("Medians in ms; they do not add up as means do. {FIGURES}");
+    let rows = rows.iter().filter(|row| !row.stages.is_empty()).map(cells);
+    Table::new("Parts of a start, p50 (ms)", note, columns).keyed(2).rows(rows)
+}

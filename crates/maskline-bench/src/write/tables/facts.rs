@@ -1,0 +1,142 @@
+//! What was measured, on what, with what.
+
+use super::super::table::{Column, Kind, Table, Terminal};
+use super::NONE;
+use crate::format::{NOT_AVAILABLE, bytes, percent, significant};
+use crate::report::{Identity, ModelIdentity, Provider, Report, Subject};
+
+/// What the report is about, for its title: the models, the first of them by name.
+pub(in crate::write) fn title(report: &Report) -> String {
+    const MOST: usize = 3;
+    let mut models = Vec::<&str>::new();
+    for subject in &report.identity.subjects {
+        if !models.contains(&subject.model.name.as_str()) {
+            models.push(&subject.model.name);
+        }
+    }
+    match models.len() {
+        0 => "Benchmark".to_owned(),
+        count if count <= MOST => format!("Benchmark of {}", models.join(", ")),
+        count => format!("Benchmark of {} and {} other models", models[..MOST - 1].join(", "), count + 1 - MOST),
+    }
+}
+
+/// Where and when, in one line.
+pub(in crate::write) fn place(report: &Report) -> String {
+    let Identity { created, machine, .. } = &report.identity;
+    let device = machine.device.iter();
+    let parts: Vec<&str> = [&machine.cpu].into_iter().chain(device).chain([&machine.os, created]).map(String::as_str).collect();
+    parts.join(" · ")
+}
+
+/// What a reader must know before any figure.
+pub(in crate::write) fn warnings(report: &Report) -> Vec<String> {
+    /// Of a processor. Less is what measuring itself leaves behind.
+    const BUSY: f64 = 0.5;
+    let Identity { machine, subjects, .. } = &report.identity;
+    let other = |subject: &&Subject| subject.provider.asked != subject.provider.actual;
+    let ran = |Subject { name, provider, .. }: &Subject| {
+        format!("{name}: the provider {} was asked for, but {} ran.", provider.asked, provider.actual)
+    };
+    let mut warnings: Vec<String> = subjects.iter().filter(other).map(ran).collect();
+    if let Some(load) = machine.load_before.filter(|load| *load > BUSY) {
+        warnings.push(format!("{} processors were busy before the run: something else was running.", significant(load)));
+    }
+    warnings
+}
+
+/// What all subjects share.
+pub(super) fn identity(identity: &Identity) -> Table {
+    let column = || Column::new("", Kind::Words, Terminal::Never);
+    let rows = lines(identity).into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    Table::new("What was measured", "", vec![column(), column()]).rows(rows)
+}
+
+/// Names and values of what all subjects share.
+pub(in crate::write) fn lines(identity: &Identity) -> Vec<(&'static str, String)> {
+    let Identity { created, tool, machine, run, inputs, .. } = identity;
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+    let mut lines = vec![
+        ("processor", format!("{}, {} logical", machine.cpu, machine.logical_cpus)),
+        ("vector instructions", or_unknown(&machine.isa)),
+        ("governor", or_unknown(&machine.governor)),
+        ("system", machine.os.clone()),
+        ("inputs", format!("{}, {} {}", inputs.name, inputs.count, if inputs.is_synthetic { "synthetic pictures" } else { "pictures" })),
+        ("inputs (SHA-256)", inputs.sha256.clone()),
+        ("maskline", format!("{}, commit {}", tool.version, or_unknown(&tool.commit))),
+        ("ONNX Runtime", tool.onnx_runtime.clone()),
+        ("arguments", run.arguments.join(" ")),
+        ("seed", run.seed.to_string()),
+        ("measured", format!("{created}, in {} s", significant(run.seconds))),
+    ];
+    let more = [
+        ("memory", machine.memory_bytes.map(bytes)),
+        ("memory bandwidth", machine.bandwidth_gbs.map(|bandwidth| format!("{} GB/s", significant(bandwidth)))),
+        ("clock", machine.clock_mhz.map(|clock| format!("{clock:.0} MHz"))),
+        ("temperature", machine.temperature_celsius.map(|degrees| format!("{degrees:.0} °C at most"))),
+        ("busy before", machine.load_before.map(|load| format!("{} processors", significant(load)))),
+        ("device", machine.device.clone()),
+        ("driver", machine.driver.clone()),
+    ];
+    lines.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    lines
+}
+
+/// One row per subject. Hashes are cut short: JSON and CSV have all digits.
+pub(super) fn subjects(subjects: &[Subject]) -> Table {
+    let words = |name| Column::new(name, Kind::Words, Terminal::Never);
+    let columns = vec![
+        words("subject"),
+        words("model"),
+        words("weights"),
+        words("bundle"),
+        words("provider"),
+        Column::paper("fell back"),
+        words("precision"),
+        Column::paper("threads"),
+        Column::paper("batch"),
+        Column::paper("image size"),
+        words("prompts"),
+    ];
+    let cells = |subject: &Subject| {
+        let Subject { name, model, threads, batch, .. } = subject;
+        let model_text = format!("{}, {}, {}", model.name, model.family, model.architecture);
+        let fell_back = subject.provider.fallback_share.map_or_else(|| NOT_AVAILABLE.to_owned(), percent);
+        let mut cells = vec![name.clone(), model_text, weights(model), shortened(&model.bundle), provider(&subject.provider), fell_back];
+        cells.extend([model.precision.name().to_owned(), threads.to_string(), batch.to_string(), size(subject), prompts(subject)]);
+        cells
+    };
+    let note = "Fell back: share of the network's nodes that the CPU ran instead. Hashes are cut short.";
+    Table::new("Subjects", note, columns).rows(subjects.iter().map(cells))
+}
+
+fn weights(model: &ModelIdentity) -> String {
+    match (&model.sha256, model.generated_from_seed) {
+        (Some(sha256), _) => format!("SHA-256 {}", shortened(sha256)),
+        (None, Some(seed)) => format!("generated from seed {seed}: real speed, meaningless answers"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// The first twelve digits: enough to tell hashes apart by eye.
+fn shortened(hash: &str) -> String {
+    const DIGITS: usize = 12;
+    match hash.char_indices().nth(DIGITS) {
+        Some((end, _)) => format!("{}…", &hash[..end]),
+        None => hash.to_owned(),
+    }
+}
+
+fn size(subject: &Subject) -> String {
+    subject.image_size.map_or_else(|| NONE.to_owned(), |side| side.to_string())
+}
+
+fn prompts(subject: &Subject) -> String {
+    subject.prompts.map_or_else(|| NONE.to_owned(), |prompts| format!("{} × {}", prompts.count, prompts.kind.name()))
+}
+
+/// What ran, and what was asked for where that is something else.
+pub(in crate::write) fn provider(provider: &Provider) -> String {
+    let Provider { asked, actual, .. } = provider;
+    if asked == actual { actual.clone() } else { format!("{actual} (asked for: {asked})") }
+}
