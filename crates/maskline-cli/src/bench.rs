@@ -1,7 +1,7 @@
 //! `maskline bench`.
 
 mod arguments;
-//mod compare;
+mod compare;
 mod progress;
 
 use std::io::BufReader;
@@ -28,10 +28,7 @@ pub(crate) const WORKER: &str = "bench-worker";
 /// Measures, and says what was found.
 pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
     match &arguments.compare {
-        Some(Action::Compare(compare)) => {
-            let _ = compare;
-            Ok(())
-        }
+        Some(Action::Compare(compare)) => compare::compare(compare),
         None if arguments.self_test => self_test(arguments),
         None => measure(arguments),
     }
@@ -61,7 +58,7 @@ fn measure(arguments: &Bench) -> Result<(), Failure> {
 
 fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     Ok(match format {
-        Format::Text => write::render(report, write::Format::Markdown)?,
+        Format::Text => write::text(report, terminal::width()),
         Format::Md => write::render(report, write::Format::Markdown)?,
         Format::Csv => write::render(report, write::Format::Csv)?,
         Format::Json => write::render(report, write::Format::Json)?,
