@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// The loaded ONNX Runtime.
-    pub fn library(&self) -> &Library {
+    pub fn library(&self) -> &Arc<Library> {
         &self.library
     }
 
