@@ -3,7 +3,8 @@
 //! A [`Graph`] is written as the forward pass reads: one method per operator, each takes and gives [`Value`]s whose element
 //! type and (partly symbolic) [`Shape`] are known while building. A mismatch is an [`Error`] that names the scope it arose in
 //! (`mask_decoder.transformer.layers.0`), long before a runtime sees the file. What is constant is folded, equal constants are
-//! stored once, and [`Model::save`] writes plain ONNX with external data, which may lie *in place* inside a checkpoint.
+//! stored once, and [`Model::save`] writes plain ONNX with external data, which may lie *in place* inside a checkpoint. A
+//! [`GraphFile`] reads such a file again, or another program's, and counts its arithmetic.
 //!
 //! ```
 //! use maskline_onnx::{Constant, Dialect, Dim, DType, Graph};
