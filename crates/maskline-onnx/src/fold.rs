@@ -21,24 +21,18 @@ pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], (dtype
         }
         "Transpose" => {
             let order = ints(op, "perm")?;
-            Some(pick(x, shape, |at| {
-                order.iter().zip(at).fold(vec![0; at.len()], |mut from, (axis, i)| {
-                    from[*axis as usize] = *i;
-                    from
-                })
-            }))
+            let own = Layout::of(&x.shape);
+            Some(pick(x, shape, &Layout { start: 0, strides: order.iter().map(|axis| own.strides[*axis as usize]).collect() }))
         }
-        "Expand" => Some(pick(x, shape, |at| broadcast_index(at, &x.shape))),
+        "Expand" => Some(pick(x, shape, &Layout::broadcast(&x.shape, shape.len()))),
         "Slice" => {
             let (starts, axes) = (operand(1)?.integers()?, operand(3)?.integers()?);
-            Some(pick(x, shape, |at| {
-                let mut from = at.to_vec();
-                for (start, axis) in starts.iter().zip(&axes) {
-                    let size = x.shape[*axis as usize] as i64;
-                    from[*axis as usize] += (if *start < 0 { start + size } else { *start }) as usize;
-                }
-                from
-            }))
+            let mut layout = Layout::of(&x.shape);
+            for (start, axis) in starts.iter().zip(&axes) {
+                let size = x.shape[*axis as usize] as i64;
+                layout.start += (if *start < 0 { start + size } else { *start }) as usize * layout.strides[*axis as usize];
+            }
+            Some(pick(x, shape, &layout))
         }
         "Gather" => gather(x, operand(1)?, (int(op, "axis")? as usize, shape)),
         "Concat" => concat(inputs, int(op, "axis")? as usize, shape),
@@ -62,14 +56,44 @@ fn ints(op: &Op<'_>, name: &str) -> Option<Vec<i64>> {
     op.attributes.iter().find(|a| a.name == name).map(|a| a.ints.clone())
 }
 
-/// Calls `visit` with every index of `shape` in row-major order.
-fn each_index(shape: &[usize], mut visit: impl FnMut(&[usize])) {
+/// Where in a tensor the element for each index of a shape lies, in elements.
+struct Layout {
+    start: usize,
+    /// Per axis of the shape.
+    strides: Vec<usize>,
+}
+
+impl Layout {
+    /// A tensor's own, row-major.
+    fn of(shape: &[usize]) -> Self {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis];
+        }
+        Self { start: 0, strides }
+    }
+
+    /// A tensor of `shape`, broadcast to so many axes.
+    fn broadcast(shape: &[usize], rank: usize) -> Self {
+        let own = Self::of(shape);
+        let used = shape.iter().zip(own.strides).map(|(size, stride)| if *size == 1 { 0 } else { stride });
+        Self { start: 0, strides: std::iter::repeat_n(0, rank - shape.len()).chain(used).collect() }
+    }
+}
+
+/// Calls `visit` with the elements of several tensors for every index of `shape`, in row-major order.
+fn walk<const N: usize>(shape: &[usize], layouts: [&Layout; N], mut visit: impl FnMut([usize; N])) {
     let mut at = vec![0; shape.len()];
+    let mut places = layouts.map(|layout| layout.start);
     for _ in 0..shape.iter().product::<usize>() {
-        visit(&at);
+        visit(places);
         for axis in (0..shape.len()).rev() {
             at[axis] += 1;
-            if at[axis] < shape[axis] {
+            let is_inside = at[axis] < shape[axis];
+            for (place, layout) in places.iter_mut().zip(layouts) {
+                *place = if is_inside { *place + layout.strides[axis] } else { *place - layout.strides[axis] * (at[axis] - 1) };
+            }
+            if is_inside {
                 break;
             }
             at[axis] = 0;
@@ -77,41 +101,29 @@ fn each_index(shape: &[usize], mut visit: impl FnMut(&[usize])) {
     }
 }
 
-fn offset(at: &[usize], shape: &[usize]) -> usize {
-    at.iter().zip(shape).fold(0, |sum, (i, size)| sum * size + i)
-}
-
-/// The index in a tensor of `shape` that broadcasts to index `at`.
-fn broadcast_index(at: &[usize], shape: &[usize]) -> Vec<usize> {
-    let skipped = at.len() - shape.len();
-    at[skipped..].iter().zip(shape).map(|(i, size)| if *size == 1 { 0 } else { *i }).collect()
-}
-
-/// A tensor whose element at each index is the element of `x` at `from(index)`.
-fn pick<'w>(x: &Constant<'_>, shape: &[usize], from: impl Fn(&[usize]) -> Vec<usize>) -> Constant<'w> {
+/// A tensor whose elements are those of `x` at the places of a layout.
+fn pick<'w>(x: &Constant<'_>, shape: &[usize], layout: &Layout) -> Constant<'w> {
     let size = x.dtype.size();
     let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
-    each_index(shape, |at| {
-        let start = offset(&from(at), &x.shape) * size;
-        bytes.extend_from_slice(&x.bytes[start..start + size]);
-    });
+    walk(shape, [layout], |[place]| bytes.extend_from_slice(&x.bytes[place * size..(place + 1) * size]));
     Constant { dtype: x.dtype, shape: shape.to_vec(), bytes: bytes.into(), span: None }
 }
 
 fn gather<'w>(x: &Constant<'_>, indices: &Constant<'_>, (axis, shape): (usize, &[usize])) -> Option<Constant<'w>> {
-    let size = x.shape[axis] as i64;
-    let positions = indices.integers()?;
-    if positions.iter().any(|p| *p < -size || *p >= size) {
+    let size = x.shape[axis];
+    let positions: Vec<usize> =
+        indices.integers()?.into_iter().map(|p| usize::try_from(if p < 0 { p + size as i64 } else { p }).ok()).collect::<Option<_>>()?;
+    if positions.iter().any(|position| *position >= size) {
         return None;
     }
-    let rank = indices.shape.len();
-    Some(pick(x, shape, |at| {
-        let position = positions[offset(&at[axis..axis + rank], &indices.shape)];
-        let mut from = at[..axis].to_vec();
-        from.push((if position < 0 { position + size } else { position }) as usize);
-        from.extend_from_slice(&at[axis + rank..]);
-        from
-    }))
+    let run = x.shape[axis + 1..].iter().product::<usize>() * x.dtype.size();
+    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * x.dtype.size());
+    for row in 0..x.shape[..axis].iter().product::<usize>() {
+        for position in &positions {
+            bytes.extend_from_slice(&x.bytes[(row * size + position) * run..][..run]);
+        }
+    }
+    Some(Constant { dtype: x.dtype, shape: shape.to_vec(), bytes: bytes.into(), span: None })
 }
 
 fn concat<'w>(inputs: &[Option<&Constant<'_>>], axis: usize, shape: &[usize]) -> Option<Constant<'w>> {
@@ -145,11 +157,10 @@ fn select<'w>(condition: &Constant<'_>, a: &Constant<'_>, (b, shape): (&Constant
     let chosen = condition.integers()?;
     let size = a.dtype.size();
     let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
-    each_index(shape, |at| {
-        let holds = chosen[offset(&broadcast_index(at, &condition.shape), &condition.shape)] != 0;
-        let from = if holds { a } else { b };
-        let start = offset(&broadcast_index(at, &from.shape), &from.shape) * size;
-        bytes.extend_from_slice(&from.bytes[start..start + size]);
+    let layouts = [condition, a, b].map(|constant| Layout::broadcast(&constant.shape, shape.len()));
+    walk(shape, layouts.each_ref(), |[condition, place_a, place_b]| {
+        let (from, place) = if chosen[condition] != 0 { (a, place_a) } else { (b, place_b) };
+        bytes.extend_from_slice(&from.bytes[place * size..(place + 1) * size]);
     });
     Constant::new(a.dtype, shape, bytes)
 }
@@ -218,9 +229,8 @@ fn binary<'w>(kind: &str, x: &Constant<'_>, (y, dtype, shape): (&Constant<'_>, D
 
 fn zip_broadcast<T: Copy>((a, a_shape): (&[T], &[usize]), (b, b_shape): (&[T], &[usize]), shape: &[usize]) -> impl Iterator<Item = (T, T)> {
     let mut pairs = Vec::with_capacity(shape.iter().product());
-    each_index(shape, |at| {
-        pairs.push((a[offset(&broadcast_index(at, a_shape), a_shape)], b[offset(&broadcast_index(at, b_shape), b_shape)]));
-    });
+    let layouts = [a_shape, b_shape].map(|own| Layout::broadcast(own, shape.len()));
+    walk(shape, layouts.each_ref(), |[place_a, place_b]| pairs.push((a[place_a], b[place_b])));
     pairs.into_iter()
 }
 
@@ -250,8 +260,8 @@ fn reduce<'w>(op: &Op<'_>, x: &Constant<'_>, (axes, shape): (&[i64], &[usize])) 
     };
     let mut results = vec![start; kept.iter().product()];
     let mut source = values.iter();
-    each_index(&x.shape, |at| {
-        let result = &mut results[offset(&broadcast_index(at, &kept), &kept)];
+    walk(&x.shape, [&Layout::broadcast(&kept, x.shape.len())], |[place]| {
+        let result = &mut results[place];
         let value = source.next().copied().unwrap_or(f64::NAN);
         *result = match op.kind {
             "ReduceMax" => result.max(value),

@@ -123,7 +123,7 @@ impl Room<'_> {
                 let Some(milliseconds) = row.and_then(|row| row.stage_ms(network.stage)) else { continue };
                 match network.operations() {
                     Ok(work) => report.ceilings.push(Ceiling {
-                        name: format!("{}, {}", one.subject.name, network.part),
+                        name: network.part.clone(),
                         subject: one.subject.name.clone(),
                         unit: CeilingUnit::Gigaflops,
                         work,

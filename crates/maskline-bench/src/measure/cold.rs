@@ -44,7 +44,7 @@ impl Room<'_> {
             assignment.place.bundles = Some(empty.path().join("bundles"));
         }
         let (worker, started) = Worker::start(self.launcher, &assignment)?;
-        drop(worker);
+        worker.kill();
         Ok(started)
     }
 }
@@ -56,7 +56,7 @@ fn described(row: &Starts, subject: &str) -> Cold {
     };
     let times = |of: fn(&Started) -> f64| row.started.iter().map(of).collect::<Vec<f64>>();
     Cold {
-        name: format!("{subject}, cache {}", row.cache.name()),
+        name: subject.to_owned(),
         subject: subject.to_owned(),
         cache: row.cache,
         runs: row.started.len(),

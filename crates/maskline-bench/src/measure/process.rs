@@ -88,6 +88,12 @@ impl Worker {
         self.hear()
     }
 
+    /// Ends the process at once: nothing is under way in it, and taking a model down in order takes time.
+    pub(super) fn kill(mut self) {
+        // One that has ended already is as good.
+        let _ = self.child.kill();
+    }
+
     fn say(&mut self, line: &impl serde::Serialize) -> Result<()> {
         let mut text = serde_json::to_vec(line).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
         text.push(b'\n');
