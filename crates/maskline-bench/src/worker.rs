@@ -219,6 +219,8 @@ pub struct Facts {
     pub provider: String,
     /// Nodes of the graph by provider.
     pub shares: Vec<Share>,
+    /// Whether bundle and optimised graph were there already.
+    pub was_cached: bool,
     /// Key of the bundle.
     pub bundle: String,
     /// Parts of the network, and their files.

@@ -19,7 +19,7 @@ const DEVICE_SHAPES: [[usize; 3]; 3] = [[1024; 3], [2048; 3], [4096; 3]];
 const CHAIN: usize = 16;
 
 /// What all of it may take; a shape that would not fit any more is left out.
-const LIMIT: Duration = Duration::from_millis(2_500);
+const LIMIT: Duration = Duration::from_millis(1_500);
 
 /// Runs of a shape, at least and at most.
 const RUNS: std::ops::RangeInclusive<usize> = 3..=15;
@@ -28,7 +28,7 @@ const RUNS: std::ops::RangeInclusive<usize> = 3..=15;
 /// processor): the median of the best shape of 1024 to 2048 rows (more on devices).
 ///
 /// f32 with a constant right-hand side, which ONNX Runtime packs once, as it does with a network's weights. On the CPU, one product a
-/// run, from memory to memory; elsewhere a chain of products of which a single element comes back. At most about three seconds.
+/// run, from memory to memory; elsewhere a chain of products of which a single element comes back. At most about two seconds.
 ///
 /// # Errors
 /// `Unavailable` if the provider is not there, `Failed` if it cannot run a product.

@@ -21,8 +21,8 @@ pub(super) struct Inputs {
 
 /// Width and height of generated pictures: those of a common camera's small setting.
 const SIZE: (usize, usize) = (1280, 960);
-/// Few, as each promptable model encodes all of them before cached embeddings are measured.
-const COUNT: usize = 2;
+/// One, as each promptable model encodes all pictures before cached embeddings are measured.
+const COUNT: usize = 1;
 
 impl Inputs {
     /// Checks that every picture can be read; generated ones are written into `folder`.
@@ -32,7 +32,7 @@ impl Inputs {
                 files.iter().try_for_each(|file| Image::open(file).map(drop))?;
                 (files.clone(), sizes(files)?, false)
             }
-            Pictures::Generated => (generate(folder)?, format!("generated JPEG files of {} × {} pixels", SIZE.0, SIZE.1), true),
+            Pictures::Generated => (generate(folder)?, format!("a generated JPEG file of {} × {} pixels", SIZE.0, SIZE.1), true),
         };
         if files.is_empty() {
             return Err(Error::new(ErrorKind::InvalidOption, "pictures: expected at least one, found none"));

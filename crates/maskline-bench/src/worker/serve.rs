@@ -179,6 +179,7 @@ fn facts(engine: &Engine, subject: &Subject) -> Facts {
         onnx_runtime: engine.library().version().to_owned(),
         provider: model.provider(),
         shares: model.provider_shares().iter().map(Share::from).collect(),
+        was_cached: model.was_cached(),
         bundle: bundle.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         parts: bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect(),
         refinements: match &info.output {

@@ -114,7 +114,8 @@ impl Decoders {
             // The first run of a shape also plans its memory.
             self.run(embedding, boxes())?;
             let mut times = Vec::new();
-            for _ in 0..2 {
+            // Long runs scatter less, and this is time that somebody waits.
+            for _ in 0..if chunk < 4 { 2 } else { 1 } {
                 let start = Instant::now();
                 self.run(embedding, boxes())?;
                 times.push(start.elapsed().as_secs_f64() / chunk as f64);
