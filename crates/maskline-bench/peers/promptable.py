@@ -135,9 +135,9 @@ def groups(prompts, multimask):
 
 
 def best_of(logits, scores):
-    """Of the masks [N, M, h, w] of each prompt that with the highest score [N, M]."""
+    """Of the masks [N, M, h, w] of each prompt that with the highest score [N, M], in PyTorch."""
     best = scores.argmax(1)
-    rows = numpy.arange(len(scores))
+    rows = range(len(scores))
     return logits[rows, best][:, None], scores[rows, best]
 
 
@@ -148,8 +148,16 @@ def fitted(size, side):
 
 
 def stretched(image, side, statistics):
-    """RGB uint8 [H, W, 3] → normalised float32 [1, 3, side, side], whatever the picture's sides."""
-    return normalised(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR), statistics)
+    """RGB uint8 [H, W, 3] → normalised float32 [1, 3, side, side], whatever the picture's sides.
+
+    Scaled in floating point, as the official predictor of SAM 2 does.
+    """
+    planes = (Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR) for plane in planes_of(image))
+    return normalised(numpy.stack([numpy.asarray(plane) for plane in planes], 2), statistics)
+
+
+def planes_of(image):
+    return numpy.ascontiguousarray(image.transpose(2, 0, 1), dtype=numpy.float32)
 
 
 def padded(image, side, statistics):
