@@ -31,6 +31,7 @@ pub mod compare;
 mod error;
 pub mod format;
 pub mod load;
+pub mod peers;
 pub mod percentile;
 pub mod random;
 pub mod report;

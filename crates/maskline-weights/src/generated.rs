@@ -51,9 +51,8 @@ impl Generator {
             return Err(Error::new(ErrorKind::Shape, message));
         }
         let tensors = asked.iter().map(|(name, request)| (name.as_str(), Generated { seed: self.seed, name, request }));
-        ::safetensors::serialize_to_file(tensors, None, path).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("the generated weights cannot be written: {error}")).in_file(path)
-        })
+        ::safetensors::serialize_to_file(tensors, None, path)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("the generated weights cannot be written: {error}")).in_file(path))
     }
 }
 
