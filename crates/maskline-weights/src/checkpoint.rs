@@ -9,9 +9,10 @@ use memmap2::Mmap;
 use crate::attribute::Attribute;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{self, Format};
+use crate::generated::Generator;
 use crate::layout::Layout;
 use crate::scope::Scope;
-use crate::synthetic::{self, Init};
+use crate::synthetic::Init;
 use crate::tensor::{FileSpan, RawTensor, Tensor, TensorInfo};
 use crate::{mmap, safetensors, torch};
 
@@ -32,7 +33,7 @@ pub struct Checkpoint {
 enum Source {
     File { path: PathBuf, map: Mmap },
     Memory(&'static [u8]),
-    Generated { seed: u64 },
+    Generated(Generator),
 }
 
 #[derive(Debug)]
@@ -94,7 +95,22 @@ impl Checkpoint {
     /// Generated weights: every tensor that is asked for exists, in the shape that is asked for. The values depend on the
     /// seed, the full name of the tensor and its [`Init`] alone.
     pub fn synthetic(seed: u64) -> Self {
-        Self::from_contents(Source::Generated { seed }, Contents::default())
+        Self::from_contents(Source::Generated(Generator::new(seed)), Contents::default())
+    }
+
+    /// Writes the generated tensors that were asked for so far to a safetensors file, f32, in the names that they were asked for
+    /// by. It appears whole or not at all. Read back, it gives the same values: other programs can run the same network.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if this is a file already, [`ErrorKind::Shape`] if a tensor was asked for in two shapes,
+    /// [`ErrorKind::Io`] if the file cannot be written.
+    pub fn write_generated(&self, path: &Path) -> Result<()> {
+        match &self.source {
+            Source::Generated(generator) => generator.write(path),
+            Source::File { .. } | Source::Memory(_) => {
+                Err(self.in_file(Error::new(ErrorKind::Unsupported, "expected generated weights, found those of a file")))
+            }
+        }
     }
 
     fn from_contents(source: Source, contents: Contents) -> Self {
@@ -106,14 +122,14 @@ impl Checkpoint {
 
     /// Whether the weights are generated.
     pub fn is_synthetic(&self) -> bool {
-        matches!(self.source, Source::Generated { .. })
+        matches!(self.source, Source::Generated(_))
     }
 
     /// The file; `None` for generated weights and for those that the program carries.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::File { path, .. } => Some(path),
-            Source::Memory(_) | Source::Generated { .. } => None,
+            Source::Memory(_) | Source::Generated(_) => None,
         }
     }
 
@@ -122,7 +138,7 @@ impl Checkpoint {
         match &self.source {
             Source::File { map, .. } => Some(map),
             Source::Memory(bytes) => Some(bytes),
-            Source::Generated { .. } => None,
+            Source::Generated(_) => None,
         }
     }
 
@@ -175,9 +191,9 @@ impl Checkpoint {
     }
 
     pub(crate) fn read_f32(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor<'_>> {
-        if let Source::Generated { seed } = self.source {
+        if let Source::Generated(generator) = &self.source {
             check_count(name, shape)?;
-            let data = synthetic::generate(seed, name, shape, init);
+            let data = generator.tensor(name, shape, init);
             return Ok(Tensor { shape: shape.to_vec(), data: data.into(), span: None });
         }
         self.read_raw(name, shape)?.into_f32(name).map_err(|error| self.in_file(error))
@@ -187,7 +203,7 @@ impl Checkpoint {
         let (path, map): (_, &[u8]) = match &self.source {
             Source::File { path, map } => (Some(path), map),
             Source::Memory(bytes) => (None, bytes),
-            Source::Generated { .. } => return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?)),
+            Source::Generated(_) => return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?)),
         };
         let tensor = self.require(name)?;
         let TensorInfo { dtype, shape: found } = &tensor.info;

@@ -6,7 +6,7 @@
 //! - [`Scope`] looks tensors up under a dotted prefix and checks their shape; [`Checkpoint::unused`] then tells which
 //!   tensors nobody asked for.
 //! - [`Checkpoint::synthetic`] generates every tensor that is asked for, so that a model can be measured at its real size
-//!   before its weights are downloaded.
+//!   before its weights are downloaded; [`Checkpoint::write_generated`] writes what was asked for, for other programs.
 //!
 //! ```no_run
 //! # fn main() -> maskline_weights::Result<()> {
@@ -25,6 +25,7 @@ mod attribute;
 mod checkpoint;
 mod error;
 mod format;
+mod generated;
 mod layout;
 mod mmap;
 mod safetensors;

@@ -149,3 +149,32 @@ fn generates_68_million_values_in_a_second_and_a_half() {
     println!("{} values in {elapsed:?}", tensor.len());
     assert!(elapsed.as_secs_f64() < 1.5, "{elapsed:?}");
 }
+
+#[test]
+fn what_was_asked_for_is_written_in_its_names_and_read_back_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("generated.safetensors");
+    let generated = Checkpoint::synthetic(3);
+    let root = generated.root();
+    let weight = root.push("encoder.0").f32("weight", &[8, 32]).unwrap();
+    let gaussian = root.f32_init("gaussian", &[2, 5], Init::Normal { mean: 0.0, std: 1.0 }).unwrap();
+    let scalar = root.f32("scale", &[]).unwrap();
+    root.push("encoder.0").f32("weight", &[8, 32]).unwrap();
+    generated.write_generated(&path).unwrap();
+
+    let file = Checkpoint::open(&path).unwrap();
+    assert_eq!(file.names().collect::<Vec<_>>(), ["encoder.0.weight", "gaussian", "scale"]);
+    assert_eq!(file.root().f32("encoder.0.weight", &[8, 32]).unwrap().data, weight.data);
+    assert_eq!(file.root().f32("gaussian", &[2, 5]).unwrap().data, gaussian.data);
+    assert_eq!(file.root().f32("scale", &[]).unwrap().data, scalar.data);
+    assert_eq!(file.write_generated(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(generated.write_generated(&folder.path().join("no/such/folder")).unwrap_err().kind(), ErrorKind::Io);
+
+    // A file cannot hold two tensors of one name.
+    root.push("encoder.0").f32("weight", &[4, 64]).unwrap();
+    let other = folder.path().join("other.safetensors");
+    let error = generated.write_generated(&other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.message().contains("encoder.0.weight"), "{error}");
+    assert!(!other.exists());
+}

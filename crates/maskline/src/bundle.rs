@@ -215,6 +215,21 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
     }
 }
 
+/// Writes the weights that a bundle of this architecture with generated weights has to a safetensors file, f32, in the names of the
+/// published checkpoints that maskline reads: for other programs, which then run the same network. The file appears whole or not
+/// at all.
+///
+/// Tensors that no graph holds are not in it, such as counters of training and copies of a tensor under a second name.
+///
+/// # Errors
+/// `BadInput` for an architecture that no family knows, `Io` if the file cannot be written.
+pub fn write_generated_weights(architecture: &str, seed: u64, options: &BundleOptions, path: &Path) -> Result<()> {
+    let checkpoint = Checkpoint::synthetic(seed);
+    let family = family_of_architecture(architecture)?;
+    family.build(&checkpoint, &build_options(options, Some(architecture.to_owned())))?;
+    Ok(checkpoint.write_generated(path)?)
+}
+
 fn build_options(options: &BundleOptions, architecture: Option<String>) -> BuildOptions {
     BuildOptions {
         dialect: options.dialect,

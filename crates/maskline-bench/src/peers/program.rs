@@ -1,0 +1,158 @@
+//! The programs, and which of them runs what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use maskline::{ModelInfo, Task as Answers};
+
+use super::error::{Error, ErrorKind, Result};
+
+/// A program that maskline is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// The model's PyTorch code: transformers for SAM 2.1, segment_anything for the other SAMs, ultralytics' network for YOLOv8.
+    PyTorch,
+    /// ONNX Runtime's Python package on maskline's portable graphs.
+    OnnxRuntimePython,
+    /// ultralytics' own `predict`.
+    Ultralytics,
+}
+
+/// Which class of which script runs a model, and the modules that it imports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Script {
+    pub(super) module: &'static str,
+    pub(super) class: &'static str,
+    pub(super) needs: &'static [&'static str],
+    pub(super) reads: Reads,
+}
+
+/// What a script takes of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    Checkpoint,
+    Graphs,
+}
+
+/// A virtual environment that programs share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packages {
+    /// Name of its folder.
+    pub(super) name: &'static str,
+    /// The pinned list.
+    pub(super) requirements: &'static str,
+    /// What is said before it is fetched.
+    pub(super) size: &'static str,
+}
+
+const ONNX_RUNTIME: Packages = Packages {
+    name: "onnxruntime",
+    requirements: include_str!("../../peers/requirements-onnxruntime.txt"),
+    size: "about 90 MB to fetch, 330 MB on disk",
+};
+
+const TORCH: Packages = Packages {
+    name: "torch",
+    requirements: include_str!("../../peers/requirements-torch.txt"),
+    size: "on Linux x86-64 about 3 GB to fetch and 5 GB on disk, as PyTorch's published wheel needs its CUDA libraries even without a \
+           GPU; elsewhere less",
+};
+
+const PROMPTABLE: [&str; 4] = ["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::PyTorch, Self::OnnxRuntimePython, Self::Ultralytics];
+
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PyTorch => "pytorch",
+            Self::OnnxRuntimePython => "onnxruntime-python",
+            Self::Ultralytics => "ultralytics",
+        }
+    }
+
+    /// Whether this program runs models like this one.
+    pub fn runs(self, info: &ModelInfo) -> bool {
+        self.lookup(info).is_some()
+    }
+
+    /// Whether it reads the checkpoint; else it reads the portable graphs.
+    pub fn reads_checkpoint(self) -> bool {
+        self != Self::OnnxRuntimePython
+    }
+
+    /// The modules without which the program runs nothing at all.
+    pub(super) fn core(self) -> &'static [&'static str] {
+        match self {
+            Self::PyTorch => &["torch", "safetensors", "numpy", "PIL"],
+            Self::OnnxRuntimePython => &["onnxruntime", "numpy", "PIL", "cv2"],
+            Self::Ultralytics => &["ultralytics", "torch", "safetensors", "numpy", "PIL", "cv2"],
+        }
+    }
+
+    pub(super) fn packages(self) -> Packages {
+        match self {
+            Self::OnnxRuntimePython => ONNX_RUNTIME,
+            Self::PyTorch | Self::Ultralytics => TORCH,
+        }
+    }
+
+    /// The script for a model.
+    pub(super) fn script(self, info: &ModelInfo) -> Result<Script> {
+        self.lookup(info).ok_or_else(|| {
+            let others: Vec<&str> = Self::ALL.into_iter().filter(|program| program.runs(info)).map(Self::name).collect();
+            let message = format!("{self} does not run {} ({}, {})", info.architecture, info.family, info.task);
+            let help = match others.as_slice() {
+                [] => "no other program does: leave --against away for this model".to_owned(),
+                _ => format!("those that do: {}", others.join(", ")),
+            };
+            Error::new(ErrorKind::Unsupported, message).help(&help)
+        })
+    }
+
+    fn lookup(self, info: &ModelInfo) -> Option<Script> {
+        let family = info.family.as_str();
+        let is_promptable = PROMPTABLE.contains(&family);
+        let is_detector = family == "yolov8" && info.task == Answers::Detect;
+        let (module, class, needs): (_, _, &[&str]) = match self {
+            Self::OnnxRuntimePython if is_promptable => {
+                ("onnx_promptable", "OnnxRuntime", &["onnxruntime", "numpy", "PIL", "cv2", "pycocotools"])
+            }
+            Self::OnnxRuntimePython if is_detector => ("onnx_detector", "Detector", &["onnxruntime", "numpy", "PIL", "cv2"]),
+            Self::PyTorch if family == "sam2" => {
+                ("torch_sam2", "Transformers", &["torch", "transformers", "safetensors", "numpy", "PIL", "pycocotools"])
+            }
+            Self::PyTorch if is_promptable => {
+                ("torch_sam", "PyTorch", &["torch", "segment_anything", "safetensors", "numpy", "PIL", "pycocotools"])
+            }
+            Self::PyTorch if is_detector => {
+                ("ultralytics_detector", "PyTorch", &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"])
+            }
+            Self::Ultralytics if is_detector => {
+                ("ultralytics_detector", "Ultralytics", &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"])
+            }
+            _ => return None,
+        };
+        let reads = if self.reads_checkpoint() { Reads::Checkpoint } else { Reads::Graphs };
+        Some(Script { module, class, needs, reads })
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Program {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|program| program.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::new(ErrorKind::InvalidArgument, format!("program to compare with: expected one of {names}, found `{text}`"))
+        })
+    }
+}
