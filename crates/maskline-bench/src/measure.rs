@@ -3,12 +3,14 @@
 //! Every model with its provider, precision, threads and size runs in a [process](crate::worker) of its own, and so does every cold start.
 //! Processes are started one after another, their answers compared, cold starts made while they sleep; then all rows take turns.
 
+mod against;
 mod assemble;
 mod cold;
 mod inputs;
 mod lanes;
 mod loads;
 mod networks;
+mod parity;
 mod plan;
 mod process;
 mod self_test;
@@ -20,7 +22,7 @@ use std::time::Instant;
 
 use maskline::{Error, ErrorKind, Result};
 
-pub use plan::{Cold, Load, Pictures, Plan, Setting, Sweep};
+pub use plan::{Against, Cold, Load, Pictures, Plan, Setting, Sweep};
 pub use process::{Launcher, Started, Worker};
 pub use self_test::{Check, self_test};
 
@@ -55,7 +57,8 @@ pub fn run(plan: &Plan, (launcher, commit): (&Launcher, Option<&str>), tell: Pro
     report.cold = room.cold((&processes, &running), &subjects)?;
     let limits = room.limits((&processes, &running), &mut report)?;
     let parities = room.parities(&running, &subjects)?;
-    room.steady(&running, (&subjects, &parities), &mut report)?;
+    let opponents = room.opponents((&processes, &running), &subjects)?;
+    room.steady(&running, (&subjects, &parities, &opponents), &mut report)?;
     room.loads(&running, &subjects, &mut report)?;
     room.ceilings(&running, (&subjects, &limits), &mut report)?;
     report.sweeps = subjects.sweeps(&report.steady);

@@ -12,9 +12,10 @@ mod subject;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use maskline::{Delays, ErrorKind, ModelSource, ProviderShare};
+use maskline::{Delays, ErrorKind, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use prompts::prompts;
 pub use prompts::{boxes, middle};
 pub use serve::serve;
 
@@ -115,6 +116,8 @@ pub enum Order {
         /// Threads that make the calls.
         workers: usize,
     },
+    /// The model's graphs in standard operators, for other programs: [`Message::Portable`].
+    Portable,
     /// The rate of matrix products, with the assignment's provider and threads: [`Message::Gemm`].
     Gemm,
 }
@@ -160,6 +163,13 @@ pub enum Message {
         calls: Vec<LoadCall>,
         /// What the failed ones said, at most ten.
         errors: Vec<String>,
+    },
+    /// Graphs in standard operators.
+    Portable {
+        /// Parts, and their files.
+        parts: Vec<(String, PathBuf)>,
+        /// What the model is.
+        info: Box<ModelInfo>,
     },
     /// Thousand million operations per second.
     Gemm(f64),

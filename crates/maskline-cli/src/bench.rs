@@ -6,11 +6,14 @@ mod progress;
 
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use maskline::runtime::home_dir;
 use maskline::{ErrorKind, ModelSource};
 use maskline_bench::load;
-use maskline_bench::measure::{self, Check, Cold, Launcher, Load, Pictures, Plan};
+use maskline_bench::measure::{self, Against, Check, Cold, Launcher, Load, Pictures, Plan};
+use maskline_bench::peers::EnvironmentOptions;
 use maskline_bench::report::{EmbeddingState, Prompts, Report};
 use maskline_bench::worker::{Compute, Place, serve};
 use maskline_bench::write;
@@ -101,6 +104,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         cold: Cold { runs: calls.cold, empty: has(Cache::Empty), present: has(Cache::Present) },
         seconds: calls.time,
         loads: loads(calls),
+        against: against(calls, options.offline),
         ceilings: !calls.no_ceiling,
         seed: calls.run_seed,
         place: place(options),
@@ -143,6 +147,17 @@ fn loads(calls: &arguments::Calls) -> Vec<Load> {
     };
     let closed = calls.concurrency.iter().map(|callers| Load::Closed { callers: *callers });
     closed.chain(calls.rate.iter().map(|rate| Load::Open { rate: *rate, arrivals })).collect()
+}
+
+fn against(calls: &arguments::Calls, offline: bool) -> Option<Against> {
+    let environment = EnvironmentOptions {
+        offline,
+        python: calls.peer_python.clone(),
+        maker: std::env::var_os("MASKLINE_PYTHON").map(Into::into),
+        progress: Some(Arc::new(terminal::say)),
+        ..EnvironmentOptions::new(home_dir().join("peers"))
+    };
+    (!calls.against.is_empty()).then(|| Against { programs: calls.against.clone(), environment })
 }
 
 fn self_test(arguments: &Bench) -> Result<(), Failure> {

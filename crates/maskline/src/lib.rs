@@ -52,9 +52,8 @@ mod promptable;
 mod timings;
 pub mod verify;
 
-pub use bundle::{Bundle, BundleOptions};
-pub use delays::Delays;
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
+pub use delays::Delays;
 pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
 pub use error::{Error, ErrorKind, Result};
 pub use image::Image;

@@ -2,8 +2,10 @@
 
 use maskline::Result;
 
+use super::against::Opponent;
 use super::lanes::{Caller, Lane, Turn, take_turns};
 use super::networks::networks;
+use super::parity::objects;
 use super::subjects::{One, Subjects};
 use super::{Room, Running};
 use crate::machine::bandwidth;
@@ -23,6 +25,13 @@ impl Caller for Calls<'_> {
         let Message::Turn { stages, calls, elapsed_ms, errors } = answer else { return Err(self.running.worker.borrow().unexpected()) };
         Ok(Turn { stages, calls, elapsed_ms, errors })
     }
+}
+
+/// What a lane is a row of.
+enum Row<'a> {
+    Own(&'a One, Track, &'a Option<Parity>),
+    /// Of a program, beside our row of this name.
+    Other(&'a Opponent, &'a str, Parity),
 }
 
 impl Room<'_> {
@@ -65,51 +74,65 @@ impl Room<'_> {
                 (self.tell)("comparing answers", index as f64 / subjects.all.len() as f64);
                 let pair = (answer(&subjects.all[reference])?, answer(&subjects.all[index])?);
                 let (Some(reference), Some(own)) = pair else { return Ok(None) };
-                crate::peers::parity(&reference, &own).map(Some)
+                Ok(Some(crate::peers::parity(&objects(&reference)?, &objects(&own)?)))
             })
             .collect()
     }
 
-    /// Rows of repeated calls, and where their time goes.
+    /// Rows of repeated calls, ours and others' in turns, and where the time of ours goes.
     pub(super) fn steady(
         &self,
         running: &[Running],
-        (subjects, parities): (&Subjects, &[Option<Parity>]),
+        (subjects, parities, opponents): (&Subjects, &[Option<Parity>], &[Opponent]),
         report: &mut Report,
     ) -> Result<()> {
         if self.plan.seconds <= 0.0 {
             return Ok(());
         }
-        let mut rows = Vec::new();
-        let mut lanes = Vec::new();
+        let (mut rows, mut lanes) = (Vec::new(), Vec::new());
         for (one, parity) in subjects.all.iter().zip(parities) {
             for (name, track) in &one.tracks {
-                rows.push((one, track, parity));
+                rows.push(Row::Own(one, *track, parity));
                 lanes.push(Lane::new((name, &one.subject.name), Box::new(Calls { running: &running[one.process], track: *track })));
+                for opponent in opponents {
+                    let Some(rival) = self.rival(opponent, (one, *track))? else { continue };
+                    let agreement = self.agreement(opponent, (&running[one.process], *track))?;
+                    rows.push(Row::Other(opponent, name, agreement));
+                    lanes.push(Lane::new((&opponent.row(name), &one.subject.name), Box::new(rival)));
+                }
             }
         }
         take_turns(&mut lanes, (self.plan.seconds, self.plan.seed), |done| (self.tell)("steady calls", done))?;
-        for ((one, track, parity), lane) in rows.into_iter().zip(lanes) {
+        for (row, lane) in rows.into_iter().zip(lanes) {
             let name = lane.name.clone();
             let found = lane.found()?;
-            let subject = one.subject.name.clone();
             if let Some(error) = found.errors.first() {
                 report.notes.push(format!("{name}: {} calls failed: {error}", found.errors.len()));
             }
             let Some(figures) = found.figures else { continue };
-            let steady = Steady {
-                name,
-                subject,
-                load: "closed loop, 1 caller".to_owned(),
-                embedding: track.asked.map(|(_, state)| state),
-                summary: figures.summary,
-                errors: found.errors.len(),
-                verdict: figures.verdict,
-                parity: parity.clone(),
-                samples: Some(figures.series),
-            };
-            report.steady.push(steady);
-            report.stages.push(figures.stages);
+            match row {
+                Row::Own(one, track, parity) => {
+                    report.stages.push(figures.stages);
+                    report.steady.push(Steady {
+                        name,
+                        subject: one.subject.name.clone(),
+                        load: "closed loop, 1 caller".to_owned(),
+                        embedding: track.asked.map(|(_, state)| state),
+                        summary: figures.summary,
+                        errors: found.errors.len(),
+                        verdict: figures.verdict,
+                        parity: parity.clone(),
+                        samples: Some(figures.series),
+                    });
+                }
+                Row::Other(opponent, ours, agreement) => {
+                    let row = report.steady.iter().find(|row| row.name == *ours);
+                    if let Some(samples) = row.and_then(|row| row.samples.as_ref()) {
+                        let peer = opponent.described((ours, samples.steady()), figures, agreement)?;
+                        report.peers.push(peer);
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use maskline::{Error, ErrorKind, ModelSource, Result};
 
 use crate::load::Arrivals;
+use crate::peers::{EnvironmentOptions, Program};
 use crate::report::{EmbeddingState, Precision, PromptKind, Prompts};
 use crate::worker::{Compute, Place};
 
 /// A run of the benchmark.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The models, with the names that rows give them.
     pub models: Vec<(String, ModelSource)>,
@@ -30,6 +31,8 @@ pub struct Plan {
     pub seconds: f64,
     /// Loads: a point each.
     pub loads: Vec<Load>,
+    /// Other programs to measure beside.
+    pub against: Option<Against>,
     /// Whether to measure the machine and count operations.
     pub ceilings: bool,
     /// Seed of turns and arrivals.
@@ -58,6 +61,15 @@ pub enum Pictures {
     Files(Vec<PathBuf>),
     /// Made up.
     Generated,
+}
+
+/// Other programs.
+#[derive(Debug, Clone)]
+pub struct Against {
+    /// Which.
+    pub programs: Vec<Program>,
+    /// Where their packages are.
+    pub environment: EnvironmentOptions,
 }
 
 /// Cold starts.
@@ -311,6 +323,7 @@ mod tests {
             cold: Cold { runs: 0, empty: false, present: false },
             seconds: 1.0,
             loads: vec![],
+            against: None,
             ceilings: false,
             seed: 0,
             place: Place::default(),

@@ -20,7 +20,7 @@ pub fn boxes(count: usize, (width, height): (usize, usize)) -> Vec<[f32; 4]> {
 }
 
 /// Prompts on a picture of this width and height: boxes as they are, clicks in their middles, masks that are ellipses in them.
-pub(super) fn prompts(asked: Prompts, size: (usize, usize)) -> Result<Vec<Prompt>> {
+pub(crate) fn prompts(asked: Prompts, size: (usize, usize)) -> Result<Vec<Prompt>> {
     let make = |bounds: [f32; 4]| match asked.kind {
         PromptKind::Box => Ok(Prompt::bounds(bounds)),
         PromptKind::Click => {

@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maskline::runtime::peak_rss;
-use maskline::{BundleOptions, Engine, Error, ErrorKind, LoadOptions, Provider, Result};
+use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Provider, Result};
 use serde_json::json;
 
 use super::subject::{Answer, Prepared, Subject};
@@ -207,6 +207,12 @@ fn obey((engine, subject, assigned): (&Engine, &Subject, &Assignment), order: Or
         Order::Open { track, arrivals, workers } => {
             let prepared = subject.prepare(track)?;
             load(run_open(&Calls { subject, prepared: &prepared }, &RealClock::default(), &OpenLoop { arrivals, workers }))
+        }
+        Order::Portable => {
+            let options = BundleOptions { dialect: Dialect::Portable, image_size: assigned.compute.size, ..BundleOptions::default() };
+            let bundle = engine.build(assigned.source.clone(), &options)?;
+            let parts = bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect();
+            Ok(Message::Portable { parts, info: Box::new(bundle.info().clone()) })
         }
         Order::Gemm => {
             let provider = provider(&assigned.compute.provider, assigned.compute.precision)?;

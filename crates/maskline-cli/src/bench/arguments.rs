@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use maskline_bench::measure::Sweep;
+use maskline_bench::peers::Program;
 use maskline_bench::report::PromptKind;
 
 use crate::args::ModelOptions;
@@ -97,6 +98,13 @@ pub(crate) struct Calls {
     /// How the requests of --rate come.
     #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
     pub(crate) arrivals: Arrivals,
+    /// Also measure other programs on the same model, weights, pictures and threads, in turns with ours: pytorch, onnxruntime-python,
+    /// ultralytics. Each gets a Python environment of its own in maskline's folder, made once.
+    #[arg(long, value_delimiter = ',', value_name = "PROGRAM")]
+    pub(crate) against: Vec<Program>,
+    /// Python with the packages of the other programs; without it, maskline makes an environment.
+    #[arg(long, value_name = "PYTHON", requires = "against")]
+    pub(crate) peer_python: Option<PathBuf>,
     /// Do not measure the machine's limits.
     #[arg(long)]
     pub(crate) no_ceiling: bool,

@@ -1,0 +1,227 @@
+//! Other programs on the same models, weights, pictures and threads.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use maskline::{BundleOptions, Error, ErrorKind, Image, ModelSource, Multimask, Prompt, Result, write_generated_weights};
+
+use super::lanes::{Caller, Turn, wrapped};
+use super::plan::Against;
+use super::subjects::{One, Subjects};
+use super::{Room, Running};
+use crate::bootstrap::{Resampling, median_ratio};
+use crate::peers::{self, Environment, Mode, PeerModel, Program, Request, Task, Worker, parity};
+use crate::report::{ColdStage, EmbeddingState, Parity, Peer, Precision, PromptKind, Prompts};
+use crate::samples::{Sample, milliseconds};
+use crate::worker::{Call, Compute, Message, Order, Track, prompts};
+
+/// A program with the model of one of our processes.
+pub(super) struct Opponent {
+    /// The program, with its versions.
+    described: String,
+    program: Program,
+    /// Index of our process.
+    pub(super) process: usize,
+    worker: RefCell<Worker>,
+    starts: Vec<Start>,
+}
+
+/// How a start went.
+struct Start {
+    ready_ms: f64,
+    first_result_ms: f64,
+    peak_memory_bytes: Option<u64>,
+}
+
+/// Pictures with what is asked about them.
+type Questions = Vec<(PathBuf, Vec<Prompt>)>;
+
+impl Room<'_> {
+    /// Starts every program with the model of every process of ours on the CPU: they compute in f32 there, and nowhere else.
+    pub(super) fn opponents(&self, (processes, running): (&[(usize, Compute)], &[Running]), subjects: &Subjects) -> Result<Vec<Opponent>> {
+        let Some(Against { programs, environment }) = &self.plan.against else { return Ok(Vec::new()) };
+        let mut opponents = Vec::new();
+        for program in programs {
+            (self.tell)(&format!("preparing {program}"), 0.0);
+            let environment = Environment::prepare(*program, environment).map_err(engine_error)?;
+            let versions: Vec<String> = environment.versions().iter().map(|(name, version)| format!("{name} {version}")).collect();
+            for (process, (model, compute)) in processes.iter().enumerate() {
+                let is_alike = compute.provider == "cpu" && compute.precision == Precision::F32;
+                let Some(one) = subjects.first_of(process).filter(|_| is_alike) else { continue };
+                let task = self.task(&running[process], (*model, compute))?;
+                let questions = self.questions(one.subject.prompts, &self.inputs.files[..1])?;
+                let mode = if one.subject.prompts.is_some() { Mode::Miss } else { Mode::Detect };
+                let (mut starts, mut kept) = (Vec::new(), None);
+                for run in 0..self.plan.cold.runs.max(1) {
+                    (self.tell)(&format!("starting {program}"), run as f64 / self.plan.cold.runs.max(1) as f64);
+                    // One process at a time: what the last one held is free again.
+                    drop(kept.take());
+                    let (worker, start) = started(&environment, (*program, &task), (&questions[0], mode))?;
+                    starts.push(start);
+                    kept = Some(worker);
+                }
+                let Some(worker) = kept else { continue };
+                let described = format!("{program} ({})", versions.join(", "));
+                opponents.push(Opponent { described, program: *program, process, worker: RefCell::new(worker), starts });
+            }
+        }
+        Ok(opponents)
+    }
+
+    /// What a program is given: the graphs in standard operators, and the checkpoint.
+    fn task(&self, running: &Running, (model, compute): (usize, &Compute)) -> Result<Task> {
+        let Message::Portable { parts, info } = running.worker.borrow_mut().order(&Order::Portable)? else {
+            return Err(running.worker.borrow().unexpected());
+        };
+        let checkpoint = match &self.plan.models[model].1 {
+            ModelSource::Checkpoint(path) => Some(path.clone()),
+            ModelSource::Synthetic { architecture, seed } => {
+                let path = self.folder.join(format!("{architecture}-{seed}-{}.safetensors", compute.size.unwrap_or(0)));
+                if !path.exists() {
+                    let options = BundleOptions { image_size: compute.size, ..BundleOptions::default() };
+                    write_generated_weights(architecture, *seed, &options, &path)?;
+                }
+                Some(path)
+            }
+            ModelSource::Onnx(_) | ModelSource::Nano => None,
+        };
+        let task = Task::new(PeerModel { checkpoint, parts, info: *info });
+        Ok(Task { threads: compute.threads, size: compute.size, ..task })
+    }
+
+    fn questions(&self, asked: Option<Prompts>, files: &[PathBuf]) -> Result<Questions> {
+        let question = |file: &PathBuf| {
+            let prompts = match asked {
+                Some(asked) => prompts(asked, Image::open(file)?.size())?,
+                None => Vec::new(),
+            };
+            Ok((file.clone(), prompts))
+        };
+        files.iter().map(question).collect()
+    }
+
+    /// The calls of a program that answer to one of our rows; `None` where it cannot be asked so.
+    pub(super) fn rival<'a>(&self, opponent: &'a Opponent, (one, track): (&One, Track)) -> Result<Option<Rival<'a>>> {
+        let is_mask = one.subject.prompts.is_some_and(|prompts| prompts.kind == PromptKind::Mask);
+        if one.process != opponent.process || track.batch != 1 || is_mask {
+            return Ok(None);
+        }
+        let questions = self.questions(track.asked.map(|(prompts, _)| prompts), &self.inputs.files)?;
+        Ok(Some(Rival { opponent, questions, mode: mode(track) }))
+    }
+
+    /// Whether a program gives our answers, on a picture that every decoder reads alike.
+    pub(super) fn agreement(&self, opponent: &Opponent, (running, track): (&Running, Track)) -> Result<Parity> {
+        let picture = self.lossless()?;
+        let order = Order::Answer { track, picture: picture.clone() };
+        let Message::Objects(ours) = running.worker.borrow_mut().order(&order)? else { return Err(running.worker.borrow().unexpected()) };
+        let questions = self.questions(track.asked.map(|(prompts, _)| prompts), &[picture])?;
+        let theirs = ask(&opponent.worker, &questions[0], mode(track))?;
+        Ok(parity(&super::parity::objects(&ours)?, &theirs.objects))
+    }
+
+    /// The first picture as PNG.
+    fn lossless(&self) -> Result<PathBuf> {
+        let path = self.folder.join("lossless.png");
+        if !path.exists() {
+            let image = Image::open(&self.inputs.files[0])?;
+            maskline::vision::write::save_picture(&path, image.pixels(), maskline::vision::write::PictureFormat::Png)?;
+        }
+        Ok(path)
+    }
+}
+
+fn mode(track: Track) -> Mode {
+    match track.asked {
+        None => Mode::Detect,
+        Some((_, EmbeddingState::Miss)) => Mode::Miss,
+        Some((_, EmbeddingState::Hit)) => Mode::Hit,
+        Some((_, EmbeddingState::Held)) => Mode::Held,
+    }
+}
+
+fn started(
+    environment: &Environment,
+    (program, task): (Program, &Task),
+    (question, mode): (&(PathBuf, Vec<Prompt>), Mode),
+) -> Result<(Worker, Start)> {
+    let beginning = Instant::now();
+    let worker = RefCell::new(Worker::start(environment, program, task).map_err(engine_error)?);
+    let ready_ms = milliseconds(beginning.elapsed());
+    ask(&worker, question, mode)?;
+    let first_result_ms = milliseconds(beginning.elapsed());
+    let worker = worker.into_inner();
+    let peak_memory_bytes = worker.peak_memory();
+    Ok((worker, Start { ready_ms, first_result_ms, peak_memory_bytes }))
+}
+
+fn ask(worker: &RefCell<Worker>, (picture, prompts): &(PathBuf, Vec<Prompt>), mode: Mode) -> Result<peers::Reply> {
+    let request = Request { picture, mode, prompts, multimask: Multimask::Auto };
+    worker.borrow_mut().call(&request).map_err(engine_error)
+}
+
+/// The calls of a program beside one of our rows.
+pub(super) struct Rival<'a> {
+    opponent: &'a Opponent,
+    questions: Questions,
+    mode: Mode,
+}
+
+impl Caller for Rival<'_> {
+    fn turn(&mut self, first: usize, seconds: f64) -> Result<Turn> {
+        let mut turn = Turn::default();
+        let beginning = Instant::now();
+        let mut index = first;
+        while turn.calls.is_empty() || beginning.elapsed().as_secs_f64() < seconds {
+            let at = index % self.questions.len();
+            let start_ms = milliseconds(beginning.elapsed());
+            let reply = ask(&self.opponent.worker, &self.questions[at], self.mode)?;
+            turn.stages = reply.stages.iter().map(|(name, _)| name.clone()).collect();
+            let stages_ms = reply.stages.iter().map(|(_, milliseconds)| *milliseconds).collect();
+            turn.calls.push(Call { start_ms, total_ms: reply.milliseconds, picture: u32::try_from(at).unwrap_or(0), stages_ms });
+            index += 1;
+        }
+        turn.elapsed_ms = milliseconds(beginning.elapsed());
+        Ok(turn)
+    }
+}
+
+impl Opponent {
+    /// Name of its row beside one of ours.
+    pub(super) fn row(&self, ours: &str) -> String {
+        format!("{ours}, {}", self.program)
+    }
+
+    /// Its row: `found` beside the samples of ours.
+    pub(super) fn described(&self, (ours, samples): (&str, &[Sample]), found: super::lanes::Figures, parity: Parity) -> Result<Peer> {
+        let times = |samples: &[Sample]| samples.iter().map(Sample::milliseconds).collect::<Vec<_>>();
+        let ratio = wrapped(median_ratio(&times(found.series.steady()), &times(samples), &Resampling::default()))?;
+        let stage = |name: &str, of: fn(&Start) -> f64| Some(ColdStage::of(name, &self.starts.iter().map(of).collect::<Vec<_>>()));
+        Ok(Peer {
+            name: self.row(ours),
+            program: self.described.clone(),
+            compared_with: ours.to_owned(),
+            is_interleaved: true,
+            summary: found.summary,
+            verdict: found.verdict,
+            ratio,
+            ready: stage("ready", |start| start.ready_ms),
+            first_result: stage("first_result", |start| start.first_result_ms),
+            peak_memory_bytes: self.starts.iter().filter_map(|start| start.peak_memory_bytes).max(),
+            parity: Some(parity),
+        })
+    }
+}
+
+fn engine_error(error: peers::Error) -> Error {
+    let kind = match error.kind() {
+        peers::ErrorKind::InvalidArgument | peers::ErrorKind::Unsupported => ErrorKind::InvalidOption,
+        peers::ErrorKind::NoPython | peers::ErrorKind::Offline | peers::ErrorKind::Install | peers::ErrorKind::Lacking => {
+            ErrorKind::Unavailable
+        }
+        peers::ErrorKind::Io => ErrorKind::Io,
+        _ => ErrorKind::Failed,
+    };
+    Error::new(kind, error.to_string())
+}
