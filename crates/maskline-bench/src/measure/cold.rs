@@ -72,8 +72,7 @@ fn described(row: &Starts, subject: &str) -> Cold {
         subject: subject.to_owned(),
         cache: row.cache,
         runs: row.started.len(),
-        // What no start did is no part of them.
-        stages: names.iter().enumerate().map(|(index, name)| stage(index, name)).filter(|stage| stage.max_ms > 0.0).collect(),
+        stages: names.iter().enumerate().map(|(index, name)| stage(index, name)).collect(),
         ready: ColdStage::of("ready", &times(|start| start.ready_ms)),
         first_result: ColdStage::of("first_result", &times(|start| start.first_result_ms)),
         peak_memory_bytes: row.started.iter().filter_map(|start| start.peak_memory_bytes).max(),

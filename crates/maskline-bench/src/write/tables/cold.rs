@@ -27,10 +27,10 @@ pub(super) fn cold(rows: &[Cold]) -> Table {
     Table::new("Cold start", note, columns).keyed(2).rows(rows.iter().map(cells))
 }
 
-/// The parts of all starts by name, in the order in which they are first seen.
+/// The parts of all starts by name, in the order in which they are first seen; what no start did is none.
 pub(in crate::write) fn parts(rows: &[Cold]) -> Vec<&str> {
     let mut names = Vec::<&str>::new();
-    for stage in rows.iter().flat_map(|row| &row.stages) {
+    for stage in rows.iter().flat_map(|row| &row.stages).filter(|stage| stage.max_ms > 0.0) {
         if !names.contains(&stage.name.as_str()) {
             names.push(&stage.name);
         }
@@ -38,20 +38,21 @@ pub(in crate::write) fn parts(rows: &[Cold]) -> Vec<&str> {
     names
 }
 
-/// The medians of the parts: a column each.
+/// The means of the parts, which add up: a column each.
 pub(super) fn stages(rows: &[Cold]) -> Table {
     let parts = parts(rows);
     let mut columns = vec![Column::words("start", 0), Column::words("cache", 0)];
     columns.extend(parts.iter().map(|part| Column::bare(*part, 0)));
-    columns.push(Column::bare("first result", 0));
-    let median = |stage: Option<&ColdStage>| stage.map_or_else(|| NONE.to_owned(), |stage| optional(stage.p50_ms.as_ref()));
+    columns.push(Column::number("ready", 0));
+    let mean =
+        |stage: Option<&ColdStage>| stage.filter(|stage| stage.max_ms > 0.0).map_or_else(|| NONE.to_owned(), |s| significant(s.mean_ms));
     let cells = |row: &Cold| {
         let mut cells = vec![row.name.clone(), row.cache.name().to_owned()];
-        cells.extend(parts.iter().map(|part| median(row.stages.iter().find(|stage| stage.name == *part))));
-        cells.push(median(Some(&row.first_result)));
+        cells.extend(parts.iter().map(|part| mean(row.stages.iter().find(|stage| stage.name == *part))));
+        cells.push(significant(row.ready.mean_ms));
         cells
     };
-    let note = format!("Medians in ms; they do not add up as means do. {FIGURES}");
+    let note = "The means of the parts add up to that of readiness.";
     let rows = rows.iter().filter(|row| !row.stages.is_empty()).map(cells);
-    Table::new("Parts of a start, p50 (ms)", note, columns).keyed(2).rows(rows)
+    Table::new("Parts of a start, mean (ms)", note, columns).keyed(2).rows(rows)
 }

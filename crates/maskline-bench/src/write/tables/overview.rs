@@ -47,10 +47,15 @@ fn cells(entry: &Entry<'_>) -> Vec<String> {
     ]
 }
 
+/// A program without its version.
+fn short(program: &str) -> &str {
+    program.split_whitespace().next().unwrap_or_default()
+}
+
 /// The name, with the program where the name does not say it.
 fn title(entry: &Entry<'_>, name: &str) -> String {
     match entry.program {
-        Some(program) if !name.contains(program) => format!("{name} ({program})"),
+        Some(program) if !name.contains(short(program)) => format!("{name} ({program})"),
         _ => name.to_owned(),
     }
 }
