@@ -77,6 +77,9 @@ pub struct Pruned {
     pub in_use: usize,
 }
 
+/// Between two attempts to build what another one failed to build.
+const RETRY: Duration = Duration::from_millis(10);
+
 /// A directory of entries, shared by all processes.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -105,15 +108,28 @@ impl Cache {
         if let Some(entry) = self.existing(&target, false)? {
             return Ok(entry);
         }
-        let lock = Lock::exclusive(&lock_path(&target))?;
-        if !target.is_dir() {
+        let lock = loop {
+            if let Some(lock) = Lock::try_exclusive(&lock_path(&target))? {
+                break lock;
+            }
+            // Another one builds it: a shared lock comes when that is done. To wait for the exclusive one would be to wait until nobody
+            // uses the entry any more.
+            let finished = Lock::shared(&lock_path(&target))?;
+            if let Some(entry) = self.existing(&target, false)? {
+                return Ok(entry);
+            }
+            drop(finished);
+            std::thread::sleep(RETRY);
+        };
+        let built = !target.is_dir();
+        if built {
             let staging = Staging::beside(&target)?;
             build(staging.path())?;
             staging.commit()?;
         }
         drop(lock);
         let gone = || Error::new(ErrorKind::Cache, format!("{}: the entry was removed while it was built", target.display()));
-        Ok(self.existing(&target, true)?.ok_or_else(gone)?)
+        Ok(self.existing(&target, built)?.ok_or_else(gone)?)
     }
 
     fn existing(&self, target: &Path, built: bool) -> Result<Option<Entry>> {

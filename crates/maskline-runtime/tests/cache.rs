@@ -37,6 +37,25 @@ fn parallel_callers_build_once() {
 }
 
 #[test]
+fn who_waits_for_a_build_gets_the_entry_though_its_builder_goes_on_using_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (send, entries) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let (send, folder) = (send.clone(), folder.path().to_path_buf());
+        std::thread::spawn(move || {
+            let entry = Cache::new(folder).get_or_build::<Error>(&key("a"), |at| {
+                std::thread::sleep(Duration::from_millis(100));
+                write(at)
+            });
+            send.send(entry.unwrap()).unwrap();
+        });
+    }
+    // Both are held when the second one comes.
+    let held = [(); 2].map(|()| entries.recv_timeout(Duration::from_secs(20)).unwrap());
+    assert_eq!(held.iter().filter(|entry| entry.built).count(), 1);
+}
+
+#[test]
 fn a_build_that_fails_or_crashes_leaves_no_entry() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::new(folder.path());
