@@ -1,0 +1,187 @@
+//! `maskline bench`: that it measures what it says, in the forms that it says, and refuses what it cannot measure.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "../../maskline-bench/tests/schema/mod.rs"]
+mod schema;
+
+use common::{Outcome, Place};
+use maskline_bench::Report;
+use maskline_bench::report::{CacheState, EmbeddingState};
+use serde_json::Value;
+
+/// A short run: the figures are few, their form is whole.
+fn quick<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["bench", "--time", "0.2", "--cold", "1", "--no-ceiling"], arguments].concat()
+}
+
+fn report(outcome: &Outcome) -> Report {
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    Report::from_json(outcome.stdout.as_bytes()).unwrap()
+}
+
+fn follows_the_schema(text: &str) {
+    let schema = serde_json::from_str(maskline_bench::report::SCHEMA).unwrap();
+    assert_eq!(schema::faults(&schema, &serde_json::from_str(text).unwrap()), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_is_measured_cold_and_steady() {
+    let place = Place::new();
+    let outcome = place.maskline(&["bench", "nano", "--time", "0.2", "--cold", "2", "-f", "json", "--embedding", "miss,hit,held"]);
+    let report = report(&outcome);
+    follows_the_schema(&outcome.stdout);
+    let caches: Vec<CacheState> = report.cold.iter().map(|row| row.cache).collect();
+    assert_eq!(caches, [CacheState::Empty, CacheState::Present]);
+    for row in &report.cold {
+        assert_eq!(row.runs, 2);
+        let parts: f64 = row.stages.iter().map(|stage| stage.mean_ms).sum();
+        assert!((parts - row.ready.mean_ms).abs() < 0.01 * row.ready.mean_ms, "{parts} of {}", row.ready.mean_ms);
+        assert!(row.first_result.mean_ms <= row.ready.mean_ms, "{row:?}");
+        let time = |name: &str| row.stages.iter().find(|stage| stage.name == name).unwrap().mean_ms;
+        // The cache was really empty, or really full.
+        assert_eq!(time("build") > 0.0, row.cache == CacheState::Empty, "{row:?}");
+        assert!(time("runtime_load") > 0.0 && time("session") > 0.0 && time("first_inference") > 0.0, "{row:?}");
+        assert!(row.peak_memory_bytes.is_some_and(|bytes| bytes > 10 << 20) || cfg!(not(target_os = "linux")));
+    }
+    let states: Vec<Option<EmbeddingState>> = report.steady.iter().map(|row| row.embedding).collect();
+    assert_eq!(states, [EmbeddingState::Miss, EmbeddingState::Hit, EmbeddingState::Held].map(Some));
+    for (row, stages) in report.steady.iter().zip(&report.stages) {
+        assert!(row.summary.n >= 11 && row.errors == 0, "{}", row.summary.n);
+        assert_eq!(row.name, stages.name);
+        let covered: f64 = stages.stages.iter().map(|stage| stage.mean_ms).sum();
+        assert!((covered + stages.unaccounted_ms - stages.end_to_end.mean_ms).abs() < 1e-6);
+        let has = |name: &str| stages.stages.iter().any(|stage| stage.name == name);
+        let is_held = row.embedding == Some(EmbeddingState::Held);
+        assert!(has("mask_decode") && has("decode") != is_held, "{stages:?}");
+        assert_eq!(has("preprocess"), row.embedding == Some(EmbeddingState::Miss), "only a miss prepares the picture");
+    }
+    assert!(report.identity.machine.bandwidth_gbs.is_some_and(|rate| rate > 0.1));
+    let ceilings: Vec<&str> = report.ceilings.iter().map(|row| row.subject.as_str()).collect();
+    assert_eq!(ceilings, ["nano"]);
+    assert!(report.ceilings.iter().all(|row| row.work > 1e6 && row.achieved > 0.0 && row.limit > 0.1), "{:?}", report.ceilings);
+}
+
+#[test]
+fn sweeps_measure_every_combination_and_compare_answers() {
+    let place = Place::new();
+    let sweeps = ["nano", "--sweep", "prompts=1,3", "--sweep", "threads=1,2", "--embedding", "held", "--kind", "box", "-f", "json"];
+    let report = report(&place.maskline(&quick(&sweeps)));
+    let names: Vec<&str> = report.identity.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!(names, ["nano prompts=1 threads=1", "nano prompts=1 threads=2", "nano prompts=3 threads=1", "nano prompts=3 threads=2"]);
+    let asked: Vec<(usize, usize)> = report.identity.subjects.iter().map(|s| (s.prompts.unwrap().count, s.threads)).collect();
+    assert_eq!(asked, [(1, 1), (1, 2), (3, 1), (3, 2)]);
+    // More threads give the same masks, and that was looked at.
+    let parities: Vec<Option<bool>> = report.steady.iter().map(|row| row.parity.as_ref().map(|parity| parity.is_equal())).collect();
+    assert_eq!(parities, [None, Some(true), None, Some(true)]);
+    let sweeps: Vec<(&str, usize)> = report.sweeps.iter().map(|sweep| (sweep.parameter.as_str(), sweep.curves.len())).collect();
+    assert_eq!(sweeps, [("prompts", 2), ("threads", 2)]);
+    assert!(report.sweeps.iter().flat_map(|sweep| &sweep.curves).all(|curve| curve.points.len() == 2));
+    // A start per process, not per row.
+    assert_eq!(report.cold.len(), 2 * 2);
+}
+
+#[test]
+fn loads_are_open_and_closed() {
+    let place = Place::new();
+    let outcome = place.maskline(&quick(&["nano", "--embedding", "held", "--concurrency", "1,3", "--rate", "20", "-f", "json"]));
+    let report = report(&outcome);
+    let curves: Vec<(&str, usize)> = report.loads.iter().map(|curve| (curve.kind.name(), curve.points.len())).collect();
+    assert_eq!(curves, [("closed loop", 2), ("open loop, Poisson", 1)]);
+    assert!(report.loads.iter().flat_map(|curve| &curve.points).all(|point| point.errors == 0 && point.achieved_per_second > 0.0));
+}
+
+#[test]
+fn detectors_take_batches_and_no_prompts() {
+    let place = Place::new();
+    let yolo = ["yolov8n", "--synthetic", "--size", "64", "--images", "photo.png"];
+    let outcome = place.maskline(&quick(&[&yolo[..], &["--sweep", "batch=1,2", "-f", "json"]].concat()));
+    let report = report(&outcome);
+    let subjects: Vec<(usize, bool)> = report.identity.subjects.iter().map(|s| (s.batch, s.prompts.is_none())).collect();
+    assert_eq!(subjects, [(1, true), (2, true)]);
+    assert_eq!(report.identity.subjects[0].model.generated_from_seed, Some(0));
+    assert!(!report.identity.inputs.is_synthetic);
+    assert!(report.steady.iter().all(|row| row.embedding.is_none()));
+    let wrong = place.maskline(&quick(&[&yolo[..], &["--sweep", "prompts=1,2"]].concat()));
+    wrong.fails(2, &["--sweep prompts", "promptable"]);
+    place.maskline(&quick(&["nano", "--sweep", "batch=1,2"])).fails(2, &["--sweep batch", "--sweep prompts"]);
+}
+
+#[test]
+fn results_are_written_in_all_forms() {
+    let place = Place::new();
+    let outcome = place.maskline(&quick(&["nano", "-o", "out/report", "--embedding", "held"]));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("Cold start") && outcome.stdout.contains("nano, held"), "{}", outcome.stdout);
+    let read = |name: &str| std::fs::read_to_string(place.path("out/report").join(name)).unwrap();
+    follows_the_schema(&read("report.json"));
+    assert!(read("report.md").starts_with("# "));
+    assert!(read("report.csv").starts_with("section,row,item,metric,unit,value,low,high\r\n"));
+    let page = read("report.html");
+    assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("<script"), "one page without a network");
+    assert_eq!(std::fs::read_dir(place.path("out/report")).unwrap().count(), 4, "nothing is left over");
+}
+
+#[test]
+fn what_cannot_be_measured_is_said() {
+    let place = Place::new();
+    std::fs::write(place.path("broken.jpg"), b"no picture").unwrap();
+    place.maskline(&["bench"]).fails(2, &["Usage: maskline bench"]);
+    place.maskline(&quick(&["no-such-model"])).fails(3, &["no-such-model"]);
+    place.maskline(&quick(&["nano,nano"])).fails(2, &["nano is there twice"]);
+    place.maskline(&quick(&["nano+nano"])).fails(2, &["expected one model"]);
+    place.maskline(&quick(&["nano", "--images", "broken.jpg"])).fails(3, &["broken.jpg"]);
+    place.maskline(&quick(&["nano", "--images", "gone.jpg"])).fails(3, &["gone.jpg"]);
+    place.maskline(&quick(&["nano", "--sweep", "prompts=1,2,3,4,5,6,7,8,9", "--sweep", "threads=1,2,3"])).fails(5, &["27", "--limit"]);
+    place.maskline(&quick(&["nano", "--sweep", "colour=red"])).fails(2, &["size, prompts, kind"]);
+    place.maskline(&quick(&["nano", "--prompts", "0"])).fails(2, &["prompts"]);
+    place.maskline(&quick(&["nano", "--precision", "f16"])).fails(2, &["precision", "f32"]);
+    place.maskline(&quick(&["nano", "--provider", "cuda"])).fails(4, &["cuda"]);
+    place.maskline(&quick(&["nano", "--runtime", "gone.so"])).fails(4, &["gone.so"]);
+    place.maskline(&quick(&["nano", "--against", "caffe"])).fails(2, &["pytorch, onnxruntime-python, ultralytics"]);
+    place.maskline(&quick(&["nano", "--against", "pytorch", "--peer-python", "gone/python"])).fails(4, &["gone/python"]);
+    place.maskline(&quick(&["nano", "--against", "pytorch", "--offline"])).fails(4, &["offline"]);
+}
+
+/// A report whose rows are judged, and slower by a factor.
+fn scaled(report: &Value, factor: f64) -> Value {
+    let mut report = report.clone();
+    for row in report["steady"].as_array_mut().unwrap() {
+        row["verdict"] = serde_json::json!({"status": "VALID", "reason": "made for a test", "drift": null});
+        let scale = |value: &mut Value| *value = serde_json::json!(value.as_f64().unwrap() * factor);
+        for end in ["value", "low", "high"] {
+            scale(&mut row["summary"]["p50_ms"][end]);
+        }
+        for sample in row["samples"]["steady"].as_array_mut().unwrap() {
+            scale(&mut sample[1]);
+        }
+    }
+    report
+}
+
+#[test]
+fn reports_are_compared() {
+    let place = Place::new();
+    let outcome = place.maskline(&quick(&["nano", "--embedding", "held", "-f", "json"]));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    for (name, factor) in [("before", 1.0), ("same", 1.01), ("slower", 1.3)] {
+        std::fs::write(place.path(&format!("{name}.json")), scaled(&report, factor).to_string()).unwrap();
+    }
+    // Wide enough a threshold that the scatter of a few samples on a busy machine decides nothing.
+    let compare = |after: &str, more: &[&str]| place.maskline(&[&["bench", "compare", "before.json", after], more].concat());
+    let same = compare("before.json", &["--fail-over", "50%"]);
+    assert_eq!(same.code, 0, "{}{}", same.stdout, same.stderr);
+    assert!(same.stdout.contains("nano, held"), "{}", same.stdout);
+    let json = compare("slower.json", &["-f", "json", "--fail-over", "90%"]);
+    assert_eq!(json.code, 0, "{}", json.stderr);
+    let ratio = serde_json::from_str::<Value>(&json.stdout).unwrap()["rows"][0]["ratio"]["value"].as_f64().unwrap();
+    assert!((ratio - 1.3).abs() < 1e-6, "{ratio}");
+    std::fs::write(place.path("slow.json"), scaled(&report, 40.0).to_string()).unwrap();
+    let slow = compare("slow.json", &["--fail-over", "5%", "-o", "out"]);
+    assert_eq!(slow.code, 1, "{}{}", slow.stdout, slow.stderr);
+    assert!(place.path("out/comparison.html").exists() && place.path("out/comparison.md").exists());
+    place.maskline(&["bench", "compare", "before.json", "gone.json"]).fails(3, &["gone.json"]);
+    place.maskline(&["bench", "compare", "before.json", "photo.png"]).fails(3, &["not a benchmark report", "photo.png"]);
+    place.maskline(&["bench", "compare", "before.json", "same.json", "--fail-over", "500%"]).fails(2, &["share"]);
+}
