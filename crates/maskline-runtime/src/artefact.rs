@@ -4,6 +4,7 @@
 //! half written is made anew.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::{Library, Provider};
@@ -43,9 +44,10 @@ pub(crate) fn is_complete(path: &Path) -> bool {
     expected == found
 }
 
-/// Where a new artefact is written before it counts.
+/// Where a new artefact is written before it counts: a place of its own each time, as several threads may make the same one.
 pub(crate) fn aside(path: &Path) -> PathBuf {
-    with_suffix(path, &format!(".partial-{}.onnx", std::process::id()))
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    with_suffix(path, &format!(".partial-{}-{}.onnx", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Makes the artefact written aside count.
