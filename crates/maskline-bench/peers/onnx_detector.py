@@ -87,7 +87,9 @@ def letterbox(image, side):
     pixels = canvas.transpose(2, 0, 1)[None].astype(numpy.float32) / numpy.float32(255)
 
     def place(boxes):
-        moved = (boxes - numpy.float32([left, top, left, top])) / numpy.float32(scale)
+        # The sides are whole pixels, so that both axes are not scaled quite alike.
+        factors = numpy.float32([width / columns, height / rows] * 2)
+        moved = (boxes - numpy.float32([left, top, left, top])) * factors
         return moved.clip(0, numpy.float32([width, height, width, height]))
 
     return numpy.ascontiguousarray(pixels), place

@@ -1,7 +1,8 @@
 //! The real programs against maskline, on the same weights and a picture that all decode alike: their answers are the same.
 //!
 //! `MASKLINE_PEER_PYTHON=…/bin/python cargo test -p maskline-bench --test peers -- --nocapture` runs every program whose packages that
-//! Python has; with `MASKLINE_PEER_FULL=1` at the models' published sizes, which takes minutes.
+//! Python has; with `MASKLINE_PEER_FULL=1` at the models' published sizes, which takes minutes. With `MASKLINE_PEER_FETCH=1` the
+//! environment of ONNX Runtime is made from nothing and used (90 MB from the network).
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,10 @@ fn place() -> Option<Place> {
         eprintln!("skipped: MASKLINE_PEER_PYTHON names no Python");
         return None;
     };
+    place_with(Some(python.into()))
+}
+
+fn place_with(python: Option<PathBuf>) -> Option<Place> {
     let picture = shared("photos/skimage_astronaut.png");
     if !picture.exists() {
         eprintln!("skipped: {} is missing", picture.display());
@@ -43,7 +48,7 @@ fn place() -> Option<Place> {
     }
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::new(EngineOptions { cache: folder.path().join("bundles"), ..EngineOptions::default() }).unwrap();
-    let environments = EnvironmentOptions { python: Some(python.into()), ..EnvironmentOptions::new(folder.path().join("peers")) };
+    let environments = EnvironmentOptions { python, ..EnvironmentOptions::new(folder.path().join("peers")) };
     Some(Place { folder, engine, environments, picture })
 }
 
@@ -193,4 +198,26 @@ fn generated_weights_of_a_detector_are_all_loaded() {
         let request = Request { picture: &place.picture, mode: Mode::Detect, prompts: &[], multimask: Multimask::Auto };
         worker.call(&request).unwrap();
     }
+}
+
+#[test]
+fn an_environment_made_from_nothing_works_where_it_ends_up() {
+    if std::env::var_os("MASKLINE_PEER_FETCH").is_none() {
+        eprintln!("skipped: MASKLINE_PEER_FETCH is not set");
+        return;
+    }
+    let Some(mut place) = place_with(None) else { return };
+    place.environments.progress = Some(std::sync::Arc::new(|text: &str| eprintln!("{text}")));
+    let (model, peer) = place.open(&ModelSource::Synthetic { architecture: "mobile-sam".into(), seed: 0 }, Some(SIDE));
+    let mut worker = place.worker(Program::OnnxRuntimePython, &peer).unwrap();
+    let prompts = prompts();
+    let request = Request { picture: &place.picture, mode: Mode::Miss, prompts: &prompts, multimask: Multimask::Auto };
+    let reply = worker.call(&request).unwrap();
+    let ours = model.embed(&Image::open(&place.picture).unwrap()).unwrap().find(&prompts, &SegmentOptions::default()).unwrap();
+    assert!(parity(&ours.objects, &reply.objects).is_equal());
+    // The second time nothing is fetched.
+    place.environments.offline = true;
+    let environment = Environment::prepare(Program::OnnxRuntimePython, &place.environments).unwrap();
+    eprintln!("{:?}", environment.versions());
+    assert!(environment.versions().iter().any(|(name, version)| name == "onnxruntime" && version != "unknown"));
 }

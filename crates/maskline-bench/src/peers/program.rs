@@ -48,7 +48,7 @@ pub(super) struct Packages {
 const ONNX_RUNTIME: Packages = Packages {
     name: "onnxruntime",
     requirements: include_str!("../../peers/requirements-onnxruntime.txt"),
-    size: "about 90 MB to fetch, 330 MB on disk",
+    size: "about 90 MB to fetch, 350 MB on disk",
 };
 
 const TORCH: Packages = Packages {

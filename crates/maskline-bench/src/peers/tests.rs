@@ -254,9 +254,13 @@ mod environments {
     const HAS_ALL: &str = r#"{"python": "3.12.1", "missing": [], "versions": [["numpy", "9.9"]]}"#;
     const LACKS: &str = r#"{"python": "3.12.1", "missing": ["onnxruntime", "cv2"], "versions": []}"#;
 
+    /// Copied by another process: a file that this one has open for writing while another test forks could not be run.
     fn write_script(path: &Path, text: &str) {
-        std::fs::write(path, format!("#!/bin/sh\n{text}")).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let draft = path.with_extension("draft");
+        std::fs::write(&draft, format!("#!/bin/sh\n{text}")).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let _ = std::fs::remove_file(path);
+        output_of(Command::new("cp").arg(&draft).arg(path)).unwrap();
     }
 
     /// A Python that makes environments, whose own Python does `pip` and then has `facts`. Every environment that is made adds a
