@@ -1,8 +1,12 @@
-//! Measurement, all but the measuring itself: nothing here knows a model, so that each rule can be tested by itself.
+//! Measurement that a user can believe: `docs/bench.md` has its rules.
 //!
-//! [`load`] drives a target and gives a record of calls; [`steadiness`] tells warm-up from steady and says whether the figures may
-//! be believed; [`samples`] sums them up, with intervals and with `None` where there are too few; [`report`] is what is kept of
-//! a run; [`mod@compare`] judges one report by another; [`mod@write`] shows it as Markdown, CSV, JSON and one page of HTML.
+//! **The rules** know no model, so that each can be tested by itself. [`load`] drives a target and gives a record of calls;
+//! [`steadiness`] tells warm-up from steady and says whether the figures may be believed; [`samples`] sums them up, with intervals and
+//! with `None` where there are too few; [`report`] is what is kept of a run; [`mod@compare`] judges one report by another; [`mod@write`]
+//! shows it as text, Markdown, CSV, JSON and one page of HTML.
+//!
+//! **The measuring**: [`measure::run`] goes from a plan to a report. Each model runs in a process of its own ([`worker`]), other programs in
+//! theirs ([`peers`]); [`machine`] is what all of them run on.
 //!
 //! ```
 //! use std::time::Duration;

@@ -36,7 +36,7 @@ use windows::{Window, cut};
 /// How to judge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// Least length of a window. Loads with random arrivals need windows of some thousand arrivals for their rates to agree.
+    /// Least length of a window.
     pub window: Duration,
     /// What counts as equal, as a share.
     pub tolerance: f64,
@@ -132,7 +132,8 @@ pub fn judge(samples: &[Sample], options: &Options) -> Result<Judgement> {
 const AGREEING: usize = 3;
 
 fn few_windows(found: usize, options: &Options) -> String {
-    format!("{found} windows of {:.3} s with 11 samples each; 3 are needed", options.window.as_secs_f64())
+    let windows = if found == 1 { "window" } else { "windows" };
+    format!("{found} {windows} of {} s and 11 samples; 3 are needed", options.window.as_secs_f64())
 }
 
 fn never_steady(windows: &[Window], options: &Options) -> String {

@@ -34,6 +34,40 @@ enum Row<'a> {
     Other(&'a Opponent, &'a str, Parity),
 }
 
+/// Adds what a lane found to the report. Rows of others come after the row of ours that they are compared with.
+fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
+    let name = lane.name.clone();
+    let found = lane.found()?;
+    if let Some(error) = found.errors.first() {
+        report.notes.push(format!("{name}: {} calls failed: {error}", found.errors.len()));
+    }
+    let Some(figures) = found.figures else { return Ok(()) };
+    match row {
+        Row::Own(one, track, parity) => {
+            report.stages.push(figures.stages);
+            report.steady.push(Steady {
+                name,
+                subject: one.subject.name.clone(),
+                load: "closed loop, 1 caller".to_owned(),
+                embedding: track.asked.map(|(_, state)| state),
+                summary: figures.summary,
+                errors: found.errors.len(),
+                verdict: figures.verdict,
+                parity: parity.clone(),
+                samples: Some(figures.series),
+            });
+        }
+        Row::Other(opponent, ours, agreement) => {
+            let row = report.steady.iter().find(|row| row.name == *ours);
+            if let Some(samples) = row.and_then(|row| row.samples.as_ref()) {
+                let peer = opponent.described((ours, samples.steady()), figures, agreement)?;
+                report.peers.push(peer);
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Room<'_> {
     /// The rate of matrix products of each process, and the memory's.
     pub(super) fn limits(&self, (processes, running): (&[(usize, Compute)], &[Running]), report: &mut Report) -> Result<Vec<Option<f64>>> {
@@ -104,35 +138,7 @@ impl Room<'_> {
         }
         take_turns(&mut lanes, (self.plan.seconds, self.plan.seed), |done| (self.tell)("steady calls", done))?;
         for (row, lane) in rows.into_iter().zip(lanes) {
-            let name = lane.name.clone();
-            let found = lane.found()?;
-            if let Some(error) = found.errors.first() {
-                report.notes.push(format!("{name}: {} calls failed: {error}", found.errors.len()));
-            }
-            let Some(figures) = found.figures else { continue };
-            match row {
-                Row::Own(one, track, parity) => {
-                    report.stages.push(figures.stages);
-                    report.steady.push(Steady {
-                        name,
-                        subject: one.subject.name.clone(),
-                        load: "closed loop, 1 caller".to_owned(),
-                        embedding: track.asked.map(|(_, state)| state),
-                        summary: figures.summary,
-                        errors: found.errors.len(),
-                        verdict: figures.verdict,
-                        parity: parity.clone(),
-                        samples: Some(figures.series),
-                    });
-                }
-                Row::Other(opponent, ours, agreement) => {
-                    let row = report.steady.iter().find(|row| row.name == *ours);
-                    if let Some(samples) = row.and_then(|row| row.samples.as_ref()) {
-                        let peer = opponent.described((ours, samples.steady()), figures, agreement)?;
-                        report.peers.push(peer);
-                    }
-                }
-            }
+            add(report, row, lane)?;
         }
         Ok(())
     }

@@ -47,10 +47,11 @@ fn sizes(files: &[PathBuf]) -> Result<String> {
     let mut pixels = files.iter().map(|file| Ok(Image::open(file)?.size())).collect::<Result<Vec<_>>>()?;
     pixels.sort_by_key(|(width, height)| width * height);
     let text = |(width, height): &(usize, usize)| format!("{width} × {height}");
+    let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
     Ok(match (pixels.first(), pixels.last()) {
-        (Some(first), Some(last)) if first != last => format!("files of {} to {} pixels", text(first), text(last)),
-        (Some(first), _) => format!("files of {} pixels", text(first)),
-        _ => "files".to_owned(),
+        (Some(first), Some(last)) if first != last => format!("{files} of {} to {} pixels", text(first), text(last)),
+        (Some(first), _) => format!("{files} of {} pixels", text(first)),
+        _ => files,
     })
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Figures {
 
 /// Length of a turn, in seconds.
 const TURN: f64 = 1.0;
+/// Before a turn, so that threads of the last one that wait busily for more have given up.
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 20 });
 /// From so many calls in a turn on, the first is kept apart.
 const MANY: usize = 10;
 /// Failed calls after which a lane ends.
@@ -166,6 +168,9 @@ pub(super) fn take_turns(lanes: &mut [Lane<'_>], (seconds, seed): (f64, u64), mu
         }
         for index in order {
             let lane = &mut lanes[index];
+            if !is_alone {
+                std::thread::sleep(PAUSE);
+            }
             lane.take_turn(is_alone)?;
             lane.is_done = lane.is_enough(seconds)?;
             let done: f64 = lanes.iter().map(|lane| if lane.is_done { 1.0 } else { (lane.busy.as_secs_f64() / seconds).min(0.99) }).sum();

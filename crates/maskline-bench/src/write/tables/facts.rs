@@ -61,7 +61,7 @@ pub(in crate::write) fn lines(identity: &Identity) -> Vec<(&'static str, String)
         ("vector instructions", or_unknown(&machine.isa)),
         ("governor", or_unknown(&machine.governor)),
         ("system", machine.os.clone()),
-        ("inputs", format!("{}, {} {}", inputs.name, inputs.count, if inputs.is_synthetic { "synthetic pictures" } else { "pictures" })),
+        ("inputs", inputs.name.clone()),
         ("inputs (SHA-256)", inputs.sha256.clone()),
         ("maskline", format!("{}, commit {}", tool.version, or_unknown(&tool.commit))),
         ("ONNX Runtime", tool.onnx_runtime.clone()),
