@@ -54,10 +54,11 @@ pub fn run(plan: &Plan, (launcher, commit): (&Launcher, Option<&str>), tell: Pro
     let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let identity = Identity { created, tool, machine, run, inputs: inputs.described.clone(), subjects: subjects.described() };
     let mut report = Report::new(identity);
+    // What another program cannot run is better known before an hour of measuring than after.
+    let opponents = room.opponents((&processes, &running), &subjects)?;
     report.cold = room.cold((&processes, &running), &subjects)?;
     let limits = room.limits((&processes, &running), &mut report)?;
     let parities = room.parities(&running, &subjects)?;
-    let opponents = room.opponents((&processes, &running), &subjects)?;
     room.steady(&running, (&subjects, &parities, &opponents), &mut report)?;
     room.loads(&running, &subjects, &mut report)?;
     room.ceilings(&running, (&subjects, &limits), &mut report)?;
@@ -133,9 +134,6 @@ fn notes(plan: &Plan, report: &Report) -> Vec<String> {
     if report.identity.inputs.is_synthetic {
         notes
             .push("Pictures are generated: give your own with --images, as sizes and contents change decoding and post-processing.".into());
-    }
-    if let Some(load) = report.identity.machine.load_before.filter(|load| *load > 0.5) {
-        notes.push(format!("Something else was running before: the load average was {load:.2}. Repeat on a quiet machine."));
     }
     if plan.cold.runs > 0 && plan.cold.runs < 11 {
         notes.push(format!("{} cold starts have no median: eleven are needed.", plan.cold.runs));

@@ -185,3 +185,23 @@ fn reports_are_compared() {
     place.maskline(&["bench", "compare", "before.json", "photo.png"]).fails(3, &["not a benchmark report", "photo.png"]);
     place.maskline(&["bench", "compare", "before.json", "same.json", "--fail-over", "500%"]).fails(2, &["share"]);
 }
+
+/// With a Python that has onnxruntime, numpy, Pillow, OpenCV and pycocotools in `MASKLINE_PEER_PYTHON`.
+#[test]
+fn other_programs_take_turns_and_are_compared() {
+    let Ok(python) = std::env::var("MASKLINE_PEER_PYTHON") else {
+        eprintln!("skipped: MASKLINE_PEER_PYTHON names no Python");
+        return;
+    };
+    let place = Place::new();
+    let against = ["--against", "onnxruntime-python", "--peer-python", &python];
+    place.maskline(&quick(&[&["nano"][..], &against].concat())).fails(2, &["onnxruntime-python does not run nano"]);
+    let yolo = ["yolov8n", "--synthetic", "--size", "64", "--images", "photo.png", "-f", "json"];
+    let report = report(&place.maskline(&quick(&[&yolo[..], &against].concat())));
+    let [peer] = report.peers.as_slice() else { panic!("{:?}", report.peers) };
+    assert_eq!((peer.compared_with.as_str(), peer.is_interleaved), ("yolov8n", true));
+    assert!(peer.program.starts_with("onnxruntime-python (python 3."), "{}", peer.program);
+    assert!(peer.parity.as_ref().unwrap().is_equal(), "{:?}", peer.parity);
+    assert!(peer.summary.n >= 11 && peer.ratio.value > 0.0);
+    assert!(peer.ready.as_ref().unwrap().max_ms > 0.0 && peer.peak_memory_bytes.is_some_and(|bytes| bytes > 10 << 20));
+}

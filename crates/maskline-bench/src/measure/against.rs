@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use maskline::{BundleOptions, Error, ErrorKind, Image, ModelSource, Multimask, Prompt, Result, write_generated_weights};
 
-use super::lanes::{Caller, Turn, wrapped};
+use super::lanes::{Caller, MOST_ERRORS, Turn, wrapped};
 use super::plan::Against;
 use super::subjects::{One, Subjects};
 use super::{Room, Running};
@@ -40,7 +40,9 @@ type Questions = Vec<(PathBuf, Vec<Prompt>)>;
 impl Room<'_> {
     /// Starts every program with the model of every process of ours on the CPU: they compute in f32 there, and nowhere else.
     pub(super) fn opponents(&self, (processes, running): (&[(usize, Compute)], &[Running]), subjects: &Subjects) -> Result<Vec<Opponent>> {
-        let Some(Against { programs, environment }) = &self.plan.against else { return Ok(Vec::new()) };
+        let Some(Against { programs, environment }) = self.plan.against.as_ref().filter(|_| self.plan.seconds > 0.0) else {
+            return Ok(Vec::new());
+        };
         let mut opponents = Vec::new();
         for program in programs {
             (self.tell)(&format!("preparing {program}"), 0.0);
@@ -173,13 +175,18 @@ impl Caller for Rival<'_> {
         let mut turn = Turn::default();
         let beginning = Instant::now();
         let mut index = first;
-        while turn.calls.is_empty() || beginning.elapsed().as_secs_f64() < seconds {
+        while (turn.calls.is_empty() || beginning.elapsed().as_secs_f64() < seconds) && turn.errors.len() < MOST_ERRORS {
             let at = index % self.questions.len();
             let start_ms = milliseconds(beginning.elapsed());
-            let reply = ask(&self.opponent.worker, &self.questions[at], self.mode)?;
-            turn.stages = reply.stages.iter().map(|(name, _)| name.clone()).collect();
-            let stages_ms = reply.stages.iter().map(|(_, milliseconds)| *milliseconds).collect();
-            turn.calls.push(Call { start_ms, total_ms: reply.milliseconds, picture: u32::try_from(at).unwrap_or(0), stages_ms });
+            match ask(&self.opponent.worker, &self.questions[at], self.mode) {
+                Ok(reply) => {
+                    turn.stages = reply.stages.iter().map(|(name, _)| name.clone()).collect();
+                    let stages_ms = reply.stages.iter().map(|(_, milliseconds)| *milliseconds).collect();
+                    turn.calls.push(Call { start_ms, total_ms: reply.milliseconds, picture: u32::try_from(at).unwrap_or(0), stages_ms });
+                }
+                // A program that fails, or dies, ends its own row and no other.
+                Err(error) => turn.errors.push(error.to_string()),
+            }
             index += 1;
         }
         turn.elapsed_ms = milliseconds(beginning.elapsed());

@@ -74,7 +74,7 @@ const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 20 });
 /// From so many calls in a turn on, the first is kept apart.
 const MANY: usize = 10;
 /// Failed calls after which a lane ends.
-const MOST_ERRORS: usize = 10;
+pub(super) const MOST_ERRORS: usize = 10;
 
 impl<'a> Lane<'a> {
     /// `name` is that of the row, `subject` what it is about.

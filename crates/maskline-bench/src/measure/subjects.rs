@@ -34,7 +34,7 @@ impl Subjects {
         let hashes = plan.models.iter().map(|(_, source)| source.weights_sha256()).collect::<Result<Vec<_>>>()?;
         let make = |combination: Combination| {
             let model = combination.model;
-            let (_, compute) = (model, &combination.setting.compute);
+            let compute = &combination.setting.compute;
             let process = processes.iter().position(|(other, own)| *other == model && own == compute).unwrap_or(0);
             let facts = &running[process].started.facts;
             let (name, source) = &plan.models[model];

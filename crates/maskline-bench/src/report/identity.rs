@@ -181,7 +181,7 @@ pub struct Machine {
     pub memory_bytes: Option<u64>,
     /// Bandwidth of memory as measured in the run, in thousand million bytes per second, with all processors.
     pub bandwidth_gbs: Option<f64>,
-    /// Busy processors before the run (one-minute load average): above 0.5, something else was running.
+    /// Busy processors just before the run: above 0.5, something else was running.
     pub load_before: Option<f64>,
     /// The system, with its version.
     pub os: String,

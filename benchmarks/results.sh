@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Measures maskline on this machine with `maskline bench` and writes benchmarks/RESULTS.md. Take a quiet machine: about half an hour.
+# With PEER_PYTHON (a Python that has torch, transformers and onnxruntime), other programs are measured from there; with PEERS=1, from
+# environments that maskline makes (5 GB); else they are left out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+MASKLINE_COMMIT="$(git describe --always --dirty --abbrev=12)"
+export MASKLINE_COMMIT
+cargo build --release --package maskline-cli
+maskline="${CARGO_TARGET_DIR:-target}/release/maskline"
+reports="$(mktemp -d)"
+trap 'rm -rf "$reports"' EXIT
+
+# Measures, and leaves the Markdown of the report as a part of the results.
+measure() {
+    local name="$1"
+    shift
+    echo "$name: maskline bench $*" >&2
+    "$maskline" bench "$@" --format md >"$reports/$name.md"
+}
+
+"$maskline" bench --self-test >"$reports/self-test.txt"
+
+against=()
+if [ -n "${PEER_PYTHON:-}" ]; then
+    against=(--against "pytorch,onnxruntime-python" --peer-python "$PEER_PYTHON")
+elif [ -n "${PEERS:-}" ]; then
+    against=(--against "pytorch,onnxruntime-python")
+fi
+
+measure carried nano --time 12 --embedding miss,hit,held
+measure detector yolov8n --synthetic --time 15 --sweep provider=cpu,openvino "${against[@]}"
+measure segmenter sam2.1-tiny --synthetic --time 75 "${against[@]}"
+measure prompts mobile-sam,efficientvit-sam-l0 --synthetic --cold 0 --time 12 --embedding held --kind box --sweep prompts=1,8,47
+measure loads nano --cold 0 --no-ceiling --time 12 --embedding held --concurrency 1,2,4 --rate 10,20,40
+
+{
+    echo "# Results"
+    echo
+    echo "Measured by \`benchmarks/results.sh\` at commit $MASKLINE_COMMIT. [docs/bench.md](../docs/bench.md) says what each figure means, and"
+    echo "by what rules. Weights other than nano's are generated: speed is real, answers mean nothing, and equality with other programs was checked."
+    echo
+    echo "## The benchmark itself"
+    echo
+    echo '```text'
+    cat "$reports/self-test.txt"
+    echo '```'
+    for part in carried detector segmenter prompts loads; do
+        echo
+        # Below our own title.
+        sed -e 's/^#/##/' "$reports/$part.md"
+    done
+} >"$reports/RESULTS.md"
+# Paths of this machine are nobody's business.
+sed -e "s#${PEER_PYTHON:-/nowhere}#\$PEER_PYTHON#g" "$reports/RESULTS.md" >benchmarks/RESULTS.md
+echo "written: benchmarks/RESULTS.md" >&2
