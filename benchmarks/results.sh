@@ -31,7 +31,7 @@ fi
 
 measure carried nano --time 12 --embedding miss,hit,held
 measure detector yolov8n --synthetic --time 15 --sweep provider=cpu,openvino "${against[@]}"
-measure segmenter sam2.1-tiny --synthetic --time 75 "${against[@]}"
+measure segmenter sam2.1-tiny --synthetic --time 60 "${against[@]}"
 measure prompts mobile-sam,efficientvit-sam-l0 --synthetic --cold 0 --time 12 --embedding held --kind box --sweep prompts=1,8,47
 measure loads nano --cold 0 --no-ceiling --time 12 --embedding held --concurrency 1,2,4 --rate 10,20,40
 
