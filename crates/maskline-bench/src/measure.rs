@@ -131,6 +131,12 @@ fn notes(plan: &Plan, report: &Report) -> Vec<String> {
     if report.identity.subjects.iter().any(|subject| subject.model.generated_from_seed.is_some()) {
         notes.push("Weights are generated: speed and memory are those of the real model, answers mean nothing.".to_owned());
     }
+    let is_made_up = |subject: &crate::report::Subject| subject.model.generated_from_seed.is_some() && subject.prompts.is_none();
+    if report.identity.subjects.iter().any(is_made_up) {
+        let note = "With generated weights a detector sees objects everywhere: post-processing takes longer than in earnest, and the more so the \
+                    slower a program is at it. Compare programs with real weights.";
+        notes.push(note.to_owned());
+    }
     if report.identity.inputs.is_synthetic {
         notes
             .push("Pictures are generated: give your own with --images, as sizes and contents change decoding and post-processing.".into());

@@ -79,6 +79,8 @@ pub struct Pruned {
 
 /// Between two attempts to build what another one failed to build.
 const RETRY: Duration = Duration::from_millis(10);
+/// How often it is tried again to remove what seems to be in use.
+const PATIENCE: usize = 20;
 
 /// A directory of entries, shared by all processes.
 #[derive(Debug, Clone)]
@@ -147,8 +149,13 @@ impl Cache {
     /// `Cache` if it is in use.
     pub fn remove(&self, key: &Key) -> Result<()> {
         let target = self.root.join(&key.0);
-        if self.remove_if_free(&target)? || !target.is_dir() {
-            return Ok(());
+        // A process that another thread is just starting holds copies of our locks until it runs its own program: an entry that we have
+        // let go of may seem to be in use for a moment.
+        for _ in 0..PATIENCE {
+            if self.remove_if_free(&target)? || !target.is_dir() {
+                return Ok(());
+            }
+            std::thread::sleep(RETRY);
         }
         Err(Error::new(ErrorKind::Cache, format!("{}: the entry is in use by another process", target.display())))
     }

@@ -57,14 +57,26 @@ pub(super) fn part(text: &mut String, own: &Table, width: usize) {
     }
 }
 
+/// Of more rows than this with one reason the number is said.
+const MOST_NAMES: usize = 3;
+
+/// Each reason once, with the rows that have it.
 fn reasons(table: &Table) -> Vec<String> {
     let Some(status) = table.columns.iter().position(|column| column.kind == Kind::Status) else { return Vec::new() };
-    let reason = |row: &Vec<String>| {
-        let (verdict, reason) = row.get(status)?.split_once(": ")?;
-        let name: Vec<&str> = row.iter().take(table.keys).map(String::as_str).collect();
-        Some(format!("  {}: {verdict}: {reason}", name.join(", ")))
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in &table.rows {
+        let Some(verdict) = row.get(status).filter(|verdict| verdict.contains(": ")) else { continue };
+        let name = row.iter().take(table.keys).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match reasons.iter_mut().find(|(reason, _)| reason == verdict) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((verdict, vec![name])),
+        }
+    }
+    let line = |(reason, names): (&str, Vec<String>)| match names.len() {
+        1..=MOST_NAMES => format!("  {}: {reason}", names.join("; ")),
+        count => format!("  {count} rows: {reason}"),
     };
-    table.rows.iter().filter_map(reason).collect()
+    reasons.into_iter().map(line).collect()
 }
 
 /// Lines with a dash before each.
