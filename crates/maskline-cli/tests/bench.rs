@@ -135,6 +135,7 @@ fn what_cannot_be_measured_is_said() {
     place.maskline(&quick(&["nano", "--sweep", "prompts=1,2,3,4,5,6,7,8,9", "--sweep", "threads=1,2,3"])).fails(5, &["27", "--limit"]);
     place.maskline(&quick(&["nano", "--sweep", "colour=red"])).fails(2, &["size, prompts, kind"]);
     place.maskline(&quick(&["nano", "--prompts", "0"])).fails(2, &["prompts"]);
+    place.maskline(&quick(&["nano", "--sweep", "size=64"])).fails(2, &["nano: size", "expected 96", "found 64"]);
     place.maskline(&quick(&["nano", "--precision", "f16"])).fails(2, &["precision", "f32"]);
     place.maskline(&quick(&["nano", "--provider", "cuda"])).fails(4, &["cuda"]);
     place.maskline(&quick(&["nano", "--runtime", "gone.so"])).fails(4, &["gone.so"]);
@@ -168,6 +169,10 @@ fn reports_are_compared() {
     for (name, factor) in [("before", 1.0), ("same", 1.01), ("slower", 1.3)] {
         std::fs::write(place.path(&format!("{name}.json")), scaled(&report, factor).to_string()).unwrap();
     }
+    // As it was measured, too short to be judged: nothing became slower, but nobody can say so.
+    std::fs::write(place.path("short.json"), report.to_string()).unwrap();
+    let short = |more: &[&str]| place.maskline(&[&["bench", "compare", "short.json", "short.json"], more].concat()).code;
+    assert_eq!((short(&[]), short(&["--strict"])), (0, 1));
     // Wide enough a threshold that the scatter of a few samples on a busy machine decides nothing.
     let compare = |after: &str, more: &[&str]| place.maskline(&[&["bench", "compare", "before.json", after], more].concat());
     let same = compare("before.json", &["--fail-over", "50%"]);

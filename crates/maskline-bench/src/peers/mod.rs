@@ -10,7 +10,8 @@
 //!
 //! # fn run(bundle: maskline::Bundle) -> maskline_bench::peers::Result<()> {
 //! let program = Program::OnnxRuntimePython;
-//! let environment = Environment::prepare(program, &EnvironmentOptions::new("/tmp/peers"))?;
+//! let folder = std::env::temp_dir().join("peers");
+//! let environment = Environment::prepare(program, &EnvironmentOptions::new(folder))?;
 //! let task = Task::new(PeerModel::of_bundle(&bundle, None));
 //! let mut worker = Worker::start(&environment, program, &task)?;
 //! let prompts = [maskline::Prompt::bounds([10.0, 10.0, 200.0, 150.0])];

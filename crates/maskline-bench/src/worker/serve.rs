@@ -98,6 +98,7 @@ impl Start {
         let model = engine.load(assigned.source.clone(), &load_options(assigned)?)?;
         let cold = *model.cold();
         let subject = Subject::new(model, assigned.compute.size, assigned.pictures.clone());
+        subject.check_size()?;
         let state = EmbeddingState::Held;
         let track = Track { batch: 1, asked: subject.is_promptable().then_some((assigned.first, state)) };
         let pictures = &assigned.pictures[..1.min(assigned.pictures.len())];

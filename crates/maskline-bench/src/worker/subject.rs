@@ -57,6 +57,18 @@ impl Subject {
         self.size.unwrap_or(self.model.info().default_size)
     }
 
+    /// A promptable model is built for a size: one that was not built for the wished one must not be measured as if it were.
+    pub(super) fn check_size(&self) -> Result<()> {
+        let built = self.model.info().default_size;
+        match self.size {
+            Some(size) if self.is_promptable() && size != built => {
+                let message = format!("{}: size: expected {built}, which it is made for, found {size}", self.model.name());
+                Err(Error::new(ErrorKind::InvalidOption, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Names of the stages of a track's calls.
     pub(super) fn stage_names(&self) -> Vec<String> {
         let names: &[&str] = if self.is_promptable() { &PROMPT_STAGES } else { &DETECTOR_STAGES };
