@@ -144,6 +144,18 @@ pub(crate) struct Run {
     /// Print one JSON object per picture and line.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Replace files that maskline did not write (never pictures and other files that this run reads).
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Go on with a folder: pictures that the same command has answered before, and that did not change, are left out.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// YOLO label files with the score at the end of each line, which is not for training.
+    #[arg(long)]
+    pub(crate) save_conf: bool,
     #[command(flatten)]
     pub(crate) compute: Compute,
     /// Letterbox to the smallest rectangle instead of a square.
@@ -284,11 +296,13 @@ pub(crate) enum Format {
     Png,
     /// All answers as JSON lines: results.jsonl.
     Json,
-    /// COCO results: coco.json (category ids are class indices).
+    /// A COCO data set of all pictures (images, categories, annotations): coco.json.
     Coco,
-    /// COCO results with the category ids 1..90 of the COCO data set.
+    /// COCO results of all pictures (category ids are class indices): coco-results.json.
+    CocoResults,
+    /// The same with the category ids 1..90 of the COCO data set: coco91-results.json.
     Coco91,
-    /// One YOLO label file per picture: <picture>.txt.
+    /// One YOLO label file per picture: <picture>.txt; and classes.txt, data.yaml.
     Yolo,
     /// Objects with masks as COCO run lengths, one file per picture: <picture>.rle.json.
     CocoRle,
@@ -302,8 +316,10 @@ pub(crate) enum Format {
     Polygons,
     /// LabelMe's annotations: <picture>.json.
     Labelme,
-    /// YOLO's segments: <picture>.txt.
+    /// YOLO's segments: <picture>.txt; and classes.txt, data.yaml.
     YoloSeg,
+    /// Tasks with predictions for Label Studio, of all pictures: label-studio.json.
+    LabelStudio,
 }
 
 #[derive(Debug, Args)]

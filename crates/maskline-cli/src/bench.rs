@@ -83,7 +83,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
     if let Some((_, (name, _))) = models.iter().enumerate().find(is_twice) {
         return Err(Failure::new(ErrorKind::InvalidOption, format!("models: {name} is there twice")));
     }
-    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(pictures::pictures(&setting.images)?) };
+    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(pictures::pictures(&setting.images)?.into_iter().map(|picture| picture.path).collect()) };
     let threads = match setting.threads {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,

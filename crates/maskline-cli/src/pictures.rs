@@ -6,6 +6,17 @@ use maskline::ErrorKind;
 
 use crate::failure::Failure;
 
+/// A picture that was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Picture {
+    pub(crate) path: PathBuf,
+    pub(crate) below: PathBuf,
+}
+
+pub(crate) fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 /// Pictures that are not read: that a model was meant is less likely than that somebody tries.
 const OTHER_EXTENSIONS: [&str; 8] = ["bmp", "gif", "tif", "tiff", "avif", "heic", "jxl", "ppm"];
@@ -38,7 +49,7 @@ fn names_pictures(word: &str) -> bool {
 }
 
 /// Files as they are (also missing ones: each gets its own error), the pictures of folders in order, and globs.
-pub(crate) fn pictures(arguments: &[String]) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn pictures(arguments: &[String]) -> Result<Vec<Picture>, Failure> {
     let mut found = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
@@ -50,7 +61,7 @@ pub(crate) fn pictures(arguments: &[String]) -> Result<Vec<PathBuf>, Failure> {
             found.push(path.to_path_buf());
         }
     }
-    Ok(found)
+    Ok(found.into_iter().map(|path| Picture { below: path.file_name().map(PathBuf::from).unwrap_or_default(), path }).collect())
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {

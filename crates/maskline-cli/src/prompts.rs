@@ -63,6 +63,14 @@ impl Prompts {
         self.all.is_empty() && self.by_picture.is_empty()
     }
 
+    /// Class numbers and labels of all prompts, in their order; those of single pictures by the pictures' names.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (Option<usize>, Option<&str>)> {
+        let mut pictures: Vec<_> = self.by_picture.iter().collect();
+        pictures.sort_by_key(|(name, _)| *name);
+        let drafts = self.all.iter().chain(pictures.into_iter().flat_map(|(_, drafts)| drafts));
+        drafts.map(|draft| (draft.class_id, draft.label.as_deref()))
+    }
+
     /// The prompts for one picture, each by itself; `first` is the number of the first one.
     pub(crate) fn for_picture(&self, (path, image): (&Path, &Image), first: usize) -> Vec<Result<Prompt, maskline::Error>> {
         let names = [path.to_str(), path.file_name().and_then(|name| name.to_str())];

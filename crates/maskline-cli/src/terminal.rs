@@ -48,3 +48,32 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table
 }
+
+/// Says what is waited for, if it takes more than a moment. Ends with its life.
+pub(crate) struct Waiting {
+    done: Option<std::sync::mpsc::Sender<()>>,
+    speaker: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Waiting {
+    /// Says `text` after `time`, unless dropped before.
+    pub(crate) fn after(time: std::time::Duration, text: String) -> Self {
+        let (done, is_done) = std::sync::mpsc::channel();
+        let speaker = std::thread::spawn(move || {
+            if is_done.recv_timeout(time) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                say(&text);
+            }
+        });
+        Self { done: Some(done), speaker: Some(speaker) }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.done.take();
+        if let Some(speaker) = self.speaker.take() {
+            // It only talks; a panic of it is nobody's loss.
+            let _ = speaker.join();
+        }
+    }
+}

@@ -1,23 +1,23 @@
 //! Running promptable models: prompts from the user, or from a detector's boxes. (Without prompts: `everything`.)
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maskline::vision::draw::Marks;
-use maskline::{Embedding, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
+use maskline::{Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
 use serde_json::{Value, json};
 
+use super::detect::predict_options;
+use super::everything::{self, Everything};
+use super::report::{Answer, Report, Timings};
+use super::text::milliseconds;
 use crate::args::{self, Prompted, Run};
-use crate::everything::{self, Everything};
 use crate::failure::{self, Failure};
-use crate::outputs::Answer;
+use crate::output::Drawn;
 use crate::prompts::Prompts;
-use crate::run::{Report, milliseconds, object_table, predict_options, say_loaded};
-use crate::terminal;
 
 /// What the models of a command do together.
-pub(crate) enum Task<'a> {
+pub(super) enum Task<'a> {
     /// One model finds objects by itself.
     Detect(&'a Model),
     /// A model answers prompts.
@@ -27,7 +27,7 @@ pub(crate) enum Task<'a> {
 }
 
 /// A promptable model and where its prompts come from.
-pub(crate) struct Segmenter<'a> {
+pub(super) struct Segmenter<'a> {
     detector: Option<&'a Model>,
     model: &'a Model,
     prompts: &'a Prompts,
@@ -36,7 +36,7 @@ pub(crate) struct Segmenter<'a> {
 
 impl<'a> Task<'a> {
     /// Checks that models and prompts fit together.
-    pub(crate) fn of(models: &'a [Model], prompts: &'a Prompts, arguments: &Run) -> Result<Self, Failure> {
+    pub(super) fn of(models: &'a [Model], prompts: &'a Prompts, arguments: &Run) -> Result<Self, Failure> {
         let invalid = |message: String| Err(Failure::new(ErrorKind::InvalidOption, message));
         let is_promptable = |model: &Model| model.info().task == ModelTask::Promptable;
         let detects = |model: &Model| !is_promptable(model) && model.info().task != ModelTask::Classify;
@@ -84,9 +84,6 @@ fn segment_options(arguments: &Prompted) -> SegmentOptions {
     }
 }
 
-/// All masks, the prompts that could not be answered, and where the time went.
-type Objects = (Vec<Object>, Vec<(usize, Error)>, PromptTimings);
-
 /// What is known of a picture's objects before the promptable model has seen it.
 struct Asked {
     prompts: Vec<Prompt>,
@@ -97,19 +94,29 @@ struct Asked {
     detect: Option<Duration>,
 }
 
+/// All masks, the prompts that could not be answered, and where the time went.
+struct Answered {
+    objects: Vec<Object>,
+    errors: Vec<(usize, Error)>,
+    timings: PromptTimings,
+}
+
 impl Segmenter<'_> {
-    pub(crate) fn answer(&self, report: &mut Report<'_>, paths: &[PathBuf]) -> Result<(), Failure> {
-        for path in paths {
-            let asked = report.open(path).and_then(|image| Ok((self.ask(report, path, &image)?, image)));
-            match asked {
-                Ok((asked, image)) => self.segment(report, (path, &image), asked)?,
-                Err(error) => report.fail(path, &error)?,
+    pub(super) fn answer(&self, report: &mut Report<'_>, places: &[usize]) -> Result<(), Failure> {
+        for &place in places {
+            let answered = report.open(place).and_then(|image| {
+                let mut asked = self.ask(report, place, &image)?;
+                Ok((self.segment(&image, &mut asked)?, asked, image))
+            });
+            match answered {
+                Ok((answered, asked, image)) => self.tell(report, (place, &image), (&asked, &answered))?,
+                Err(error) => report.fail(place, error)?,
             }
         }
         Ok(())
     }
 
-    fn ask(&self, report: &Report<'_>, path: &Path, image: &Image) -> Result<Asked, Error> {
+    fn ask(&self, report: &Report<'_>, place: usize, image: &Image) -> Result<Asked, Error> {
         let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), broken: HashMap::new(), detect: None };
         if let Some(detector) = self.detector {
             let found = detector.predict(image, &predict_options(report.arguments))?;
@@ -120,7 +127,7 @@ impl Segmenter<'_> {
                 asked.prompts.push(Prompt { label, class_id, ..Prompt::bounds(object.bounds) });
             }
         }
-        for prompt in self.prompts.for_picture((path, image), asked.prompts.len()) {
+        for prompt in self.prompts.for_picture((&report.pictures[place].path, image), asked.prompts.len()) {
             let index = asked.prompts.len();
             asked.prompts.push(prompt.unwrap_or_else(|error| {
                 asked.broken.insert(index, error);
@@ -134,68 +141,71 @@ impl Segmenter<'_> {
         Ok(asked)
     }
 
-    fn segment(&self, report: &mut Report<'_>, (path, image): (&Path, &Image), mut asked: Asked) -> Result<(), Failure> {
-        // What is wrong with the model or the options is wrong for every picture: it ends the command.
+    fn segment(&self, image: &Image, asked: &mut Asked) -> Result<Answered, Error> {
         let embedding = self.model.embed(image)?;
-        let (mut objects, errors, timings) = self.objects(&embedding, &mut asked)?;
+        if asked.prompts.is_empty() {
+            return Ok(Answered { objects: vec![], errors: vec![], timings: *embedding.timings() });
+        }
+        let found = embedding.find(&asked.prompts, &self.options)?;
+        let mut objects = found.objects;
         for (object, score) in objects.iter_mut().filter_map(|o| Some((asked.scores.get(o.prompt?)?, o))).map(|(s, o)| (o, *s)) {
             object.score = score;
         }
+        let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
+        Ok(Answered { objects, errors: found.errors.into_iter().map(why).collect(), timings: found.timings })
+    }
+
+    fn tell(
+        &self,
+        report: &mut Report<'_>,
+        (place, image): (usize, &Image),
+        (asked, answered): (&Asked, &Answered),
+    ) -> Result<(), Failure> {
+        let Answered { objects, errors, timings } = answered;
         let mut all = json!(objects);
         if let Value::Array(all) = &mut all {
-            for (index, error) in &errors {
+            for (index, error) in errors {
                 all.push(json!({"prompt": index, "error": {"kind": failure::word(error.kind()), "message": error.to_string()}}));
             }
             all.sort_by_key(|object| object["prompt"].as_u64());
         }
-        let mut json_timings = json!(timings);
-        let total = timings.total() + asked.detect.unwrap_or_default();
-        if let Some(detect) = asked.detect {
-            json_timings["detect"] = json!((detect.as_secs_f64() * 1e6).round() / 1e3);
-            json_timings["total"] = json!((total.as_secs_f64() * 1e6).round() / 1e3);
-        }
-        let points: Vec<(f32, f32, bool)> = asked.prompts.iter().flat_map(|p| &p.clicks).map(|c| (c.x, c.y, c.is_positive)).collect();
-        let boxes: Vec<[f32; 4]> = if self.detector.is_some() { vec![] } else { asked.prompts.iter().filter_map(|p| p.bounds).collect() };
-        let written = Answer { objects: &objects, classes: None, marks: Marks { points: &points, boxes: &boxes } };
+        // What could not be answered is not drawn; a detector's boxes are drawn with its objects.
+        let is_answered = |index: usize| errors.iter().all(|(failed, _)| *failed != index);
+        let drawn = asked.prompts.iter().enumerate().filter(|(index, _)| is_answered(*index)).map(|(_, prompt)| prompt);
+        let points: Vec<(f32, f32, bool)> = drawn.clone().flat_map(|p| &p.clicks).map(|c| (c.x, c.y, c.is_positive)).collect();
+        let boxes: Vec<[f32; 4]> = drawn.skip(asked.scores.len()).filter_map(|p| p.bounds).collect();
         let models: Vec<&Model> = self.detector.into_iter().chain([self.model]).collect();
-        let is_first = report.succeed((path, image), (&models, ("objects", all), json_timings), &written)?;
-        for (_, error) in &errors {
-            report.complain(path, error);
-        }
-        if report.arguments.json {
-            return Ok(());
-        }
-        let (width, height) = image.size();
-        let mut text = format!("{}  {width} × {height}\n", path.display());
-        text += &if objects.is_empty() { "nothing found\n".into() } else { object_table(&objects) };
-        text += &timing_line(&timings, asked.detect);
-        if is_first {
-            models.iter().for_each(|model| say_loaded(model));
-        }
-        terminal::print(&text)
-    }
-
-    fn objects(&self, embedding: &Embedding, asked: &mut Asked) -> Result<Objects, Failure> {
-        if asked.prompts.is_empty() {
-            return Ok((vec![], vec![], *embedding.timings()));
-        }
-        let found = embedding.find(&asked.prompts, &self.options)?;
-        let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
-        Ok((found.objects, found.errors.into_iter().map(why).collect(), found.timings))
+        let answer = Answer {
+            image,
+            models: &models,
+            drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes } },
+            found: all,
+            timings: told(timings, asked.detect),
+            nothing: "nothing found".into(),
+            errors,
+        };
+        report.succeed(place, &answer)
     }
 }
 
-/// Where the time went, in one line.
-pub(crate) fn timing_line(timings: &PromptTimings, detect: Option<Duration>) -> String {
+/// Where the time went, in each form.
+pub(super) fn told(timings: &PromptTimings, detect: Option<Duration>) -> Timings {
+    let total = timings.total() + detect.unwrap_or_default();
     let detected = detect.map_or(String::new(), |time| format!("detect {} + ", milliseconds(time)));
-    format!(
-        "{detected}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms\n",
+    let line = format!(
+        "{detected}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms",
         milliseconds(timings.decode),
         milliseconds(timings.preprocess),
         if timings.was_cached { "0 (cached)".into() } else { milliseconds(timings.image_encode) },
         milliseconds(timings.mask_decode),
         milliseconds(timings.postprocess),
         milliseconds(timings.other),
-        milliseconds(timings.total() + detect.unwrap_or_default()),
-    )
+        milliseconds(total),
+    );
+    let mut json = json!(timings);
+    if let Some(detect) = detect {
+        json["detect"] = json!((detect.as_secs_f64() * 1e6).round() / 1e3);
+        json["total"] = json!((total.as_secs_f64() * 1e6).round() / 1e3);
+    }
+    Timings { json, line, total }
 }

@@ -1,0 +1,124 @@
+//! Files that hold the answers to all pictures of a run. What goes into them waits on disk, not in memory: picture by picture in
+//! `.maskline/<name>.parts`, from which the file is made when the run ends, however it ends.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use maskline::Error;
+use maskline::vision::write::{COCO_91, ImageObjects, coco_results};
+use serde_json::{Value, json};
+
+use super::folder::io;
+use super::growing::GrowingFile;
+use crate::args::Format;
+
+/// One such file.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    format: Format,
+    parts: GrowingFile,
+}
+
+/// What a picture is to the files that hold all.
+pub(crate) struct Part<'a> {
+    pub(crate) stem: &'a str,
+    /// How data sets name the picture.
+    pub(crate) file_name: &'a str,
+    pub(crate) found: &'a ImageObjects<'a>,
+}
+
+/// Name of the file of a format that gathers all pictures; `results.jsonl` grows in its place and is none of them.
+pub(crate) fn file_name(format: Format) -> Option<&'static str> {
+    match format {
+        Format::Coco => Some("coco.json"),
+        Format::CocoResults => Some("coco-results.json"),
+        Format::Coco91 => Some("coco91-results.json"),
+        Format::LabelStudio => Some("label-studio.json"),
+        _ => None,
+    }
+}
+
+impl Gathered {
+    /// The parts of a format below `own`, maskline's folder; `is_done` says of which stems the old ones are kept.
+    pub(crate) fn open(format: Format, own: &Path, is_done: Option<&dyn Fn(&str) -> bool>) -> std::io::Result<Self> {
+        let path = own.join(format!("{}.parts", file_name(format).unwrap_or_default()));
+        let parts = match is_done {
+            Some(is_done) => GrowingFile::resume(&path, |part| part["stem"].as_str().is_some_and(is_done))?,
+            None => GrowingFile::create(&path)?,
+        };
+        Ok(Self { format, parts })
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Adds one picture.
+    pub(crate) fn add(&mut self, part: &Part<'_>) -> Result<(), Error> {
+        let (image, items) = match self.format {
+            Format::Coco => (coco_image(part), coco_annotations(part.found)),
+            Format::Coco91 => (Value::Null, results(part, Some(&COCO_91))),
+            Format::LabelStudio => (Value::Null, json!([label_studio_task(part)?])),
+            _ => (Value::Null, results(part, None)),
+        };
+        let line = json!({"stem": part.stem, "image": image, "items": items});
+        self.parts.append(line.to_string().as_bytes()).map_err(|error| io(self.parts.path(), &error))
+    }
+
+    /// Writes the whole file to `out`: a list of all items, or COCO's data set with these `classes`.
+    pub(crate) fn assemble(&self, out: impl Write, classes: &[String]) -> std::io::Result<()> {
+        let mut out = BufWriter::new(out);
+        if self.format == Format::Coco {
+            self.data_set(&mut out, classes)?;
+        } else {
+            self.list(&mut out, "items")?;
+        }
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    fn data_set(&self, out: &mut impl Write, classes: &[String]) -> std::io::Result<()> {
+        let info = json!({"description": "masks and boxes found by maskline", "version": env!("CARGO_PKG_VERSION")});
+        write!(out, "{{\"info\": {info}, \"licenses\": [], \"categories\": {}", coco_categories(classes))?;
+        out.write_all(b",\n\"images\": ")?;
+        self.list(out, "image")?;
+        out.write_all(b",\n\"annotations\": ")?;
+        self.list(out, "items")?;
+        out.write_all(b"}")
+    }
+
+    /// One key of all parts as a list; annotations are numbered on the way.
+    fn list(&self, out: &mut impl Write, key: &str) -> std::io::Result<()> {
+        let (mut separator, mut number) = ("[", 0);
+        for part in self.parts.lines()? {
+            let items = match part?[key].take() {
+                Value::Array(items) => items,
+                item => vec![item],
+            };
+            for mut item in items {
+                number += 1;
+                if self.format == Format::Coco && key == "items" {
+                    item["id"] = json!(number);
+                }
+                write!(out, "{separator}\n{item}")?;
+                separator = ",";
+            }
+        }
+        out.write_all(if number == 0 { b"[]" } else { b"\n]" })
+    }
+}
+
+/// COCO's results; the picture's name stands beside its number, which only counts within this run.
+fn results(part: &Part<'_>, categories: Option<&[i64]>) -> Value {
+    let mut results = coco_results(std::slice::from_ref(part.found), categories);
+    for result in results.as_array_mut().into_iter().flatten() {
+        result["file_name"] = json!(part.file_name);
+    }
+    results
+}
+
+// TEMPORARY
+fn coco_image(part: &Part<'_>) -> Value { json!({"id": part.found.image_id, "file_name": part.file_name, "width": part.found.width, "height": part.found.height}) }
+fn coco_annotations(found: &ImageObjects<'_>) -> Value { coco_results(std::slice::from_ref(found), None) }
+fn coco_categories(classes: &[String]) -> Value { json!(classes) }
+fn label_studio_task(_: &Part<'_>) -> maskline::vision::Result<Value> { Ok(json!({})) }

@@ -1,0 +1,139 @@
+//! What the files of each picture are called: chosen for the whole run before the first picture is opened.
+//!
+//! A picture's files share a *stem*, a path below the output folder without an ending: `photo`, `b/photo`. No two pictures have one,
+//! and the same pictures have the same ones in the next run.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Component, Path, PathBuf};
+
+use crate::pictures::Picture;
+
+/// Stems for pictures, in their order. `taken` are stems that files of the whole run need (`coco`, `classes`).
+///
+/// A picture is called by its own name, below the folders that it has below the named one. Equal names of different folders keep as much
+/// of their folders as tells them apart, equal names with other endings their endings.
+pub(crate) fn stems(pictures: &[Picture], taken: &[&str]) -> Vec<String> {
+    let mut places: Vec<PathBuf> = pictures.iter().map(|picture| plain(&picture.below)).collect();
+    let absolute: Vec<PathBuf> = pictures.iter().map(|picture| absolute(&picture.path)).collect();
+    for group in groups(&places) {
+        let files: HashSet<&PathBuf> = group.iter().map(|&place| &absolute[place]).collect();
+        let folders: HashSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+        if folders.len() > 1 {
+            let common = common_folder(&folders);
+            for place in group {
+                places[place] = plain(absolute[place].strip_prefix(&common).unwrap_or(&absolute[place]));
+            }
+        }
+    }
+    let mut stems: Vec<String> = places.iter().map(|place| slashed(&place.with_extension(""))).collect();
+    for group in groups(&places) {
+        let files: HashSet<&PathBuf> = group.iter().map(|&place| &absolute[place]).collect();
+        if files.len() > 1 {
+            group.into_iter().for_each(|place| stems[place] = slashed(&places[place]));
+        }
+    }
+    for (stem, place) in stems.iter_mut().zip(&places) {
+        if taken.contains(&folded(stem).as_str()) {
+            *stem = slashed(place);
+        }
+    }
+    numbered(stems, &absolute)
+}
+
+/// Places of equal stems, whatever their case: some file systems know no difference.
+fn groups(places: &[PathBuf]) -> Vec<Vec<usize>> {
+    let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, place) in places.iter().enumerate() {
+        groups.entry(folded(&slashed(&place.with_extension("")))).or_default().push(index);
+    }
+    groups.into_values().filter(|group| group.len() > 1).collect()
+}
+
+/// What is still equal gets a number; the same file named twice is one picture.
+fn numbered(stems: Vec<String>, absolute: &[PathBuf]) -> Vec<String> {
+    let mut owners: HashMap<String, &PathBuf> = HashMap::new();
+    let unique = |(stem, file): (String, &'_ PathBuf), owners: &HashMap<String, &PathBuf>| {
+        let is_free = |stem: &str| owners.get(&folded(stem)).is_none_or(|owner| *owner == file);
+        std::iter::once(stem.clone()).chain((2..).map(|number| format!("{stem}-{number}"))).find(|stem| is_free(stem)).unwrap_or(stem)
+    };
+    let mut given = Vec::with_capacity(stems.len());
+    for (stem, file) in stems.into_iter().zip(absolute) {
+        let stem = unique((stem, file), &owners);
+        owners.insert(folded(&stem), file);
+        given.push(stem);
+    }
+    given
+}
+
+/// The same spelling for names that some file systems hold to be equal.
+fn folded(stem: &str) -> String {
+    stem.to_lowercase()
+}
+
+/// Names only: nothing that would lead out of the output folder.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter_map(|component| if let Component::Normal(name) = component { Some(name) } else { None }).collect()
+}
+
+/// With forward slashes, as journals and data sets of every system have them; what is no UTF-8 is replaced.
+pub(crate) fn slashed(path: &Path) -> String {
+    let names: Vec<_> = path.components().map(|component| component.as_os_str().to_string_lossy()).collect();
+    names.join("/")
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn common_folder(folders: &HashSet<&Path>) -> PathBuf {
+    let mut folders = folders.iter();
+    let mut common = folders.next().map(|folder| folder.to_path_buf()).unwrap_or_default();
+    for folder in folders {
+        while !folder.starts_with(&common) && common.pop() {}
+    }
+    common
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::output) fn alone(path: &str) -> Picture {
+        let path = PathBuf::from(path);
+        Picture { below: path.file_name().map(PathBuf::from).unwrap_or_default(), path }
+    }
+
+    fn of(paths: &[&str]) -> Vec<String> {
+        let pictures: Vec<Picture> = paths.iter().map(|path| alone(path)).collect();
+        stems(&pictures, &["coco"])
+    }
+
+    #[test]
+    fn names_stay_apart() {
+        assert_eq!(of(&["x/a.jpg", "x/b.jpg"]), ["a", "b"]);
+        assert_eq!(of(&["x/a.jpg", "y/a.jpg", "b.jpg"]), ["x/a", "y/a", "b"]);
+        assert_eq!(of(&["x/1/a.jpg", "x/2/a.png", "x/a.jpg"]), ["1/a", "2/a", "a"]);
+        assert_eq!(of(&["a.jpg", "a.png", "a.jpg.png"]), ["a.jpg", "a.png", "a.jpg-2"]);
+        assert_eq!(of(&["a.jpg", "A.jpg"]), ["a.jpg", "A.jpg-2"]);
+        assert_eq!(of(&["x/a.jpg", "x/a.png", "y/a.jpg"]), ["x/a.jpg", "x/a.png", "y/a"]);
+        assert_eq!(of(&["a.v1.jpg", "a.v2.jpg"]), ["a.v1", "a.v2"]);
+        assert_eq!(of(&["coco.jpg"]), ["coco.jpg"]);
+    }
+
+    #[test]
+    fn one_file_is_one_picture() {
+        assert_eq!(of(&["a.jpg", "./a.jpg", "x/../a.jpg"])[..2], ["a", "a"]);
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_folder() {
+        assert_eq!(of(&["../../a.jpg", "/a.jpg"]).iter().filter(|stem| stem.contains("..") || stem.starts_with('/')).count(), 0);
+    }
+
+    #[test]
+    fn folders_are_mirrored() {
+        let below = |path: &str, below: &str| Picture { path: path.into(), below: below.into() };
+        let pictures = [below("in/a.jpg", "a.jpg"), below("in/s/a.jpg", "s/a.jpg"), below("in/s/t/b.jpg", "s/t/b.jpg")];
+        assert_eq!(stems(&pictures, &[]), ["a", "s/a", "s/t/b"]);
+    }
+}

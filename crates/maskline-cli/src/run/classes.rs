@@ -1,0 +1,62 @@
+//! Names of the classes that files speak of by number.
+
+use std::collections::BTreeMap;
+
+use maskline::{ErrorKind, Model};
+
+use crate::failure::Failure;
+use crate::prompts::Prompts;
+
+/// What an object is called that nobody has named.
+pub(crate) const UNNAMED: &str = "object";
+/// Highest number of a class that prompts may give.
+const HIGHEST: usize = 9_999;
+
+/// Class names by number: a detector's, else those that the prompts give, in their order.
+pub(super) fn names(models: &[Model], prompts: &Prompts) -> Result<Vec<String>, Failure> {
+    let detected = models.iter().map(|model| &model.info().labels).find(|labels| !labels.is_empty());
+    match detected {
+        Some(labels) => Ok(labels.clone()),
+        None => of_prompts(prompts.classes()),
+    }
+}
+
+/// Labels keep the numbers that were given with them; the others get those that are free.
+fn of_prompts<'a>(given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>) -> Result<Vec<String>, Failure> {
+    let given: Vec<_> = given.collect();
+    let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    for (id, label) in given.iter().filter_map(|(id, label)| Some(((*id)?, *label))) {
+        if id > HIGHEST {
+            let message = format!("class_id of a prompt: expected at most {HIGHEST}, found {id}");
+            return Err(Failure::new(ErrorKind::BadInput, message));
+        }
+        names.entry(id).or_insert_with(|| label.map_or_else(|| format!("class_{id}"), str::to_string));
+    }
+    let mut unnumbered: Vec<&str> = given.iter().filter(|(id, _)| id.is_none()).map(|(_, label)| label.unwrap_or(UNNAMED)).collect();
+    if names.is_empty() && unnumbered.is_empty() {
+        unnumbered.push(UNNAMED);
+    }
+    for label in unnumbered {
+        if names.values().all(|name| name != label) {
+            let free = (0..).find(|id| !names.contains_key(id)).unwrap_or_default();
+            names.insert(free, label.to_string());
+        }
+    }
+    let count = names.last_key_value().map_or(0, |(id, _)| id + 1);
+    Ok((0..count).map(|id| names.remove(&id).unwrap_or_else(|| format!("class_{id}"))).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_become_classes() {
+        let of = |given: &[(Option<usize>, Option<&'static str>)]| of_prompts(given.iter().copied()).unwrap();
+        assert_eq!(of(&[]), ["object"]);
+        assert_eq!(of(&[(None, Some("mug")), (None, None), (None, Some("mug"))]), ["mug", "object"]);
+        assert_eq!(of(&[(None, Some("mug")), (Some(0), Some("cup")), (Some(3), None)]), ["cup", "mug", "class_2", "class_3"]);
+        assert!(of_prompts([(Some(10_000), None)].into_iter()).is_err());
+    }
+}

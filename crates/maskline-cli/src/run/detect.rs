@@ -1,0 +1,71 @@
+//! Running models that find objects by themselves: detectors and classifiers.
+
+use maskline::vision::draw::Marks;
+use maskline::{Detections, Error, Image, InputSize, Model, PredictOptions};
+use serde_json::json;
+
+use super::report::{Answer, Report, Timings};
+use super::text::milliseconds;
+use crate::args::Run;
+use crate::failure::Failure;
+use crate::output::Drawn;
+
+/// Answers some pictures together.
+pub(super) fn answer(report: &mut Report<'_>, model: &Model, places: &[usize]) -> Result<(), Failure> {
+    let opened: Vec<Result<Image, Error>> = places.iter().map(|place| report.open(*place)).collect();
+    let images: Vec<&Image> = opened.iter().filter_map(|image| image.as_ref().ok()).collect();
+    let mut answers = model.predict_batch(&images, &predict_options(report.arguments))?.into_iter();
+    for (place, image) in places.iter().zip(opened) {
+        match image {
+            Err(error) => report.fail(*place, error)?,
+            Ok(image) => {
+                if let Some(answer) = answers.next() {
+                    tell(report, *place, (model, &image, &answer))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn predict_options(arguments: &Run) -> PredictOptions {
+    let size = match (arguments.compute.size, arguments.rect) {
+        (Some(0), _) => InputSize::Square(0),
+        (size, true) => InputSize::Rect(size.unwrap_or(0)),
+        (Some(size), false) => InputSize::Square(size),
+        (None, false) => InputSize::Default,
+    };
+    PredictOptions {
+        size,
+        conf: arguments.conf,
+        iou: arguments.iou,
+        max_detections: arguments.max_detections,
+        agnostic_nms: arguments.agnostic_nms,
+        classes: arguments.classes.clone(),
+        batch: arguments.batch,
+        ..PredictOptions::default()
+    }
+}
+
+fn tell(report: &mut Report<'_>, place: usize, (model, image, found): (&Model, &Image, &Detections)) -> Result<(), Failure> {
+    let timings = found.timings;
+    let line = format!(
+        "decode {} + preprocess {} + network {} + postprocess {} + other {} = {} ms",
+        milliseconds(timings.decode),
+        milliseconds(timings.preprocess),
+        milliseconds(timings.network),
+        milliseconds(timings.postprocess),
+        milliseconds(timings.other),
+        milliseconds(timings.total()),
+    );
+    let answer = Answer {
+        image,
+        models: &[model],
+        drawn: Drawn { objects: &found.objects, classes: found.classes.as_deref(), marks: Marks::default() },
+        found: found.classes.as_ref().map_or_else(|| json!(found.objects), |classes| json!(classes)),
+        timings: Timings { json: json!(timings), line, total: timings.total() },
+        nothing: format!("nothing above {}", report.arguments.conf),
+        errors: &[],
+    };
+    report.succeed(place, &answer)
+}

@@ -1,0 +1,183 @@
+//! `maskline run`.
+
+mod classes;
+mod detect;
+mod everything;
+mod prompted;
+mod report;
+mod text;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use maskline::{Engine, ErrorKind, LoadOptions, Model, ModelSource};
+
+use crate::args::{Format, Run};
+use crate::failure::Failure;
+use crate::output::{self, Inputs, Outputs, Plan};
+use crate::pictures::{self, Picture};
+use crate::prompts::Prompts;
+use crate::{interrupt, model, terminal};
+use prompted::Task;
+use report::Report;
+
+/// Runs a model on pictures. One that fails is told and passed over; the others are done.
+pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
+    let (named, words) = pictures::split_model(&arguments.words)?;
+    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL))?;
+    let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref())?;
+    let pictures = pictures::pictures(words)?;
+    let formats = output::formats(arguments, named.is_none());
+    check(arguments, &formats)?;
+    let plan = Plan {
+        arguments,
+        pictures: &pictures,
+        formats,
+        inputs: inputs(arguments, &sources, &pictures),
+        asked: asked(arguments, &sources),
+        classes: Vec::new(),
+    };
+    let outputs = Outputs::open(plan)?;
+    let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
+    let models = load(&engine, sources, &load_options(arguments, pictures.len() * arguments.repeat)?, arguments.quiet)?;
+    let task = Task::of(&models, &prompts, arguments)?;
+    interrupt::listen();
+    let mut report = Report::new(arguments, &pictures, outputs);
+    report.outputs.name_classes(classes::names(&models, &prompts)?);
+    let ended = answer_all(&mut report, &task);
+    // What was answered is written, whatever ended the command.
+    let code = report.finish();
+    ended?;
+    match code? {
+        0 if interrupt::is_wished() => Err(Failure::Told(interrupt::EXIT_CODE)),
+        0 => {
+            if named.is_none() && !arguments.json && !arguments.quiet {
+                say_of_larger_models();
+            }
+            Ok(())
+        }
+        _ if interrupt::is_wished() => Err(Failure::Told(interrupt::EXIT_CODE)),
+        code => Err(Failure::Told(code)),
+    }
+}
+
+/// What runs where no model is named: the one that maskline carries.
+const DEFAULT_MODEL: &str = "nano";
+
+fn say_of_larger_models() {
+    terminal::say(&format!(
+        "{DEFAULT_MODEL} is the small model that maskline carries. Larger ones give better masks:\n  \
+         maskline pull sam2.1-tiny, then maskline run sam2.1-tiny IMAGE …  (all of them: maskline list)"
+    ));
+}
+
+/// Options that cannot go together.
+fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
+    let refused = |message: &str| Err(Failure::new(ErrorKind::InvalidOption, message));
+    if formats.contains(&Format::Yolo) && formats.contains(&Format::YoloSeg) {
+        return refused("-f yolo and -f yolo-seg would write the same files\n  help: choose one; of objects with masks both give segments");
+    }
+    if arguments.resume && formats.is_empty() {
+        return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
+    }
+    if arguments.resume && arguments.repeat > 1 {
+        return refused("--repeat measures, and --resume leaves out what was done: they cannot go together");
+    }
+    Ok(())
+}
+
+/// All files that the run reads.
+fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture]) -> Inputs {
+    let mut inputs = Inputs::default();
+    inputs.add(pictures.iter().map(|picture| picture.path.as_path()));
+    inputs.add(arguments.prompted.prompts.as_deref());
+    inputs.add(arguments.prompted.mask.iter().map(AsRef::as_ref));
+    inputs.add(arguments.options.runtime.as_deref());
+    inputs.add(sources.iter().filter_map(model_file));
+    inputs
+}
+
+fn model_file(source: &ModelSource) -> Option<&Path> {
+    match source {
+        ModelSource::Checkpoint(path) | ModelSource::Onnx(path) => Some(path),
+        _ => None,
+    }
+}
+
+/// A hash of all that answers and their files depend on, beside the picture.
+fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
+    let Run { options, compute, prompted, everything, .. } = arguments;
+    let files = sources.iter().filter_map(model_file).chain(prompted.prompts.as_deref()).chain(prompted.mask.iter().map(AsRef::as_ref));
+    let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
+    let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
+    let detector = format!(
+        "{} {} {} {} {:?} {}",
+        arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
+    );
+    let written = format!("{:?} {}", arguments.format, arguments.save_conf);
+    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{everything:?}").as_bytes())
+}
+
+/// Loads the models; what takes more than a moment says what it does.
+fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOptions, is_quiet: bool) -> Result<Vec<Model>, Failure> {
+    let load = |source: ModelSource| {
+        let waiting = format!("loading {} (the first time it is built, which takes longer)", source.name());
+        let _waiting = (!is_quiet).then(|| terminal::Waiting::after(Duration::from_secs(1), waiting));
+        Ok(engine.load(source, options)?)
+    };
+    sources.into_iter().map(load).collect()
+}
+
+/// Says what loading a model took.
+pub(crate) fn say_loaded(model: &Model) {
+    terminal::say(&text::loaded(model));
+}
+
+/// From so many answers on, finding out the fastest way at the start pays.
+const MANY: usize = 8;
+
+fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
+    Ok(LoadOptions {
+        provider: arguments.compute.provider.parse()?,
+        threads: arguments.compute.threads,
+        // The first picture warms up as well as an empty one, and is an answer.
+        warm_up: answers >= MANY,
+        embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
+        bundle: model::bundle_options(&arguments.options, arguments.compute.size),
+        ..LoadOptions::default()
+    })
+}
+
+/// Goes over the pictures as often as wished, until all are answered or Ctrl-C.
+fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
+    let arguments = report.arguments;
+    let left: Vec<usize> = (0..report.pictures.len()).filter(|place| !report.outputs.is_done(*place)).collect();
+    if left.len() < report.pictures.len() && !arguments.quiet {
+        terminal::say(&format!("{} of {} pictures were done before", report.pictures.len() - left.len(), report.pictures.len()));
+    }
+    report.progress = progress(left.len() * arguments.repeat, arguments.quiet);
+    for pass in 0..arguments.repeat.max(1) {
+        report.pass = pass;
+        for together in left.chunks(arguments.batch.max(1)) {
+            if interrupt::is_wished() {
+                return Ok(());
+            }
+            match task {
+                Task::Detect(model) => detect::answer(report, model, together)?,
+                Task::Segment(segmenter) => segmenter.answer(report, together)?,
+                Task::Everything(everything) => everything.answer(report, together)?,
+            }
+            report.progress.inc(together.len() as u64);
+        }
+    }
+    Ok(())
+}
+
+fn progress(count: usize, is_quiet: bool) -> ProgressBar {
+    let visible = count > 1 && !is_quiet && terminal::is_talking();
+    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {per_sec}, {eta} left");
+    ProgressBar::with_draw_target(Some(count as u64), target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
