@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::terminal;
 
 /// Folder for results where none is given.
-const FOLDER: &str = "maskline-out";
+pub(crate) const FOLDER: &str = "maskline-out";
 
 /// What was found in one picture, and what was asked.
 pub(crate) struct Answer<'a> {

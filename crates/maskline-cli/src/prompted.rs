@@ -14,7 +14,7 @@ use crate::failure::{self, Failure};
 use crate::outputs::Answer;
 use crate::prompts::Prompts;
 use crate::run::{Report, milliseconds, object_table, predict_options, say_loaded};
-use crate::terminal;
+use crate::{applies, terminal};
 
 /// What the models of a command do together.
 pub(crate) enum Task<'a> {
@@ -51,7 +51,7 @@ impl<'a> Task<'a> {
             [model] if is_promptable(model) => (None, model),
             [model] if prompts.is_empty() => return Ok(Self::Detect(model)),
             [model] => {
-                let message = format!("{} is a {} and takes no prompts", model.name(), model.info().task);
+                let message = format!("{} is {} and takes no prompts", model.name(), applies::noun(model.info().task));
                 return invalid(message + "\n  help: leave them out, or join it with a promptable model: yolov8n+sam2.1-tiny");
             }
             [detector, model] if detects(detector) && is_promptable(model) => (Some(detector), model),
@@ -112,7 +112,7 @@ impl Segmenter<'_> {
     fn ask(&self, report: &Report<'_>, path: &Path, image: &Image) -> Result<Asked, Error> {
         let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), broken: HashMap::new(), detect: None };
         if let Some(detector) = self.detector {
-            let found = detector.predict(image, &predict_options(report.arguments))?;
+            let found = detector.predict(image, &predict_options(report))?;
             asked.detect = Some(found.timings.total() - found.timings.decode);
             for object in &found.objects {
                 asked.scores.push(object.score);

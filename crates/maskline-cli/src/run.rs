@@ -11,22 +11,31 @@ use serde_json::{Value, json};
 
 use crate::args::Run;
 use crate::failure::{self, Failure};
-use crate::outputs::{Answer, Outputs};
+use crate::outputs::{self, Answer, Outputs};
+use crate::pictures::shown;
 use crate::prompts::Prompts;
-use crate::{model, pictures, prompted, terminal};
+use crate::{applies, model, pictures, prompted, terminal};
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
     let (named, images) = pictures::split_model(&arguments.words)?;
-    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL))?;
-    let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref())?;
-    let pictures = pictures::pictures(images)?;
+    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL.as_ref()))?;
+    let search = pictures::Search {
+        is_recursive: arguments.recursive,
+        without: Some(arguments.output.as_deref().unwrap_or(Path::new(outputs::FOLDER))),
+    };
+    let pictures::Found { pictures: found, missing } = pictures::pictures(images, &search)?;
+    let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref(), &found)?;
+    let pictures: Vec<PathBuf> = found.into_iter().map(|picture| picture.path).collect();
     let mut outputs = Outputs::open(arguments, named.is_none())?;
     let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
     let options = load_options(arguments, pictures.len() * arguments.repeat)?;
     let models = sources.into_iter().map(|source| Ok(engine.load(source, &options)?)).collect::<Result<Vec<Model>, Failure>>()?;
+    applies::check(matches, &models, arguments)?;
+    let classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
     let task = prompted::Task::of(&models, &prompts, arguments)?;
-    let mut report = Report { arguments, outputs: &mut outputs, first: true, code: 0 };
+    let mut report = Report { arguments, classes, outputs: &mut outputs, first: true, code: 0 };
+    missing.iter().try_for_each(|missing| report.fail(&missing.argument, &missing.error))?;
     let progress = progress(pictures.len() * arguments.repeat);
     for _ in 0..arguments.repeat.max(1) {
         for together in pictures.chunks(arguments.batch.max(1)) {
@@ -87,7 +96,7 @@ fn detect(report: &mut Report<'_>, model: &Model, paths: &[PathBuf]) -> Result<(
     let opened: Vec<Result<Image, Error>> = paths.iter().map(|path| report.open(path)).collect();
     let images: Vec<&Image> = opened.iter().filter_map(|image| image.as_ref().ok()).collect();
     // What is wrong with the options or the network is wrong for every picture: it ends the command.
-    let mut answers = model.predict_batch(&images, &predict_options(report.arguments))?.into_iter();
+    let mut answers = model.predict_batch(&images, &predict_options(report))?.into_iter();
     for (path, image) in paths.iter().zip(&opened) {
         match image {
             Err(error) => report.fail(path, error)?,
@@ -101,7 +110,8 @@ fn detect(report: &mut Report<'_>, model: &Model, paths: &[PathBuf]) -> Result<(
     Ok(())
 }
 
-pub(crate) fn predict_options(arguments: &Run) -> PredictOptions {
+pub(crate) fn predict_options(report: &Report<'_>) -> PredictOptions {
+    let arguments = report.arguments;
     let size = match (arguments.compute.size, arguments.rect) {
         (Some(0), _) => InputSize::Square(0),
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
@@ -114,7 +124,7 @@ pub(crate) fn predict_options(arguments: &Run) -> PredictOptions {
         iou: arguments.iou,
         max_detections: arguments.max_detections,
         agnostic_nms: arguments.agnostic_nms,
-        classes: arguments.classes.clone(),
+        classes: report.classes.clone(),
         batch: arguments.batch,
         ..PredictOptions::default()
     }
@@ -205,6 +215,8 @@ pub(crate) fn say_loaded(model: &Model) {
 /// What is said and written of the answers.
 pub(crate) struct Report<'a> {
     pub(crate) arguments: &'a Run,
+    /// Indices of the only classes that are wished.
+    classes: Option<Vec<usize>>,
     outputs: &'a mut Outputs,
     /// Whether the next answer is the first, which carries the cold figures.
     first: bool,
@@ -214,13 +226,14 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     pub(crate) fn open(&self, path: &Path) -> Result<Image, Error> {
+        pictures::exists(path)?;
         Image::open_with(path, &DecodeOptions { max_pixels: self.arguments.max_pixels, ..DecodeOptions::default() })
     }
 
     /// A picture that could not be answered.
     pub(crate) fn fail(&mut self, path: &Path, error: &Error) -> Result<(), Failure> {
         self.complain(path, error);
-        let line = json!({"image": path, "error": {"kind": failure::word(error.kind()), "message": error.to_string()}});
+        let line = json!({"image": shown(path), "error": {"kind": failure::word(error.kind()), "message": error.to_string()}});
         self.outputs.line(&line)?;
         if self.arguments.json { terminal::print(&format!("{line}\n")) } else { Ok(()) }
     }
@@ -248,7 +261,7 @@ impl Report<'_> {
         let mut providers = joined(Model::provider);
         providers.dedup();
         let mut line = json!({
-            "image": path, "width": width, "height": height,
+            "image": shown(path), "width": width, "height": height,
             "model": joined(|model| model.name().to_string()).join("+"), "provider": providers.join("+"),
             "start": if models.iter().all(|model| model.was_cached()) { "warm" } else { "cold" },
         });
