@@ -1,5 +1,6 @@
 //! Arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::bench::Bench;
@@ -86,7 +87,7 @@ pub(crate) struct Named {
 #[derive(Debug, Args)]
 pub(crate) struct Model {
     /// Checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see `maskline list`).
-    pub(crate) model: String,
+    pub(crate) model: OsString,
     #[command(flatten)]
     pub(crate) options: ModelOptions,
 }
@@ -129,10 +130,13 @@ pub(crate) struct ModelOptions {
 #[command(override_usage = "maskline run [OPTIONS] [MODEL] <IMAGES>...")]
 pub(crate) struct Run {
     /// MODEL: checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see
-    /// `maskline list`); left out, the small model that maskline carries. IMAGES: pictures (JPEG, PNG, WebP), folders of pictures, or
-    /// globs.
+    /// `maskline list`); left out, the small model that maskline carries. IMAGES: pictures (JPEG, PNG, WebP, BMP, TIFF, GIF), folders of
+    /// pictures, globs, or lists: @FILE, one path a line (a picture whose name begins with @ is ./@NAME).
     #[arg(required = true, value_names = ["[MODEL] IMAGES"])]
-    pub(crate) words: Vec<String>,
+    pub(crate) words: Vec<OsString>,
+    /// Look for pictures in folders within folders too.
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     #[command(flatten)]
     pub(crate) options: ModelOptions,
     /// Folder for what is written.
@@ -170,9 +174,9 @@ pub(crate) struct Run {
     /// Most objects per picture.
     #[arg(long, default_value_t = 300)]
     pub(crate) max_detections: usize,
-    /// Only these class indices, with commas.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) classes: Option<Vec<usize>>,
+    /// Only these classes, by index or name, with commas.
+    #[arg(long, value_name = "CLASS,…")]
+    pub(crate) classes: Vec<String>,
     /// Boxes of different classes suppress each other too.
     #[arg(long)]
     pub(crate) agnostic_nms: bool,
@@ -210,7 +214,8 @@ pub(crate) struct Prompted {
     /// What follows belongs to the next object.
     #[arg(long, num_args = 0, default_missing_value = "true", action = clap::ArgAction::Append)]
     pub(crate) object: Vec<bool>,
-    /// Prompts as JSON: a list of boxes or of {"box", "points", "mask", "label"}, or {"images": {"photo.jpg": […]}}.
+    /// Prompts as JSON: a list of boxes or of {"box", "points", "mask", "label"}, or {"images": {"photo.jpg": […]}}; COCO's annotations
+    /// too. A mask is a file, COCO's polygons or run lengths.
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
     /// Masks per prompt: auto gives one, of a single click the best of three; off the model's single answer; on all three.

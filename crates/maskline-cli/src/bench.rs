@@ -83,7 +83,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
     if let Some((_, (name, _))) = models.iter().enumerate().find(is_twice) {
         return Err(Failure::new(ErrorKind::InvalidOption, format!("models: {name} is there twice")));
     }
-    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(pictures::pictures(&setting.images)?.into_iter().map(|picture| picture.path).collect()) };
+    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(files(&setting.images)?) };
     let threads = match setting.threads {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
@@ -108,8 +108,17 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         ceilings: !calls.no_ceiling,
         seed: calls.run_seed,
         place: place(options),
-        arguments: std::env::args().skip(1).collect(),
+        arguments: std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     })
+}
+
+/// The pictures to measure on, all of which must be there.
+fn files(arguments: &[std::ffi::OsString]) -> Result<Vec<std::path::PathBuf>, Failure> {
+    let found = pictures::pictures(arguments, &pictures::Search::default())?;
+    match found.missing.into_iter().next() {
+        Some(missing) => Err(missing.error.into()),
+        None => Ok(found.pictures.into_iter().map(|picture| picture.path).collect()),
+    }
 }
 
 fn place(options: &crate::args::ModelOptions) -> Place {
@@ -123,7 +132,7 @@ fn name_of(word: &str) -> String {
 }
 
 fn source(options: &crate::args::ModelOptions, name: &str) -> Result<ModelSource, Failure> {
-    let mut sources = model::sources(options, name)?;
+    let mut sources = model::sources(options, name.as_ref())?;
     match (sources.pop(), sources.is_empty()) {
         (Some(source), true) => Ok(source),
         _ => {

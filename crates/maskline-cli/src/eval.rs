@@ -3,8 +3,10 @@
 mod arguments;
 mod table;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
+use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
 use maskline::vision::write::write_atomically;
@@ -15,11 +17,12 @@ pub(crate) use arguments::Eval;
 
 use crate::args::Multimask;
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::run::say_loaded;
-use crate::{args, model, terminal};
+use crate::{applies, args, model, terminal};
 
 /// Reads the data set, judges the model or the detections, and prints or writes the report.
-pub(crate) fn eval(arguments: &Eval) -> Result<(), Failure> {
+pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(path) = &arguments.output {
         check_output(path)?;
     }
@@ -28,8 +31,15 @@ pub(crate) fn eval(arguments: &Eval) -> Result<(), Failure> {
         truth = truth.with_pictures(folder);
     }
     let (report, text) = match (&arguments.predictions, &arguments.model) {
-        (Some(path), _) => judge_predictions(arguments, &truth, path)?,
-        (None, Some(name)) => judge_model(arguments, &truth, &load(arguments, name)?)?,
+        (Some(path), _) => {
+            applies::check_eval(matches, None, arguments)?;
+            judge_predictions(arguments, &truth, path)?
+        }
+        (None, Some(name)) => {
+            let model = load(arguments, name)?;
+            applies::check_eval(matches, Some(&model), arguments)?;
+            judge_model(arguments, &truth, &model)?
+        }
         // clap asks for one of them.
         (None, None) => return Err(Failure::new(ErrorKind::InvalidOption, "expected a MODEL or --predictions FILE, found neither")),
     };
@@ -47,13 +57,13 @@ type Answer = (Map<String, Value>, String);
 fn judge_predictions(arguments: &Eval, truth: &Truth, path: &Path) -> Result<Answer, Failure> {
     let found = read_predictions(path, truth)?;
     let report = detections(truth, &found, &Judged::default())?;
-    let facts = json!({"data": arguments.data, "predictions": path, "task": "detect"});
+    let facts = json!({"data": shown(&arguments.data), "predictions": shown(path), "task": "detect"});
     Ok((joined(facts, json!(report)), table::detections(&report)))
 }
 
 fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer, Failure> {
     let mut facts = json!({
-        "data": arguments.data, "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
+        "data": shown(&arguments.data), "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
         "provider": model.provider(),
     });
     let progress = progress(if model.info().task == Task::Promptable { "objects" } else { "pictures" });
@@ -87,7 +97,7 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
     Ok(answer)
 }
 
-fn load(arguments: &Eval, name: &str) -> Result<Model, Failure> {
+fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     let how = args::ModelOptions {
         synthetic: arguments.synthetic,
         seed: arguments.seed,
@@ -97,7 +107,7 @@ fn load(arguments: &Eval, name: &str) -> Result<Model, Failure> {
     };
     let sources = model::sources(&how, name)?;
     let [source] = sources.as_slice() else {
-        let message = format!("{name}: expected one model, found {} joined by `+`", sources.len());
+        let message = format!("{}: expected one model, found {} joined by `+`", name.to_string_lossy(), sources.len());
         return Err(Failure::new(ErrorKind::InvalidOption, message));
     };
     let engine = model::engine_for(&arguments.compute.provider, arguments.runtime.as_deref(), arguments.offline)?;

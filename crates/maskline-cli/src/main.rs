@@ -1,5 +1,6 @@
 //! The `maskline` command: arguments, progress and exit codes. Everything else is the engine's.
 
+mod applies;
 mod args;
 mod bench;
 mod cache;
@@ -9,6 +10,7 @@ mod hub;
 mod inspect;
 mod interrupt;
 mod model;
+mod nearest;
 mod output;
 mod pictures;
 mod prompts;
@@ -27,6 +29,7 @@ fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match (&arguments.command, matches.subcommand()) {
         (Command::Run(run), Some((_, matches))) => run::run(run, matches),
+        (Command::Eval(arguments), Some((_, matches))) => eval::eval(arguments, matches),
         (Command::BenchWorker, _) => bench::worker(began),
         (command, _) => other(command),
     };
@@ -38,11 +41,10 @@ fn main() -> std::process::ExitCode {
 
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
-        Command::Run(_) | Command::BenchWorker => Ok(()),
+        Command::Run(_) | Command::Eval(_) | Command::BenchWorker => Ok(()),
         Command::Bench(arguments) => bench::bench(arguments),
         Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
-        Command::Eval(arguments) => eval::eval(arguments),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),
         Command::Show(named) => hub::show(named),

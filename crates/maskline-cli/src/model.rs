@@ -1,5 +1,6 @@
 //! Naming a model, loading the engine, and `build`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::{hub, terminal};
 
 /// Loads ONNX Runtime, telling about a fetch as it goes.
@@ -39,23 +41,23 @@ pub(crate) fn engine_at(
 }
 
 /// What a word names: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.
-pub(crate) fn sources(options: &ModelOptions, model: &str) -> Result<Vec<ModelSource>, Failure> {
-    // A file may have a `+` in its name.
-    if Path::new(model).exists() {
-        return Ok(vec![source(options, model)?]);
+pub(crate) fn sources(options: &ModelOptions, model: &OsStr) -> Result<Vec<ModelSource>, Failure> {
+    // A file may have a `+` in its name, and a name need not be text.
+    match model.to_str().filter(|model| !Path::new(model).exists()) {
+        Some(text) => text.split('+').map(|name| source(options, name.as_ref())).collect(),
+        None => Ok(vec![source(options, model)?]),
     }
-    model.split('+').map(|name| source(options, name)).collect()
 }
 
-fn source(options: &ModelOptions, name: &str) -> Result<ModelSource, Failure> {
+fn source(options: &ModelOptions, word: &OsStr) -> Result<ModelSource, Failure> {
     if options.synthetic {
-        return Ok(ModelSource::Synthetic { architecture: name.into(), seed: options.seed });
+        return Ok(ModelSource::Synthetic { architecture: word.to_string_lossy().into_owned(), seed: options.seed });
     }
-    let path = Path::new(name);
+    let path = Path::new(word);
     // A file of the name goes before a model of the name.
-    if path.exists() {
+    let Some(name) = word.to_str().filter(|_| !path.exists()) else {
         return Ok(ModelSource::of_path(path));
-    }
+    };
     if let Some(carried) = ModelSource::carried(name) {
         return Ok(carried);
     }
@@ -80,7 +82,8 @@ fn pulled(name: &str) -> Result<ModelSource, Failure> {
     Ok(ModelSource::of_path(&path))
 }
 
-fn is_architecture(name: &str) -> bool {
+/// Whether a family has published an architecture of this name.
+pub(crate) fn is_architecture(name: &str) -> bool {
     families().iter().any(|family| family.description().architectures.contains(&name))
 }
 
@@ -101,7 +104,7 @@ pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
     let directory = arguments.output.as_deref().unwrap_or(&bundle.directory);
     let parts: Vec<String> = bundle.parts().map(|(name, _)| name.to_string()).collect();
     if arguments.json {
-        let line = json!({"directory": directory, "built": bundle.built, "parts": parts, "info": bundle.info()});
+        let line = json!({"directory": shown(directory), "built": bundle.built, "parts": parts, "info": bundle.info()});
         return terminal::print(&format!("{line}\n"));
     }
     let what = if bundle.built { "built" } else { "was in the cache" };

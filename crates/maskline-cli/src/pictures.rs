@@ -1,112 +1,313 @@
 //! Which pictures the arguments name.
 
-use std::path::{Path, PathBuf};
+mod glob;
+mod left_out;
+mod list;
+mod names;
+mod words;
 
-use maskline::ErrorKind;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+use maskline::{Error, ErrorKind};
+
+pub(crate) use list::named as list_of;
+pub(crate) use names::shown;
+pub(crate) use words::split_model;
 
 use crate::failure::Failure;
+use crate::nearest::{listed, nearest};
+use crate::terminal;
+use left_out::LeftOut;
+
+/// Endings of the pictures that are read, in small letters.
+pub(crate) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif"];
 
 /// A picture that was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
+    /// Where it is, as it was named.
     pub(crate) path: PathBuf,
+    /// Where it stands below the folder, or the fixed part of the pattern, that named it; of a single file its name. Never leads
+    /// upwards: what is written for it may lie there below another folder.
     pub(crate) below: PathBuf,
 }
 
-pub(crate) fn shown(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+/// How folders are searched.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Search<'a> {
+    /// Folders within folders too.
+    pub(crate) is_recursive: bool,
+    /// A folder that is passed over where it lies within another one: the answers of last time are no pictures of this time.
+    pub(crate) without: Option<&'a Path>,
 }
 
-const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
-/// Pictures that are not read: that a model was meant is less likely than that somebody tries.
-const OTHER_EXTENSIONS: [&str; 8] = ["bmp", "gif", "tif", "tiff", "avif", "heic", "jxl", "ppm"];
-/// What tells a model's folder from one of pictures.
-const MODEL_FILES: [&str; 2] = ["model.safetensors", "config.json"];
+/// An argument that names no picture, or a folder that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    /// The argument or the folder.
+    pub(crate) argument: PathBuf,
+    /// What is wrong with it.
+    pub(crate) error: Error,
+}
 
-/// The model that a command line begins with, unless its first word is a picture, and the pictures behind it.
-pub(crate) fn split_model(words: &[String]) -> Result<(Option<&str>, &[String]), Failure> {
-    match words {
-        [first, ..] if names_pictures(first) => Ok((None, words)),
-        [model, pictures @ ..] if !pictures.is_empty() => Ok((Some(model), pictures)),
-        _ => {
-            let found = words.first().map_or("nothing", String::as_str);
-            let message = format!("expected pictures, found only `{found}`, which is read as a model");
-            let help = "\n  help: maskline run [MODEL] IMAGES…; pictures end in .jpg, .png or .webp, or are a folder or a pattern of such";
-            Err(Failure::new(ErrorKind::InvalidOption, message + help))
+/// What the arguments name.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// At least one picture, each once, in the order of the arguments; of a folder by name.
+    pub(crate) pictures: Vec<Picture>,
+    /// Arguments that are to be told as errors; the others are done all the same.
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// Files as they are (also missing ones: each gets its own error), the pictures of folders, patterns, and lists (`@list.txt`).
+/// What a folder holds beside its pictures, and files that are named twice, are said.
+///
+/// # Errors
+/// `BadInput` where no argument names a picture.
+pub(crate) fn pictures(arguments: &[OsString], search: &Search<'_>) -> Result<Found, Failure> {
+    let mut gathering = Gathering::new(search);
+    arguments.iter().for_each(|argument| gathering.add(argument, true));
+    let Gathering { mut found, left_out, .. } = gathering;
+    if let Some(remark) = left_out.said() {
+        terminal::say(&remark);
+    }
+    match found.missing.pop() {
+        Some(last) if found.pictures.is_empty() => {
+            found.missing.iter().for_each(|missing| terminal::complain(&missing.error.to_string()));
+            Err(last.error.into())
+        }
+        last => {
+            found.missing.extend(last);
+            Ok(found)
         }
     }
 }
 
-/// Whether a word means pictures rather than a model.
-fn names_pictures(word: &str) -> bool {
-    let path = Path::new(word);
-    if path.is_dir() {
-        return MODEL_FILES.iter().all(|file| !path.join(file).exists());
+/// Whether a picture is there: an error names what may have been meant.
+///
+/// # Errors
+/// `BadInput` for a name that nothing has.
+pub(crate) fn exists(path: &Path) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // What else is wrong, opening tells.
+        _ => return Ok(()),
     }
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    let is_of_picture = |e: String| EXTENSIONS.contains(&e.as_str()) || OTHER_EXTENSIONS.contains(&e.as_str());
-    extension.is_some_and(is_of_picture) || (!path.exists() && word.contains(['*', '?', '[']))
+    let folder = folder_of(path);
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+        .unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let near = nearest(&name, names.iter().map(String::as_str));
+    let help = match (near.is_empty(), folder.is_dir()) {
+        (false, _) => format!("{} is there", listed(&near)),
+        (true, true) => "give the path of a picture, a folder of pictures, or a pattern such as 'photos/*.jpg'".into(),
+        (true, false) => format!("there is no folder {} either", folder.display()),
+    };
+    Err(bad(format!("no such picture: {}\n  help: {help}", path.display())))
 }
 
-/// Files as they are (also missing ones: each gets its own error), the pictures of folders in order, and globs.
-pub(crate) fn pictures(arguments: &[String]) -> Result<Vec<Picture>, Failure> {
-    let mut found = Vec::new();
-    for argument in arguments {
+/// What two paths of one file have in common: its name in the real folder. A link to a file is a file of its own.
+pub(crate) fn identity(path: &Path) -> PathBuf {
+    let folder = folder_of(path);
+    folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()).join(path.file_name().unwrap_or(path.as_os_str()))
+}
+
+/// The folder that a path stands in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What has been found so far.
+struct Gathering<'a> {
+    search: &'a Search<'a>,
+    /// The folder to pass over, as it really is.
+    without: Option<PathBuf>,
+    found: Found,
+    left_out: LeftOut,
+    /// Files that were named, each as its name in the real folder.
+    named: HashSet<PathBuf>,
+    /// Real folders, by the folders that were named.
+    real: HashMap<PathBuf, PathBuf>,
+    /// How often a file was named: what an argument adds to it, it names.
+    count: usize,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(search: &'a Search<'a>) -> Self {
+        Self {
+            search,
+            without: search.without.and_then(|folder| folder.canonicalize().ok()),
+            found: Found::default(),
+            left_out: LeftOut::default(),
+            named: HashSet::new(),
+            real: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// All that an argument, or a line of a list, names; lists do not name lists.
+    fn add(&mut self, argument: &OsStr, may_be_list: bool) {
         let path = Path::new(argument);
         if path.is_dir() {
-            found.extend(of_folder(path)?);
-        } else if !path.exists() && argument.contains(['*', '?', '[']) {
-            found.extend(of_glob(argument)?);
+            self.add_folder(path);
+        } else if path.symlink_metadata().is_ok() {
+            self.add_file(path);
+        } else if let Some(list) = list::named(argument).filter(|_| may_be_list) {
+            self.add_list(&list);
+        } else if has_wildcard(argument) {
+            self.add_glob(argument);
         } else {
-            found.push(path.to_path_buf());
+            self.add_file(path);
         }
     }
-    Ok(found.into_iter().map(|path| Picture { below: path.file_name().map(PathBuf::from).unwrap_or_default(), path }).collect())
-}
 
-fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(folder).map_err(|e| bad(format!("{e}\n  in   {}", folder.display())))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_picture(path)).collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(bad(format!("the folder {} holds no pictures ({})", folder.display(), EXTENSIONS.join(", "))));
+    fn add_file(&mut self, path: &Path) {
+        let below = path.file_name().map_or_else(|| path.to_path_buf(), PathBuf::from);
+        self.push(path.to_path_buf(), below);
     }
-    Ok(files)
-}
 
-fn of_glob(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
-    let paths = glob::glob(pattern).map_err(|e| bad(format!("the pattern `{pattern}` is broken: {e}")))?;
-    let files: Vec<PathBuf> = paths.flatten().filter(|path| path.is_file()).collect();
-    if files.is_empty() {
-        return Err(bad(format!("nothing matches `{pattern}`")));
-    }
-    Ok(files)
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    path.is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-}
-
-fn bad(message: String) -> Failure {
-    Failure::new(ErrorKind::BadInput, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_first_word_that_is_no_picture_is_the_model() {
-        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
-        for pictures in [&["a.jpg"][..], &["A.JPEG", "b.png"], &["photos/*.webp"], &["scan.tiff"], &["nano.png"]] {
-            let words = words(pictures);
-            assert!(matches!(split_model(&words), Ok((None, all)) if all == words), "{pictures:?}");
+    fn push(&mut self, path: PathBuf, below: PathBuf) {
+        self.count += 1;
+        let folder = folder_of(&path).to_path_buf();
+        let real = self.real.entry(folder).or_insert_with_key(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        // The name stays: two links to one file are two names.
+        if self.named.insert(real.join(path.file_name().unwrap_or(path.as_os_str()))) {
+            self.found.pictures.push(Picture { path, below });
+        } else {
+            self.left_out.twice += 1;
         }
-        for model in ["nano", "yolov8n.safetensors", "yolov8n+nano", "weights/sam.pt", "model.onnx"] {
-            let words = words(&[model, "a.jpg", "b.jpg"]);
-            assert!(matches!(split_model(&words), Ok((Some(found), rest)) if found == model && rest.len() == 2), "{model}");
-        }
-        assert!(split_model(&words(&["nano"])).is_err(), "a model alone");
     }
+
+    fn fail(&mut self, argument: &Path, error: Error) {
+        self.found.missing.push(Missing { argument: argument.to_path_buf(), error });
+    }
+
+    fn add_folder(&mut self, folder: &Path) {
+        let (count, folders, problems) = (self.count, self.left_out.folders, self.found.missing.len());
+        let mut visited = HashSet::new();
+        self.walk(&Place { folder, below: Path::new("") }, &mut visited);
+        if self.count > count || self.found.missing.len() > problems {
+            return;
+        }
+        let message = format!("the folder {} holds no pictures ({})", folder.display(), EXTENSIONS.join(", "));
+        let inner = self.left_out.folders - folders;
+        let help = if inner > 0 { format!("\n  help: -r looks into the {} within it", left_out::folders(inner)) } else { String::new() };
+        self.fail(folder, bad(message + &help));
+    }
+
+    /// The pictures of a folder by name, and of those in it where that is wished. `visited` are the real folders that were seen: links
+    /// may lead round in circles.
+    fn walk(&mut self, place: &Place<'_>, visited: &mut HashSet<PathBuf>) {
+        if let Ok(real) = place.folder.canonicalize() {
+            visited.insert(real);
+        }
+        let names = match names_in(place.folder) {
+            Ok(names) => names,
+            Err(error) => return self.fail(place.folder, unreadable(place.folder, &error)),
+        };
+        for name in names {
+            let (path, below) = (place.folder.join(&name), place.below.join(&name));
+            match path.metadata() {
+                Ok(facts) if facts.is_dir() => {
+                    if self.enters(&path, visited) {
+                        self.walk(&Place { folder: &path, below: &below }, visited);
+                    }
+                }
+                // A pipe, or a device: there is no end to reading some of them.
+                Ok(facts) if !facts.is_file() => self.left_out.special += 1,
+                // Also a link that leads nowhere, which gets its own error.
+                _ if EXTENSIONS.contains(&ending(&path).as_str()) => self.push(path, below),
+                _ if is_hidden(&name) => {}
+                _ => self.left_out.ending(&ending(&path)),
+            }
+        }
+    }
+
+    /// Whether a folder within a folder is looked into; else it is counted.
+    fn enters(&mut self, folder: &Path, visited: &HashSet<PathBuf>) -> bool {
+        if !self.search.is_recursive {
+            self.left_out.folders += usize::from(!is_hidden(folder.file_name().unwrap_or_default()));
+            return false;
+        }
+        let real = folder.canonicalize().ok();
+        if real.is_some() && real == self.without {
+            self.left_out.output = Some(folder.to_path_buf());
+        } else if folder.file_name().is_some_and(is_hidden) {
+            self.left_out.hidden += 1;
+        } else if real.is_some_and(|real| visited.contains(&real)) {
+            self.left_out.links += 1;
+        } else {
+            return true;
+        }
+        false
+    }
+
+    fn add_glob(&mut self, pattern: &OsStr) {
+        let matches = match glob::matches(pattern) {
+            Ok(matches) => matches,
+            Err(error) => return self.fail(Path::new(pattern), error),
+        };
+        let (count, folders) = (self.count, matches.folders.len());
+        for path in matches.files {
+            let below = path.strip_prefix(&matches.base).unwrap_or(&path);
+            let below = below.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+            self.push(path, below);
+        }
+        if self.search.is_recursive {
+            matches.folders.iter().for_each(|folder| self.add_folder(folder));
+        } else {
+            self.left_out.folders += folders;
+        }
+        if self.count == count && (folders == 0 || !self.search.is_recursive) {
+            let message = format!("nothing matches `{}`", pattern.to_string_lossy());
+            let help = format!("\n  help: only {}; -r looks into them", left_out::folders(folders));
+            self.fail(Path::new(pattern), bad(if folders > 0 { message + &help } else { message }));
+        }
+    }
+
+    fn add_list(&mut self, list: &Path) {
+        match list::read(list) {
+            Ok(lines) => lines.iter().for_each(|line| self.add(line, false)),
+            Err(error) => self.fail(list, error),
+        }
+    }
+}
+
+/// A folder that is searched.
+struct Place<'a> {
+    folder: &'a Path,
+    /// Where it stands below the folder that was named.
+    below: &'a Path,
+}
+
+/// The names in a folder, sorted.
+fn names_in(folder: &Path) -> std::io::Result<Vec<OsString>> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<OsString>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// The part of a name behind its last dot, in small letters.
+fn ending(path: &Path) -> String {
+    path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn has_wildcard(word: &OsStr) -> bool {
+    word.as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
+}
+
+fn bad(message: String) -> Error {
+    Error::new(ErrorKind::BadInput, message)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    bad(format!("cannot be read: {error}\n  in   {}", path.display()))
 }

@@ -3,16 +3,20 @@
 //! On the command line an object's clicks and its box stand together: a second `--box` begins the next object, and so does
 //! `--object` anywhere.
 
+mod file;
+mod keys;
+mod mask;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use maskline::vision::mask::Rle;
-use maskline::{Click, ErrorKind, Image, Mask, MaskPrompt, Prompt};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use maskline::{Click, Image, MaskPrompt, Prompt};
 
 use crate::failure::Failure;
+use crate::pictures::Picture;
+use crate::terminal;
+use mask::MaskSource;
 
 /// One word of the command line about an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,101 +36,90 @@ struct Draft {
     mask: Option<MaskSource>,
     label: Option<String>,
     class_id: Option<usize>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum MaskSource {
-    File(PathBuf),
-    Rle(Rle),
+    /// The file that it stands in.
+    file: Option<PathBuf>,
 }
 
 /// The prompts of a command, for every picture or for pictures by name.
 #[derive(Debug, Default)]
 pub(crate) struct Prompts {
     all: Vec<Draft>,
-    by_picture: HashMap<String, Vec<Draft>>,
+    /// Those of one picture, by the key that names it in the file.
+    own: Vec<Own>,
+    /// Which of them each picture has, by its path.
+    of_picture: HashMap<PathBuf, Vec<usize>>,
+}
+
+/// The prompts of a picture that a file names.
+#[derive(Debug)]
+struct Own {
+    key: String,
+    drafts: Vec<Draft>,
 }
 
 impl Prompts {
-    /// From `--point`, `--box`, `--mask`, `--label` and `--object` in their order, and from `--prompts`.
-    pub(crate) fn of(matches: &ArgMatches, file: Option<&Path>) -> Result<Self, Failure> {
+    /// From `--point`, `--box`, `--mask`, `--label` and `--object` in their order, and from `--prompts`, for these pictures. What names
+    /// none of them is said.
+    ///
+    /// # Errors
+    /// `BadInput` for a file that cannot be read or is no prompt file.
+    pub(crate) fn of(matches: &ArgMatches, file: Option<&Path>, pictures: &[Picture]) -> Result<Self, Failure> {
         let mut prompts = match file {
-            Some(path) => Self::read(path)?,
+            Some(path) => file::read(path)?,
             None => Self::default(),
         };
+        if let Some(path) = file {
+            let keys: Vec<&str> = prompts.own.iter().map(|own| own.key.as_str()).collect();
+            let bound = keys::bind(&keys, path.parent().unwrap_or(Path::new("")), pictures);
+            bound.warnings(path).iter().for_each(|warning| terminal::say(warning));
+            prompts.of_picture = bound.of_picture;
+        }
         prompts.all.extend(drafts(words(matches)));
         Ok(prompts)
     }
 
     /// Whether nothing is asked of any picture.
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.by_picture.is_empty()
+        self.all.is_empty() && self.own.is_empty()
     }
 
-    /// Class numbers and labels of all prompts, in their order; those of single pictures by the pictures' names.
+    /// Class numbers and labels of all prompts, those for all pictures first.
     pub(crate) fn classes(&self) -> impl Iterator<Item = (Option<usize>, Option<&str>)> {
-        let mut pictures: Vec<_> = self.by_picture.iter().collect();
-        pictures.sort_by_key(|(name, _)| *name);
-        let drafts = self.all.iter().chain(pictures.into_iter().flat_map(|(_, drafts)| drafts));
-        drafts.map(|draft| (draft.class_id, draft.label.as_deref()))
+        self.drafts().map(|draft| (draft.class_id, draft.label.as_deref()))
+    }
+
+    /// The files that masks are read from.
+    pub(crate) fn mask_files(&self) -> impl Iterator<Item = &Path> {
+        self.drafts().filter_map(|draft| match &draft.mask {
+            Some(MaskSource::File(path)) => Some(path.as_path()),
+            _ => None,
+        })
+    }
+
+    fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        self.all.iter().chain(self.own.iter().flat_map(|own| &own.drafts))
     }
 
     /// The prompts for one picture, each by itself; `first` is the number of the first one.
     pub(crate) fn for_picture(&self, (path, image): (&Path, &Image), first: usize) -> Vec<Result<Prompt, maskline::Error>> {
-        let names = [path.to_str(), path.file_name().and_then(|name| name.to_str())];
-        let own = names.into_iter().flatten().find_map(|name| self.by_picture.get(name));
-        let drafts = own.into_iter().flatten().chain(&self.all);
+        let own = self.of_picture.get(path).into_iter().flatten().flat_map(|index| &self.own[*index].drafts);
+        let drafts = own.chain(&self.all);
         drafts.enumerate().map(|(index, draft)| draft.finish(first + index, image)).collect()
-    }
-
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let bad = |why: String| {
-            let help = "\n  help: expected {\"prompts\": [{\"box\": [x1, y1, x2, y2], \"points\": [[x, y, 1]]}, …]}, or {\"images\": {\"photo.jpg\": […]}}";
-            Failure::new(ErrorKind::BadInput, format!("the prompts cannot be read: {why}\n  in   {}{help}", path.display()))
-        };
-        let text = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
-        let file: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        // A bare list is the prompts of all pictures.
-        let file = if file.is_array() { json!({"prompts": file}) } else { file };
-        let PromptFile { prompts: all, images: by_picture } = serde_json::from_value(file).map_err(|e| bad(e.to_string()))?;
-        let drafts = |list: Vec<Value>| {
-            let draft = |(index, json): (usize, Value)| draft_of(json, folder).map_err(|why| bad(format!("prompt {index}: {why}")));
-            list.into_iter().enumerate().map(draft).collect::<Result<Vec<_>, Failure>>()
-        };
-        let by_picture = by_picture.into_iter().map(|(name, list)| Ok((name, drafts(list)?)));
-        Ok(Self { all: drafts(all)?, by_picture: by_picture.collect::<Result<_, Failure>>()? })
     }
 }
 
 impl Draft {
     fn finish(&self, index: usize, image: &Image) -> Result<Prompt, maskline::Error> {
-        let broken =
-            |error: maskline::vision::Error| maskline::Error::new(ErrorKind::BadInput, format!("prompt {index}: the mask's {error}"));
         let mask = match &self.mask {
             None => None,
-            Some(MaskSource::Rle(rle)) => Some(MaskPrompt::Picture(Mask::from_rle(rle).map_err(broken)?)),
-            Some(MaskSource::File(path)) => Some(MaskPrompt::Picture(read_mask(index, path, image.size())?)),
+            Some(source) => {
+                let mask = source.read(image.size());
+                Some(MaskPrompt::Picture(mask.map_err(|error| error.of_prompt(index, self.file.as_deref()))?))
+            }
         };
         let Self { clicks, bounds, label, class_id, .. } = self.clone();
         Ok(Prompt { clicks, bounds, mask, label, class_id })
     }
-}
-
-/// A mask from a picture: what is brighter than half is set.
-fn read_mask(index: usize, path: &Path, (width, height): (usize, usize)) -> Result<Mask, maskline::Error> {
-    let picture = Image::open(path).map_err(|error| maskline::Error::new(error.kind(), format!("prompt {index}: {error}")))?;
-    if picture.size() != (width, height) {
-        let message = format!(
-            "prompt {index}: expected a mask of the picture's size {width} × {height}, found {} × {}\n  in   {}",
-            picture.size().0,
-            picture.size().1,
-            path.display()
-        );
-        return Err(maskline::Error::new(ErrorKind::BadInput, message));
-    }
-    let rows: Vec<u8> = picture.pixels().pixels.chunks_exact(3).map(|pixel| u8::from(pixel[0].max(pixel[1]).max(pixel[2]) > 127)).collect();
-    Ok(Mask::from_rows(width, height, &rows)?)
 }
 
 fn words(matches: &ArgMatches) -> Vec<Word> {
@@ -170,72 +163,6 @@ fn drafts(words: Vec<Word>) -> Vec<Draft> {
         drafts.push(current);
     }
     drafts
-}
-
-/// A prompt file. Prompts are read one by one, so that an error names the one that is wrong.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PromptFile {
-    #[serde(default)]
-    prompts: Vec<Value>,
-    #[serde(default)]
-    images: HashMap<String, Vec<Value>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    #[serde(rename = "box")]
-    bounds: Option<[f32; 4]>,
-    #[serde(default)]
-    points: Vec<Vec<f32>>,
-    /// 1 or 0 per point, where the points do not carry it themselves.
-    labels: Option<Vec<f32>>,
-    mask: Option<MaskJson>,
-    label: Option<String>,
-    class_id: Option<usize>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum MaskJson {
-    File(PathBuf),
-    Rle { size: [usize; 2], counts: String },
-}
-
-/// A prompt: a box, or an object.
-fn draft_of(json: Value, folder: &Path) -> Result<Draft, String> {
-    if json.is_array() {
-        let bounds = serde_json::from_value(json).map_err(|e| format!("expected a box [x1, y1, x2, y2]: {e}"))?;
-        return Ok(Draft { bounds: Some(bounds), ..Draft::default() });
-    }
-    let fields: Fields = serde_json::from_value(json).map_err(|e| e.to_string())?;
-    let mut points = fields.points;
-    if let Some(labels) = fields.labels {
-        if labels.len() != points.len() {
-            return Err(format!("expected a label for each of the {} points, found {}", points.len(), labels.len()));
-        }
-        points.iter_mut().zip(labels).for_each(|(point, label)| point.push(label));
-    }
-    let click = |numbers: Vec<f32>| match numbers.as_slice() {
-        [x, y] => Ok(Click { x: *x, y: *y, is_positive: true }),
-        [x, y, label] if *label == 0.0 || *label == 1.0 => Ok(Click { x: *x, y: *y, is_positive: *label == 1.0 }),
-        other => Err(format!("expected a point [x, y] or [x, y, 0 or 1], found {other:?}")),
-    };
-    let mask = match fields.mask {
-        None => None,
-        Some(MaskJson::File(path)) => Some(MaskSource::File(folder.join(path))),
-        Some(MaskJson::Rle { size, counts }) => {
-            Some(MaskSource::Rle(Rle::from_coco_string(size, &counts).map_err(|e| format!("the mask's counts: {e}"))?))
-        }
-    };
-    Ok(Draft {
-        clicks: points.into_iter().map(click).collect::<Result<_, _>>()?,
-        bounds: fields.bounds,
-        mask,
-        label: fields.label,
-        class_id: fields.class_id,
-    })
 }
 
 /// `x,y` or `x,y,0` (beside the object) or `x,y,1`.

@@ -70,7 +70,7 @@ pub(crate) struct Setting {
     pub(crate) kind: PromptKind,
     /// Pictures, folders of pictures or globs. [default: generated ones, and the report says so]
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
-    pub(crate) images: Vec<String>,
+    pub(crate) images: Vec<std::ffi::OsString>,
 }
 
 /// How it is measured.

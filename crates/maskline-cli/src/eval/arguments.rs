@@ -1,5 +1,6 @@
 //! Arguments of `eval`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use crate::args::{Compute, Multimask, keypoint_shape};
 pub(crate) struct Eval {
     /// Checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see `maskline list`).
     #[arg(required_unless_present = "predictions", conflicts_with = "predictions")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     /// Ground truth: COCO's instances.json, with polygons or run lengths.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,

@@ -117,13 +117,17 @@ impl<'a> Outputs<'a> {
         files.write(&self.plan, (place, image), drawn)
     }
 
-    /// Adds an answer, or an error in place of one, to the lines; `is_whole` if nothing is left to do for the picture.
-    pub(crate) fn line(&mut self, place: usize, line: &Value, is_whole: bool) -> Result<(), Error> {
-        let Some(files) = &mut self.files else { return Ok(()) };
-        if let Some(results) = &mut files.results {
-            results.append(line.to_string().as_bytes()).map_err(|error| io(results.path(), &error))?;
+    /// Adds an answer, or an error in place of one, to the lines.
+    pub(crate) fn line(&mut self, line: &Value) -> Result<(), Error> {
+        match self.files.as_mut().and_then(|files| files.results.as_mut()) {
+            Some(results) => results.append(line.to_string().as_bytes()).map_err(|error| io(results.path(), &error)),
+            None => Ok(()),
         }
-        if is_whole { files.note_done(&self.plan, place) } else { Ok(()) }
+    }
+
+    /// Notes that nothing is left to do for a picture.
+    pub(crate) fn note_done(&mut self, place: usize) -> Result<(), Error> {
+        self.files.as_mut().map_or(Ok(()), |files| files.note_done(&self.plan, place))
     }
 
     /// Writes the files that hold all pictures; returns them.

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::report::{Answer, Report, Timings};
 use super::text::milliseconds;
-use crate::args::Run;
 use crate::failure::Failure;
 use crate::output::Drawn;
 
@@ -14,7 +13,7 @@ use crate::output::Drawn;
 pub(super) fn answer(report: &mut Report<'_>, model: &Model, places: &[usize]) -> Result<(), Failure> {
     let opened: Vec<Result<Image, Error>> = places.iter().map(|place| report.open(*place)).collect();
     let images: Vec<&Image> = opened.iter().filter_map(|image| image.as_ref().ok()).collect();
-    let mut answers = model.predict_batch(&images, &predict_options(report.arguments))?.into_iter();
+    let mut answers = model.predict_batch(&images, &predict_options(report))?.into_iter();
     for (place, image) in places.iter().zip(opened) {
         match image {
             Err(error) => report.fail(*place, error)?,
@@ -28,7 +27,8 @@ pub(super) fn answer(report: &mut Report<'_>, model: &Model, places: &[usize]) -
     Ok(())
 }
 
-pub(super) fn predict_options(arguments: &Run) -> PredictOptions {
+pub(super) fn predict_options(report: &Report<'_>) -> PredictOptions {
+    let arguments = report.arguments;
     let size = match (arguments.compute.size, arguments.rect) {
         (Some(0), _) => InputSize::Square(0),
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
@@ -41,7 +41,7 @@ pub(super) fn predict_options(arguments: &Run) -> PredictOptions {
         iou: arguments.iou,
         max_detections: arguments.max_detections,
         agnostic_nms: arguments.agnostic_nms,
-        classes: arguments.classes.clone(),
+        classes: report.classes.clone(),
         batch: arguments.batch,
         ..PredictOptions::default()
     }

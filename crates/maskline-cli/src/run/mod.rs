@@ -19,33 +19,38 @@ use crate::failure::Failure;
 use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
-use crate::{interrupt, model, terminal};
+use crate::{applies, interrupt, model, terminal};
 use prompted::Task;
 use report::Report;
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
     let (named, words) = pictures::split_model(&arguments.words)?;
-    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL))?;
-    let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref())?;
-    let pictures = pictures::pictures(words)?;
+    let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL.as_ref()))?;
+    let folder = output::folder_of(arguments);
+    let search = pictures::Search { is_recursive: arguments.recursive, without: Some(&folder) };
+    let pictures::Found { pictures, missing } = pictures::pictures(words, &search)?;
+    let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref(), &pictures)?;
     let formats = output::formats(arguments, named.is_none());
     check(arguments, &formats)?;
     let plan = Plan {
         arguments,
         pictures: &pictures,
         formats,
-        inputs: inputs(arguments, &sources, &pictures),
+        inputs: inputs(arguments, &sources, &pictures, &prompts),
         asked: asked(arguments, &sources),
         classes: Vec::new(),
     };
     let outputs = Outputs::open(plan)?;
     let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
     let models = load(&engine, sources, &load_options(arguments, pictures.len() * arguments.repeat)?, arguments.quiet)?;
+    applies::check(matches, &models, arguments)?;
     let task = Task::of(&models, &prompts, arguments)?;
     interrupt::listen();
     let mut report = Report::new(arguments, &pictures, outputs);
+    report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
     report.outputs.name_classes(classes::names(&models, &prompts)?);
+    missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
     let ended = answer_all(&mut report, &task);
     // What was answered is written, whatever ended the command.
     let code = report.finish();
@@ -89,11 +94,12 @@ fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
 }
 
 /// All files that the run reads.
-fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture]) -> Inputs {
+fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompts: &Prompts) -> Inputs {
     let mut inputs = Inputs::default();
     inputs.add(pictures.iter().map(|picture| picture.path.as_path()));
     inputs.add(arguments.prompted.prompts.as_deref());
-    inputs.add(arguments.prompted.mask.iter().map(AsRef::as_ref));
+    inputs.add(prompts.mask_files());
+    arguments.words.iter().filter_map(|word| pictures::list_of(word)).for_each(|list| inputs.add([list.as_path()]));
     inputs.add(arguments.options.runtime.as_deref());
     inputs.add(sources.iter().filter_map(model_file));
     inputs

@@ -11,6 +11,7 @@ use super::detect::predict_options;
 use super::everything::{self, Everything};
 use super::report::{Answer, Report, Timings};
 use super::text::milliseconds;
+use crate::applies;
 use crate::args::{self, Prompted, Run};
 use crate::failure::{self, Failure};
 use crate::output::Drawn;
@@ -51,7 +52,7 @@ impl<'a> Task<'a> {
             [model] if is_promptable(model) => (None, model),
             [model] if prompts.is_empty() => return Ok(Self::Detect(model)),
             [model] => {
-                let message = format!("{} is a {} and takes no prompts", model.name(), model.info().task);
+                let message = format!("{} is {} and takes no prompts", model.name(), applies::noun(model.info().task));
                 return invalid(message + "\n  help: leave them out, or join it with a promptable model: yolov8n+sam2.1-tiny");
             }
             [detector, model] if detects(detector) && is_promptable(model) => (Some(detector), model),
@@ -119,7 +120,7 @@ impl Segmenter<'_> {
     fn ask(&self, report: &Report<'_>, place: usize, image: &Image) -> Result<Asked, Error> {
         let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), broken: HashMap::new(), detect: None };
         if let Some(detector) = self.detector {
-            let found = detector.predict(image, &predict_options(report.arguments))?;
+            let found = detector.predict(image, &predict_options(report))?;
             asked.detect = Some(found.timings.total() - found.timings.decode);
             for object in &found.objects {
                 asked.scores.push(object.score);

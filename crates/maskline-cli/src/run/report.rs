@@ -12,7 +12,7 @@ use super::text::{self, Found, Telling};
 use crate::args::Run;
 use crate::failure::{self, Failure};
 use crate::output::{Drawn, Outputs};
-use crate::pictures::{Picture, shown};
+use crate::pictures::{self, Missing, Picture, shown};
 use crate::terminal;
 
 /// The answer to one picture.
@@ -40,6 +40,8 @@ pub(super) struct Timings {
 pub(super) struct Report<'a> {
     pub(super) arguments: &'a Run,
     pub(super) pictures: &'a [Picture],
+    /// Indices of the only classes that are wished.
+    pub(super) classes: Option<Vec<usize>>,
     pub(super) progress: ProgressBar,
     pub(super) outputs: Outputs<'a>,
     /// Which time the pictures are gone over; only the first one is written.
@@ -54,7 +56,7 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(arguments: &'a Run, pictures: &'a [Picture], outputs: Outputs<'a>) -> Self {
-        Self { arguments, pictures, progress: ProgressBar::hidden(), outputs, pass: 0, is_first: true, code: 0, written: 0 }
+        Self { arguments, pictures, classes: None, progress: ProgressBar::hidden(), outputs, pass: 0, is_first: true, code: 0, written: 0 }
     }
 
     /// Whether a picture's files can be written; decodes it if so.
@@ -62,6 +64,7 @@ impl<'a> Report<'a> {
         if self.pass == 0 {
             self.outputs.check(place)?;
         }
+        pictures::exists(&self.pictures[place].path)?;
         let options = DecodeOptions { max_pixels: self.arguments.max_pixels, ..DecodeOptions::default() };
         Image::open_with(&self.pictures[place].path, &options)
     }
@@ -71,32 +74,34 @@ impl<'a> Report<'a> {
         if matches!(error.kind(), ErrorKind::InvalidOption | ErrorKind::Unavailable) {
             return Err(error.into());
         }
-        self.fail_with(place, &error, &[])
+        self.fail_with(&shown(&self.pictures[place].path), &error)
     }
 
-    /// A picture that could not be answered, or not be written whole; `files` are there all the same.
-    fn fail_with(&mut self, place: usize, error: &Error, files: &[PathBuf]) -> Result<(), Failure> {
-        self.complain(place, error);
-        let path = shown(&self.pictures[place].path);
-        let mut line = json!({"image": path, "files": files, "error": {"kind": failure::word(error.kind()), "message": error.to_string()}});
+    /// An argument that names no picture.
+    pub(super) fn fail_missing(&mut self, missing: &Missing) -> Result<(), Failure> {
+        self.fail_with(&shown(&missing.argument), &missing.error)
+    }
+
+    fn fail_with(&mut self, name: &str, error: &Error) -> Result<(), Failure> {
+        self.complain(name, error);
+        let mut line = json!({"image": name, "files": [], "error": {"kind": failure::word(error.kind()), "message": error.to_string()}});
         if self.pass > 0 {
             line["repeat"] = json!(self.pass);
-        } else if let Err(error) = self.outputs.line(place, &line, false) {
-            self.complain(place, &error);
+        } else if let Err(error) = self.outputs.line(&line) {
+            self.complain(name, &error);
         }
         if self.arguments.json { self.print(&format!("{line}\n")) } else { Ok(()) }
     }
 
     /// Tells an error about a picture, and remembers the exit code.
-    pub(super) fn complain(&mut self, place: usize, error: &Error) {
+    fn complain(&mut self, name: &str, error: &Error) {
         if self.code == 0 {
             self.code = failure::code(error.kind());
         }
         let message = error.to_string();
-        let path = shown(&self.pictures[place].path);
         // The engine names the file where it knows it; the line must name it in any case.
-        let named = message.contains(&path);
-        self.progress.suspend(|| terminal::complain(&if named { message } else { format!("{path}: {message}") }));
+        let is_named = message.contains(name);
+        self.progress.suspend(|| terminal::complain(&if is_named { message } else { format!("{name}: {message}") }));
     }
 
     /// Writes and tells an answer.
@@ -107,16 +112,16 @@ impl<'a> Report<'a> {
         };
         let files = match files {
             Ok(files) => files,
-            Err(error) => return self.fail_with(place, &error, &[]),
+            Err(error) => return self.fail_with(&shown(&self.pictures[place].path), &error),
         };
         let line = self.line(place, answer, &files);
+        let name = shown(&self.pictures[place].path);
         for (_, error) in answer.errors {
-            self.complain(place, error);
+            self.complain(&name, error);
         }
-        if self.pass == 0
-            && let Err(error) = self.outputs.line(place, &line, answer.errors.is_empty())
-        {
-            self.complain(place, &error);
+        if self.pass == 0 {
+            let noted = self.outputs.line(&line).and_then(|()| if answer.errors.is_empty() { self.outputs.note_done(place) } else { Ok(()) });
+            noted.unwrap_or_else(|error| self.complain(&name, &error));
         }
         if self.arguments.json {
             return self.print(&format!("{line}\n"));

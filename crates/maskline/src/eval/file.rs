@@ -7,6 +7,7 @@ use maskline_vision::mask::Rle;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::ids::{Id, whole};
 use crate::{Error, ErrorKind, Result};
 
 /// `instances.json`.
@@ -20,24 +21,26 @@ pub(super) struct Instances {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ImageEntry {
-    pub(super) id: i64,
+    pub(super) id: Id,
     pub(super) file_name: Option<String>,
+    #[serde(deserialize_with = "whole")]
     pub(super) width: usize,
+    #[serde(deserialize_with = "whole")]
     pub(super) height: usize,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct CategoryEntry {
-    pub(super) id: i64,
+    pub(super) id: Id,
     pub(super) name: String,
     pub(super) isthing: Option<Flag>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AnnotationEntry {
-    pub(super) id: i64,
-    pub(super) image_id: i64,
-    pub(super) category_id: Option<i64>,
+    pub(super) id: Id,
+    pub(super) image_id: Id,
+    pub(super) category_id: Option<Id>,
     pub(super) segmentation: Option<Segmentation>,
     pub(super) bbox: Option<Vec<f64>>,
     pub(super) area: Option<f64>,
@@ -48,24 +51,24 @@ pub(super) struct AnnotationEntry {
 /// One line of COCO's results format.
 #[derive(Debug, Deserialize)]
 pub(super) struct ResultEntry {
-    pub(super) image_id: i64,
-    pub(super) category_id: i64,
+    pub(super) image_id: Id,
+    pub(super) category_id: Id,
     pub(super) score: f64,
     pub(super) bbox: Option<Vec<f64>>,
     pub(super) segmentation: Option<Segmentation>,
 }
 
-/// 0 and 1 or false and true: both are found.
+/// 0 and 1 (also 0.0 and 1.0) or false and true: both are found.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Flag {
-    Number(i64),
+    Number(f64),
     Bool(bool),
 }
 
 impl Flag {
     pub(super) fn is_set(self) -> bool {
-        matches!(self, Self::Bool(true)) || matches!(self, Self::Number(number) if number != 0)
+        matches!(self, Self::Bool(true)) || matches!(self, Self::Number(number) if number != 0.0)
     }
 }
 
@@ -127,11 +130,43 @@ pub(super) fn bounds(numbers: &[f64]) -> Result<Option<[f64; 4]>, String> {
 /// Reads a JSON file; `form` says what it should be.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, form: &str) -> Result<T> {
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(path, &format!("{error}\n  help: expected {form}")))
+    let text = without_mark(&bytes).map_err(|message| bad(path, &message))?;
+    serde_json::from_slice(text).map_err(|error| bad(path, &format!("{error}\n  help: expected {form}")))
+}
+
+/// The bytes of a text file behind its byte order mark, which editors on Windows write.
+///
+/// # Errors
+/// What is wrong, without a place: the text is UTF-16 or UTF-32, which is told by the mark or by zeros between letters.
+pub fn without_mark(bytes: &[u8]) -> Result<&[u8], String> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let found = match text {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => "UTF-32",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => "UTF-16",
+        _ => return Ok(text),
+    };
+    Err(format!("expected text in UTF-8, found {found}\n  help: save the file as UTF-8"))
 }
 
 /// An error about a file; further lines of the message stay behind the file's name.
 pub(super) fn bad(path: &Path, message: &str) -> Error {
     let (message, help) = message.split_once("\n  help: ").map_or((message, String::new()), |(m, h)| (m, format!("\n  help: {h}")));
     Error::new(ErrorKind::BadInput, format!("{message}\n  in   {}{help}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_mark;
+
+    #[test]
+    fn byte_order_marks_are_taken_off_or_told() {
+        assert_eq!(without_mark(b"\xef\xbb\xbf{}"), Ok(&b"{}"[..]));
+        assert_eq!((without_mark(b"{}"), without_mark(b""), without_mark(b"[")), (Ok(&b"{}"[..]), Ok(&b""[..]), Ok(&b"["[..])));
+        for bytes in [&b"\xff\xfe{\0}\0"[..], b"\xfe\xff\0{\0}", b"{\0}\0", b"\0{\0}"] {
+            assert!(without_mark(bytes).is_err_and(|message| message.contains("UTF-16") && message.contains("help:")), "{bytes:?}");
+        }
+        for bytes in [&b"\xff\xfe\0\0{\0\0\0"[..], b"\0\0\xfe\xff\0\0\0{"] {
+            assert!(without_mark(bytes).is_err_and(|message| message.contains("UTF-32")), "{bytes:?}");
+        }
+    }
 }

@@ -23,14 +23,18 @@ pub fn read_predictions(path: impl AsRef<Path>, truth: &Truth) -> Result<Vec<Det
 }
 
 fn detection(entry: ResultEntry, truth: &Truth) -> Result<Detection, String> {
-    let picture = truth.picture_of(entry.image_id);
+    let image_id = truth.image_id(&entry.image_id);
+    let picture = image_id.and_then(|id| truth.picture_of(id));
     let missing = || format!("its image {} is not among those of {}", entry.image_id, truth.path().display());
-    let picture = &truth.pictures()[picture.ok_or_else(missing)?];
+    let picture = &truth.pictures()[picture.ok_or_else(&missing)?];
     let size = [picture.width, picture.height];
     let mask = entry.segmentation.map(|segmentation| segmentation.into_mask(size)).transpose()?.flatten();
     let bounds = entry.bbox.map(|numbers| file::bounds(&numbers)).transpose()?.flatten();
     if mask.is_none() && bounds.is_none() {
         return Err("expected a bbox or a segmentation, found neither".into());
     }
-    Ok(Detection { image_id: entry.image_id, category_id: entry.category_id, score: entry.score, bounds, mask })
+    let category_id = truth.category_id(&entry.category_id);
+    let unknown = || format!("its category {} is not among those of {}", entry.category_id, truth.path().display());
+    let (image_id, category_id) = (image_id.ok_or_else(missing)?, category_id.ok_or_else(unknown)?);
+    Ok(Detection { image_id, category_id, score: entry.score, bounds, mask })
 }

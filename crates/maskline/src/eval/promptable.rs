@@ -144,9 +144,12 @@ fn targets<'a>(truth: &'a Truth, options: &PromptableOptions, left_out: &mut Lef
 
 impl Target<'_> {
     fn facts(&self, truth: &Truth) -> ObjectQuality {
+        let (image_id, annotation_id) = (truth.pictures()[self.annotation.picture].id, self.annotation.id);
         ObjectQuality {
-            image_id: truth.pictures()[self.annotation.picture].id,
-            annotation_id: self.annotation.id,
+            image_id,
+            image_text_id: truth.image_text_id(image_id).map(str::to_owned),
+            annotation_id,
+            annotation_text_id: truth.annotation_text_id(annotation_id).map(str::to_owned),
             area: self.mask.area(),
             is_thing: self.annotation.is_thing,
             ious: Vec::new(),
@@ -168,5 +171,5 @@ fn ask(embedding: &Embedding, prompts: &[Prompt], options: &PromptableOptions) -
 }
 
 fn of_picture(truth: &Truth, picture: usize, error: &Error) -> Error {
-    Error::new(error.kind(), format!("picture {}: {error}", truth.pictures()[picture].id))
+    Error::new(error.kind(), format!("picture {}: {error}", truth.shown_image(truth.pictures()[picture].id)))
 }

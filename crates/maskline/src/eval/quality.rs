@@ -98,8 +98,14 @@ pub struct Quality {
 pub struct ObjectQuality {
     /// Id of its picture.
     pub image_id: i64,
+    /// The text that the data set has for it, where that is no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_text_id: Option<String>,
     /// Id of its annotation.
     pub annotation_id: i64,
+    /// The text that the data set has for it, where that is no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotation_text_id: Option<String>,
     /// Pixels of its mask.
     pub area: u64,
     /// Thing or stuff, where the data set tells.
@@ -225,7 +231,8 @@ mod tests {
     fn object(image_id: i64, area: u64, is_thing: Option<bool>, iou: f64) -> Judged {
         let score = Score { iou, is_empty: iou == 0.0 };
         let zero = Score { iou: 0.25, is_empty: false };
-        let facts = ObjectQuality { image_id, annotation_id: 1, area, is_thing, ious: Vec::new() };
+        let facts =
+            ObjectQuality { image_id, image_text_id: None, annotation_id: 1, annotation_text_id: None, area, is_thing, ious: Vec::new() };
         Judged::new(facts, &Played { bounds: score, clicks: vec![zero; 2], filled_box: zero, filled_ellipse: zero })
     }
 

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use maskline_vision::Mask;
 use maskline_vision::decode::DecodeOptions;
 
-use super::file::{self, AnnotationEntry, ImageEntry, Instances, bad};
+use super::file::{self, AnnotationEntry, CategoryEntry, Instances, bad};
+use super::ids::{Id, Ids};
 use crate::{Error, ErrorKind, Image, Result};
 
 /// Ground truth in COCO's format.
+///
+/// Ids may be text there: text of digits is its number, and for any other text a negative number is made up, which no id of the file has.
 #[derive(Debug, Clone)]
 pub struct Truth {
     path: PathBuf,
@@ -17,6 +20,9 @@ pub struct Truth {
     pictures: Vec<Picture>,
     categories: Vec<Category>,
     annotations: Vec<Annotation>,
+    image_ids: Ids,
+    category_ids: Ids,
+    annotation_ids: Ids,
 }
 
 /// A picture of the data set.
@@ -83,15 +89,24 @@ impl Truth {
         }
         let beside = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let folder = Some(beside.join("images")).filter(|folder| folder.is_dir()).unwrap_or(beside);
-        let mut pictures: Vec<Picture> = instances.images.into_iter().map(Picture::of).collect();
+        let image_ids = Ids::of(instances.images.iter().map(|entry| &entry.id));
+        let category_ids = Ids::of(instances.categories.iter().map(|entry| &entry.id));
+        let annotation_ids = Ids::of(instances.annotations.iter().map(|entry| &entry.id));
+        let picture = |entry: file::ImageEntry| {
+            let id = image_ids.number(&entry.id)?;
+            Some(Picture { id, file_name: entry.file_name, width: entry.width, height: entry.height })
+        };
+        let mut pictures: Vec<Picture> = instances.images.into_iter().filter_map(picture).collect();
         pictures.sort_by_key(|picture| picture.id);
-        let mut categories: Vec<Category> = instances
-            .categories
-            .into_iter()
-            .map(|entry| Category { id: entry.id, name: entry.name, is_thing: entry.isthing.map(file::Flag::is_set) })
-            .collect();
+        let category = |entry: CategoryEntry| {
+            let id = category_ids.number(&entry.id)?;
+            Some(Category { id, name: entry.name, is_thing: entry.isthing.map(file::Flag::is_set) })
+        };
+        let mut categories: Vec<Category> = instances.categories.into_iter().filter_map(category).collect();
         categories.sort_by_key(|category| category.id);
-        let mut truth = Self { path: path.to_path_buf(), folder, pictures, categories, annotations: Vec::new() };
+        let annotations = Vec::with_capacity(instances.annotations.len());
+        let path = path.to_path_buf();
+        let mut truth = Self { path, folder, pictures, categories, annotations, image_ids, category_ids, annotation_ids };
         truth.check_ids()?;
         truth.annotate(instances.annotations)?;
         Ok(truth)
@@ -134,6 +149,31 @@ impl Truth {
         self.categories.binary_search_by_key(&id, |category| category.id).ok()
     }
 
+    /// The number of a picture's id, as a file writes it.
+    pub(super) fn image_id(&self, id: &Id) -> Option<i64> {
+        self.image_ids.number(id)
+    }
+
+    /// The number of a category's id, as a file writes it.
+    pub(super) fn category_id(&self, id: &Id) -> Option<i64> {
+        self.category_ids.number(id)
+    }
+
+    /// The text that stands for a picture's id in the file, where it is no number.
+    pub fn image_text_id(&self, id: i64) -> Option<&str> {
+        self.image_ids.text(id)
+    }
+
+    /// The text that stands for an annotation's id in the file, where it is no number.
+    pub fn annotation_text_id(&self, id: i64) -> Option<&str> {
+        self.annotation_ids.text(id)
+    }
+
+    /// A picture's id as the file has it.
+    pub(super) fn shown_image(&self, id: i64) -> String {
+        self.image_ids.shown(id)
+    }
+
     /// An error about the data set.
     pub(super) fn bad(&self, message: &str) -> Error {
         bad(&self.path, message)
@@ -169,7 +209,8 @@ impl Truth {
             return Ok(stored);
         }
         let (width, height) = image.size();
-        let message = format!("picture {}: expected {} × {}, found {width} × {height}", picture.id, picture.width, picture.height);
+        let message =
+            format!("picture {}: expected {} × {}, found {width} × {height}", self.shown_image(picture.id), picture.width, picture.height);
         let help = format!("\n  help: {} says the size; are these the pictures that were annotated?", self.path.display());
         Err(Error::new(ErrorKind::BadInput, format!("{message}\n  in   {}{help}", path.display())))
     }
@@ -177,16 +218,16 @@ impl Truth {
     fn file_of(&self, picture: &Picture) -> Result<PathBuf> {
         let name = picture.file_name.as_deref().filter(|name| !name.is_empty());
         name.map(|name| self.folder.join(name))
-            .ok_or_else(|| self.bad(&format!("picture {}: expected a file_name, found none", picture.id)))
+            .ok_or_else(|| self.bad(&format!("picture {}: expected a file_name, found none", self.shown_image(picture.id))))
     }
 
     fn check_ids(&self) -> Result<()> {
-        let twice = |what: &str, id: i64| self.bad(&format!("{what}: the id {id} occurs twice"));
+        let twice = |what: &str, id: String| self.bad(&format!("{what}: the id {id} occurs twice"));
         if let Some(pair) = self.pictures.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(twice("images", pair[0].id));
+            return Err(twice("images", self.image_ids.shown(pair[0].id)));
         }
         if let Some(pair) = self.categories.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(twice("categories", pair[0].id));
+            return Err(twice("categories", self.category_ids.shown(pair[0].id)));
         }
         Ok(())
     }
@@ -194,8 +235,8 @@ impl Truth {
     fn annotate(&mut self, entries: Vec<AnnotationEntry>) -> Result<()> {
         let mut seen = HashMap::with_capacity(entries.len());
         for (index, entry) in entries.into_iter().enumerate() {
-            let id = entry.id;
-            if seen.insert(id, index).is_some() {
+            let id = entry.id.clone();
+            if seen.insert(id.clone(), index).is_some() {
                 return Err(self.bad(&format!("annotations: the id {id} occurs twice")));
             }
             let annotation = self.annotation(entry).map_err(|message| self.bad(&format!("annotation {id}: {message}")))?;
@@ -205,10 +246,14 @@ impl Truth {
     }
 
     fn annotation(&self, entry: AnnotationEntry) -> Result<Annotation, String> {
-        let picture = self.picture_of(entry.image_id).ok_or_else(|| format!("its image {} is not among the images", entry.image_id))?;
+        let picture = self.image_id(&entry.image_id).and_then(|id| self.picture_of(id));
+        let picture = picture.ok_or_else(|| format!("its image {} is not among the images", entry.image_id))?;
         // A data set without categories is enough for promptable models.
         let category = entry.category_id.filter(|_| !self.categories.is_empty());
-        let category = category.map(|id| self.category_of(id).ok_or(format!("its category {id} is not among the categories")));
+        let category = category.map(|id| {
+            let index = self.category_id(&id).and_then(|id| self.category_of(id));
+            index.ok_or_else(|| format!("its category {id} is not among the categories"))
+        });
         let category = category.transpose()?;
         let size = [self.pictures[picture].width, self.pictures[picture].height];
         let mask = entry.segmentation.map(|segmentation| segmentation.into_mask(size)).transpose()?.flatten();
@@ -216,7 +261,8 @@ impl Truth {
         let bounds = told.or_else(|| mask.as_ref().map(bounds_of)).ok_or("expected a bbox or a segmentation, found neither")?;
         let area = entry.area.unwrap_or_else(|| mask.as_ref().map_or(bounds[2] * bounds[3], |mask| mask.area() as f64));
         Ok(Annotation {
-            id: entry.id,
+            // Every id of the annotations has its number.
+            id: self.annotation_ids.number(&entry.id).unwrap_or_default(),
             picture,
             category,
             is_crowd: entry.iscrowd.is_some_and(file::Flag::is_set),
@@ -225,12 +271,6 @@ impl Truth {
             area,
             mask,
         })
-    }
-}
-
-impl Picture {
-    fn of(entry: ImageEntry) -> Self {
-        Self { id: entry.id, file_name: entry.file_name, width: entry.width, height: entry.height }
     }
 }
 

@@ -1,0 +1,250 @@
+//! Options that mean nothing to the models at hand are refused, not ignored.
+
+mod classes;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use maskline::{ErrorKind, Model, ModelInfo, Output, Task};
+
+pub(crate) use classes::classes;
+
+use crate::args::{Multimask, Run};
+use crate::eval::Eval;
+use crate::failure::Failure;
+
+/// What an option needs of at least one of the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Finds objects of classes by itself.
+    Detector,
+    /// Takes pictures without prompts: a detector or a classifier.
+    Predictor,
+    /// Its network takes several sizes; nano looks at every picture as it is.
+    Size,
+    /// Finds keypoints.
+    Pose,
+    /// Answers prompts.
+    Prompts,
+    /// Answers prompts with several masks each.
+    SeveralMasks,
+}
+
+/// An option by its name among the arguments and on the command line.
+#[derive(Debug)]
+struct Rule {
+    id: &'static str,
+    flag: &'static str,
+    needs: Needs,
+}
+
+const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
+    Rule { id, flag, needs }
+}
+
+/// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
+const RUN: [Rule; 22] = [
+    rule("size", "--size", Needs::Size),
+    rule("keypoints", "--keypoints", Needs::Pose),
+    rule("rect", "--rect", Needs::Detector),
+    rule("conf", "--conf", Needs::Detector),
+    rule("iou", "--iou", Needs::Detector),
+    rule("max_detections", "--max-detections", Needs::Detector),
+    rule("classes", "--classes", Needs::Detector),
+    rule("agnostic_nms", "--agnostic-nms", Needs::Detector),
+    rule("batch", "--batch", Needs::Predictor),
+    rule("point", "--point", Needs::Prompts),
+    rule("bounds", "--box", Needs::Prompts),
+    rule("mask", "--mask", Needs::Prompts),
+    rule("label", "--label", Needs::Prompts),
+    rule("object", "--object", Needs::Prompts),
+    rule("prompts", "--prompts", Needs::Prompts),
+    rule("multimask", "--multimask", Needs::Prompts),
+    rule("mask_threshold", "--mask-threshold", Needs::Prompts),
+    rule("fill_holes", "--fill-holes", Needs::Prompts),
+    rule("remove_spots", "--remove-spots", Needs::Prompts),
+    rule("no_overlap", "--no-overlap", Needs::Prompts),
+    rule("embedding_cache", "--embedding-cache", Needs::Prompts),
+    rule("chunk", "--chunk", Needs::Prompts),
+];
+
+/// Options of `eval` that do not apply to every model.
+const EVAL: [Rule; 13] = [
+    rule("size", "--size", Needs::Size),
+    rule("keypoints", "--keypoints", Needs::Pose),
+    rule("rect", "--rect", Needs::Detector),
+    rule("conf", "--conf", Needs::Detector),
+    rule("iou", "--iou", Needs::Detector),
+    rule("max_detections", "--max-detections", Needs::Detector),
+    rule("batch", "--batch", Needs::Detector),
+    rule("min_area", "--min-area", Needs::Prompts),
+    rule("objects_limit", "--objects-limit", Needs::Prompts),
+    rule("clicks", "--clicks", Needs::Prompts),
+    rule("mask_feedback", "--mask-feedback", Needs::Prompts),
+    rule("multimask", "--multimask", Needs::Prompts),
+    rule("per_object", "--per-object", Needs::Prompts),
+];
+
+/// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
+const MODEL_ONLY: [(&str, &str); 8] = [
+    ("images", "--images"),
+    ("images_limit", "--images-limit"),
+    ("seed", "--seed"),
+    ("synthetic", "--synthetic"),
+    ("provider", "--provider"),
+    ("threads", "--threads"),
+    ("max_pixels", "--max-pixels"),
+    ("runtime", "--runtime"),
+];
+
+/// Refuses options of `run` that apply to none of the models.
+///
+/// # Errors
+/// `InvalidOption`, which names the options, the models and the way out.
+pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> Result<(), Failure> {
+    let subjects: Vec<Subject<'_>> = models.iter().map(Subject::of).collect();
+    refuse(matches, &RUN, &subjects)?;
+    refuse_several_masks(arguments.prompted.multimask, &subjects)
+}
+
+/// The same for `eval`; without a model, detections are read from a file.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments: &Eval) -> Result<(), Failure> {
+    if let Some(model) = model {
+        let subjects = [Subject::of(model)];
+        refuse(matches, &EVAL, &subjects)?;
+        return refuse_several_masks(arguments.multimask, &subjects);
+    }
+    let all = EVAL.iter().map(|rule| (rule.id, rule.flag)).chain(MODEL_ONLY);
+    let named: Vec<&str> = all.filter(|(id, _)| is_given(matches, id)).map(|(_, flag)| flag).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} to --predictions, where no model runs\n  help: leave {} out", verb(&named), it(&named));
+    Err(Failure::new(ErrorKind::InvalidOption, message))
+}
+
+/// A model as far as options need to know it.
+#[derive(Debug)]
+struct Subject<'a> {
+    name: &'a str,
+    info: &'a ModelInfo,
+}
+
+impl<'a> Subject<'a> {
+    fn of(model: &'a Model) -> Self {
+        Self { name: model.name(), info: model.info() }
+    }
+
+    fn meets(&self, needs: Needs) -> bool {
+        let task = self.info.task;
+        let (is_promptable, classifies) = (task == Task::Promptable, task == Task::Classify);
+        match needs {
+            Needs::Detector => !is_promptable && !classifies,
+            Needs::Predictor => !is_promptable,
+            Needs::Size => !matches!(self.info.output, Output::Looks(_)),
+            Needs::Pose => task == Task::Pose,
+            Needs::Prompts => is_promptable,
+            Needs::SeveralMasks => matches!(&self.info.output, Output::Promptable(head) if head.masks > 1),
+        }
+    }
+}
+
+/// Whether an option stands on the command line; one from the environment or by default is no wish for this model.
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+fn refuse(matches: &ArgMatches, rules: &[Rule], subjects: &[Subject<'_>]) -> Result<(), Failure> {
+    let refused = |rule: &&Rule| is_given(matches, rule.id) && !subjects.iter().any(|subject| subject.meets(rule.needs));
+    let refused: Vec<&Rule> = rules.iter().filter(refused).collect();
+    let Some(needs) = refused.first().map(|rule| rule.needs) else { return Ok(()) };
+    // One kind at a time: the help is about it.
+    let flags: Vec<&str> = refused.iter().filter(|rule| rule.needs == needs).map(|rule| rule.flag).collect();
+    Err(refusal(&flags, needs, subjects))
+}
+
+fn refuse_several_masks(multimask: Multimask, subjects: &[Subject<'_>]) -> Result<(), Failure> {
+    let is_wished = multimask == Multimask::On && !subjects.iter().any(|subject| subject.meets(Needs::SeveralMasks));
+    if is_wished { Err(refusal(&["--multimask on"], Needs::SeveralMasks, subjects)) } else { Ok(()) }
+}
+
+fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
+    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, noun(subject.info.task))).collect();
+    let (why, help) = match needs {
+        Needs::Detector => ("", "they are for detectors"),
+        Needs::Predictor => ("", "pictures go through the network together where no prompts are asked"),
+        Needs::Size => (", which looks at every picture at its own size", ""),
+        Needs::Pose => (", which finds no keypoints", ""),
+        Needs::Prompts => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
+        Needs::SeveralMasks => (", which gives one mask per prompt", ""),
+    };
+    let more = if help.is_empty() { String::new() } else { format!("; {help}") };
+    let more = if needs == Needs::Prompts { more.replacen("; ", ", or ", 1) } else { more };
+    let more = if flags.len() == 1 { more.replacen("they are", "it is", 1) } else { more };
+    let message = format!("{} to {}{why}\n  help: leave {} out{more}", verb(flags), models.join(" and "), it(flags));
+    Failure::new(ErrorKind::InvalidOption, message)
+}
+
+/// `--a does not apply`, `--a and --b do not apply`.
+fn verb(flags: &[&str]) -> String {
+    match flags {
+        [all @ .., before, last] => {
+            let first: String = all.iter().map(|flag| format!("{flag}, ")).collect();
+            format!("{first}{before} and {last} do not apply")
+        }
+        _ => format!("{} does not apply", flags.join("")),
+    }
+}
+
+fn it(flags: &[&str]) -> &'static str {
+    if flags.len() == 1 { "it" } else { "them" }
+}
+
+/// What a model of a task is, for sentences.
+pub(crate) fn noun(task: Task) -> &'static str {
+    match task {
+        Task::Detect => "a detector",
+        Task::Segment => "a detector with masks",
+        Task::Pose => "a pose model",
+        Task::Classify => "a classifier",
+        Task::Obb => "a detector of rotated boxes",
+        Task::Promptable => "a promptable model",
+        _ => "a model of another kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+    use crate::args::Arguments;
+
+    /// Whether a command has an argument of this name that is written so.
+    fn has(command: &Command, id: &str, flag: &str) -> bool {
+        let is_it =
+            |argument: &&clap::Arg| argument.get_id() == id && argument.get_long().map(|long| format!("--{long}")).as_deref() == Some(flag);
+        command.get_arguments().any(|argument| is_it(&argument))
+    }
+
+    #[test]
+    fn every_rule_is_about_an_option_that_exists() {
+        let all = Arguments::command();
+        let (run, eval) = (all.find_subcommand("run"), all.find_subcommand("eval"));
+        for (command, rules) in [(run, &RUN[..]), (eval, &EVAL[..])] {
+            for Rule { id, flag, .. } in rules {
+                assert!(command.is_some_and(|command| has(command, id, flag)), "{flag}");
+            }
+        }
+        assert!(MODEL_ONLY.iter().all(|(id, flag)| eval.is_some_and(|eval| has(eval, id, flag))));
+    }
+
+    #[test]
+    fn options_are_joined_to_sentences() {
+        assert_eq!(verb(&["--a"]), "--a does not apply");
+        assert_eq!(verb(&["--a", "--b"]), "--a and --b do not apply");
+        assert_eq!(verb(&["--a", "--b", "--c"]), "--a, --b and --c do not apply");
+    }
+}
