@@ -11,11 +11,12 @@ mod inputs;
 mod journal;
 mod names;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use maskline::vision::write::ImageObjects;
-use maskline::{Error, Image};
+use maskline::{Error, Image, Object};
 use serde_json::Value;
 
 pub(crate) use encode::Drawn;
@@ -28,6 +29,7 @@ use journal::{Done, Version, Written};
 
 use crate::args::{Format, Run};
 use crate::failure::Failure;
+use crate::run::UNNAMED;
 use crate::pictures::{self, Picture};
 use crate::terminal;
 
@@ -189,7 +191,8 @@ impl Files {
         let picture = &plan.pictures[place];
         let stem = self.folder.stems[place].clone();
         let (width, height) = image.size();
-        let found = ImageObjects { image_id: self.ids[place], width, height, objects: drawn.objects };
+        let objects = classed(drawn.objects, &plan.classes);
+        let found = ImageObjects { image_id: self.ids[place], width, height, objects: &objects };
         let file_name = self.folder.relative(&picture.path);
         let picture = encode::Picture { image, found, file_name: &file_name, save_conf: plan.arguments.save_conf };
         // All is encoded before anything is written: an answer that one of the formats cannot hold leaves nothing behind.
@@ -212,6 +215,19 @@ impl Files {
         let (stem, image_id) = (self.folder.stems[place].clone(), self.ids[place]);
         self.folder.note(|journal| journal.note_done(Done { stem, asked: plan.asked.clone(), version, image_id }))
     }
+}
+
+/// The objects, each of a class: what answers prompts knows none, and gets those of [`Plan::classes`] that are called like its label.
+fn classed<'a>(objects: &'a [Object], classes: &[String]) -> Cow<'a, [Object]> {
+    if objects.iter().all(|object| object.class_id.is_some()) {
+        return Cow::Borrowed(objects);
+    }
+    let mut objects = objects.to_vec();
+    for object in objects.iter_mut().filter(|object| object.class_id.is_none()) {
+        let name = object.label.as_deref().unwrap_or(UNNAMED);
+        object.class_id = classes.iter().position(|class| class == name);
+    }
+    Cow::Owned(objects)
 }
 
 /// Stems of the pictures that are done.

@@ -20,6 +20,7 @@ use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
 use crate::{applies, interrupt, model, terminal};
+pub(crate) use classes::UNNAMED;
 use prompted::Task;
 use report::Report;
 
