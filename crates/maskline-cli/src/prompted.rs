@@ -156,7 +156,7 @@ impl Segmenter<'_> {
         }
         let points: Vec<(f32, f32, bool)> = asked.prompts.iter().flat_map(|p| &p.clicks).map(|c| (c.x, c.y, c.is_positive)).collect();
         let boxes: Vec<[f32; 4]> = if self.detector.is_some() { vec![] } else { asked.prompts.iter().filter_map(|p| p.bounds).collect() };
-        let written = Answer { objects: &objects, classes: None, marks: Marks { points: &points, boxes: &boxes } };
+        let written = Answer { objects: &objects, classes: None, marks: Marks { points: &points, boxes: &boxes, ..Marks::default() } };
         let models: Vec<&Model> = self.detector.into_iter().chain([self.model]).collect();
         let is_first = report.succeed((path, image), (&models, ("objects", all), json_timings), &written)?;
         for (_, error) in &errors {
