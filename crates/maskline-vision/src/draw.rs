@@ -81,7 +81,8 @@ const COCO_LIMBS: [[usize; 2]; 19] = [
 /// name and the score are the detector's. What lies outside of the picture is cut off, and what is not finite is not drawn.
 ///
 /// Tags must not hide what they name: on small pictures letters shrink, and are left out where they could not be read; names that
-/// are too long end in an ellipsis; where tags would cover more than a quarter of a small picture, the best scores have theirs.
+/// are too long end in an ellipsis, and lose their score first; where tags would cover more than a fifth of a small picture, the best
+/// scores have theirs.
 pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> RgbImage {
     annotate_prompted(image, objects, &Marks::default(), options)
 }
@@ -174,7 +175,9 @@ const LEAST_LINES: f32 = 9.0;
 const SMALL_SIDE: usize = 48;
 /// Tags are counted on pictures whose short side is below: they cover at most [`MOST_TAGS`] of the area.
 const CROWDED_SIDE: usize = 256;
-const MOST_TAGS: f32 = 0.25;
+const MOST_TAGS: f32 = 0.2;
+/// Where letters are smaller, in pixels, a name stands without its score.
+const LEAST_SCORED_FONT: f32 = 10.0;
 /// Most of the width that one tag covers.
 const MOST_TAG_WIDTH: f32 = 0.75;
 /// Most of the height that a list of classes covers.
@@ -281,7 +284,8 @@ impl<'a> Painter<'a> {
 
     fn tag_text(&self, object: &Object) -> String {
         let label = object.label.as_deref().filter(|label| self.options.labels && !label.is_empty());
-        let score = (self.options.scores && object.score.is_finite()).then(|| format!("{:.2}", object.score));
+        let has_room = label.is_none() || self.measures.font_size.is_some_and(|size| size >= LEAST_SCORED_FONT);
+        let score = (self.options.scores && has_room && object.score.is_finite()).then(|| format!("{:.2}", object.score));
         label.map(str::to_owned).into_iter().chain(score).collect::<Vec<_>>().join(" ")
     }
 }
