@@ -1,15 +1,29 @@
 //! Files to pixels, within limits that are checked on the header.
 
+mod format;
+mod levels;
+mod mask;
+mod tiff;
+
 use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::{Error, ErrorKind, Result, RgbImage};
+use format::{format_of, name};
+use levels::rgb_bytes;
+
+pub use format::{EXTENSIONS, UNREAD_EXTENSIONS};
+pub use mask::{mask_of_file, mask_of_picture};
 
 /// Larger files are refused unread: no picture within the pixel limit needs as much.
 const LARGEST_FILE: u64 = 2 << 30;
+/// Most bytes that a header may ask for, a colour profile for one.
+const LARGEST_HEADER: u64 = 64 << 20;
+/// Bytes of the widest pixel: four floats.
+const WIDEST_PIXEL: u64 = 16;
 
 /// Options of [`decode`].
 #[derive(Debug, Clone)]
@@ -18,12 +32,25 @@ pub struct DecodeOptions {
     pub max_pixels: u64,
     /// Turn the picture as its EXIF orientation says, as `cv2.imread` does.
     pub apply_exif: bool,
+    /// How 16 bits become 8.
+    pub sixteen_bits: SixteenBits,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { max_pixels: 100_000_000, apply_exif: true }
+        Self { max_pixels: 100_000_000, apply_exif: true, sixteen_bits: SixteenBits::Fitted }
     }
+}
+
+/// How channels of 16 bits become 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SixteenBits {
+    /// Their high byte, as `cv2.imread` has it; but grey pictures and TIFFs whose values all fit 8, 10, 12 or 14 bits, as those of
+    /// cameras and microscopes do, keep the highest 8 of the fewest of these: their high byte would be nearly black.
+    #[default]
+    Fitted,
+    /// Their high byte, whatever the picture holds: equal to `cv2.imread`.
+    HighByte,
 }
 
 /// Reads and decodes a file; its format is told by its content, never by its name.
@@ -31,6 +58,26 @@ impl Default for DecodeOptions {
 /// # Errors
 /// As [`decode`], naming the file; `Io` if it cannot be read.
 pub fn decode_file(path: &Path, options: &DecodeOptions) -> Result<RgbImage> {
+    decode(&read(path)?, options).map_err(|error| error.at(path))
+}
+
+/// Decodes a JPEG, PNG, WebP, BMP, TIFF or GIF picture; of several pages or frames the first.
+///
+/// Alpha is dropped, not composited, as `cv2.imread` does; where a GIF's first frame leaves its screen uncovered it is black.
+/// 16-bit channels become 8 as [`SixteenBits`] says. Floats (TIFF) are taken from 0 (black) to 1 (white).
+///
+/// # Errors
+/// `UnknownFormat` if the bytes are of no known format, or of a kind of it that is not read (floats beyond 0..1, palettes and
+/// signed or 32-bit numbers in a TIFF, a camera's raw file); `TooLarge` above the limit (before any pixel is allocated),
+/// `Corrupt` if the picture is broken or cut off.
+pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage> {
+    let (picture, format) = open(bytes, options)?;
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    RgbImage::new(width, height, rgb_bytes(picture, format, options.sixteen_bits)?)
+}
+
+/// The content of a picture's file, within limits.
+fn read(path: &Path) -> Result<Vec<u8>> {
     let io = |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).at(path);
     let facts = std::fs::metadata(path).map_err(io)?;
     if facts.is_dir() {
@@ -40,49 +87,103 @@ pub fn decode_file(path: &Path, options: &DecodeOptions) -> Result<RgbImage> {
         let message = format!("the file has {} bytes, the limit is {LARGEST_FILE}", facts.len());
         return Err(Error::new(ErrorKind::TooLarge, message).at(path));
     }
-    let bytes = std::fs::read(path).map_err(io)?;
-    decode(&bytes, options).map_err(|error| error.at(path))
+    std::fs::read(path).map_err(io)
 }
 
-/// Decodes a JPEG, PNG or WebP picture. Alpha is dropped, not composited; 16-bit channels keep their high byte; both as
-/// `cv2.imread` does.
-///
-/// # Errors
-/// `UnknownFormat` if the bytes are of no known format, `TooLarge` above the limit (before any pixel is allocated), `Corrupt`
-/// if the picture is broken or cut off.
-pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage> {
+/// The picture with the channels that the file has, turned if asked for.
+fn open(bytes: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, ImageFormat)> {
     let format = format_of(bytes)?;
-    let corrupt = |error: image::ImageError| Error::new(ErrorKind::Corrupt, format!("the {} is broken: {error}", name(format)));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The limit below is ours, and in pixels; the library's own, in bytes, would only blur the message.
-    reader.no_limits();
-    let mut decoder = reader.into_decoder().map_err(corrupt)?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > options.max_pixels {
-        let message = format!("the picture has {width} × {height} pixels, the limit is {}", options.max_pixels);
-        return Err(Error::new(ErrorKind::TooLarge, message).help("raise the limit if this picture is meant (--max-pixels)"));
+    let broken = |error| broken(format, &error);
+    if format == ImageFormat::Tiff {
+        tiff::check(bytes)?;
     }
+    if format == ImageFormat::Bmp {
+        check_bmp(bytes, options)?;
+    }
+    // Floats of one channel are not for the library.
+    if format == ImageFormat::Tiff
+        && let Some(floats) = tiff::grey_floats(bytes, options)?
+    {
+        return Ok((floats, format));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits(LARGEST_HEADER));
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    check_size(decoder.dimensions(), options)?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
         return Err(Error::new(ErrorKind::Corrupt, "the JPEG is cut off: its end marker is missing"));
     }
+    let (width, height) = decoder.dimensions();
+    // The picture itself, as much again for its pieces, and what the header may have.
+    let most = 2 * WIDEST_PIXEL * u64::from(width) * u64::from(height) + LARGEST_HEADER;
+    decoder.set_limits(limits(most)).map_err(broken)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(corrupt)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if options.apply_exif {
         picture.apply_orientation(orientation);
     }
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    RgbImage::new(width, height, rgb_bytes(picture))
+    Ok((picture, format))
 }
 
-/// The EXIF orientation of a JPEG, PNG or WebP picture, 1 to 8; 1 (upright) where it says nothing.
+/// The limit is ours, and in pixels; the library's own, in bytes, would blur the message.
+fn check_size((width, height): (u32, u32), options: &DecodeOptions) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::new(ErrorKind::Corrupt, format!("the picture has {width} × {height} pixels")));
+    }
+    if u64::from(width) * u64::from(height) > options.max_pixels {
+        let message = format!("the picture has {width} × {height} pixels, the limit is {}", options.max_pixels);
+        return Err(Error::new(ErrorKind::TooLarge, message).help("raise the limit if this picture is meant (--max-pixels)"));
+    }
+    Ok(())
+}
+
+/// The library calls a BMP broken that has longer sides than it reads.
+fn check_bmp(bytes: &[u8], options: &DecodeOptions) -> Result<()> {
+    const LONGEST: u32 = 65_535;
+    let side = |at: usize| bytes.get(at..at + 4).map(|side| i32::from_le_bytes([side[0], side[1], side[2], side[3]]).unsigned_abs());
+    // The oldest header has sides of 16 bits.
+    let (Some(width), Some(height)) = (side(18), side(22)) else { return Ok(()) };
+    if bytes[14] == 12 || width.max(height) <= LONGEST {
+        return Ok(());
+    }
+    check_size((width, height), options)?;
+    let message = format!("BMP: expected sides of up to {LONGEST} pixels, found {width} × {height}");
+    Err(Error::new(ErrorKind::TooLarge, message).help("convert it to PNG first"))
+}
+
+fn limits(bytes: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(bytes);
+    limits
+}
+
+/// The library's error as ours.
+fn broken(format: ImageFormat, error: &ImageError) -> Error {
+    let name = name(format);
+    match error {
+        ImageError::Unsupported(reason) => unread(name, &reason.to_string()),
+        ImageError::Limits(_) => {
+            Error::new(ErrorKind::TooLarge, format!("the {name} asks for more memory than a picture of its size can need: {error}"))
+        }
+        _ => Error::new(ErrorKind::Corrupt, format!("the {name} is broken: {error}")),
+    }
+}
+
+/// A known format with something in it that is not read.
+fn unread(name: &str, found: &str) -> Error {
+    Error::new(ErrorKind::UnknownFormat, format!("this kind of {name} is not read: {found}"))
+        .help("save it as a PNG, or as a TIFF, with 8 or 16 bits of grey or RGB")
+}
+
+/// The EXIF orientation of a picture (of a TIFF, its own), 1 to 8; 1 (upright) where it says nothing.
 ///
 /// # Errors
 /// `UnknownFormat` if the bytes are of no known format, `Corrupt` if the header is broken.
 pub fn exif_orientation(bytes: &[u8]) -> Result<u8> {
     let format = format_of(bytes)?;
-    let corrupt = |error: image::ImageError| Error::new(ErrorKind::Corrupt, format!("the {} is broken: {error}", name(format)));
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(corrupt)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits(LARGEST_HEADER));
+    let mut decoder = reader.into_decoder().map_err(|error| broken(format, &error))?;
     Ok(decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif())
 }
 
@@ -96,78 +197,13 @@ pub fn turn(picture: RgbImage, orientation: u8) -> Result<RgbImage> {
     let turned = Orientation::from_exif(orientation);
     let turned = turned.ok_or_else(|| invalid(format!("EXIF orientation: expected 1 to 8, found {orientation}")))?;
     let (width, height, bytes) = (picture.width, picture.height, picture.pixels.len());
-    let buffer = image::RgbImage::from_raw(width as u32, height as u32, picture.pixels);
+    // A side that does not fit has no picture's bytes either.
+    let [columns, rows] = [width, height].map(|side| u32::try_from(side).unwrap_or(0));
+    let buffer = image::RgbImage::from_raw(columns, rows, picture.pixels).filter(|_| columns as usize == width && rows as usize == height);
     let sizes = || invalid(format!("picture: expected {width} x {height} x 3 bytes, found {bytes}"));
     let mut picture = DynamicImage::ImageRgb8(buffer.ok_or_else(sizes)?);
     picture.apply_orientation(turned);
-    RgbImage::new(picture.width() as usize, picture.height() as usize, rgb_bytes(picture))
-}
-
-fn rgb_bytes(picture: DynamicImage) -> Vec<u8> {
-    let high_bytes = |values: &[u16]| values.iter().map(|value| (value >> 8) as u8).collect::<Vec<u8>>();
-    match picture {
-        DynamicImage::ImageRgb8(rgb) => rgb.into_raw(),
-        DynamicImage::ImageRgb16(rgb) => high_bytes(&rgb),
-        DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(|v| (v >> 8) as u8)).collect(),
-        DynamicImage::ImageLuma16(grey) => grey.iter().flat_map(|v| [(v >> 8) as u8; 3]).collect(),
-        DynamicImage::ImageLumaA16(grey) => grey.pixels().flat_map(|p| [(p.0[0] >> 8) as u8; 3]).collect(),
-        other => other.into_rgb8().into_raw(),
-    }
-}
-
-fn name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Jpeg => "JPEG",
-        ImageFormat::Png => "PNG",
-        _ => "WebP",
-    }
-}
-
-fn format_of(bytes: &[u8]) -> Result<ImageFormat> {
-    let known: [(&[u8], ImageFormat); 2] = [(b"\xff\xd8\xff", ImageFormat::Jpeg), (b"\x89PNG\r\n\x1a\n", ImageFormat::Png)];
-    if let Some((_, format)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Ok(*format);
-    }
-    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-        return Ok(ImageFormat::WebP);
-    }
-    let message = match foreign(bytes) {
-        Some(found) => format!("expected a JPEG, PNG or WebP picture, found {found}"),
-        None => {
-            let start: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            format!("expected a JPEG, PNG or WebP picture, found bytes that start with {}", start.join(" "))
-        }
-    };
-    Err(Error::new(ErrorKind::UnknownFormat, message))
-}
-
-/// What bytes of another kind are, for the message.
-fn foreign(bytes: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 8] = [
-        (b"GIF8", "a GIF"),
-        (b"BM", "a BMP"),
-        (b"II*\0", "a TIFF"),
-        (b"MM\0*", "a TIFF"),
-        (b"%PDF", "a PDF"),
-        (b"PK\x03\x04", "a ZIP archive"),
-        (b"\x76\x2f\x31\x01", "an OpenEXR picture"),
-        (b"\x89PNG", "a damaged PNG"),
-    ];
-    if bytes.is_empty() {
-        return Some("an empty file");
-    }
-    if let Some((_, name)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Some(name);
-    }
-    match (bytes.get(4..8), bytes.get(8..12)) {
-        (Some(b"ftyp"), Some(b"avif")) => return Some("an AVIF picture"),
-        (Some(b"ftyp"), Some(b"heic" | b"heix" | b"mif1")) => return Some("a HEIC picture"),
-        (Some(b"ftyp"), _) => return Some("an MP4 or MOV video"),
-        _ => {}
-    }
-    let start = &bytes[..bytes.len().min(256)];
-    let printable = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
-    std::str::from_utf8(start).is_ok_and(|_| start.iter().all(printable)).then_some("text")
+    RgbImage::new(picture.width() as usize, picture.height() as usize, picture.into_rgb8().into_raw())
 }
 
 /// Whether the end marker follows the (last) header. Decoders fill what is missing with grey; that is no answer.

@@ -3,14 +3,17 @@
 //! Everything is blended straight into the RGB rows, only where something is drawn. Widths and letters grow with the picture.
 
 mod canvas;
+mod fonts;
 mod marks;
 mod palette;
 mod text;
 
 use canvas::Canvas;
-pub use marks::Marks;
+pub use fonts::Fonts;
+use marks::MarkSizes;
+pub use marks::{Marks, Unanswered};
 use palette::{BLACK, Color, WHITE, color_of, readable_on, toward};
-use text::Font;
+use text::{Font, Line};
 
 use crate::{Keypoint, Mask, Object, RgbImage};
 
@@ -29,11 +32,21 @@ pub struct DrawOptions {
     pub mask_opacity: f32,
     /// Keypoints with a lower score are not drawn, nor are the limbs that end in them.
     pub min_keypoint_score: f32,
+    /// Where letters come from that the embedded font lacks.
+    pub fonts: Fonts,
 }
 
 impl Default for DrawOptions {
     fn default() -> Self {
-        Self { boxes: true, labels: true, scores: true, mask_tags: false, mask_opacity: 0.4, min_keypoint_score: 0.25 }
+        Self {
+            boxes: true,
+            labels: true,
+            scores: true,
+            mask_tags: false,
+            mask_opacity: 0.4,
+            min_keypoint_score: 0.25,
+            fonts: Fonts::system(),
+        }
     }
 }
 
@@ -62,19 +75,25 @@ const COCO_LIMBS: [[usize; 2]; 19] = [
 
 /// The picture with its objects: masks below, then boxes and keypoints, tags on top; better scores over worse.
 ///
-/// The colour follows the class index, or the object's place in the list where it has none. An object with a mask and no
-/// class name (an answer to a click) has no box, and a tag only with [`DrawOptions::mask_tags`]: its outline says all. What
-/// lies outside of the picture is cut off, and what is not finite is not drawn.
+/// An object with a mask has a colour of its own, which tells it from others of its class; of others the colour follows the class
+/// index, or the place in the list where there is none. An object with a mask and no class name (an answer to a click) has no box, and
+/// a tag only with [`DrawOptions::mask_tags`]: its outline says all. Where a detector's object has a segmenter's mask, the box, the
+/// name and the score are the detector's. What lies outside of the picture is cut off, and what is not finite is not drawn.
+///
+/// Tags must not hide what they name: on small pictures letters shrink, and are left out where they could not be read; names that
+/// are too long end in an ellipsis, and lose their score first; where tags would cover more than a fifth of a small picture, the best
+/// scores have theirs.
 pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> RgbImage {
     annotate_prompted(image, objects, &Marks::default(), options)
 }
 
-/// [`annotate`], with the prompts: points as a green + or a red − on top of all, boxes as dashed lines below the tags.
+/// [`annotate`], with the prompts: points as a green + or a red − on top of all, boxes as dashed lines below the tags; those that
+/// could not be answered in grey, crossed out.
 pub fn annotate_prompted(image: &RgbImage, objects: &[Object], marks: &Marks<'_>, options: &DrawOptions) -> RgbImage {
     let mut drawn = image.clone();
     let mut painter = Painter::new(&mut drawn, options);
     let mut ordered: Vec<(&Object, Color)> =
-        objects.iter().enumerate().map(|(index, object)| (object, color_of(object.class_id.unwrap_or(index)))).collect();
+        objects.iter().enumerate().map(|(index, object)| (object, color_of(color_index(object, index)))).collect();
     ordered.sort_by(|(a, _), (b, _)| a.score.total_cmp(&b.score));
 
     for (mask, color) in ordered.iter().filter_map(|(object, color)| Some((object.mask.as_ref()?, *color))) {
@@ -88,40 +107,53 @@ pub fn annotate_prompted(image: &RgbImage, objects: &[Object], marks: &Marks<'_>
             painter.pose(keypoints, *color);
         }
     }
-    let line_width = painter.measures.line_width;
-    marks.draw_boxes(&mut painter.canvas, line_width);
+    let sizes = MarkSizes { line_width: painter.measures.line_width, point_radius: painter.measures.point_radius };
+    marks.draw_boxes(&mut painter.canvas, sizes);
     painter.tags(&ordered);
-    marks.draw_points(&mut painter.canvas, line_width);
+    marks.draw_points(&mut painter.canvas, sizes);
     drawn
 }
 
-/// The picture with a list of classes and their scores, best first, in the top left corner. Rows that do not fit are left out.
+/// What an object's colour follows.
+fn color_index(object: &Object, place: usize) -> usize {
+    object.class_id.filter(|_| object.mask.is_none()).unwrap_or(place)
+}
+
+/// The picture with a list of classes and their scores, best first, in the top left corner. Rows are left out that would cover more
+/// than the upper half of the picture, or that could not be read.
 pub fn annotate_classes(image: &RgbImage, classes: &[(String, f32)]) -> RgbImage {
+    annotate_classes_with(image, classes, &Fonts::system())
+}
+
+/// [`annotate_classes`] with given fonts.
+pub fn annotate_classes_with(image: &RgbImage, classes: &[(String, f32)], fonts: &Fonts) -> RgbImage {
     let mut drawn = image.clone();
     let measures = Measures::of(image);
-    let font = Font::new(measures.font_size);
+    let Some(font_size) = measures.font_size else { return drawn };
+    let font = Font::new(font_size, fonts);
     let mut canvas = Canvas::new(&mut drawn);
     let [width, height] = canvas.size();
     let padding = measures.padding + measures.line_width;
     let row_height = font.height() + measures.line_width + measures.padding;
-    let rows = ((height - 2.0 * padding) / row_height).max(0.0) as usize;
+    let rows = ((height * MOST_PANEL - 2.0 * padding) / row_height).max(0.0) as usize;
     let classes = &classes[..classes.len().min(rows)];
     if classes.is_empty() {
         return drawn;
     }
 
-    let texts: Vec<(&str, String)> = classes.iter().map(|(label, score)| (label.as_str(), format!("{score:.3}"))).collect();
+    let texts: Vec<(Line, Line)> = classes.iter().map(|(label, score)| (font.line(label), font.line(&format!("{score:.3}")))).collect();
     let score_width = texts.iter().map(|(_, score)| font.width(score)).fold(0.0, f32::max);
     let label_width = texts.iter().map(|(label, _)| font.width(label)).fold(0.0, f32::max);
     let gap = font.height() / 2.0;
     let inner = (label_width + gap + score_width).min(width - 2.0 * padding).max(0.0);
     let panel = [0.0, 0.0, inner + 2.0 * padding, row_height * classes.len() as f32 + 2.0 * padding];
     canvas.fill(panel, BLACK, 0.6);
-    for (index, ((label, score_text), (_, score))) in texts.iter().zip(classes).enumerate() {
+    for (index, ((label, score_text), (_, score))) in texts.into_iter().zip(classes).enumerate() {
         let top = padding + row_height * index as f32;
         let room = inner - gap - score_width;
+        let score_start = padding + inner - font.width(&score_text);
         font.draw(&mut canvas, &font.fitted(label, room), [padding, top], WHITE);
-        font.draw(&mut canvas, score_text, [padding + inner - font.width(score_text), top], WHITE);
+        font.draw(&mut canvas, &score_text, [score_start, top], WHITE);
         let bar_top = top + font.height();
         let share = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
         canvas.fill([padding, bar_top, padding + inner, bar_top + measures.line_width], WHITE, 0.2);
@@ -130,23 +162,52 @@ pub fn annotate_classes(image: &RgbImage, classes: &[(String, f32)]) -> RgbImage
     drawn
 }
 
-/// A mask without a class name.
+/// A mask without a class name or a detector's box.
 fn is_bare_mask(object: &Object) -> bool {
-    object.mask.is_some() && object.label.is_none()
+    object.mask.is_some() && object.label.is_none() && object.mask_box.is_none()
 }
+
+/// Letters below this size, in pixels, cannot be read.
+const LEAST_FONT: f32 = 7.0;
+/// The short side of a picture is at least as many letters high.
+const LEAST_LINES: f32 = 9.0;
+/// Lines are thin on pictures whose short side is below.
+const SMALL_SIDE: usize = 48;
+/// Tags are counted on pictures whose short side is below: they cover at most [`MOST_TAGS`] of the area.
+const CROWDED_SIDE: usize = 256;
+const MOST_TAGS: f32 = 0.2;
+/// Where letters are smaller, in pixels, a name stands without its score.
+const LEAST_SCORED_FONT: f32 = 10.0;
+/// Most of the width that one tag covers.
+const MOST_TAG_WIDTH: f32 = 0.75;
+/// Most of the height that a list of classes covers.
+const MOST_PANEL: f32 = 0.5;
 
 /// Sizes in pixels that follow from the picture's.
 struct Measures {
     line_width: f32,
-    font_size: f32,
+    point_radius: f32,
+    /// `None` where letters would cover the picture or could not be read.
+    font_size: Option<f32>,
     padding: f32,
+    /// Area that tags may cover.
+    tag_area: f32,
 }
 
 impl Measures {
     fn of(image: &RgbImage) -> Self {
-        let mean_side = (image.width + image.height) as f32 / 2.0;
-        let font_size = (mean_side * 0.018).round().max(12.0);
-        Self { line_width: (mean_side * 0.003).round().max(2.0), font_size, padding: (font_size * 0.2).round() }
+        let (width, height) = (image.width as f32, image.height as f32);
+        let (mean_side, short_side) = ((width + height) / 2.0, width.min(height));
+        let font_size = (mean_side * 0.018).round().max(12.0).min((short_side / LEAST_LINES).round());
+        let is_small = image.width.min(image.height) < SMALL_SIDE;
+        let line_width = if is_small { 1.0 } else { (mean_side * 0.003).round().max(2.0) };
+        Self {
+            line_width,
+            point_radius: (line_width * 3.5).min(short_side / 8.0).max(1.0),
+            font_size: Some(font_size).filter(|size| *size >= LEAST_FONT),
+            padding: (font_size * 0.2).round(),
+            tag_area: if image.width.min(image.height) < CROWDED_SIDE { width * height * MOST_TAGS } else { f32::INFINITY },
+        }
     }
 }
 
@@ -154,19 +215,19 @@ struct Painter<'a> {
     canvas: Canvas<'a>,
     options: &'a DrawOptions,
     measures: Measures,
-    font: Font,
+    font: Option<Font>,
 }
 
 impl<'a> Painter<'a> {
     fn new(image: &'a mut RgbImage, options: &'a DrawOptions) -> Self {
         let measures = Measures::of(image);
-        let font = Font::new(measures.font_size);
+        let font = measures.font_size.map(|size| Font::new(size, &options.fonts));
         Self { canvas: Canvas::new(image), options, measures, font }
     }
 
     fn mask(&mut self, mask: &Mask, color: Color) {
         self.canvas.blend_mask(mask, color, self.options.mask_opacity);
-        let radius = (self.measures.line_width * 0.4).max(1.0);
+        let radius = (self.measures.line_width * 0.4).max(if self.measures.line_width > 1.0 { 1.0 } else { 0.4 });
         self.canvas.closed_lines(&mask.smooth_outlines(), radius, color);
     }
 
@@ -200,25 +261,31 @@ impl<'a> Painter<'a> {
 
     /// Best scores choose their places first and are painted last.
     fn tags(&mut self, ordered: &[(&Object, Color)]) {
-        let mut placed: Vec<([f32; 4], String, Color)> = Vec::new();
-        let [width, height] = self.canvas.size();
+        let Some(font) = &self.font else { return };
+        let mut placed: Vec<([f32; 4], Line, Color)> = Vec::new();
+        let (picture, padding) = (self.canvas.size(), self.measures.padding);
+        let mut free = self.measures.tag_area;
         for (object, color) in ordered.iter().rev().filter(|(object, _)| self.options.mask_tags || !is_bare_mask(object)) {
-            let text = self.font.fitted(&self.tag_text(object), width - 2.0 * self.measures.padding);
-            let size = [self.font.width(&text) + 2.0 * self.measures.padding, self.font.height() + self.measures.padding];
-            let Some(bounds) = visible(tagged_bounds(object, size[0]), [width, height]).filter(|_| !text.is_empty()) else { continue };
+            let text = font.fitted(font.line(&self.tag_text(object)), picture[0] * MOST_TAG_WIDTH - 2.0 * padding);
+            let size = [font.width(&text) + 2.0 * padding, font.height() + padding];
+            let Some(bounds) = visible(tagged_bounds(object, size[0]), picture).filter(|_| !text.is_empty()) else { continue };
+            free -= size[0] * size[1];
+            if free < 0.0 {
+                break;
+            }
             let others: Vec<[f32; 4]> = placed.iter().map(|(tag, ..)| *tag).collect();
-            placed.push((free_place(bounds, size, self.measures.line_width / 2.0, [width, height], &others), text, *color));
+            placed.push((free_place(bounds, size, self.measures.line_width / 2.0, picture, &others), text, *color));
         }
         for (tag, text, color) in placed.iter().rev() {
             self.canvas.fill(*tag, *color, 1.0);
-            let start = [tag[0] + self.measures.padding, tag[1] + self.measures.padding / 2.0];
-            self.font.draw(&mut self.canvas, text, start, readable_on(*color));
+            font.draw(&mut self.canvas, text, [tag[0] + padding, tag[1] + padding / 2.0], readable_on(*color));
         }
     }
 
     fn tag_text(&self, object: &Object) -> String {
         let label = object.label.as_deref().filter(|label| self.options.labels && !label.is_empty());
-        let score = (self.options.scores && object.score.is_finite()).then(|| format!("{:.2}", object.score));
+        let has_room = label.is_none() || self.measures.font_size.is_some_and(|size| size >= LEAST_SCORED_FONT);
+        let score = (self.options.scores && has_room && object.score.is_finite()).then(|| format!("{:.2}", object.score));
         label.map(str::to_owned).into_iter().chain(score).collect::<Vec<_>>().join(" ")
     }
 }
@@ -250,14 +317,14 @@ fn visible(bounds: [f32; 4], [width, height]: [f32; 2]) -> Option<[f32; 4]> {
 /// hides no other tag, or the one that hides least.
 fn free_place(bounds: [f32; 4], tag: [f32; 2], margin: f32, picture: [f32; 2], others: &[[f32; 4]]) -> [f32; 4] {
     let [x1, y1, x2, y2] = [bounds[0] - margin, bounds[1] - margin, bounds[2] + margin, bounds[3] + margin];
-    let [width, height] = tag;
+    let [width, height] = tag.map(f32::ceil);
     let above = [[x1, y1 - height], [x2 - width, y1 - height]].into_iter().filter(|place| place[1] >= 0.0);
     let inside = [[x1, y1], [x2 - width, y1], [x1, y2 - height], [x2 - width, y2 - height]];
     let below = [[x1, y2], [x2 - width, y2]].into_iter().filter(|place| place[1] + height <= picture[1]);
     let mut best = ([0.0; 4], f32::INFINITY);
     for [x, y] in above.chain(inside).chain(below) {
         let [x, y] = [x.min(picture[0] - width).max(0.0).round(), y.min(picture[1] - height).max(0.0).round()];
-        let place = [x, y, x + width.ceil(), y + height.ceil()];
+        let place = [x, y, x + width, y + height];
         let hidden = others.iter().map(|other| overlap(place, *other)).sum();
         if hidden < best.1 {
             best = (place, hidden);

@@ -12,6 +12,7 @@ mod prototypes;
 mod regions;
 mod rle;
 mod rows;
+mod segmentation;
 mod upsample;
 
 use std::ops::Range;
@@ -223,6 +224,9 @@ impl RunBuilder {
         self.mask
     }
 }
+
+/// Most places where outlines may cross columns, in all: 512 MiB, more than any mask of a photograph has.
+const MOST_CROSSINGS: usize = 1 << 27;
 
 fn pixel_count(width: usize, height: usize) -> Result<u32> {
     width

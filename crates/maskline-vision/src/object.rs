@@ -6,8 +6,9 @@ use crate::Mask;
 
 /// One object, in pixels of the original picture. Fields that a model does not give are `None` and left out of the JSON.
 ///
-/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "segmentation", "area"}`:
-/// pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels of the mask.
+/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "mask_box", "mask_score",
+/// "segmentation", "area"}`: pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels
+/// of the mask. JSON has no word for what is not finite: such a score, box or list of keypoints is left out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object {
     /// Index of the prompt that this object answers (promptable models).
@@ -28,6 +29,10 @@ pub struct Object {
     pub keypoints: Option<Vec<Keypoint>>,
     /// The object's pixels, at the size of the original picture.
     pub mask: Option<Mask>,
+    /// `[x1, y1, x2, y2]` around the mask, where a segmenter made it for a detector's object: `bounds` is the detector's box.
+    pub mask_box: Option<[f32; 4]>,
+    /// The segmenter's confidence in such a mask, 0..1: `score` is the detector's.
+    pub mask_score: Option<f32>,
 }
 
 /// A box turned about its centre. Serialises as `{"center", "size", "angle", "corners"}`.
@@ -64,12 +69,24 @@ impl RotatedBox {
             .map(|[a, b]| [0, 1].map(|axis| self.center[axis] + a * along[axis] + b * across[axis]))
     }
 
+    /// Whether all its numbers and corners are finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.angle.is_finite() && self.center.iter().chain(&self.size).chain(self.corners().as_flattened()).all(|value| value.is_finite())
+    }
+
     /// `[x1, y1, x2, y2]`: the upright box around the corners.
     pub fn bounds(&self) -> [f32; 4] {
         let corners = self.corners();
         let extreme =
             |axis: usize, pick: fn(f32, f32) -> f32| corners[1..].iter().fold(corners[0][axis], |best, corner| pick(best, corner[axis]));
         [extreme(0, f32::min), extreme(1, f32::min), extreme(0, f32::max), extreme(1, f32::max)]
+    }
+}
+
+impl Keypoint {
+    /// Whether its place and score are finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.x.is_finite() && self.y.is_finite() && self.score.is_none_or(f32::is_finite)
     }
 }
 
@@ -100,16 +117,28 @@ impl Serialize for Object {
         if let Some(class_id) = self.class_id {
             map.serialize_entry("class_id", &class_id)?;
         }
-        map.serialize_entry("score", &score(self.score))?;
-        map.serialize_entry("box", &self.bounds.map(pixels))?;
-        if let Some(rotated) = &self.rotated {
+        let finite = |value: f32| value.is_finite().then(|| score(value));
+        let whole = |bounds: [f32; 4]| bounds.iter().all(|side| side.is_finite()).then(|| bounds.map(pixels));
+        if let Some(score) = finite(self.score) {
+            map.serialize_entry("score", &score)?;
+        }
+        if let Some(bounds) = whole(self.bounds) {
+            map.serialize_entry("box", &bounds)?;
+        }
+        if let Some(rotated) = self.rotated.as_ref().filter(|rotated| rotated.is_finite()) {
             map.serialize_entry("rotated_box", rotated)?;
         }
-        if let Some(keypoints) = &self.keypoints {
+        if let Some(keypoints) = self.keypoints.as_ref().filter(|points| points.iter().all(Keypoint::is_finite)) {
             map.serialize_entry("keypoints", keypoints)?;
         }
-        if let Some(stability) = self.stability {
-            map.serialize_entry("stability", &score(stability))?;
+        if let Some(stability) = self.stability.and_then(finite) {
+            map.serialize_entry("stability", &stability)?;
+        }
+        if let Some(bounds) = self.mask_box.and_then(whole) {
+            map.serialize_entry("mask_box", &bounds)?;
+        }
+        if let Some(score) = self.mask_score.and_then(finite) {
+            map.serialize_entry("mask_score", &score)?;
         }
         if let Some(mask) = &self.mask {
             map.serialize_entry("segmentation", &mask.to_rle())?;

@@ -10,6 +10,7 @@ mod masks;
 mod picture;
 mod png;
 mod polygons;
+mod within;
 mod yolo;
 
 pub use coco::{COCO_91, coco_results, coco_rle};
@@ -22,7 +23,7 @@ pub use polygons::polygons;
 pub use yolo::yolo_txt;
 
 use crate::draw::Marks;
-use crate::{Object, RgbImage, RotatedBox};
+use crate::{Keypoint, Object, RgbImage, RotatedBox};
 
 /// The objects of one picture.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,9 @@ pub struct ImageObjects<'a> {
 pub struct Answer<'a> {
     /// The objects, and the size of the picture. Masks are as large as the picture.
     pub found: ImageObjects<'a>,
-    /// The picture's file, as the JSON formats name it. LabelMe looks for it from the folder of its own file.
+    /// The picture's file, as the JSON formats name it: written as it is given. LabelMe looks for it from the folder of its own file,
+    /// and wants a relative path with forward slashes, which still leads there when both are moved; Label Studio wants a URL or the
+    /// path under its local files (`/data/local-files/?d=…`).
     pub file_name: &'a str,
     /// The picture's pixels, which cut-outs and overlays are made of.
     pub pixels: Option<&'a RgbImage>,
@@ -56,11 +59,9 @@ fn class_of(object: &Object) -> usize {
 
 /// Whether the score and whatever places the object are numbers that a reader of the file can use.
 fn is_finite(object: &Object) -> bool {
-    let points = object.keypoints.iter().flatten();
-    let mut values = points.flat_map(|point| [point.x, point.y, point.score.unwrap_or(1.0)]);
     let is_placed = object.mask.is_some() || object.bounds.iter().all(|side| side.is_finite());
-    let mut corners = object.rotated.iter().flat_map(RotatedBox::corners).flatten();
-    object.score.is_finite() && is_placed && values.all(f32::is_finite) && corners.all(f32::is_finite)
+    let are_points_finite = object.keypoints.iter().flatten().all(Keypoint::is_finite);
+    object.score.is_finite() && is_placed && are_points_finite && object.rotated.as_ref().is_none_or(RotatedBox::is_finite)
 }
 
 /// [`is_finite`], of the box too, for formats that give it beside the mask.

@@ -198,7 +198,7 @@ fn prompts_are_signs_and_dashes() {
     let image = picture(200, 150);
     let points = [(40.5, 40.5, true), (120.5, 100.5, false)];
     let boxes = [[60.0, 20.0, 180.0, 80.0]];
-    let drawn = annotate_prompted(&image, &[], &Marks { points: &points, boxes: &boxes }, &DrawOptions::default());
+    let drawn = annotate_prompted(&image, &[], &Marks { points: &points, boxes: &boxes, ..Marks::default() }, &DrawOptions::default());
     let white = [255, 255, 255];
     let (green, red) = (pixel(&drawn, 36, 36), pixel(&drawn, 116, 96));
     assert!(green[1] > 2 * green[0] && red[0] > 2 * red[1], "{green:?} {red:?}");
@@ -213,9 +213,9 @@ fn prompts_are_signs_and_dashes() {
     let (nan, far) = (f32::NAN, 1e30);
     let outside = [(nan, 3.0, true), (-50.0, 10.0, false), (far, far, true)];
     let nowhere = [[nan, 0.0, 10.0, 10.0], [300.0, 10.0, 400.0, 20.0], [20.0, 20.0, 10.0, 10.0]];
-    let marks = Marks { points: &outside, boxes: &nowhere };
+    let marks = Marks { points: &outside, boxes: &nowhere, ..Marks::default() };
     assert_eq!(annotate_prompted(&image, &[], &marks, &DrawOptions::default()), image);
-    let huge = Marks { points: &[], boxes: &[[-far, -far, far, far]] };
+    let huge = Marks { boxes: &[[-far, -far, far, far]], ..Marks::default() };
     assert_eq!(changed(&annotate_prompted(&image, &[], &huge, &DrawOptions::default())), Some([0, 0, 199, 149]));
 }
 

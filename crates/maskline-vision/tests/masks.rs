@@ -445,7 +445,7 @@ fn masks_of_many_parts_are_written_in_time() {
 fn overlays_show_masks_and_prompts() {
     let (objects, image) = (objects(), picture());
     let (points, boxes) = ([(10.0, 6.0, true), (50.0, 35.0, false)], [[15.0, 5.0, 45.0, 35.0]]);
-    let prompted = Answer { marks: Marks { points: &points, boxes: &boxes }, ..answer(&objects, Some(&image)) };
+    let prompted = Answer { marks: Marks { points: &points, boxes: &boxes, ..Marks::default() }, ..answer(&objects, Some(&image)) };
     let options = MaskOptions { draw: DrawOptions { mask_tags: true, ..DrawOptions::default() }, ..MaskOptions::default() };
     let file = encode_masks(MaskFormat::Overlay, &prompted, &options).unwrap().remove(0);
     let drawn = decode(&file.bytes, &DecodeOptions::default()).unwrap();

@@ -202,7 +202,7 @@ fn limits_and_foreign_files() {
     let png = encoded(&gradient(), ImageFormat::Png);
     let error = decode(&png, &DecodeOptions { max_pixels: 500, ..DecodeOptions::default() }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    for (bytes, word) in [(&b"GIF89a..."[..], "GIF"), (b"%PDF-1.7", "PDF"), (b"", "empty"), (b"words, words", "text")] {
+    for (bytes, word) in [(&b"\0\0\0\x20ftypavif"[..], "AVIF"), (b"%PDF-1.7", "PDF"), (b"", "empty"), (b"words, words", "text")] {
         let error = decode(bytes, &DecodeOptions::default()).unwrap_err();
         assert!(error.kind() == ErrorKind::UnknownFormat && error.to_string().contains(word), "{error}");
     }

@@ -166,3 +166,77 @@ fn yolo_leaves_out_what_has_no_place() {
     assert_eq!(yolo_txt(&found(&objects), true), "");
     assert_eq!(yolo_txt(&found(&[]), true), "");
 }
+
+#[test]
+fn yolo_values_lie_in_the_picture() {
+    let line = |object: Object| yolo_txt(&found(&[object]), false);
+    assert_eq!(line(Object { bounds: [-10.0, 20.0, 30.0, 90.0], ..boxed(1) }), "1 0.150000 0.625000 0.300000 0.750000\n");
+    for outside in [[-9.0, 0.0, 0.0, 5.0], [100.0, 0.0, 120.0, 5.0], [0.0, -9.0, 9.0, -1.0], [30.0, 30.0, 20.0, 40.0]] {
+        assert_eq!(line(Object { bounds: outside, ..boxed(1) }), "", "{outside:?}");
+    }
+    let point = |x: f32, y: f32| Keypoint { x, y, score: Some(0.75) };
+    let keypoints = vec![point(-1.0, 20.0), point(50.0, 80.5), point(100.0, 80.0), point(50.0, 40.0)];
+    let pose = line(Object { keypoints: Some(keypoints), ..boxed(0) });
+    assert!(
+        pose.ends_with("0.000000 0.000000 0.000000 0.000000 0.000000 0.000000 1.000000 1.000000 0.750000 0.500000 0.500000 0.750000\n"),
+        "{pose}"
+    );
+}
+
+#[test]
+fn rotated_boxes_over_the_edge_keep_four_corners() {
+    let corners = |center: [f32; 2], size: [f32; 2], angle: f32| {
+        let rotated = RotatedBox { center, size, angle };
+        let text = yolo_txt(&found(&[Object { rotated: Some(rotated), bounds: rotated.bounds(), ..boxed(2) }]), false);
+        let values: Vec<f32> = text.split_whitespace().skip(1).map(|value| value.parse().unwrap()).collect();
+        assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{text}");
+        values.chunks(2).map(|corner| [corner[0] * 100.0, corner[1] * 80.0]).collect::<Vec<[f32; 2]>>()
+    };
+    let mut upright = corners([0.0, 40.0], [40.0, 20.0], 0.0);
+    upright.iter_mut().flatten().for_each(|value| *value = value.round());
+    upright.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    assert_eq!(upright, [[0.0, 30.0], [0.0, 50.0], [20.0, 30.0], [20.0, 50.0]]);
+    for turn in 0..24 {
+        let angle = turn as f32 * 0.27;
+        for center in [[2.0, 2.0], [98.0, 40.0], [50.0, 79.0], [-3.0, 40.0], [50.0, 40.0]] {
+            let found = corners(center, [60.0, 30.0], angle);
+            assert_eq!(found.len(), 4, "{center:?} {angle}");
+            // What is written covers most of what is in the picture.
+            let whole = RotatedBox { center, size: [60.0, 30.0], angle }.corners().to_vec();
+            let [whole, found] = [whole, found].map(|corners| Mask::from_polygons(100, 80, [&corners]).unwrap());
+            assert!(found.iou(&whole).unwrap() > 0.6, "{center:?} {angle}: {}", found.iou(&whole).unwrap());
+        }
+    }
+    assert_eq!(corners([-40.0, 40.0], [20.0, 20.0], 0.4), Vec::<[f32; 2]>::new());
+    assert_eq!(corners([50.0, 40.0], [1e30, 1e30], 0.4).len(), 4, "larger than the picture");
+    // A triangle is left of a corner.
+    assert_eq!(corners([-13.0, 40.0], [20.0, 20.0], std::f32::consts::FRAC_PI_4).len(), 4);
+}
+
+#[test]
+fn a_segmenters_mask_beside_a_detectors_box() {
+    let object = Object { mask: Some(square()), mask_box: Some([20.0, 20.0, 40.0, 40.0]), mask_score: Some(0.123_456_7), ..boxed(3) };
+    let value = serde_json::to_value(&object).unwrap();
+    assert_eq!([&value["box"], &value["score"]], [&json!([10.0, 20.0, 30.0, 60.0]), &json!(0.89)]);
+    assert_eq!([&value["mask_box"], &value["mask_score"]], [&json!([20.0, 20.0, 40.0, 40.0]), &json!(0.12346)]);
+    let value = serde_json::to_value(boxed(3)).unwrap();
+    assert!(value.get("mask_box").is_none() && value.get("mask_score").is_none());
+}
+
+#[test]
+fn json_has_no_null_where_a_number_should_be() {
+    let nan = f32::NAN;
+    let object = Object {
+        score: nan,
+        bounds: [nan, 0.0, f32::INFINITY, 1.0],
+        stability: Some(nan),
+        rotated: Some(RotatedBox { center: [0.0; 2], size: [1.0; 2], angle: nan }),
+        keypoints: Some(vec![Keypoint { x: 1.0, y: nan, score: None }]),
+        mask: Some(square()),
+        mask_box: Some([nan; 4]),
+        mask_score: Some(f32::NEG_INFINITY),
+        ..Object::default()
+    };
+    let value = serde_json::to_value(&object).unwrap();
+    assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), ["area", "segmentation"]);
+}

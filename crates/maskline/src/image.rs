@@ -16,7 +16,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads a JPEG, PNG or WebP file with the default limits; EXIF orientation is applied, alpha dropped.
+    /// Reads a picture of any format that [`decode_file`] reads with the default limits; EXIF orientation is applied, alpha dropped.
     ///
     /// # Errors
     /// `BadInput` if it is missing, broken or of another format, `OverLimit` above 100 megapixels.
@@ -38,7 +38,7 @@ impl Image {
         Ok(Self { pixels, decode: start.elapsed() })
     }
 
-    /// Decodes the content of a JPEG, PNG or WebP file.
+    /// Decodes the content of a picture file.
     ///
     /// # Errors
     /// As [`Image::open`].

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use maskline::vision::draw::Marks;
+use maskline::vision::draw::{Marks, Unanswered};
 use maskline::{Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
 use serde_json::{Value, json};
 
@@ -170,16 +170,19 @@ impl Segmenter<'_> {
             }
             all.sort_by_key(|object| object["prompt"].as_u64());
         }
-        // What could not be answered is not drawn; a detector's boxes are drawn with its objects.
-        let is_answered = |index: usize| errors.iter().all(|(failed, _)| *failed != index);
-        let drawn = asked.prompts.iter().enumerate().filter(|(index, _)| is_answered(*index)).map(|(_, prompt)| prompt);
-        let points: Vec<(f32, f32, bool)> = drawn.clone().flat_map(|p| &p.clicks).map(|c| (c.x, c.y, c.is_positive)).collect();
-        let boxes: Vec<[f32; 4]> = drawn.skip(asked.scores.len()).filter_map(|p| p.bounds).collect();
+        // A detector's boxes are drawn with its objects.
+        let prompts = asked.prompts.iter().enumerate().skip(asked.scores.len());
+        let (failed, drawn): (Vec<_>, Vec<_>) = prompts.partition(|(index, _)| errors.iter().any(|(failed, _)| failed == index));
+        let clicks = |prompts: &[(usize, &Prompt)]| prompts.iter().flat_map(|(_, prompt)| prompt.clicks.clone()).collect::<Vec<_>>();
+        let boxes = |prompts: &[(usize, &Prompt)]| prompts.iter().filter_map(|(_, prompt)| prompt.bounds).collect::<Vec<_>>();
+        let points: Vec<(f32, f32, bool)> = clicks(&drawn).iter().map(|click| (click.x, click.y, click.is_positive)).collect();
+        let failed_points: Vec<[f32; 2]> = clicks(&failed).iter().map(|click| [click.x, click.y]).collect();
+        let unanswered = Unanswered { points: &failed_points, boxes: &boxes(&failed) };
         let models: Vec<&Model> = self.detector.into_iter().chain([self.model]).collect();
         let answer = Answer {
             image,
             models: &models,
-            drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes } },
+            drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes(&drawn), unanswered } },
             found: all,
             timings: told(timings, asked.detect),
             nothing: "nothing found".into(),

@@ -59,10 +59,11 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// An upright frame whose lines, of a whole width, are centred on the box.
+    /// An upright frame whose lines, of a whole width, are centred on the box; those of one pixel are just inside.
     pub(super) fn frame(&mut self, [x1, y1, x2, y2]: [f32; 4], width: f32, color: Color) {
         let outer = [x1 - width / 2.0, y1 - width / 2.0, x2 + width / 2.0, y2 + width / 2.0].map(f32::round);
-        let [left, top, right, bottom] = outer;
+        let inner = [x1.floor(), y1.floor(), x2.ceil().max(x1.floor() + 1.0), y2.ceil().max(y1.floor() + 1.0)];
+        let [left, top, right, bottom] = if width > 1.0 { outer } else { inner };
         self.fill([left, top, right, top + width], color, 1.0);
         self.fill([left, bottom - width, right, bottom], color, 1.0);
         self.fill([left, top, left + width, bottom], color, 1.0);

@@ -11,25 +11,63 @@ pub struct Marks<'a> {
     pub points: &'a [(f32, f32, bool)],
     /// `[x1, y1, x2, y2]`.
     pub boxes: &'a [[f32; 4]],
+    /// Those of prompts that could not be answered.
+    pub unanswered: Unanswered<'a>,
 }
 
+/// What was asked and not answered: drawn in grey and crossed out, so that it is not taken for an empty answer.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Unanswered<'a> {
+    /// `[x, y]` of clicks, on the object or beside it.
+    pub points: &'a [[f32; 2]],
+    /// `[x1, y1, x2, y2]`.
+    pub boxes: &'a [[f32; 4]],
+}
+
+/// Sizes in pixels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MarkSizes {
+    pub(super) line_width: f32,
+    pub(super) point_radius: f32,
+}
+
+const UNANSWERED: Color = [0x6b, 0x72, 0x80];
 const POSITIVE: Color = [0x16, 0xa3, 0x4a];
 const NEGATIVE: Color = [0xdc, 0x26, 0x26];
 
 impl Marks<'_> {
-    pub(super) fn draw_boxes(&self, canvas: &mut Canvas<'_>, line_width: f32) {
-        for bounds in self.boxes {
-            if let Some(bounds) = visible(*bounds, canvas.size()) {
-                dashed_frame(canvas, bounds, line_width);
-            }
+    pub(super) fn draw_boxes(&self, canvas: &mut Canvas<'_>, sizes: MarkSizes) {
+        let size = canvas.size();
+        for bounds in self.unanswered.boxes.iter().filter_map(|bounds| visible(*bounds, size)) {
+            let [x1, y1, x2, y2] = bounds;
+            canvas.line([x1, y1], [x2, y2], sizes.line_width * 0.5, UNANSWERED);
+            canvas.line([x1, y2], [x2, y1], sizes.line_width * 0.5, UNANSWERED);
+            dashed_frame(canvas, bounds, sizes.line_width);
+        }
+        for bounds in self.boxes.iter().filter_map(|bounds| visible(*bounds, size)) {
+            dashed_frame(canvas, bounds, sizes.line_width);
         }
     }
 
-    pub(super) fn draw_points(&self, canvas: &mut Canvas<'_>, line_width: f32) {
+    pub(super) fn draw_points(&self, canvas: &mut Canvas<'_>, sizes: MarkSizes) {
+        for &center in self.unanswered.points {
+            point(canvas, center, sizes, Sign::Cross);
+        }
         for &(x, y, is_positive) in self.points {
-            point(canvas, [x, y], line_width, is_positive);
+            point(canvas, [x, y], sizes, if is_positive { Sign::Plus } else { Sign::Minus });
         }
     }
+}
+
+/// What a point says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sign {
+    /// The object is here.
+    Plus,
+    /// The object is not here.
+    Minus,
+    /// There was no answer.
+    Cross,
 }
 
 /// White dashes on a dark line, which show on any background.
@@ -50,14 +88,25 @@ fn dashed_frame(canvas: &mut Canvas, [x1, y1, x2, y2]: [f32; 4], line_width: f32
 }
 
 /// A disc with a white rim and a white sign.
-fn point(canvas: &mut Canvas, center: [f32; 2], line_width: f32, is_positive: bool) {
-    let radius = line_width * 3.5;
-    canvas.line(center, center, radius + line_width * 0.75, WHITE);
-    canvas.line(center, center, radius, if is_positive { POSITIVE } else { NEGATIVE });
+fn point(canvas: &mut Canvas, center: [f32; 2], sizes: MarkSizes, sign: Sign) {
+    let radius = sizes.point_radius;
+    let color = match sign {
+        Sign::Plus => POSITIVE,
+        Sign::Minus => NEGATIVE,
+        Sign::Cross => UNANSWERED,
+    };
+    canvas.line(center, center, radius * 1.2, WHITE);
+    canvas.line(center, center, radius, color);
     let [x, y] = center;
-    let arm = radius * 0.5;
-    canvas.line([x - arm, y], [x + arm, y], line_width * 0.5, WHITE);
-    if is_positive {
-        canvas.line([x, y - arm], [x, y + arm], line_width * 0.5, WHITE);
+    let (arm, width) = (radius * 0.5, radius / 7.0);
+    if sign == Sign::Cross {
+        let arm = arm * 0.8;
+        canvas.line([x - arm, y - arm], [x + arm, y + arm], width, WHITE);
+        canvas.line([x - arm, y + arm], [x + arm, y - arm], width, WHITE);
+        return;
+    }
+    canvas.line([x - arm, y], [x + arm, y], width, WHITE);
+    if sign == Sign::Plus {
+        canvas.line([x, y - arm], [x, y + arm], width, WHITE);
     }
 }

@@ -22,9 +22,14 @@ const PALETTE: [Color; 12] = [
     [0x99, 0xdd, 0xff],
 ];
 
-/// The colour of a class or an object; repeats after twelve.
+/// The colour of a class or an object: twelve, then lighter and darker ones of these; repeats after 36.
 pub(super) fn color_of(index: usize) -> Color {
-    PALETTE[index % PALETTE.len()]
+    let color = PALETTE[index % PALETTE.len()];
+    match index / PALETTE.len() % 3 {
+        0 => color,
+        1 => toward(color, WHITE, 0.45),
+        _ => toward(color, BLACK, 0.4),
+    }
 }
 
 /// `share` of the way from one colour to another.

@@ -13,7 +13,7 @@ use crate::{Mask, Object, Result};
 /// "parts": [{"outer": [[x, y], …], "holes": [[[x, y], …], …]}]}]}`. Vertices are in pixel edges; outer outlines run
 /// clockwise (y down), holes counter-clockwise. `iou` is that of the polygons, filled by pixel centres, with the mask of
 /// `area` pixels, rounded down: 1 with tolerance 0, and for masks that lose nothing above. Objects without a mask have none
-/// of the three keys; left out are those whose score, box or keypoints are not finite.
+/// of the three keys, those from a detector have `mask_box` and `mask_score` beside them; left out are those whose score, box or keypoints are not finite.
 ///
 /// # Errors
 /// As [`Mask::from_polygons`].
@@ -35,6 +35,12 @@ fn polygon_object(object: &Object, tolerance: f32) -> Result<Value> {
     let named = [("label", json!(object.label)), ("class_id", json!(object.class_id)), ("prompt", json!(object.prompt))];
     for (key, given) in named.into_iter().filter(|(_, given)| !given.is_null()) {
         value[key] = given;
+    }
+    if let Some(bounds) = object.mask_box.filter(|bounds| bounds.iter().all(|side| side.is_finite())) {
+        value["mask_box"] = json!(bounds.map(pixels));
+    }
+    if let Some(own) = object.mask_score.filter(|own| own.is_finite()) {
+        value["mask_score"] = json!(score(own));
     }
     if let Some(mask) = &object.mask {
         let parts = mask.parts(tolerance);

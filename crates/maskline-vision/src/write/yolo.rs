@@ -1,5 +1,6 @@
 //! YOLO's label files.
 
+use super::within::{box_within, corners_within, is_within};
 use super::{ImageObjects, class_of, is_finite};
 use crate::Object;
 
@@ -9,7 +10,11 @@ use crate::Object;
 /// are `class x1 y1 x2 y2 …`, rotated ones likewise with their four corners. A line is an object to YOLO, so that a mask of
 /// several parts is one polygon too ([`Mask::merged_polygon`](crate::Mask::merged_polygon)): the parts are joined by bridges
 /// without width, holes are filled, and parts below 1 % of the largest are left out. The score ends the line where asked for.
-/// Objects without a class get their prompt's index, or 0. Left out are empty masks and what is not finite.
+/// Objects without a class get their prompt's index, or 0.
+///
+/// All values but the class lie in 0..1, or training refuses the file: boxes are cut at the picture's edges; of a rotated box that is,
+/// the four corners are written which hold the most of what is left; keypoints outside are `0 0 0`, as unseen ones. Left out are
+/// objects that lie outside altogether, empty masks, and what is not finite.
 pub fn yolo_txt(image: &ImageObjects<'_>, with_score: bool) -> String {
     let mut text = String::new();
     for object in image.objects.iter().filter(|object| is_finite(object)) {
@@ -30,19 +35,23 @@ pub fn yolo_txt(image: &ImageObjects<'_>, with_score: bool) -> String {
 /// Pixels that a polygon may leave its mask's edges: enough to drop their steps.
 const POLYGON_TOLERANCE: f32 = 1.0;
 
-fn yolo_values(object: &Object, [width, height]: [f32; 2]) -> Vec<f32> {
-    let share = |[x, y]: [f32; 2]| [x / width, y / height];
+fn yolo_values(object: &Object, size: [f32; 2]) -> Vec<f32> {
+    let share = |point: [f32; 2]| [0, 1].map(|axis| (point[axis] / size[axis]).clamp(0.0, 1.0));
     if let Some(mask) = &object.mask {
         return mask.merged_polygon(POLYGON_TOLERANCE).into_iter().flat_map(share).collect();
     }
     if let Some(rotated) = &object.rotated {
-        return rotated.corners().into_iter().flat_map(share).collect();
+        return corners_within(rotated.corners(), size).into_iter().flatten().flat_map(share).collect();
     }
-    let [x1, y1, x2, y2] = object.bounds;
+    let Some([x1, y1, x2, y2]) = box_within(object.bounds, size) else { return Vec::new() };
     let mut values = [share([(x1 + x2) / 2.0, (y1 + y2) / 2.0]), share([x2 - x1, y2 - y1])].concat();
     for point in object.keypoints.iter().flatten() {
-        values.extend(share([point.x, point.y]));
-        values.push(point.score.unwrap_or(1.0));
+        if is_within([point.x, point.y], size) {
+            values.extend(share([point.x, point.y]));
+            values.push(point.score.unwrap_or(1.0).clamp(0.0, 1.0));
+        } else {
+            values.extend([0.0; 3]);
+        }
     }
     values
 }

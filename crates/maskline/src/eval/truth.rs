@@ -199,7 +199,7 @@ impl Truth {
     pub(super) fn read(&self, index: usize, max_pixels: u64) -> Result<Image> {
         let picture = &self.pictures[index];
         let path = self.file_of(picture)?;
-        let open = |apply_exif: bool| Image::open_with(&path, &DecodeOptions { max_pixels, apply_exif });
+        let open = |apply_exif: bool| Image::open_with(&path, &DecodeOptions { max_pixels, apply_exif, ..DecodeOptions::default() });
         let image = open(true)?;
         if image.size() == (picture.width, picture.height) {
             return Ok(image);

@@ -8,6 +8,8 @@ const STEPS: i64 = 5;
 const MIDDLE: i64 = 2;
 /// Vertices farther out are a mistake, and would take long to walk to.
 const FARTHEST: f64 = 1e6;
+/// Most steps along all outlines, of which a pixel has [`STEPS`]: seconds.
+const MOST_STEPS: i64 = 1 << 30;
 
 impl Mask {
     /// The pixels that pycocotools gives COCO's polygons (`frPyObjects` and `merge`), for equality with its figures.
@@ -18,9 +20,10 @@ impl Mask {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a polygon of less than three vertices, and for a vertex that is not finite or a million
-    /// pixels away; [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// pixels away; [`ErrorKind::TooLarge`] above `u32::MAX` pixels, and for outlines of more than 200 million pixels.
     pub fn from_coco_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a [f64]>) -> Result<Self> {
         let mut all = Self::from_crossings([width, height], Vec::new())?;
+        let mut steps = 0;
         for (index, polygon) in polygons.into_iter().enumerate() {
             let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, format!("polygon {index}: {message}")));
             if polygon.len() < 6 || polygon.len() % 2 == 1 {
@@ -29,21 +32,38 @@ impl Mask {
             if let Some(number) = polygon.iter().find(|number| !(-FARTHEST..=FARTHEST).contains(*number)) {
                 return invalid(format!("expected vertices about the picture of {width} x {height}, found {number}"));
             }
-            all = all.union(&Self::from_crossings([width, height], crossings(polygon, [width, height]))?)?;
+            let vertices = vertices(polygon);
+            steps += edges(&vertices).map(|(from, to)| length(from, to)).sum::<i64>();
+            if steps > MOST_STEPS {
+                let message = format!("polygon {index}: expected outlines of at most {} pixels, found more", MOST_STEPS / STEPS);
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            all = all.union(&Self::from_crossings([width, height], crossings(&vertices, [width, height]))?)?;
         }
         Ok(all)
     }
 }
 
+/// In steps. A cast cuts towards 0, as it does in C.
+fn vertices(polygon: &[f64]) -> Vec<[i64; 2]> {
+    polygon.chunks_exact(2).map(|vertex| [vertex[0], vertex[1]].map(|at| (STEPS as f64 * at + 0.5) as i64)).collect()
+}
+
+fn edges(vertices: &[[i64; 2]]) -> impl Iterator<Item = ([i64; 2], [i64; 2])> {
+    vertices.iter().copied().zip(vertices.iter().copied().cycle().skip(1))
+}
+
+/// Steps along an edge.
+fn length(from: [i64; 2], to: [i64; 2]) -> i64 {
+    (to[0] - from[0]).abs().max((to[1] - from[1]).abs())
+}
+
 /// Where the outline crosses the middles of columns, as column-major positions of the first pixel below.
-fn crossings(polygon: &[f64], size: [usize; 2]) -> Vec<u32> {
-    // A cast cuts towards 0, as it does in C.
-    let vertices: Vec<[i64; 2]> =
-        polygon.chunks_exact(2).map(|vertex| [vertex[0], vertex[1]].map(|at| (STEPS as f64 * at + 0.5) as i64)).collect();
+fn crossings(vertices: &[[i64; 2]], size: [usize; 2]) -> Vec<u32> {
     let mut crossings = Vec::new();
-    for (from, to) in vertices.iter().zip(vertices.iter().cycle().skip(1)) {
+    for (from, to) in edges(vertices) {
         let mut previous = None;
-        for point in edge(*from, *to) {
+        for point in edge(from, to) {
             crossings.extend(previous.and_then(|previous| crossing(previous, point, size)));
             previous = Some(point);
         }

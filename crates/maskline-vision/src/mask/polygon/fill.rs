@@ -1,7 +1,7 @@
 //! From outlines back to pixels.
 
 use super::Polygon;
-use crate::mask::pixel_count;
+use crate::mask::{MOST_CROSSINGS, pixel_count};
 use crate::{Error, ErrorKind, Mask, Result};
 
 impl Mask {
@@ -11,7 +11,8 @@ impl Mask {
     /// cut off. A centre that lies on an edge belongs to the polygon on its right, or below it on an upright edge's end.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above `u32::MAX` pixels and for outlines
+    /// that cross columns more than 2^27 times.
     pub fn from_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a Polygon>) -> Result<Self> {
         pixel_count(width, height)?;
         let mut crossings: Vec<u32> = Vec::new();
@@ -21,6 +22,10 @@ impl Mask {
                 return Err(Error::new(ErrorKind::InvalidArgument, message));
             }
             for (from, to) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
+                if crossings.len() > MOST_CROSSINGS {
+                    let message = format!("polygon {index}: expected outlines that cross columns up to {MOST_CROSSINGS} times, found more");
+                    return Err(Error::new(ErrorKind::TooLarge, message));
+                }
                 cross_columns([*from, *to].map(|vertex| vertex.map(f64::from)), [width, height], &mut crossings);
             }
         }
