@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
+use maskline::vision::decode::EXTENSIONS;
 use maskline::{Error, ErrorKind};
 
 pub(crate) use list::named as list_of;
@@ -20,9 +21,6 @@ use crate::failure::Failure;
 use crate::nearest::{listed, nearest};
 use crate::terminal;
 use left_out::LeftOut;
-
-/// Endings of the pictures that are read, in small letters.
-pub(crate) const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif"];
 
 /// A picture that was named.
 #[derive(Debug, Clone, PartialEq, Eq)]

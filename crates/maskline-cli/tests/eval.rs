@@ -121,3 +121,50 @@ fn what_cannot_be_judged_is_told() {
     place.maskline(&["eval", "a+b", "--synthetic", "--data", "coco.json"]).fails(2, &["expected one model"]);
     assert!(!place.path("report.json").exists());
 }
+
+#[test]
+fn ids_are_numbers_or_text() {
+    let place = Place::new();
+    let truth = truth(&place);
+    let exact = json!([{"image_id": 1, "category_id": 1, "score": 0.9, "bbox": [30, 20, 40, 40]}]);
+    let judged = |truth: &Value, found: &Value| {
+        std::fs::write(place.path("coco.json"), [b"\xef\xbb\xbf", truth.to_string().as_bytes()].concat()).unwrap();
+        std::fs::write(place.path("found.json"), [b"\xef\xbb\xbf", found.to_string().as_bytes()].concat()).unwrap();
+        place.maskline(&["eval", "--data", "coco.json", "--predictions", "found.json", "--json"])
+    };
+    let with = |image: &Value, category: &Value| {
+        let (mut truth, mut found) = (truth.clone(), exact.clone());
+        truth["images"][0]["id"] = image.clone();
+        truth["categories"][0]["id"] = category.clone();
+        for annotation in truth["annotations"].as_array_mut().unwrap() {
+            (annotation["image_id"], annotation["category_id"]) = (image.clone(), category.clone());
+        }
+        (found[0]["image_id"], found[0]["category_id"]) = (image.clone(), category.clone());
+        (truth, found)
+    };
+    for (image, category) in
+        [(json!("000139"), json!("18")), (json!(139.0), json!(18.0)), (json!("img_a"), json!("cat")), (json!(0), json!(-1))]
+    {
+        let (truth, found) = with(&image, &category);
+        let outcome = judged(&truth, &found);
+        assert_eq!(outcome.code, 0, "{image}: {}", outcome.stderr);
+        assert!((outcome.json_lines()[0]["bbox"]["ap"].as_f64().unwrap() - 1.0).abs() < 1e-9, "{image}: {}", outcome.stdout);
+    }
+    // One number in several forms.
+    let (truth, _) = with(&json!("000139"), &json!("18"));
+    let (_, found) = with(&json!(139), &json!(18.0));
+    assert_eq!(judged(&truth, &found).code, 0);
+    let (truth, _) = with(&json!("img_a"), &json!("cat"));
+    let (_, mut found) = with(&json!("img_b"), &json!("cat"));
+    judged(&truth, &found).fails(3, &["detection 0", "image \"img_b\" is not among"]);
+    found[0]["image_id"] = json!(-1);
+    judged(&truth, &found).fails(3, &["detection 0", "image -1 is not among"]);
+    found[0]["image_id"] = json!(1.5);
+    judged(&truth, &found).fails(3, &["found.json", "whole number"]);
+    // The report names objects as the file does.
+    std::fs::write(place.path("coco.json"), truth.to_string()).unwrap();
+    let outcome = place.maskline(&["eval", "nano", "--data", "coco.json", "--clicks", "1", "--per-object", "--json"]);
+    assert_eq!(outcome.json_lines().remove(0)["per_object"][0]["image_text_id"], "img_a", "{}", outcome.stderr);
+    std::fs::write(place.path("coco.json"), truth.to_string().encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    place.maskline(&["eval", "nano", "--data", "coco.json"]).fails(3, &["coco.json", "UTF-16"]);
+}

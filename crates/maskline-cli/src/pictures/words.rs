@@ -4,14 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
+use maskline::vision::decode::{EXTENSIONS, UNREAD_EXTENSIONS};
 use maskline::{ErrorKind, ModelSource, hub};
 
-use super::{EXTENSIONS, ending, has_wildcard};
+use super::{ending, has_wildcard};
 use crate::failure::Failure;
 use crate::model::is_architecture;
 
-/// Pictures that are not read: that a model was meant is less likely than that somebody tries.
-const OTHER_EXTENSIONS: [&str; 6] = ["avif", "heic", "heif", "jxl", "ppm", "svg"];
 /// Endings of files that are models.
 const MODEL_EXTENSIONS: [&str; 6] = ["safetensors", "pt", "pth", "onnx", "ckpt", "torchscript"];
 /// What tells a model's folder from one of pictures.
@@ -49,7 +48,7 @@ fn names_pictures(word: &OsStr) -> bool {
         return MODEL_FILES.iter().all(|file| !path.join(file).exists());
     }
     let ending = ending(path);
-    if EXTENSIONS.contains(&ending.as_str()) || OTHER_EXTENSIONS.contains(&ending.as_str()) {
+    if EXTENSIONS.contains(&ending.as_str()) || UNREAD_EXTENSIONS.contains(&ending.as_str()) {
         return true;
     }
     if path.exists() {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use maskline::vision::decode::{DecodeOptions, mask_of_file};
 use maskline::vision::mask::Rle;
-use maskline::{Error, ErrorKind, Image, Mask, RgbImage};
+use maskline::{Error, ErrorKind, Mask};
 use serde_json::Value;
 
 /// Where a mask comes from.
@@ -98,27 +99,17 @@ fn run_lengths(size: [usize; 2], counts: Option<Value>) -> Result<Rle, String> {
 fn of_file(path: &Path, size: (usize, usize)) -> Result<Mask, MaskError> {
     let here = |error: MaskError| MaskError { path: Some(path.to_path_buf()), ..error };
     // Its errors name the file.
-    let picture = Image::open(path).map_err(|error| MaskError { kind: error.kind(), message: error.to_string(), path: None })?;
-    if picture.size() != size {
-        return Err(here(of_other_size(size, picture.size())));
+    let mask = mask_of_file(path, &DecodeOptions::default()).map_err(|error| {
+        let error = Error::from(error);
+        MaskError { kind: error.kind(), message: error.to_string(), path: None }
+    })?;
+    if (mask.width(), mask.height()) != size {
+        return Err(here(of_other_size(size, (mask.width(), mask.height()))));
     }
-    let (rows, brightest) = set_pixels(picture.pixels());
-    if !rows.contains(&1) {
-        let why = format!(
-            "{EMPTY}: its brightest pixel is {brightest}\n  help: above 127 is the object, and in a mask that is stored as 0 and 1 the ones"
-        );
-        return Err(here(MaskError::new(why)));
+    if mask.is_empty() {
+        return Err(here(MaskError::new(format!("{EMPTY}: the picture is black"))));
     }
-    Mask::from_rows(size.0, size.1, &rows).map_err(|error| here(MaskError::new(error.to_string())))
-}
-
-/// A 1 for each pixel of the object, by rows, and the brightest value: what is brighter than half is set, and in a picture of nothing but
-/// 0 and 1 the ones are.
-fn set_pixels(picture: &RgbImage) -> (Vec<u8>, u8) {
-    let values: Vec<u8> = picture.pixels.chunks_exact(3).map(|pixel| pixel[0].max(pixel[1]).max(pixel[2])).collect();
-    let brightest = values.iter().copied().max().unwrap_or_default();
-    let least = if brightest == 1 { 1 } else { 128 };
-    (values.into_iter().map(|value| u8::from(value >= least)).collect(), brightest)
+    Ok(mask)
 }
 
 fn of_other_size(expected: (usize, usize), found: (usize, usize)) -> MaskError {
@@ -139,20 +130,5 @@ impl MaskError {
         let (message, help) = message.split_once("\n  help: ").map_or((message.as_str(), None), |(m, h)| (m, Some(h)));
         let help = help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
         Error::new(kind, format!("prompt {index}: {message}{place}{help}"))
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ones_are_the_mask_where_nothing_is_brighter() {
-        let rows = |values: &[u8]| set_pixels(&RgbImage::new(values.len(), 1, values.iter().flat_map(|v| [*v; 3]).collect()).unwrap()).0;
-        assert_eq!(rows(&[0, 1, 1]), [0, 1, 1]);
-        assert_eq!(rows(&[0, 1, 255, 127, 128]), [0, 0, 1, 0, 1], "a dark pixel of a grey mask is none");
-        assert_eq!(rows(&[0, 100]), [0, 0]);
-        assert_eq!(rows(&[0, 0]), [0, 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! A place to run the command in: its own cache, a picture, and ONNX Runtime as the environment has it.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -35,6 +36,11 @@ impl Place {
 
     /// Runs `maskline` in the folder.
     pub fn maskline(&self, arguments: &[&str]) -> Outcome {
+        self.maskline_of(&arguments.iter().map(OsStr::new).collect::<Vec<_>>())
+    }
+
+    /// The same with arguments that need not be text.
+    pub fn maskline_of(&self, arguments: &[&OsStr]) -> Outcome {
         let mut command = Command::cargo_bin("maskline").unwrap();
         command.current_dir(self.folder.path()).args(arguments);
         command.env("MASKLINE_HOME", self.path("home")).env("MASKLINE_ONNXRUNTIME", &*RUNTIME);
