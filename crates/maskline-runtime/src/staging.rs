@@ -17,16 +17,9 @@ pub(crate) struct Lock {
 impl Lock {
     fn open(path: &Path) -> Result<File> {
         if let Some(folder) = path.parent() {
-            create_dir_all(folder)?;
+            create_folder(folder)?;
         }
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(|error| Error::io(path, error))
-    }
-
-    /// Waits until nobody else has the lock.
-    pub(crate) fn exclusive(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
-        file.lock().map_err(|error| Error::io(path, error))?;
-        Ok(Self { file })
     }
 
     /// Waits until nobody has the lock for itself.
@@ -63,9 +56,14 @@ impl Staging {
     /// A fresh hidden folder beside `target`. What crashed predecessors left is removed: hold the target's lock.
     pub(crate) fn beside(target: &Path) -> Result<Self> {
         let parent = parent(target);
-        create_dir_all(parent)?;
+        create_folder(parent)?;
         remove_leftovers(target)?;
-        let folder = tempfile::Builder::new().prefix(&prefix(target)).tempdir_in(parent).map_err(|error| Error::io(parent, error))?;
+        let prefix = prefix(target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+        let folder = builder.tempdir_in(parent).map_err(|error| Error::io(parent, error))?;
         Ok(Self { folder, target: target.to_owned() })
     }
 
@@ -119,8 +117,26 @@ pub(crate) fn lock_path(target: &Path) -> PathBuf {
     parent(target).join(".locks").join(format!("{}.lock", name(target)))
 }
 
-pub(crate) fn create_dir_all(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))
+/// Makes a folder and those above it, where they are not there yet; only this user may write to those that are made.
+///
+/// # Errors
+/// `Io`; `DiskFull`; `Cache` for a path in the home folder of a user who has none.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    // Whatever the user's mask allows: code is loaded from here, and others are not to put any there.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.create(folder).map_err(|error| Error::io(folder, error))
+}
+
+/// An empty file that only this user may write to.
+pub(crate) fn create_file(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+    options.open(path).map_err(|error| Error::io(path, error))
 }
 
 /// Bytes of all files below `folder`; files that vanish meanwhile count nothing.
