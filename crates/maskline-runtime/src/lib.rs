@@ -12,6 +12,7 @@ mod fetch;
 mod home;
 mod library;
 mod memory;
+mod opening;
 mod pip;
 mod provider;
 mod session;
@@ -23,7 +24,7 @@ mod trust;
 mod variant;
 
 pub use artefact::device_key;
-pub use cache::{Cache, Entry, EntryInfo, Key, PruneOptions, Pruned, hash_key};
+pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
 pub use disk::free_space;
 pub use error::{Error, ErrorKind, Result};
 pub use home::{check_home, home_dir};

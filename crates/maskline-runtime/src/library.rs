@@ -208,6 +208,17 @@ fn loaded() -> MutexGuard<'static, Option<Arc<Library>>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Fails where ONNX Runtime is not in the process yet. Its bindings would look for some library on their own.
+///
+/// # Errors
+/// [`ErrorKind::LibraryNotFound`].
+pub(crate) fn check_loaded() -> Result<()> {
+    match *loaded() {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::LibraryNotFound, "ONNX Runtime is not loaded yet").with_help("call `load` first")),
+    }
+}
+
 /// Finds ONNX Runtime, fetches it when needed and loads it into this process; later calls return the same library. Its telemetry is
 /// off ([`switch_off_telemetry`]).
 ///

@@ -4,6 +4,7 @@
 //! the hidden folder, which the next holder of the lock removes.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -11,7 +12,8 @@ use crate::error::{Error, Result};
 /// A lock between processes (and between handles in one process), freed when dropped or when the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: File,
+    /// `None` on a read-only disk, where nobody can take anything away either.
+    file: Option<File>,
 }
 
 impl Lock {
@@ -22,18 +24,25 @@ impl Lock {
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(|error| Error::io(path, error))
     }
 
-    /// Waits until nobody has the lock for itself.
+    /// Waits until nobody has the lock for itself. What this process may not write to needs no lock file: it is used as it is.
     pub(crate) fn shared(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
+        let file = match Self::open(path) {
+            Ok(file) => file,
+            Err(error) if is_read_only(&error) => match File::open(path) {
+                Ok(file) => file,
+                Err(_) => return Ok(Self { file: None }),
+            },
+            Err(error) => return Err(error),
+        };
         file.lock_shared().map_err(|error| Error::io(path, error))?;
-        Ok(Self { file })
+        Ok(Self { file: Some(file) })
     }
 
     /// The exclusive lock, or `None` when somebody has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         let file = Self::open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => Ok(Some(Self { file: Some(file) })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io(path, error)),
         }
@@ -42,8 +51,14 @@ impl Lock {
     /// Sets the modification time of the lock's file to now.
     pub(crate) fn touch(&self) {
         // Only the order of eviction hangs on it: a file system that refuses is no reason to fail.
-        let _ = self.file.set_modified(std::time::SystemTime::now());
+        let _ = self.file.as_ref().map(|file| file.set_modified(std::time::SystemTime::now()));
     }
+}
+
+/// Whether an error came of a folder that this process may not write to.
+pub(crate) fn is_read_only(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), IoKind::PermissionDenied | IoKind::ReadOnlyFilesystem))
 }
 
 /// A hidden folder that becomes `target` when it is complete. Removed when dropped before.
