@@ -23,6 +23,8 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Arguments, Command};
 
 fn main() -> std::process::ExitCode {
+    // First of all, while there is no other thread.
+    maskline::runtime::switch_off_telemetry();
     let began = std::time::Instant::now();
     // The order of prompts counts, which only the matches know.
     let matches = Arguments::command().get_matches();

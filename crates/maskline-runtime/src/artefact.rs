@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::staging::create_file;
 use crate::{Library, Provider};
 
 /// What an optimised graph depends on besides the model: runtime, provider and processor (the layout of convolution weights
@@ -44,19 +45,41 @@ pub(crate) fn is_complete(path: &Path) -> bool {
     expected == found
 }
 
-/// Where a new artefact is written before it counts: a place of its own each time, as several threads may make the same one.
-pub(crate) fn aside(path: &Path) -> PathBuf {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    with_suffix(path, &format!(".partial-{}-{}.onnx", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
+/// A new artefact where it does not count yet; removed when dropped before it does.
+pub(crate) struct Aside<'a> {
+    aside: PathBuf,
+    target: &'a Path,
 }
 
-/// Makes the artefact written aside count.
-pub(crate) fn commit(aside: &Path, path: &Path) -> Result<()> {
-    let text = sum(aside).map_err(|error| Error::io(aside, error))?;
-    let sum_aside = with_suffix(aside, ".sum");
-    std::fs::write(&sum_aside, text).map_err(|error| Error::io(&sum_aside, error))?;
-    std::fs::rename(aside, path).map_err(|error| Error::io(path, error))?;
-    std::fs::rename(&sum_aside, sum_path(path)).map_err(|error| Error::io(path, error))
+impl<'a> Aside<'a> {
+    /// An empty file of its own each time, as several threads may make the same artefact.
+    pub(crate) fn new(target: &'a Path) -> Result<Self> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let aside = with_suffix(target, &format!(".partial-{}-{}.onnx", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
+        create_file(&aside)?;
+        Ok(Self { aside, target })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.aside
+    }
+
+    /// Makes the artefact that was written count.
+    pub(crate) fn commit(self) -> Result<()> {
+        let text = sum(&self.aside).map_err(|error| Error::io(&self.aside, error))?;
+        let sum_aside = with_suffix(&self.aside, ".sum");
+        std::fs::write(&sum_aside, text).map_err(|error| Error::io(&sum_aside, error))?;
+        std::fs::rename(&self.aside, self.target).map_err(|error| Error::io(self.target, error))?;
+        std::fs::rename(&sum_aside, sum_path(self.target)).map_err(|error| Error::io(self.target, error))
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        // Once committed they are not there any more.
+        let _ = std::fs::remove_file(&self.aside);
+        let _ = std::fs::remove_file(with_suffix(&self.aside, ".sum"));
+    }
 }
 
 /// Removes an artefact that could not be loaded, and its sum.

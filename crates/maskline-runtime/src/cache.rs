@@ -3,6 +3,7 @@
 //! An entry is a directory named by its [`Key`]; it appears whole or not at all. Who uses one holds a shared lock, so that
 //! nobody prunes it meanwhile.
 
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,6 +38,8 @@ pub struct Entry {
     pub path: PathBuf,
     /// Whether it was built by this call.
     pub built: bool,
+    /// What went to make room for it, where the cache has a [limit](Cache::with_limit).
+    pub evicted: Pruned,
     _in_use: Arc<Lock>,
 }
 
@@ -77,6 +80,48 @@ pub struct Pruned {
     pub in_use: usize,
 }
 
+/// What the cache of bundles keeps where `MASKLINE_CACHE_MAX` does not say.
+pub const DEFAULT_CACHE_LIMIT: u64 = 10_000_000_000;
+
+/// The most bytes that the cache of bundles is to keep: `MASKLINE_CACHE_MAX` (`5GB`, `800MB`, bytes; `none` for no limit), else
+/// [`DEFAULT_CACHE_LIMIT`].
+///
+/// # Errors
+/// `InvalidOption` where the variable is no such size.
+pub fn cache_limit() -> Result<Option<u64>> {
+    match std::env::var_os("MASKLINE_CACHE_MAX") {
+        Some(text) if !text.is_empty() => parse_limit(&text.to_string_lossy()),
+        _ => Ok(Some(DEFAULT_CACHE_LIMIT)),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<Option<u64>> {
+    let trimmed = text.trim().to_ascii_lowercase();
+    if trimmed == "none" {
+        return Ok(None);
+    }
+    let (number, unit) = trimmed.split_at(trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len()));
+    let factor = match unit.trim() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        "tib" => 1_099_511_627_776.0,
+        _ => f64::NAN,
+    };
+    let bytes = number.parse::<f64>().unwrap_or(f64::NAN) * factor;
+    if bytes.is_finite() && bytes < u64::MAX as f64 {
+        return Ok(Some(bytes as u64));
+    }
+    let message = format!("MASKLINE_CACHE_MAX: expected a size such as 5GB, or none, found {text:?}");
+    Err(Error::new(ErrorKind::InvalidOption, message)
+        .with_help("sizes are a number and KB, MB, GB, TB, or KiB, MiB, GiB, TiB; a plain number is bytes"))
+}
+
 /// Between two attempts to build what another one failed to build.
 const RETRY: Duration = Duration::from_millis(10);
 /// How often it is tried again to remove what seems to be in use.
@@ -86,12 +131,26 @@ const PATIENCE: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
+    limit: Option<u64>,
 }
 
 impl Cache {
     /// The cache in this directory, which is made when it is first needed.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), limit: None }
+    }
+
+    /// The same cache, which keeps to this many bytes: whenever an entry is built, the least recently used others go until the rest
+    /// is that small. Never one that is in use, nor the one just built. `None`: no limit.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The most bytes that it keeps.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// The directory.
@@ -111,7 +170,7 @@ impl Cache {
             return Ok(entry);
         }
         let lock = loop {
-            if let Some(lock) = Lock::try_exclusive(&lock_path(&target))? {
+            if let Some(lock) = Lock::try_exclusive(&lock_path(&target)).map_err(|error| self.unbuildable(error))? {
                 break lock;
             }
             // Another one builds it: a shared lock comes when that is done. To wait for the exclusive one would be to wait until nobody
@@ -131,7 +190,21 @@ impl Cache {
         }
         drop(lock);
         let gone = || Error::new(ErrorKind::Cache, format!("{}: the entry was removed while it was built", target.display()));
-        Ok(self.existing(&target, built)?.ok_or_else(gone)?)
+        let mut entry = self.existing(&target, built)?.ok_or_else(gone)?;
+        if let Some(limit) = self.limit.filter(|_| built) {
+            entry.evicted = self.prune(&PruneOptions { max_bytes: Some(limit), ..PruneOptions::default() })?;
+        }
+        Ok(entry)
+    }
+
+    /// What it means that nothing can be built here.
+    fn unbuildable(&self, error: Error) -> Error {
+        if !staging::is_read_only(&error) {
+            return error;
+        }
+        let message = format!("{}: it is not there yet, and the cache cannot be written to: {error}", self.root.display());
+        Error::new(ErrorKind::Cache, message)
+            .with_help("build it where the cache can be written to, or set MASKLINE_HOME to a folder of your own")
     }
 
     fn existing(&self, target: &Path, built: bool) -> Result<Option<Entry>> {
@@ -140,7 +213,7 @@ impl Cache {
         }
         let lock = Lock::shared(&lock_path(target))?;
         lock.touch();
-        Ok(target.is_dir().then(|| Entry { path: target.to_path_buf(), built, _in_use: Arc::new(lock) }))
+        Ok(target.is_dir().then(|| Entry { path: target.to_path_buf(), built, evicted: Pruned::default(), _in_use: Arc::new(lock) }))
     }
 
     /// Removes an entry, if there is one.
@@ -174,7 +247,7 @@ impl Cache {
     pub fn entries(&self) -> Result<Vec<EntryInfo>> {
         let listing = match std::fs::read_dir(&self.root) {
             Ok(listing) => listing,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory) => return Ok(Vec::new()),
             Err(error) => return Err(Error::io(&self.root, error)),
         };
         let mut entries: Vec<EntryInfo> = listing
@@ -208,6 +281,8 @@ impl Cache {
                 pruned.entries += 1;
                 pruned.bytes += entry.bytes;
             } else {
+                // It stays, and takes its room.
+                kept += entry.bytes;
                 pruned.in_use += 1;
             }
         }
@@ -227,5 +302,26 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_people_write_them() {
+        let read = |text: &str| parse_limit(text).ok();
+        for (text, bytes) in
+            [("5GB", 5_000_000_000), ("1.5 gb", 1_500_000_000), ("800m", 800_000_000), ("2GiB", 2 << 30), ("123", 123), ("0", 0)]
+        {
+            assert_eq!(read(text), Some(Some(bytes)), "{text}");
+        }
+        assert_eq!(read(" None "), Some(None));
+        for wrong in ["", "much", "-1GB", "5 G B", "1.2.3GB", "GB", "nan", "99999999999TB"] {
+            let error = parse_limit(wrong).expect_err(wrong);
+            assert_eq!(error.kind(), ErrorKind::InvalidOption);
+            assert!(error.to_string().contains("MASKLINE_CACHE_MAX") && error.help().is_some(), "{error}");
+        }
     }
 }

@@ -41,6 +41,10 @@ pub enum ErrorKind {
     Cache,
     /// A file cannot be read or written.
     Io,
+    /// No room is left on the disk.
+    DiskFull,
+    /// A file or folder that code would be loaded from can be changed by other users.
+    Untrusted,
 }
 
 /// An error with its kind, what happened and, where there is one, the way out.
@@ -61,7 +65,11 @@ impl Error {
     }
 
     pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
-        let mut new = Self::new(ErrorKind::Io, format!("{}: {error}", path.display()));
+        if let Some(homeless) = crate::home::homeless(path) {
+            return homeless;
+        }
+        let kind = if crate::disk::is_full(&error) { ErrorKind::DiskFull } else { ErrorKind::Io };
+        let mut new = Self::new(kind, format!("{}: {error}", path.display()));
         new.source = Some(Box::new(error));
         new
     }

@@ -1,76 +1,123 @@
 //! Fetching the pinned wheel of ONNX Runtime with pip, into maskline's own folder.
 //!
 //! `pip download` installs nothing: the user's Python environment stays as it is. The wheel's hash is pinned here and checked
-//! here; only its shared libraries and licences are unpacked.
+//! here; only its shared libraries and licences are unpacked. What lies there is looked at again whenever it is to be loaded.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use crate::disk::{check_room, disk_full};
 use crate::error::{Error, ErrorKind, Result};
 use crate::library::{LibraryOptions, Located, Source};
-use crate::staging::{Lock, Staging, lock_path};
+use crate::pip::{Attempt, Download, pythons};
+use crate::staging::{Lock, Staging, create_file, lock_path};
 use crate::variant::Wheel;
+use crate::{contents, home, trust};
 
-/// How often a running download is looked at.
-const POLL: Duration = Duration::from_millis(250);
+/// Between two looks whether another process has fetched.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// The library from maskline's folder, fetched first where it is not there yet. Parallel processes fetch once.
 pub(crate) fn cached_or_fetched(wheel: &Wheel, options: &LibraryOptions) -> Result<Located> {
-    let target = options.home.join("runtime").join(format!("{}-{}", wheel.package, wheel.version));
-    let library = target.join(wheel.library);
-    let cached = || Located { path: library.clone(), source: Source::Cache, fetch: Duration::ZERO };
-    if library.is_file() {
-        return Ok(cached());
+    home::check_home(&options.home)?;
+    let target = folder(wheel, options);
+    if let Some(path) = cached(wheel, options)? {
+        return Ok(Located { path, source: Source::Cache, fetch: Duration::ZERO });
     }
     if options.offline {
         let message = format!("ONNX Runtime is not in {} and fetching is switched off (offline)", target.display());
         return Err(Error::new(ErrorKind::Offline, message).with_help(WAY_OUT));
     }
     let start = Instant::now();
-    let _lock = Lock::exclusive(&lock_path(&target))?;
-    if library.is_file() {
-        return Ok(cached());
+    let _lock = lock(&target, options)?;
+    if let Some(path) = cached(wheel, options)? {
+        return Ok(Located { path, source: Source::Cache, fetch: start.elapsed() });
     }
+    // pip keeps the wheel twice for a moment: in its temporary folder and where it is to go.
+    let needed = 2 * wheel.bytes + wheel.unpacked;
+    check_room(&target, needed, WHAT)?;
     let staging = Staging::beside(&target)?;
-    let download = staging.path().join("download");
-    std::fs::create_dir(&download).map_err(|error| Error::io(&download, error))?;
-    let file = download_wheel(wheel, options, &download)?;
-    check_hash(&file, wheel)?;
-    unpack(&file, staging.path())?;
-    if !staging.path().join(wheel.library).is_file() {
-        return Err(
-            Error::new(ErrorKind::FetchFailed, format!("the wheel of {} holds no {}", wheel.package, wheel.library)).with_help(WAY_OUT)
-        );
-    }
-    std::fs::remove_dir_all(&download).map_err(|error| Error::io(&download, error))?;
+    fill(&staging, wheel, options).map_err(|error| match error.kind() {
+        ErrorKind::DiskFull => disk_full(&target, needed, WHAT).with_source(error),
+        _ => error,
+    })?;
     staging.commit()?;
     options.tell(&format!("ONNX Runtime {} is in {}", wheel.version, target.display()));
-    Ok(Located { path: library, source: Source::Fetched, fetch: start.elapsed() })
+    // Its place must be as safe as that of one that was there.
+    trust::check(&target, &options.home)?;
+    Ok(Located { path: target.join(wheel.library), source: Source::Fetched, fetch: start.elapsed() })
 }
 
+const WHAT: &str = "fetching ONNX Runtime";
 const WAY_OUT: &str = "run once with Python's pip and network access, or install ONNX Runtime 1.24 or newer yourself \
                        and name its library in MASKLINE_ONNXRUNTIME";
 
+/// Where the libraries of a wheel are, or would be.
+pub(crate) fn folder(wheel: &Wheel, options: &LibraryOptions) -> PathBuf {
+    options.home.join("runtime").join(format!("{}-{}", wheel.package, wheel.version))
+}
+
+/// The library from an earlier fetch, if nobody else can have put it there or changed it; `None` if there is none.
+fn cached(wheel: &Wheel, options: &LibraryOptions) -> Result<Option<PathBuf>> {
+    let target = folder(wheel, options);
+    let library = target.join(wheel.library);
+    // A link that leads nowhere is no reason to fetch to where it points.
+    if library.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    trust::check(&target, &options.home)?;
+    contents::check(&target, wheel)?;
+    Ok(Some(library))
+}
+
+/// Waits until no other process fetches the same.
+fn lock(target: &Path, options: &LibraryOptions) -> Result<Lock> {
+    let path = lock_path(target);
+    let mut told = false;
+    loop {
+        if let Some(lock) = Lock::try_exclusive(&path)? {
+            return Ok(lock);
+        }
+        if !std::mem::replace(&mut told, true) {
+            options.tell("another process is fetching ONNX Runtime: waiting for it");
+        }
+        std::thread::sleep(WAIT);
+    }
+}
+
+/// Fetches the wheel and unpacks it.
+fn fill(staging: &Staging, wheel: &Wheel, options: &LibraryOptions) -> Result<()> {
+    let folder = staging.path().join("download");
+    std::fs::create_dir(&folder).map_err(|error| Error::io(&folder, error))?;
+    let file = download_wheel(&Download { wheel, options, folder: &folder })?;
+    check_hash(&file, wheel)?;
+    unpack(&file, staging.path())?;
+    if !staging.path().join(wheel.library).is_file() {
+        let message = format!("the wheel of {} holds no {}", wheel.package, wheel.library);
+        return Err(Error::new(ErrorKind::FetchFailed, message).with_help(WAY_OUT));
+    }
+    std::fs::remove_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+    contents::check(staging.path(), wheel)
+}
+
 /// Tries every Python at hand until one's pip works.
-fn download_wheel(wheel: &Wheel, options: &LibraryOptions, folder: &Path) -> Result<PathBuf> {
+fn download_wheel(download: &Download<'_>) -> Result<PathBuf> {
+    let Download { wheel, options, folder } = download;
     let megabytes = wheel.bytes as f64 / 1e6;
     options.tell(&format!("fetching ONNX Runtime {} ({megabytes:.0} MB) with pip, once", wheel.version));
     let requirement = folder.join("requirements.txt");
     let line = format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.sha256);
     std::fs::write(&requirement, line).map_err(|error| Error::io(&requirement, error))?;
-    let pythons: Vec<PathBuf> = match &options.python {
-        Some(python) => vec![python.clone()],
-        None => ["python3", "python", "py"].map(PathBuf::from).to_vec(),
-    };
+    let pythons = pythons(options);
     for python in &pythons {
-        match run_pip(python, (wheel, options), folder)? {
+        match download.run(python)? {
             Attempt::Done => return only_wheel(folder),
             Attempt::NoPip => {}
+            Attempt::DiskFull => return Err(Error::new(ErrorKind::DiskFull, "pip found no room on the disk")),
             Attempt::Failed(log) => {
                 let message = format!("pip could not download {} {}:\n{log}", wheel.package, wheel.version);
                 return Err(Error::new(ErrorKind::FetchFailed, message).with_help(WAY_OUT));
@@ -80,65 +127,6 @@ fn download_wheel(wheel: &Wheel, options: &LibraryOptions, folder: &Path) -> Res
     let tried: Vec<String> = pythons.iter().map(|p| p.display().to_string()).collect();
     let message = format!("no Python with pip was found (tried {}) to fetch ONNX Runtime with", tried.join(", "));
     Err(Error::new(ErrorKind::FetchFailed, message).with_help(WAY_OUT))
-}
-
-enum Attempt {
-    Done,
-    NoPip,
-    Failed(String),
-}
-
-fn run_pip(python: &Path, (wheel, options): (&Wheel, &LibraryOptions), folder: &Path) -> Result<Attempt> {
-    let log_path = folder.join("pip.log");
-    let log = || File::create(&log_path).map_err(|error| Error::io(&log_path, error));
-    let log_file = log()?;
-    let log_copy = log_file.try_clone().map_err(|error| Error::io(&log_path, error))?;
-    let mut command = Command::new(python);
-    command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"]);
-    command.args(["--disable-pip-version-check", "--progress-bar=off", "--require-hashes", "--implementation=cp"]);
-    command.args(["--python-version=3.11", "--platform", wheel.platform, "--requirement"]).arg(folder.join("requirements.txt"));
-    command.arg("--dest").arg(folder);
-    // pip downloads to its temporary folder first: inside ours, its growth can be watched and a crash leaves nothing behind.
-    command.env("TMPDIR", folder).stdin(Stdio::null()).stdout(log_file).stderr(log_copy);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Attempt::NoPip),
-        Err(error) => return Err(Error::io(python, error)),
-    };
-    let start = Instant::now();
-    let mut told = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(|error| Error::io(python, error))? {
-            break status;
-        }
-        std::thread::sleep(POLL);
-        if told.elapsed() >= Duration::from_secs(1) {
-            told = Instant::now();
-            let megabytes = largest_file(folder) as f64 / 1e6;
-            options.tell(&format!("  {megabytes:.0} of {:.0} MB after {} s", wheel.bytes as f64 / 1e6, start.elapsed().as_secs()));
-        }
-    };
-    if status.success() {
-        return Ok(Attempt::Done);
-    }
-    let text = std::fs::read_to_string(&log_path).unwrap_or_default();
-    if text.contains("No module named pip") {
-        return Ok(Attempt::NoPip);
-    }
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last: Vec<String> = lines[lines.len().saturating_sub(6)..].iter().map(|line| format!("  | {line}")).collect();
-    Ok(Attempt::Failed(format!("{}\n  | ({status})", last.join("\n"))))
-}
-
-/// Bytes of the largest file below a folder: the download, wherever pip keeps it.
-fn largest_file(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(facts) if facts.is_dir() => largest_file(&entry.path()),
-        Ok(facts) => facts.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).max().unwrap_or(0)
 }
 
 fn only_wheel(folder: &Path) -> Result<PathBuf> {
@@ -176,7 +164,7 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
         let path = PathBuf::from(entry.name().map_err(broken)?.as_ref());
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_wanted(name)) else { continue };
         let target = folder.join(name);
-        let mut out = File::create(&target).map_err(|error| Error::io(&target, error))?;
+        let mut out = create_file(&target)?;
         std::io::copy(&mut entry, &mut out).and_then(|_| out.flush()).map_err(|error| Error::io(&target, error))?;
     }
     Ok(())
@@ -184,6 +172,5 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
 
 /// Libraries that a process without Python needs, and the licence texts.
 fn is_wanted(name: &str) -> bool {
-    let is_library = name.ends_with(".so") || name.contains(".so.") || name.ends_with(".dylib") || name.ends_with(".dll");
-    (is_library && !name.contains("pybind")) || name.starts_with("LICENSE") || name.starts_with("ThirdPartyNotices")
+    contents::is_library(name) || name.starts_with("LICENSE") || name.starts_with("ThirdPartyNotices")
 }

@@ -5,22 +5,36 @@
 
 mod artefact;
 mod cache;
+mod contents;
+mod disk;
 mod error;
 mod fetch;
+mod home;
 mod library;
 mod memory;
+mod opening;
+mod pip;
 mod provider;
 mod session;
 mod staging;
+mod telemetry;
 mod tensor;
+mod threads;
+mod trust;
 mod variant;
 
 pub use artefact::device_key;
-pub use cache::{Cache, Entry, EntryInfo, Key, PruneOptions, Pruned, hash_key};
+pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
+pub use disk::free_space;
 pub use error::{Error, ErrorKind, Result};
-pub use library::{Library, LibraryOptions, Located, Progress, Source, home_dir, load, locate};
+pub use home::{check_home, home_dir};
+pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
+pub use pip::{FetchLimits, pip_version};
 pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
 pub use session::{Cold, Input, ModelSource, OptimisationLevel, Outputs, Pending, Port, Session, SessionOptions, SharedTensor, View};
+pub use staging::create_folder;
+pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};
 pub use tensor::{Element, ElementType, Tensor, TensorData};
+pub use threads::{Threads, usable_threads};
 pub use variant::Variant;

@@ -9,6 +9,9 @@ use ort::ep::ExecutionProvider;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch;
+use crate::home::{home_dir, platform_home};
+use crate::pip::FetchLimits;
+use crate::telemetry::switch_off_telemetry;
 use crate::variant::Variant;
 
 /// Called with a line of text whenever there is something to tell about a fetch.
@@ -32,6 +35,8 @@ pub struct LibraryOptions {
     pub home: PathBuf,
     /// The only Python or pip to use for a download; `None`: the first of python3, python, pip3, pip that works.
     pub python: Option<PathBuf>,
+    /// How long a download may take.
+    pub limits: FetchLimits,
     /// Told what happens during a download.
     pub progress: Option<Progress>,
 }
@@ -46,6 +51,7 @@ impl Default for LibraryOptions {
             variant: Variant::Cpu,
             home: platform_home(),
             python: None,
+            limits: FetchLimits::default(),
             progress: None,
         }
     }
@@ -82,28 +88,6 @@ impl fmt::Debug for LibraryOptions {
         debug.field("path", &self.path).field("environment_path", &self.environment_path).field("offline", &self.offline);
         debug.field("variant", &self.variant).field("home", &self.home).field("python", &self.python).finish_non_exhaustive()
     }
-}
-
-/// maskline's cache folder: `MASKLINE_HOME`, else `maskline` in the platform's cache folder (`$XDG_CACHE_HOME` or
-/// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
-pub fn home_dir() -> PathBuf {
-    match std::env::var_os("MASKLINE_HOME") {
-        Some(home) if !home.is_empty() => PathBuf::from(home),
-        _ => platform_home(),
-    }
-}
-
-fn platform_home() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = if cfg!(windows) {
-        variable("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        variable("XDG_CACHE_HOME").filter(|cache| cache.is_absolute()).or_else(|| variable("HOME").map(|home| home.join(".cache")))
-    };
-    // Services without a home folder: the system's temporary folder is the one place that is always writable.
-    cache.unwrap_or_else(std::env::temp_dir).join("maskline")
 }
 
 /// How a library was found.
@@ -145,7 +129,9 @@ pub struct Located {
 ///
 /// # Errors
 /// [`ErrorKind::LibraryNotFound`] when a named path has no library, or the platform has no such variant;
-/// [`ErrorKind::Offline`], [`ErrorKind::FetchFailed`] and [`ErrorKind::HashMismatch`] from the download.
+/// [`ErrorKind::Offline`], [`ErrorKind::FetchFailed`], [`ErrorKind::DiskFull`] and [`ErrorKind::HashMismatch`] from the download;
+/// [`ErrorKind::HashMismatch`] and [`ErrorKind::Untrusted`] where what an earlier one left was changed, or others may change it;
+/// [`ErrorKind::Cache`] for a user without a home folder.
 pub fn locate(options: &LibraryOptions) -> Result<Located> {
     let found = |path, source| Located { path, source, fetch: Duration::ZERO };
     if let Some(path) = &options.path {
@@ -222,14 +208,27 @@ fn loaded() -> MutexGuard<'static, Option<Arc<Library>>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Finds ONNX Runtime, fetches it when needed and loads it into this process; later calls return the same library.
+/// Fails where ONNX Runtime is not in the process yet. Its bindings would look for some library on their own.
+///
+/// # Errors
+/// [`ErrorKind::LibraryNotFound`].
+pub(crate) fn check_loaded() -> Result<()> {
+    match *loaded() {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::LibraryNotFound, "ONNX Runtime is not loaded yet").with_help("call `load` first")),
+    }
+}
+
+/// Finds ONNX Runtime, fetches it when needed and loads it into this process; later calls return the same library. Its telemetry is
+/// off ([`switch_off_telemetry`]).
 ///
 /// # Errors
 /// Those of [`locate`]; [`ErrorKind::LibraryInvalid`] and [`ErrorKind::VersionTooOld`] when the file cannot be used;
 /// [`ErrorKind::AlreadyLoaded`] when another file is already loaded.
 pub fn load(options: &LibraryOptions) -> Result<Arc<Library>> {
-    let mut loaded = loaded();
+    // Before the lock: while one thread fetches a library, others may load theirs.
     let located = locate(options)?;
+    let mut loaded = loaded();
     if let Some(library) = loaded.as_ref() {
         return if same_file(library.path(), &located.path) {
             Ok(Arc::clone(library))
@@ -247,6 +246,7 @@ fn open(located: Located) -> Result<Library> {
     let start = Instant::now();
     let Located { path, source, fetch } = located;
     let path = std::path::absolute(&path).map_err(|error| Error::io(&path, error))?;
+    switch_off_telemetry();
     let builder = ort::init_from(&path).map_err(|error| load_error(&path, &error))?;
     let invalid = |error: ort::Error| Error::new(ErrorKind::LibraryInvalid, format!("{}: {error}", path.display())).with_source(error);
     let environment = builder.with_name("maskline").with_telemetry(false).build().map_err(invalid)?;

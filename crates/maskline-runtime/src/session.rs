@@ -1,23 +1,22 @@
 //! Sessions: a model on a thread of its own, fed by a bounded queue.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ort::session::SessionInputValue;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{DynValue, ValueType};
+use ort::value::DynValue;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::{ProviderShare, Settings, parse_placement};
+use crate::library::check_loaded;
+use crate::opening::{Opened, Opening, ports};
+use crate::provider::ProviderShare;
 use crate::tensor::{Element, ElementType, Tensor, TensorData, for_each_element};
-use crate::{Library, Provider, artefact};
-
-/// Models above this size are not written as one optimised file: the format ends at 2 GB.
-const LARGEST_ARTEFACT: u64 = 1_500_000_000;
+use crate::threads::{Threads, usable_threads};
+use crate::{Library, Provider};
 
 /// Where the model is.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +44,8 @@ pub enum OptimisationLevel {
 pub struct SessionOptions {
     /// What runs the model.
     pub provider: Provider,
-    /// Threads inside an operator; 0 for one per core that this process may use.
+    /// Threads inside an operator; 0 for one per core that this process may use. More than that are cut to it
+    /// ([`usable_threads`](crate::usable_threads)), which [`Session::threads`] tells.
     pub threads: usize,
     /// Whether those threads spin while they wait: faster runs, busy cores.
     pub spinning: bool,
@@ -54,7 +54,7 @@ pub struct SessionOptions {
     /// File for the optimised graph (also a folder name for compiled kernels of other providers): written by the first
     /// session, loaded by the next ones. Its name must carry [`device_key`](crate::device_key).
     pub optimised: Option<PathBuf>,
-    /// Requests that may wait.
+    /// Requests that may wait; who calls [`Session::run`] when so many do waits for room.
     pub queue: usize,
     /// Writes ONNX Runtime's profile to files with this prefix.
     pub profile: Option<PathBuf>,
@@ -104,6 +104,8 @@ pub struct Session {
     outputs: Vec<Port>,
     providers: Vec<ProviderShare>,
     cold: Cold,
+    threads: Threads,
+    unsaved: Option<String>,
 }
 
 type Answer = Result<Outputs>;
@@ -171,8 +173,9 @@ impl SharedTensor {
     /// Takes over a tensor without copying it.
     ///
     /// # Errors
-    /// `InvalidInput` if ONNX Runtime refuses it.
+    /// `InvalidInput` if ONNX Runtime refuses it, `LibraryNotFound` before it is [loaded](crate::load).
     pub fn new(tensor: Tensor) -> Result<Self> {
+        check_loaded()?;
         let (element_type, shape) = (tensor.element_type(), tensor.shape().to_vec());
         let refused = |error: ort::Error| Error::new(ErrorKind::InvalidInput, format!("a shared tensor: {error}")).with_source(error);
         Ok(Self { value: Arc::new(ort_value(tensor).map_err(refused)?), element_type, shape })
@@ -306,8 +309,9 @@ impl Session {
             ModelSource::File(path) => path.display().to_string(),
             ModelSource::Bytes(bytes) => format!("a model of {} bytes in memory", bytes.len()),
         };
-        let opening = Opening { library, options, model: &model, shares: Arc::default() };
-        let (session, from_optimised) = opening.open(source)?;
+        let threads = usable_threads(options.threads);
+        let opening = Opening { library, options, model: &model, threads: threads.count, shares: Arc::default() };
+        let Opened { session, from_optimised, unsaved } = opening.open(source)?;
         let cold = Cold { create: start.elapsed(), from_optimised };
         let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
         let providers = opening.providers()?;
@@ -317,7 +321,7 @@ impl Session {
             .name("maskline-session".into())
             .spawn(move || Owner { session, model: owned_model, outputs: names }.serve(&jobs))
             .map_err(|error| Error::new(ErrorKind::Io, format!("no thread could be started: {error}")))?;
-        Ok(Self { queue: Some(queue), owner: Some(owner), model, inputs, outputs, providers, cold })
+        Ok(Self { queue: Some(queue), owner: Some(owner), model, inputs, outputs, providers, cold, threads, unsaved })
     }
 
     /// Inputs in order.
@@ -340,30 +344,50 @@ impl Session {
         self.cold
     }
 
+    /// The threads inside an operator, and whether more were asked for.
+    pub fn threads(&self) -> Threads {
+        self.threads
+    }
+
+    /// Why the optimised graph could not be written where [`SessionOptions::optimised`] says, so that the next start makes it again;
+    /// `None` where it lies there, or none was wanted. On a read-only disk this is no error.
+    pub fn unsaved(&self) -> Option<&str> {
+        self.unsaved.as_deref()
+    }
+
     /// Queues a request.
     ///
     /// # Errors
     /// `InvalidInput` if the inputs are not the model's, `QueueFull` if too many wait.
     pub fn submit<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<Pending> {
+        let (job, pending) = self.job(inputs)?;
+        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
+            Some(Ok(())) => Ok(pending),
+            Some(Err(TrySendError::Full(_))) => Err(Error::new(ErrorKind::QueueFull, format!("{}: too many requests wait", self.model))),
+            _ => Err(closed(&self.model)),
+        }
+    }
+
+    /// Runs the model and waits for the answer; where too many requests wait already, first for room among them.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the inputs are not the model's; `RunFailed` with ONNX Runtime's words.
+    pub fn run<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<Outputs> {
+        let (job, pending) = self.job(inputs)?;
+        match self.queue.as_ref().map(|queue| queue.send(job)) {
+            Some(Ok(())) => pending.wait(),
+            _ => Err(closed(&self.model)),
+        }
+    }
+
+    fn job<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<(Job, Pending)> {
         let inputs: Vec<(&str, Input)> = inputs.into_iter().map(|(name, input)| (name, input.into())).collect();
         self.check(&inputs)?;
         let (sender, answer) = sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
         let inputs = inputs.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
         let job = Job { inputs, answer: sender, abandoned: Arc::clone(&abandoned), asked: Instant::now() };
-        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
-            Some(Ok(())) => Ok(Pending { answer, abandoned, model: self.model.clone() }),
-            Some(Err(TrySendError::Full(_))) => Err(Error::new(ErrorKind::QueueFull, format!("{}: too many requests wait", self.model))),
-            _ => Err(closed(&self.model)),
-        }
-    }
-
-    /// Runs the model and waits for the answer.
-    ///
-    /// # Errors
-    /// As [`Session::submit`]; `RunFailed` with ONNX Runtime's words.
-    pub fn run<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Result<Outputs> {
-        self.submit(inputs)?.wait()
+        Ok((job, Pending { answer, abandoned, model: self.model.clone() }))
     }
 
     fn check(&self, inputs: &[(&str, Input)]) -> Result<()> {
@@ -402,21 +426,6 @@ impl Drop for Session {
 
 fn closed(model: &str) -> Error {
     Error::new(ErrorKind::Closed, format!("{model}: its session has ended"))
-}
-
-fn ports(outlets: &[ort::value::Outlet]) -> Vec<Port> {
-    outlets
-        .iter()
-        .map(|outlet| {
-            let (element_type, shape) = match outlet.dtype() {
-                ValueType::Tensor { ty, shape, .. } => {
-                    (ElementType::from_ort(*ty), shape.iter().map(|size| usize::try_from(*size).ok()).collect())
-                }
-                _ => (None, Vec::new()),
-            };
-            Port { name: outlet.name().into(), element_type, shape }
-        })
-        .collect()
 }
 
 /// The thread that owns a session.
@@ -469,112 +478,4 @@ fn ort_value(tensor: Tensor) -> ort::Result<DynValue> {
         };
     }
     for_each_element!(convert)
-}
-
-/// The making of an [`ort::session::Session`].
-struct Opening<'a> {
-    library: &'a Arc<Library>,
-    options: &'a SessionOptions,
-    model: &'a str,
-    shares: Arc<Mutex<Vec<ProviderShare>>>,
-}
-
-impl Opening<'_> {
-    fn open(&self, source: ModelSource<'_>) -> Result<(ort::session::Session, bool)> {
-        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && small_enough(source)) else {
-            return Ok((self.create(source, self.options.optimisation, None)?, false));
-        };
-        if artefact::is_complete(path) {
-            match self.create(ModelSource::File(path), OptimisationLevel::None, None) {
-                Ok(session) => return Ok((session, true)),
-                // Complete but refused (another build of the runtime, say): made anew below.
-                Err(_) => artefact::discard(path),
-            }
-        }
-        let aside = artefact::aside(path);
-        let session = self.create(source, self.options.optimisation, Some(&aside))?;
-        artefact::commit(&aside, path)?;
-        Ok((session, false))
-    }
-
-    fn create(&self, source: ModelSource<'_>, level: OptimisationLevel, save: Option<&Path>) -> Result<ort::session::Session> {
-        let mut builder = self.builder(level, save).map_err(|error| self.failure(&error))?;
-        match source {
-            ModelSource::File(path) => builder.commit_from_file(path),
-            ModelSource::Bytes(bytes) => builder.commit_from_memory(bytes),
-        }
-        .map_err(|error| self.failure(&error))
-    }
-
-    fn builder(&self, level: OptimisationLevel, save: Option<&Path>) -> ort::Result<SessionBuilder> {
-        let options = self.options;
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
-        let level = match level {
-            OptimisationLevel::None => GraphOptimizationLevel::Disable,
-            OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
-            OptimisationLevel::All => GraphOptimizationLevel::All,
-        };
-        let mut builder = ort::session::Session::builder(&self.library.environment)?
-            .with_intra_threads(threads)?
-            .with_inter_threads(1)?
-            .with_optimization_level(level)?
-            .with_intra_op_spinning(options.spinning)?;
-        if let Some(path) = save {
-            builder = builder.with_optimized_model_path(path)?;
-        }
-        if let Some(path) = &options.profile {
-            builder = builder.with_profiling(path)?;
-        }
-        if options.provider.is_cpu() {
-            return Ok(builder);
-        }
-        let shares = Arc::clone(&self.shares);
-        let logger: ort::logging::LoggerFunction = Arc::new(move |_, _, _, _, message| {
-            if let Some(share) = parse_placement(message) {
-                shares.lock().unwrap_or_else(PoisonError::into_inner).push(share);
-            }
-        });
-        builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
-        let settings = Settings { threads, cache: options.optimised.as_deref() };
-        Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
-    }
-
-    fn failure(&self, error: &ort::Error) -> Error {
-        if self.options.provider.is_cpu() {
-            return Error::new(ErrorKind::InvalidModel, format!("{}: {error}", self.model));
-        }
-        let message = format!("{}: the {} provider could not start: {error}", self.model, self.options.provider);
-        Error::new(ErrorKind::ProviderUnavailable, message).with_help(self.options.provider.way_out())
-    }
-
-    /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
-    fn providers(&self) -> Result<Vec<ProviderShare>> {
-        let wished = &self.options.provider;
-        if wished.is_cpu() {
-            return Ok(vec![ProviderShare { name: "cpu".into(), nodes: None }]);
-        }
-        let shares = std::mem::take(&mut *self.shares.lock().unwrap_or_else(PoisonError::into_inner));
-        if shares.iter().any(|share| share.name == wished.name() && share.nodes != Some(0)) {
-            return Ok(shares);
-        }
-        let names: Vec<&str> = shares.iter().map(|share| share.name.as_str()).collect();
-        let message = format!("{}: the {wished} provider took no node of the graph; placed on: {}", self.model, names.join(", "));
-        Err(Error::new(ErrorKind::ProviderUnavailable, message).with_help(wished.way_out()))
-    }
-}
-
-fn small_enough(source: ModelSource<'_>) -> bool {
-    match source {
-        ModelSource::Bytes(bytes) => (bytes.len() as u64) < LARGEST_ARTEFACT,
-        ModelSource::File(path) => {
-            // External data lies beside the model; whatever else does, too much of it only costs the artefact.
-            let folder = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
-            let beside: u64 =
-                folder.into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()).map(|facts| facts.len()).sum();
-            beside < LARGEST_ARTEFACT
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! the hidden folder, which the next holder of the lock removes.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -11,36 +12,37 @@ use crate::error::{Error, Result};
 /// A lock between processes (and between handles in one process), freed when dropped or when the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: File,
+    /// `None` on a read-only disk, where nobody can take anything away either.
+    file: Option<File>,
 }
 
 impl Lock {
     fn open(path: &Path) -> Result<File> {
         if let Some(folder) = path.parent() {
-            create_dir_all(folder)?;
+            create_folder(folder)?;
         }
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(|error| Error::io(path, error))
     }
 
-    /// Waits until nobody else has the lock.
-    pub(crate) fn exclusive(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
-        file.lock().map_err(|error| Error::io(path, error))?;
-        Ok(Self { file })
-    }
-
-    /// Waits until nobody has the lock for itself.
+    /// Waits until nobody has the lock for itself. What this process may not write to needs no lock file: it is used as it is.
     pub(crate) fn shared(path: &Path) -> Result<Self> {
-        let file = Self::open(path)?;
+        let file = match Self::open(path) {
+            Ok(file) => file,
+            Err(error) if is_read_only(&error) => match File::open(path) {
+                Ok(file) => file,
+                Err(_) => return Ok(Self { file: None }),
+            },
+            Err(error) => return Err(error),
+        };
         file.lock_shared().map_err(|error| Error::io(path, error))?;
-        Ok(Self { file })
+        Ok(Self { file: Some(file) })
     }
 
     /// The exclusive lock, or `None` when somebody has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         let file = Self::open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => Ok(Some(Self { file: Some(file) })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io(path, error)),
         }
@@ -49,8 +51,14 @@ impl Lock {
     /// Sets the modification time of the lock's file to now.
     pub(crate) fn touch(&self) {
         // Only the order of eviction hangs on it: a file system that refuses is no reason to fail.
-        let _ = self.file.set_modified(std::time::SystemTime::now());
+        let _ = self.file.as_ref().map(|file| file.set_modified(std::time::SystemTime::now()));
     }
+}
+
+/// Whether an error came of a folder that this process may not write to.
+pub(crate) fn is_read_only(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), IoKind::PermissionDenied | IoKind::ReadOnlyFilesystem))
 }
 
 /// A hidden folder that becomes `target` when it is complete. Removed when dropped before.
@@ -63,9 +71,14 @@ impl Staging {
     /// A fresh hidden folder beside `target`. What crashed predecessors left is removed: hold the target's lock.
     pub(crate) fn beside(target: &Path) -> Result<Self> {
         let parent = parent(target);
-        create_dir_all(parent)?;
+        create_folder(parent)?;
         remove_leftovers(target)?;
-        let folder = tempfile::Builder::new().prefix(&prefix(target)).tempdir_in(parent).map_err(|error| Error::io(parent, error))?;
+        let prefix = prefix(target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+        let folder = builder.tempdir_in(parent).map_err(|error| Error::io(parent, error))?;
         Ok(Self { folder, target: target.to_owned() })
     }
 
@@ -119,8 +132,26 @@ pub(crate) fn lock_path(target: &Path) -> PathBuf {
     parent(target).join(".locks").join(format!("{}.lock", name(target)))
 }
 
-pub(crate) fn create_dir_all(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))
+/// Makes a folder and those above it, where they are not there yet; only this user may write to those that are made.
+///
+/// # Errors
+/// `Io`; `DiskFull`; `Cache` for a path in the home folder of a user who has none.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    // Whatever the user's mask allows: code is loaded from here, and others are not to put any there.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.create(folder).map_err(|error| Error::io(folder, error))
+}
+
+/// An empty file that only this user may write to.
+pub(crate) fn create_file(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+    options.open(path).map_err(|error| Error::io(path, error))
 }
 
 /// Bytes of all files below `folder`; files that vanish meanwhile count nothing.

@@ -122,12 +122,19 @@ impl Tensor {
     /// A tensor of `shape` with `data`, which is not copied.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when the product of `shape` is not the number of elements.
+    /// [`ErrorKind::InvalidInput`] when the product of `shape` is not the number of elements, or no number holds it.
     pub fn new(shape: impl Into<Vec<usize>>, data: impl Into<TensorData>) -> Result<Self> {
         let (shape, data) = (shape.into(), data.into());
-        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if elements != Some(data.len()) {
-            let (element_type, len) = (data.element_type(), data.len());
+        let (element_type, len) = (data.element_type(), data.len());
+        // Even without elements: whoever computes strides multiplies the other sizes, as signed numbers.
+        let strides = shape.iter().try_fold(1i64, |product, &size| product.checked_mul(i64::try_from(size.max(1)).ok()?));
+        if strides.is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("a tensor of {element_type} {shape:?}: its sizes are beyond all bounds"),
+            ));
+        }
+        if shape.iter().product::<usize>() != len {
             return Err(Error::new(ErrorKind::InvalidInput, format!("a tensor of {element_type} {shape:?} cannot have {len} elements")));
         }
         Ok(Self { shape, data })
@@ -182,7 +189,10 @@ mod tests {
         let error = Tensor::new([2, 3], vec![0f32; 5]).expect_err("five elements");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.message().contains("[2, 3]") && error.message().contains('5'), "{error}");
-        assert!(Tensor::new([usize::MAX, 2], vec![0u8; 0]).is_err());
+        for absurd in [&[usize::MAX, 2][..], &[0, usize::MAX], &[usize::MAX, 0], &[0, 1 << 40, 1 << 40], &[1 << 62, 0, 2], &[1 << 63]] {
+            let error = Tensor::new(absurd, Vec::<f32>::new()).expect_err("no elements");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{absurd:?}");
+        }
         assert!(Tensor::new([0, 4], Vec::<i64>::new()).is_ok());
         assert_eq!(Tensor::scalar(7i64).shape(), &[] as &[usize]);
     }

@@ -29,6 +29,10 @@ pub(crate) struct Wheel {
     pub(crate) bytes: u64,
     /// File name of the runtime library in the wheel.
     pub(crate) library: &'static str,
+    /// What [`contents::check`](crate::contents::check) finds of its libraries.
+    pub(crate) contents: String,
+    /// Bytes of what is kept of it.
+    pub(crate) unpacked: u64,
 }
 
 struct Row {
@@ -41,6 +45,8 @@ struct Row {
     library: &'static str,
     bytes: u64,
     sha256: &'static str,
+    contents: &'static str,
+    unpacked: u64,
 }
 
 const TABLE: &[Row] = &[
@@ -54,6 +60,8 @@ const TABLE: &[Row] = &[
         library: "libonnxruntime.so.1.31.1",
         bytes: 23_753_652,
         sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
+        contents: "1f4c37b87ee9132220441760b01c8c144b7ba941f8141abc671f71220dd79f3a",
+        unpacked: 29_705_993,
     },
     Row {
         variant: Variant::Cpu,
@@ -65,6 +73,8 @@ const TABLE: &[Row] = &[
         library: "libonnxruntime.so.1.31.1",
         bytes: 21_413_526,
         sha256: "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
+        contents: "cdbd69383517cb719101887ede76b93662e7e67a80af3caef19d71036a1ddfa9",
+        unpacked: 25_802_993,
     },
     Row {
         variant: Variant::Cpu,
@@ -76,6 +86,8 @@ const TABLE: &[Row] = &[
         library: "libonnxruntime.1.31.1.dylib",
         bytes: 20_871_676,
         sha256: "60b6b69bfe580eab576cacc5d132a0e9cf2a37fcfd18d46dd191042b1d1ed0d7",
+        contents: "c353f5f33d470340d0d1a781453b0a3c517c19ef97ea2f349a58a463d7f559e3",
+        unpacked: 33_376_497,
     },
     Row {
         variant: Variant::Cpu,
@@ -87,6 +99,8 @@ const TABLE: &[Row] = &[
         library: "onnxruntime.dll",
         bytes: 14_885_761,
         sha256: "c3d91b5de31e2fc82d71bd65b2b22bddee8b49057a3a36338e9a868e0ea90c05",
+        contents: "b0b884d0d821a0df223ddfef587f0dffe3040a84020243a1d308a6d155f9c128",
+        unpacked: 19_656_295,
     },
     Row {
         variant: Variant::OpenVino,
@@ -98,6 +112,8 @@ const TABLE: &[Row] = &[
         library: "libonnxruntime.so.1.24.1",
         bytes: 84_430_935,
         sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+        contents: "520d53f21665319aa18f97f957049b782d5ea222bff04c1a9894487422efd4e1",
+        unpacked: 225_079_032,
     },
     Row {
         variant: Variant::Cuda,
@@ -109,6 +125,8 @@ const TABLE: &[Row] = &[
         library: "libonnxruntime.so.1.31.1",
         bytes: 255_560_985,
         sha256: "e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6",
+        contents: "b42c9a47a94ae045e0fa48048a377a0ecb519a90005fb9cb6c37ab57258f90f4",
+        unpacked: 314_785_345,
     },
 ];
 
@@ -125,6 +143,11 @@ impl Variant {
     /// The pinned version of ONNX Runtime, where this variant exists for this platform.
     pub fn version(self) -> Option<&'static str> {
         self.row().map(|row| row.version)
+    }
+
+    /// Bytes that are fetched on this platform, where this variant exists for it.
+    pub fn download_bytes(self) -> Option<u64> {
+        self.row().map(|row| row.bytes)
     }
 
     fn row(self) -> Option<&'static Row> {
@@ -149,6 +172,8 @@ impl Variant {
             sha256: row.sha256.to_owned(),
             bytes: row.bytes,
             library: row.library,
+            contents: row.contents.to_owned(),
+            unpacked: row.unpacked,
         })
     }
 }
@@ -180,8 +205,8 @@ mod tests {
     #[test]
     fn every_row_is_pinned_and_unique() {
         for (index, row) in TABLE.iter().enumerate() {
-            assert_eq!(row.sha256.len(), 64);
-            assert!(row.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            assert!([row.sha256, row.contents].iter().all(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())));
+            assert!(row.unpacked > row.bytes);
             assert!(row.library.contains(row.version) || row.os == "windows");
             let same = |other: &Row| other.variant == row.variant && other.os == row.os && other.arch == row.arch;
             assert!(!TABLE[..index].iter().any(same));

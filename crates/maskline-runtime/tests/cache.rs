@@ -99,3 +99,66 @@ fn keys_depend_on_where_parts_end() {
     assert_ne!(hash_key(["ab", "c"]), hash_key(["a", "bc"]));
     assert_ne!(hash_key(["a"]), hash_key(["a", ""]));
 }
+
+fn write_many(folder: &Path) -> Result<(), Error> {
+    std::fs::write(folder.join("file"), [7; 1000]).unwrap();
+    Ok(())
+}
+
+/// The keys of what is there.
+fn names(cache: &Cache) -> Vec<String> {
+    cache.entries().unwrap().into_iter().map(|entry| entry.key).collect()
+}
+
+#[test]
+fn a_limit_lets_the_least_recently_used_go_when_something_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path()).with_limit(Some(2500));
+    let ask = |name: &str| {
+        // Times on disk are coarse.
+        std::thread::sleep(Duration::from_millis(20));
+        cache.get_or_build::<Error>(&key(name), write_many).unwrap()
+    };
+    drop(ask("a"));
+    drop(ask("b"));
+    // Asked for again: `b` is now the one that was not used for longest.
+    assert!(!ask("a").built);
+    let third = ask("c");
+    assert_eq!((third.evicted.entries, third.evicted.bytes), (1, 1000));
+    drop(third);
+    assert_eq!(names(&cache), [key("c"), key("a")].map(|key| key.to_string()));
+}
+
+#[test]
+fn a_limit_spares_what_is_in_use_and_what_was_just_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path()).with_limit(Some(1500));
+    let used = cache.get_or_build::<Error>(&key("used"), write_many).unwrap();
+    let built = cache.get_or_build::<Error>(&key("built"), write_many).unwrap();
+    assert_eq!((built.evicted.entries, built.evicted.in_use), (0, 1));
+    assert!(used.path.join("file").exists() && built.path.join("file").exists());
+    // The smallest limit lets everything go but the newest.
+    drop((used, built));
+    let small = Cache::new(folder.path()).with_limit(Some(0));
+    let newest = small.get_or_build::<Error>(&key("newest"), write_many).unwrap();
+    assert_eq!((newest.evicted.entries, names(&small)), (2, vec![key("newest").to_string()]));
+    assert!(newest.path.join("file").exists());
+}
+
+#[test]
+fn what_is_in_use_counts_when_the_rest_is_pruned_to_a_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path());
+    drop(cache.get_or_build::<Error>(&key("idle"), write_many).unwrap());
+    std::thread::sleep(Duration::from_millis(20));
+    let used = cache.get_or_build::<Error>(&key("used"), |folder| {
+        write_many(folder)?;
+        std::fs::write(folder.join("more"), [7; 1000]).unwrap();
+        Ok(())
+    });
+    // The one in use has more than that by itself: there is no room left for others.
+    let pruned = cache.prune(&PruneOptions { max_bytes: Some(1500), ..PruneOptions::default() }).unwrap();
+    assert_eq!((pruned.entries, pruned.in_use), (1, 1));
+    assert_eq!(names(&cache), [key("used").to_string()]);
+    drop(used);
+}

@@ -4,8 +4,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use maskline_runtime::{ErrorKind, LibraryOptions, locate};
+use maskline_runtime::{ErrorKind, FetchLimits, LibraryOptions, load, locate};
 
 fn options(home: &Path, python: &str) -> LibraryOptions {
     let script = home.join("python");
@@ -64,5 +66,74 @@ fn pip_is_asked_for_the_pinned_wheel_alone_and_installs_nothing() {
     let arguments = std::fs::read_to_string(home.path().join("arguments")).unwrap();
     for wish in ["pip download", "--no-deps", "--require-hashes", "--only-binary=:all:"] {
         assert!(arguments.contains(wish), "{arguments}");
+    }
+}
+
+fn limited(home: &Path, python: &str, limits: FetchLimits) -> LibraryOptions {
+    LibraryOptions { limits, ..options(home, python) }
+}
+
+/// Whether a process is there and runs.
+#[cfg(target_os = "linux")]
+fn is_running(id: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+    state.is_ok_and(|state| !state.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pip_that_hangs_is_ended_with_all_that_it_started() {
+    let home = tempfile::tempdir().unwrap();
+    let short = FetchLimits { stall: Duration::from_millis(500), ..FetchLimits::default() };
+    let at = home.path().display();
+    let error = locate(&limited(home.path(), &format!("sleep 600 & echo $! > {at}/started; wait"), short)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FetchFailed);
+    assert!(error.to_string().contains("nothing came") && error.to_string().contains("MASKLINE_ONNXRUNTIME"), "{error}");
+    let started = std::fs::read_to_string(home.path().join("started")).unwrap();
+    assert!(!is_running(&started), "process {started}");
+    assert!(!holds_library(home.path()));
+}
+
+#[test]
+fn a_pip_that_never_comes_to_an_end_is_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let limits = FetchLimits { stall: Duration::from_secs(600), total: Duration::from_millis(700) };
+    let error = locate(&limited(home.path(), "while :; do echo still going; sleep 0.05; done", limits)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FetchFailed);
+    assert!(error.to_string().contains("not done after") && error.to_string().contains("still going"), "{error}");
+}
+
+#[test]
+fn while_one_thread_fetches_others_get_their_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path().display();
+    let script = format!("touch {at}/begun; for i in $(seq 200); do [ -e {at}/go ] && break; sleep 0.05; done; exit 1");
+    let options = options(home.path(), &script);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(load(&options).is_err());
+            is_over.store(true, Ordering::Relaxed);
+        });
+        while !home.path().join("begun").exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let named = LibraryOptions { path: Some(home.path().join("absent")), ..LibraryOptions::default() };
+        assert_eq!(load(&named).unwrap_err().kind(), ErrorKind::LibraryNotFound);
+        assert!(!is_over.load(Ordering::Relaxed), "the answer waited for the fetch");
+        std::fs::write(home.path().join("go"), b"").unwrap();
+    });
+}
+
+#[test]
+fn a_full_disk_is_called_so_with_the_way_out() {
+    let home = tempfile::tempdir().unwrap();
+    for words in ["OSError: [Errno 28] No space left on device", "OSError: [Errno 122] Disk quota exceeded: 'wheel'"] {
+        let script = format!("echo 'Traceback (most recent call last):' >&2; echo \"{words}\" >&2; exit 2");
+        let error = locate(&options(home.path(), &script)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("MASKLINE_HOME") && text.contains("MB are free") && !text.contains("Traceback"), "{text}");
+        assert!(text.contains(&*home.path().to_string_lossy()), "{text}");
     }
 }

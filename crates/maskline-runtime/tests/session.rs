@@ -1,39 +1,10 @@
 //! Sessions on a tiny model, and their artefacts.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, LazyLock};
+mod common;
 
-use maskline_runtime::{
-    CudaOptions, ErrorKind, Library, LibraryOptions, ModelSource, Provider, Session, SessionOptions, Tensor, device_key, load,
-};
-
-static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| load(&LibraryOptions::from_env()).unwrap());
-
-/// A protobuf field with a length.
-fn field(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![tag << 3 | 2, content.len() as u8];
-    bytes.extend_from_slice(content);
-    bytes
-}
-
-/// `y = x + x` for f32 [n, 3], written byte by byte.
-fn double() -> Vec<u8> {
-    let dims = [field(1, &field(2, b"n")), field(1, &[0x08, 3])].concat();
-    let tensor_type = [vec![0x08, 1], field(2, &dims)].concat();
-    let port = |name: &[u8]| [field(1, name), field(2, &field(1, &tensor_type))].concat();
-    let node = [field(1, b"x"), field(1, b"x"), field(2, b"y"), field(4, b"Add")].concat();
-    let graph = [field(1, &node), field(2, b"double"), field(11, &port(b"x")), field(12, &port(b"y"))].concat();
-    let opset = [field(1, b""), vec![0x10, 21]].concat();
-    [vec![0x08, 10], field(7, &graph), field(8, &opset)].concat()
-}
-
-fn open(options: &SessionOptions) -> Session {
-    Session::open(&LIBRARY, ModelSource::Bytes(&double()), options).unwrap()
-}
-
-fn input(rows: usize) -> Tensor {
-    Tensor::new([rows, 3], (0..rows * 3).map(|i| i as f32).collect::<Vec<_>>()).unwrap()
-}
+use common::{LIBRARY, double, input, open};
+use maskline_runtime::{CudaOptions, ErrorKind, ModelSource, Provider, Session, SessionOptions, Tensor, device_key, usable_threads};
 
 #[test]
 fn a_model_runs_with_any_free_dimension() {
@@ -107,4 +78,53 @@ fn requests_queue_and_are_answered_in_any_thread() {
     // A request whose caller has gone is dropped; the next is answered.
     drop(session.submit(vec![("x", input(2))]).unwrap());
     assert_eq!(session.run(vec![("x", input(1))]).unwrap().f32("y").unwrap().shape, [1, 3]);
+}
+
+#[test]
+fn who_calls_when_the_queue_is_full_waits_for_room() {
+    let session = open(&SessionOptions { queue: 1, threads: 1, ..SessionOptions::default() });
+    // Long enough for the others to come meanwhile.
+    let rows = 1 << 18;
+    std::thread::scope(|scope| {
+        let callers: Vec<_> =
+            (0..100).map(|_| scope.spawn(|| session.run(vec![("x", input(rows))]).map(|outputs| outputs.queue))).collect();
+        let waits: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap().unwrap()).collect();
+        assert!(waits.iter().any(|wait| !wait.is_zero()), "the wait for room is told");
+    });
+}
+
+#[test]
+fn a_request_that_does_not_wait_is_refused_when_the_queue_is_full() {
+    let session = open(&SessionOptions { queue: 1, threads: 1, ..SessionOptions::default() });
+    let pending: Vec<_> = (0..50).map(|_| session.submit(vec![("x", input(1 << 16))])).collect();
+    assert!(pending.iter().any(|pending| pending.as_ref().is_err_and(|error| error.kind() == ErrorKind::QueueFull)));
+}
+
+#[test]
+fn more_threads_than_cores_are_cut_with_a_word() {
+    let session = open(&SessionOptions { threads: 100_000, ..SessionOptions::default() });
+    assert_eq!(session.threads(), usable_threads(100_000));
+    assert!(session.threads().remark().unwrap().contains("100000"));
+    // Not only in word.
+    if let Ok(tasks) = std::fs::read_dir("/proc/self/task") {
+        assert!(tasks.count() < 1000);
+    }
+    assert_eq!(session.run(vec![("x", input(1))]).unwrap().f32("y").unwrap().shape, [1, 3]);
+    let one = open(&SessionOptions { threads: 1, ..SessionOptions::default() });
+    assert_eq!((one.threads().count, one.threads().remark()), (1, None));
+}
+
+#[test]
+fn a_place_where_nothing_can_be_written_costs_only_the_optimised_graph() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"no folder").unwrap();
+    for place in [folder.path().join("absent/double.onnx"), file.join("double.onnx")] {
+        let session = open(&SessionOptions { optimised: Some(place.clone()), ..SessionOptions::default() });
+        assert!(session.unsaved().unwrap().contains(&*place.parent().unwrap().to_string_lossy()), "{:?}", session.unsaved());
+        assert!(!session.cold().from_optimised);
+        assert_eq!(session.run(vec![("x", input(1))]).unwrap().f32("y").unwrap().data, [0.0, 2.0, 4.0]);
+    }
+    let session = open(&SessionOptions { optimised: Some(folder.path().join("double.onnx")), ..SessionOptions::default() });
+    assert_eq!(session.unsaved(), None);
 }

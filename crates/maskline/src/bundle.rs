@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use maskline_models::{BuildOptions, Built, ModelInfo, family_of, family_of_architecture, family_of_onnx};
 use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
-use maskline_runtime::{Cache, hash_key};
+use maskline_runtime::{Cache, Entry, hash_key};
 use maskline_weights::Checkpoint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,6 +42,8 @@ pub struct Bundle {
     /// Whether it was built just now.
     pub built: bool,
     pub(crate) manifest: Manifest,
+    /// Keeps everybody from pruning the directory while the bundle, or a model of it, lives.
+    _in_use: Entry,
 }
 
 /// `manifest.json`.
@@ -82,21 +84,22 @@ impl Bundle {
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         let key = hash_key(["bundle", &version, &identity, &options_text]);
         let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
-        match Self::read(&entry.path, entry.built) {
+        let was_built = entry.built;
+        match Self::read(entry.clone()) {
             Ok(bundle) => Ok(bundle),
             // Somebody changed a linked checkpoint or damaged the directory: the bundle is made again.
-            Err(_) if !entry.built => {
+            Err(_) if !was_built => {
                 // Its lock would keep ourselves from removing it.
                 drop(entry);
                 cache.remove(&key)?;
-                let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
-                Self::read(&entry.path, entry.built)
+                Self::read(cache.get_or_build(&key, |directory| build(source, options, directory))?)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn read(directory: &Path, built: bool) -> Result<Self> {
+    fn read(entry: Entry) -> Result<Self> {
+        let directory = entry.path.as_path();
         let path = directory.join(MANIFEST);
         let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         let manifest: Manifest =
@@ -107,7 +110,7 @@ impl Bundle {
                 return Err(Error::new(ErrorKind::Io, message));
             }
         }
-        Ok(Self { directory: directory.to_path_buf(), built, manifest })
+        Ok(Self { directory: directory.to_path_buf(), built: entry.built, manifest, _in_use: entry })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use maskline_runtime::{Cache, Library, LibraryOptions, Provider};
+use maskline_runtime::{Cache, Library, LibraryOptions, Provider, cache_limit};
 
 use crate::{Bundle, BundleOptions, ColdTimings, Delays, Error, ErrorKind, Model, Result};
 
@@ -15,7 +15,7 @@ use crate::{Bundle, BundleOptions, ColdTimings, Delays, Error, ErrorKind, Model,
 pub struct EngineOptions {
     /// Where ONNX Runtime is found, or fetched to.
     pub library: LibraryOptions,
-    /// Directory of the bundles.
+    /// Directory of the bundles. How much it keeps says `MASKLINE_CACHE_MAX` ([`cache_limit`]).
     pub cache: PathBuf,
 }
 
@@ -132,7 +132,7 @@ impl Engine {
     /// `Unavailable` if there is no ONNX Runtime and it cannot be fetched; the message says the way out.
     pub fn new(options: EngineOptions) -> Result<Self> {
         let library = maskline_runtime::load(&options.library)?;
-        Ok(Self { library, cache: Cache::new(options.cache) })
+        Ok(Self { library, cache: Cache::new(options.cache).with_limit(cache_limit()?) })
     }
 
     /// The loaded ONNX Runtime.

@@ -117,7 +117,7 @@ impl From<maskline_runtime::Error> for Error {
             Kind::InvalidModel | Kind::InvalidInput => ErrorKind::BadInput,
             Kind::InvalidOption => ErrorKind::InvalidOption,
             Kind::RunFailed | Kind::InvalidOutput | Kind::QueueFull | Kind::Closed => ErrorKind::Failed,
-            Kind::Io | Kind::Cache => ErrorKind::Io,
+            Kind::Io | Kind::Cache | Kind::DiskFull => ErrorKind::Io,
             _ => ErrorKind::Unavailable,
         };
         Self::wrap(kind, error)
