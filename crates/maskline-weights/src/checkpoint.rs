@@ -168,6 +168,11 @@ impl Checkpoint {
         self.facts.modules.get(name)
     }
 
+    /// All modules of a pickle by dotted name, sorted; none in state dicts and safetensors files.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
+        self.facts.modules.iter().map(|(name, module)| (name.as_str(), module))
+    }
+
     /// Whether the weights are generated.
     pub fn is_synthetic(&self) -> bool {
         matches!(self.source, Source::Generated(_))
