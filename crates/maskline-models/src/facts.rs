@@ -103,7 +103,10 @@ fn check(json: &Value, name: &str) -> Result<()> {
             let numbers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
             let bad = numbers.iter().find(|number| number.is_number() && number.as_u64().is_none_or(|number| number > *most));
             if let Some(bad) = bad {
-                return Err(Error::new(ErrorKind::Configuration, format!("{name}: {key}: expected whole numbers up to {most}, found {bad}")));
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    format!("{name}: {key}: expected whole numbers up to {most}, found {bad}"),
+                ));
             }
         }
         if key == "layer_norm_eps" && value.as_f64().is_some_and(|epsilon| epsilon < 0.0) {

@@ -150,7 +150,8 @@ pub fn activation_named(text: &str) -> Option<Activation> {
     let arguments: Vec<&str> = arguments.into_iter().filter(|part| !part.starts_with("inplace")).collect();
     let class = name.rsplit('.').next().unwrap_or(name);
     let value = |at: usize, default: f32| arguments.get(at).map_or(Some(default), |text| text.rsplit('=').next()?.trim().parse().ok());
-    let known = ["Identity", "ReLU", "ReLU6", "SiLU", "Hardswish", "Hardsigmoid", "Mish", "SELU", "Sigmoid", "Tanh", "Softsign", "Softplus"];
+    let known =
+        ["Identity", "ReLU", "ReLU6", "SiLU", "Hardswish", "Hardsigmoid", "Mish", "SELU", "Sigmoid", "Tanh", "Softsign", "Softplus"];
     match (class.to_ascii_lowercase().as_str(), arguments.as_slice()) {
         ("leakyrelu" | "leaky_relu", [] | [_]) => value(0, 0.01).map(|slope| Activation::LeakyRelu { slope }),
         ("elu", [] | [_]) => value(0, 1.0).map(|alpha| Activation::Elu { alpha }),

@@ -14,7 +14,9 @@ use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
 use crate::family::refuse_left_over;
-use crate::{BuildOptions, Built, Description, Family, LabelSource, LookHead, ModelInfo, Output, Part, Preprocess, Result, SizeSource, Task};
+use crate::{
+    BuildOptions, Built, Description, Family, LabelSource, LookHead, ModelInfo, Output, Part, Preprocess, Result, SizeSource, Task,
+};
 
 /// The family.
 #[derive(Debug)]

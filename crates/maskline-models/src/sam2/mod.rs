@@ -17,8 +17,8 @@ use maskline_weights::Checkpoint;
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::Decoder;
 use crate::{
-    BuildOptions, Built, Description, Error, ErrorKind, Family, LabelSource, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead, Result,
-    SizeSource, Task,
+    BuildOptions, Built, Description, Error, ErrorKind, Family, LabelSource, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead,
+    Result, SizeSource, Task,
 };
 
 /// The family.

@@ -7,9 +7,7 @@ use maskline_weights::Attribute;
 use super::{DESCRIPTION, labels, preprocess, said};
 use crate::info::MOST_SIDE;
 use crate::labels::Names;
-use crate::{
-    BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, Result, SizeSource, Task,
-};
+use crate::{BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, Result, SizeSource, Task};
 
 /// Describes an export, or `None` if the file is none of ultralytics.
 pub(super) fn import(header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
@@ -160,7 +158,8 @@ fn detector(header: &ModelHeader, task: Task, names: Option<&Names>) -> Result<D
         _ => Extras::None,
     };
     let further = extras.channels();
-    let classes = channels.checked_sub(further.saturating_add(4)).filter(|classes| *classes > 0 && named.is_none_or(|named| named == *classes));
+    let classes =
+        channels.checked_sub(further.saturating_add(4)).filter(|classes| *classes > 0 && named.is_none_or(|named| named == *classes));
     let Some(classes) = classes else {
         let message = format!(
             "output `{}` has {channels} channels; 4 box, {} class and {further} further ones were expected",
@@ -193,7 +192,9 @@ fn refuse_end_to_end(header: &ModelHeader, task: Task) -> Result<()> {
     let is_set = |key: &str| is_true(metadata(key)) || args.as_ref().and_then(|args| args.get(key)?.as_bool()) == Some(true);
     let row = match task {
         Task::Pose => keypoints(header).map_or(0, |extras| 6_usize.saturating_add(extras.channels())),
-        Task::Segment => header.outputs.get(1).and_then(|(.., dims)| dims.get(1).copied().flatten()).map_or(38, |count| count.saturating_add(6)),
+        Task::Segment => {
+            header.outputs.get(1).and_then(|(.., dims)| dims.get(1).copied().flatten()).map_or(38, |count| count.saturating_add(6))
+        }
         Task::Obb => 7,
         _ => 6,
     };
@@ -214,7 +215,8 @@ fn refuse_end_to_end(header: &ModelHeader, task: Task) -> Result<()> {
         "{what}: its output [{}] holds objects that are chosen already; thresholds could not be chosen and results would differ",
         shape.join(", ")
     );
-    Err(Error::new(ErrorKind::UnknownModel, message).help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
+    Err(Error::new(ErrorKind::UnknownModel, message)
+        .help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
 }
 
 fn unexpected_outputs(outputs: &[Port]) -> Error {

@@ -26,7 +26,9 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &
     match Names::of(&said) {
         Some(names) if names.classes() == config.classes => Ok((names.fill(), LabelSource::File)),
         Some(names) => fail(format!("the checkpoint names {} classes, its head has {}", names.classes(), config.classes)),
-        None => fail(format!("the names of the classes are {}, which is neither a list nor a dictionary", crate::blocks::pickled::shown(&said))),
+        None => {
+            fail(format!("the names of the classes are {}, which is neither a list nor a dictionary", crate::blocks::pickled::shown(&said)))
+        }
     }
 }
 

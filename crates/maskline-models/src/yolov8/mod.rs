@@ -82,11 +82,7 @@ impl Family for YoloV8 {
     }
 }
 
-fn info(
-    config: &Config,
-    (labels, labels_from): (Vec<String>, LabelSource),
-    (default_size, size_from): (usize, SizeSource),
-) -> ModelInfo {
+fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (default_size, size_from): (usize, SizeSource)) -> ModelInfo {
     let output = match config.task {
         Task::Classify => Output::Classifier { probabilities: "probabilities".into() },
         _ => Output::Detector(DetectorHead {

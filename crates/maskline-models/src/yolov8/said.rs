@@ -90,7 +90,11 @@ pub(super) fn activation(conv: &Scope<'_>, default: Activation) -> Result<Option
 pub(super) fn adds(bottleneck: &Scope<'_>, published: bool) -> Result<bool> {
     pickled::expect_class(bottleneck, &["Bottleneck"])?;
     let Some(module) = pickled::module(bottleneck) else { return Ok(published) };
-    module.attributes.get("add").and_then(Attribute::as_bool).ok_or_else(|| pickled::refuse(bottleneck, "it does not say whether it adds its input"))
+    module
+        .attributes
+        .get("add")
+        .and_then(Attribute::as_bool)
+        .ok_or_else(|| pickled::refuse(bottleneck, "it does not say whether it adds its input"))
 }
 
 /// The pooling of an SPPF block.
@@ -147,8 +151,8 @@ pub(super) fn upsampling(layer: &Scope<'_>) -> Result<Interpolation> {
 const WIRING: [(usize, &[i64]); 5] = [(11, &[-1, 6]), (14, &[-1, 4]), (17, &[-1, 12]), (20, &[-1, 9]), (22, &[15, 18, 21])];
 /// The class of each layer of a detector.
 const LAYERS: [&str; 22] = [
-    "Conv", "Conv", "C2f", "Conv", "C2f", "Conv", "C2f", "Conv", "C2f", "SPPF", "Upsample", "Concat", "C2f", "Upsample", "Concat", "C2f", "Conv",
-    "Concat", "C2f", "Conv", "Concat", "C2f",
+    "Conv", "Conv", "C2f", "Conv", "C2f", "Conv", "C2f", "Conv", "C2f", "SPPF", "Upsample", "Concat", "C2f", "Upsample", "Concat", "C2f",
+    "Conv", "Concat", "C2f", "Conv", "Concat", "C2f",
 ];
 
 /// Checks what the layers of a pickled model say about themselves: their classes, what they read, and the numbers of the head.
@@ -212,8 +216,21 @@ fn check_head(head: &Scope<'_>, config: &Config) -> Result<()> {
 
 /// Classes of modules that a pickled model may hold beside its layers; an activation is checked where it is used.
 const KNOWN_CLASSES: [&str; 15] = [
-    "AdaptiveAvgPool2d", "BatchNorm2d", "Bottleneck", "Conv", "Conv2d", "ConvTranspose2d", "DFL", "Dropout", "Linear", "MaxPool2d", "ModuleList",
-    "PReLU", "Proto", "Sequential", "SyncBatchNorm",
+    "AdaptiveAvgPool2d",
+    "BatchNorm2d",
+    "Bottleneck",
+    "Conv",
+    "Conv2d",
+    "ConvTranspose2d",
+    "DFL",
+    "Dropout",
+    "Linear",
+    "MaxPool2d",
+    "ModuleList",
+    "PReLU",
+    "Proto",
+    "Sequential",
+    "SyncBatchNorm",
 ];
 
 /// Refuses a pickled model that holds modules of which the graph has nothing: they may have no tensors that would be left over.
