@@ -1,32 +1,50 @@
 //! Facts about an architecture that no tensor tells: head counts, window sizes, the picture's size.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use maskline_weights::Checkpoint;
 use serde_json::Value;
 
 use crate::{BuildOptions, Error, ErrorKind, Result};
 
-/// The configuration that is given with the options, else the `config.json` beside the checkpoint.
+/// The configuration that is given with the options, else the file beside the checkpoint, see [`config_file`].
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     json: Value,
+}
+
+/// No configuration of a model is as long.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The configuration that belongs to a checkpoint, where there is one: `<name>.config.json` for `<name>.pt`, else `config.json` in the
+/// same folder. Whoever caches what was made of a checkpoint must look at it too.
+pub fn config_file(checkpoint: &Path) -> Option<PathBuf> {
+    let own = checkpoint.is_file().then(|| checkpoint.with_extension("config.json"));
+    let folder = if checkpoint.is_dir() { Some(checkpoint) } else { checkpoint.parent() };
+    own.into_iter().chain(folder.map(|folder| folder.join("config.json"))).find(|path| path.is_file())
 }
 
 impl Facts {
     /// Of a checkpoint.
     ///
     /// # Errors
-    /// `Configuration` if there is a `config.json` that cannot be read.
+    /// `Configuration` if there is a configuration file that cannot be read.
     pub fn of(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
         if let Some(json) = &options.config {
+            check(json, "the configuration").map_err(|error| error.at(checkpoint.path()))?;
             return Ok(Self { json: json.clone() });
         }
-        let beside = checkpoint.path().and_then(Path::parent).map(|folder| folder.join("config.json"));
-        let Some(path) = beside.filter(|path| path.is_file()) else { return Ok(Self::default()) };
-        let broken = |why: String| Error::new(ErrorKind::Configuration, format!("config.json cannot be read: {why}")).at(Some(&path));
+        let Some(path) = checkpoint.path().and_then(config_file) else { return Ok(Self::default()) };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let broken = |why: String| Error::new(ErrorKind::Configuration, format!("{name} cannot be read: {why}")).at(Some(&path));
+        let length = std::fs::metadata(&path).map_err(|e| broken(e.to_string()))?.len();
+        if length > MAX_BYTES {
+            return Err(broken(format!("{length} bytes; at most {MAX_BYTES} are read")));
+        }
         let text = std::fs::read(&path).map_err(|e| broken(e.to_string()))?;
-        Ok(Self { json: serde_json::from_slice(&text).map_err(|e| broken(e.to_string()))? })
+        let json = serde_json::from_slice(without_mark(&text)).map_err(|e| broken(e.to_string()))?;
+        check(&json, &name).map_err(|error| error.at(Some(&path)))?;
+        Ok(Self { json })
     }
 
     /// The facts below a key; nothing where it is missing.
@@ -60,4 +78,46 @@ impl Facts {
     pub fn word(&self, key: &str) -> Option<&str> {
         self.json[key].as_str()
     }
+}
+
+/// The most that a size may be, by its key: memory is asked for them.
+const BOUNDS: [(&str, u64); 12] = [
+    ("image_size", 8192),
+    ("img", 8192),
+    ("prompt_space", 8192),
+    ("num_attention_heads", 4096),
+    ("num_attention_heads_per_stage", 4096),
+    ("heads", 4096),
+    ("dheads", 4096),
+    ("window_size", 512),
+    ("window_size_per_stage", 512),
+    ("win", 512),
+    ("global_attn_indexes", 4096),
+    ("global_attention_blocks", 4096),
+];
+
+/// Refuses sizes that no model has, wherever they are in the configuration.
+fn check(json: &Value, name: &str) -> Result<()> {
+    for (key, value) in json.as_object().into_iter().flatten() {
+        if let Some((_, most)) = BOUNDS.iter().find(|(known, _)| known == key) {
+            let numbers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            let bad = numbers.iter().find(|number| number.is_number() && number.as_u64().is_none_or(|number| number > *most));
+            if let Some(bad) = bad {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    format!("{name}: {key}: expected whole numbers up to {most}, found {bad}"),
+                ));
+            }
+        }
+        if key == "layer_norm_eps" && value.as_f64().is_some_and(|epsilon| epsilon < 0.0) {
+            return Err(Error::new(ErrorKind::Configuration, format!("{name}: {key}: expected a number of 0 or more, found {value}")));
+        }
+        check(value, name)?;
+    }
+    Ok(())
+}
+
+/// A text without the byte order mark that some editors write in front of it.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }

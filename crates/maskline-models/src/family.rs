@@ -3,7 +3,7 @@
 use maskline_onnx::{Dialect, Model, ModelHeader};
 use maskline_weights::Checkpoint;
 
-use crate::{Error, ErrorKind, ModelInfo, Result, Task};
+use crate::{Error, ErrorKind, ModelInfo, Result, Task, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct BuildOptions {
     pub architecture: Option<String>,
     /// `[count, dims]` of keypoints, where the checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
+    /// Class names in the order of the classes, instead of those of the checkpoint.
+    pub labels: Option<Vec<String>>,
     /// Side of the square picture input, where the architecture leaves it free; else what the model was trained at.
     pub image_size: Option<usize>,
     /// Facts that neither tensors nor a `config.json` beside them tell, by the family's own keys.
@@ -62,6 +64,11 @@ pub trait Family: Sync {
     /// What it is.
     fn description(&self) -> &Description;
 
+    /// Whether one build serves every picture size: [`BuildOptions::image_size`] changes nothing.
+    fn takes_any_size(&self) -> bool {
+        false
+    }
+
     /// Whether the checkpoint's tensor names are this family's.
     fn recognises(&self, checkpoint: &Checkpoint) -> bool;
 
@@ -72,7 +79,7 @@ pub trait Family: Sync {
     fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>>;
 
     /// Describes an existing ONNX export of this family, or `None` if it is not one.
-    fn import(&self, header: &ModelHeader) -> Option<Result<ModelInfo>>;
+    fn import(&self, header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>>;
 }
 
 /// All families.
@@ -87,18 +94,43 @@ pub fn families() -> &'static [&'static dyn Family] {
     ]
 }
 
-/// The family of a checkpoint.
+/// The family of a checkpoint whose names are as the family publishes them; [`recognise`] also looks under prefixes.
 ///
 /// # Errors
 /// `UnknownModel` with what the checkpoint looks like.
 pub fn family_of(checkpoint: &Checkpoint) -> Result<&'static dyn Family> {
-    families().iter().copied().find(|f| f.recognises(checkpoint)).ok_or_else(|| {
-        let mut names: Vec<&str> = checkpoint.names().collect();
-        let count = names.len();
-        names.truncate(4);
-        let message = format!("no family knows this checkpoint: {count} tensors such as `{}`", names.join("`, `"));
-        Error::new(ErrorKind::UnknownModel, message).at(checkpoint.path()).help(known_families())
-    })
+    families().iter().copied().find(|f| f.recognises(checkpoint)).ok_or_else(|| unknown(checkpoint))
+}
+
+/// The family of a checkpoint. A prefix that all names have in common (`model.`, `module.`, `ema.model.` …: what a trainer put the
+/// model under) is taken off, segment by segment, if a family knows what is left.
+///
+/// # Errors
+/// `UnknownModel` with what the checkpoint looks like.
+pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn Family)> {
+    // Of the names as they are in the file, so that the error shows those.
+    let error = match family_of(&checkpoint) {
+        Ok(family) => return Ok((checkpoint, family)),
+        Err(error) => error,
+    };
+    while checkpoint.strip_common_prefix() {
+        if let Ok(family) = family_of(&checkpoint) {
+            return Ok((checkpoint, family));
+        }
+    }
+    Err(error)
+}
+
+/// What a checkpoint is that no family knows, as far as its names tell.
+fn unknown(checkpoint: &Checkpoint) -> Error {
+    let mut names: Vec<&str> = checkpoint.names().collect();
+    let count = names.len();
+    names.truncate(4);
+    let what = match unsupported::what(checkpoint) {
+        Some(what) => format!("this is {what}, which maskline does not run"),
+        None => format!("no family knows this checkpoint: {count} tensors such as `{}`", names.join("`, `")),
+    };
+    Error::new(ErrorKind::UnknownModel, what).at(checkpoint.path()).help(known_families())
 }
 
 /// The family of a published architecture.
@@ -117,8 +149,8 @@ pub fn family_of_architecture(architecture: &str) -> Result<&'static dyn Family>
 ///
 /// # Errors
 /// `UnknownModel` if no family knows it, or the family's own complaint.
-pub fn family_of_onnx(header: &ModelHeader) -> Result<ModelInfo> {
-    families().iter().find_map(|f| f.import(header)).unwrap_or_else(|| {
+pub fn family_of_onnx(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
+    families().iter().find_map(|f| f.import(header, options)).unwrap_or_else(|| {
         let inputs: Vec<&str> = header.inputs.iter().map(|(name, ..)| name.as_str()).collect();
         let message = format!("no family knows this ONNX file (producer `{}`, inputs {})", header.producer, inputs.join(", "));
         Err(Error::new(ErrorKind::UnknownModel, message).help(known_families()))
@@ -137,6 +169,21 @@ pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&s
     let message = format!("{count} tensors have no place in {title}, such as `{}`", left.join("`, `"));
     let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
     Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+}
+
+/// Refuses a pickle of modules whose activations are none of those that promptable models have: GELU and ReLU, where each belongs.
+pub(crate) fn refuse_other_activations(checkpoint: &Checkpoint) -> Result<()> {
+    let is_other = |class: &str| {
+        let name = class.rsplit('.').next().unwrap_or(class);
+        class.starts_with("torch.nn.modules.activation.") && !["GELU", "ReLU", "Identity", "MultiheadAttention", "Softmax"].contains(&name)
+    };
+    match checkpoint.modules().find(|(_, module)| is_other(&module.class)) {
+        Some((name, module)) => {
+            let message = format!("{name}: the activation `{}` is not built here", module.class);
+            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn known_families() -> String {

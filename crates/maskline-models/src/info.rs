@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, ErrorKind, Result};
+
 /// What a model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -103,7 +105,7 @@ impl Extras {
         match self {
             Self::None => 0,
             Self::Masks { count } => count,
-            Self::Keypoints { count, dims } => count * dims,
+            Self::Keypoints { count, dims } => count.saturating_mul(dims),
             Self::Angle => 1,
         }
     }
@@ -140,6 +142,31 @@ pub struct DetectorHead {
     pub extras: Extras,
     /// Form of the outputs.
     pub form: HeadForm,
+}
+
+impl DetectorHead {
+    /// Refuses sizes that no answer can have: nothing is divided by them, and no memory is asked for them.
+    ///
+    /// # Errors
+    /// `Output`, which says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        const MOST_CHANNELS: usize = 1 << 20;
+        let fits = match self.extras {
+            Extras::None | Extras::Angle => true,
+            Extras::Masks { count } => count > 0,
+            Extras::Keypoints { count, dims } => count > 0 && (dims == 2 || dims == 3),
+        };
+        let form_fits = match &self.form {
+            HeadForm::Raw { strides, reg_max } => !strides.is_empty() && !strides.contains(&0) && (1..=MOST_CHANNELS).contains(reg_max),
+            HeadForm::Decoded { .. } => true,
+        };
+        let channels = self.classes.saturating_add(self.extras.channels());
+        if fits && form_fits && self.classes > 0 && channels <= MOST_CHANNELS {
+            return Ok(());
+        }
+        let message = format!("a head of {} classes with {:?} in the form {:?} answers nothing", self.classes, self.extras, self.form);
+        Err(Error::new(ErrorKind::Output, message))
+    }
 }
 
 /// Names of the image encoder's outputs, which are the embedding: one tensor per name, one picture per row.
@@ -293,6 +320,52 @@ pub enum Output {
     Looks(LookHead),
 }
 
+/// Where the names of classes come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LabelSource {
+    /// Nobody names them, or there are no classes.
+    #[default]
+    None,
+    /// The checkpoint or export.
+    File,
+    /// The caller.
+    Given,
+    /// Nobody: they are those of the data set that the published models with this many classes were trained on.
+    Assumed {
+        /// The data set, e.g. `COCO`.
+        data_set: String,
+    },
+}
+
+impl LabelSource {
+    /// What people should know about the names: that they were assumed, or that there are none.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Assumed { data_set } => Some(format!("names: {data_set}'s, assumed: the checkpoint does not name its classes")),
+            Self::None | Self::File | Self::Given => None,
+        }
+    }
+}
+
+/// Where the size of the picture input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SizeSource {
+    /// The published models of this architecture have it.
+    #[default]
+    Published,
+    /// The checkpoint or export says that it was made for it.
+    File,
+    /// The caller.
+    Given,
+}
+
+/// Most pixels a side of the picture input.
+pub(crate) const MOST_SIDE: usize = 8192;
+
 /// All that the engine must know of a built model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -304,12 +377,18 @@ pub struct ModelInfo {
     pub task: Task,
     /// Class names by index; empty where neither checkpoint nor family knows them.
     pub labels: Vec<String>,
+    /// Where the class names come from.
+    #[serde(default)]
+    pub labels_from: LabelSource,
     /// Name of the picture input.
     pub input: String,
     /// How pictures are brought to the input.
     pub preprocess: Preprocess,
     /// Side of the square input that is used unless asked otherwise.
     pub default_size: usize,
+    /// Where that size comes from.
+    #[serde(default)]
+    pub size_from: SizeSource,
     /// Height and width, where the graph takes no other.
     pub fixed_size: Option<[usize; 2]>,
     /// Batch size, where the graph takes no other.

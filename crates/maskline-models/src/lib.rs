@@ -9,16 +9,20 @@ mod error;
 mod facts;
 mod family;
 mod info;
+mod labels;
 pub mod mobile_sam;
 pub mod nano;
 pub mod sam;
 pub mod sam1;
 pub mod sam2;
+mod unsupported;
 pub mod yolov8;
 
 pub use error::{Error, ErrorKind, Result};
-pub use facts::Facts;
-pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx};
+pub use facts::{Facts, config_file, without_mark};
+pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise};
 pub use info::{
-    DetectorHead, Extras, HeadForm, LookHead, ModelInfo, Normalise, Output, PLANES, Preprocess, PromptHead, SingleMask, Task, embedding,
+    DetectorHead, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, Preprocess, PromptHead, SingleMask,
+    SizeSource, Task, embedding,
 };
+pub use labels::parse_names;

@@ -29,7 +29,8 @@ impl<'w> Constant<'w> {
     /// A tensor from raw little-endian bytes. `None` if their number does not fit the shape.
     pub fn new(dtype: DType, shape: &[usize], bytes: impl Into<Cow<'w, [u8]>>) -> Option<Self> {
         let bytes = bytes.into();
-        (bytes.len() == shape.iter().product::<usize>() * dtype.size()).then(|| Self { dtype, shape: shape.to_vec(), bytes, span: None })
+        let expected = shape.iter().try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size));
+        (expected == Some(bytes.len())).then(|| Self { dtype, shape: shape.to_vec(), bytes, span: None })
     }
 
     /// An f32 tensor. `None` if the number of values does not fit the shape.

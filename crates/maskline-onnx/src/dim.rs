@@ -5,7 +5,8 @@ use std::sync::Arc;
 /// One dimension: a whole number plus whole multiples of named unknowns, e.g. `32*rows` or `points + 2`.
 ///
 /// Sums, multiples and exact quotients of such dimensions are such dimensions again, so the shape of a network with a free
-/// batch, prompt count or picture size is known exactly while building.
+/// batch, prompt count or picture size is known exactly while building. What would overflow stays at the largest number: a size that
+/// nothing fits and for which no memory is ever asked.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim {
     /// Sorted by name, no zero factors.
@@ -16,7 +17,7 @@ pub struct Dim {
 impl Dim {
     /// A known dimension.
     pub fn fixed(size: usize) -> Self {
-        Self { terms: Vec::new(), constant: size as i64 }
+        Self { terms: Vec::new(), constant: i64::try_from(size).unwrap_or(i64::MAX) }
     }
 
     /// A dimension that is known only when the graph runs.
@@ -31,7 +32,7 @@ impl Dim {
 
     /// The least that it can be when every unknown is at least 1; `None` where it can shrink without bound.
     pub fn least(&self) -> Option<i64> {
-        self.terms.iter().all(|(_, f)| *f > 0).then(|| self.constant + self.terms.iter().map(|(_, f)| f).sum::<i64>())
+        self.terms.iter().all(|(_, f)| *f > 0).then(|| self.terms.iter().fold(self.constant, |sum, (_, f)| sum.saturating_add(*f)))
     }
 
     /// Whether this is the dimension 1, which broadcasts.
@@ -45,7 +46,7 @@ impl Dim {
         let mut sum = self.offset(other.constant);
         for (name, factor) in &other.terms {
             match sum.terms.binary_search_by(|(n, _)| n.cmp(name)) {
-                Ok(i) => sum.terms[i].1 += factor,
+                Ok(i) => sum.terms[i].1 = sum.terms[i].1.saturating_add(*factor),
                 Err(i) => sum.terms.insert(i, (name.clone(), *factor)),
             }
         }
@@ -56,14 +57,14 @@ impl Dim {
     /// `self + constant`.
     #[must_use]
     pub fn offset(&self, constant: i64) -> Dim {
-        Self { terms: self.terms.clone(), constant: self.constant + constant }
+        Self { terms: self.terms.clone(), constant: self.constant.saturating_add(constant) }
     }
 
     /// `self * factor`.
     #[must_use]
     pub fn times(&self, factor: i64) -> Dim {
-        let mut product = Self { terms: self.terms.clone(), constant: self.constant * factor };
-        product.terms.iter_mut().for_each(|(_, f)| *f *= factor);
+        let mut product = Self { terms: self.terms.clone(), constant: self.constant.saturating_mul(factor) };
+        product.terms.iter_mut().for_each(|(_, f)| *f = f.saturating_mul(factor));
         product.terms.retain(|(_, f)| *f != 0);
         product
     }
@@ -224,6 +225,15 @@ mod tests {
         assert_eq!(Dim::symbol("n").times(3).divided(2), None);
         assert_eq!(Dim::symbol("a").plus(&Dim::symbol("a").times(-1)).known(), Some(0));
         assert_eq!(Dim::symbol("a").product(&Dim::symbol("b")), None);
+    }
+
+    #[test]
+    fn sizes_beyond_all_bounds_stay_large() {
+        let huge = Dim::fixed(usize::MAX);
+        assert_eq!(huge.times(3).offset(7).known(), Some(i64::MAX as usize));
+        assert_eq!(Dim::symbol("n").times(i64::MAX).plus(&Dim::symbol("n").times(9)).least(), Some(i64::MAX));
+        assert_eq!(Shape::fixed(&[1 << 40, 1 << 40]).elements().and_then(|n| n.known()), Some(i64::MAX as usize));
+        assert!(crate::Constant::f32(&[1 << 40, 1 << 40], vec![]).is_none());
     }
 
     #[test]

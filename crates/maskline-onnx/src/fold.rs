@@ -10,7 +10,8 @@ const LARGEST_RESULT: usize = 1 << 24;
 
 /// What `op` evaluates to on constant inputs (`None` entries are optional inputs not given), or `None` to keep the node.
 pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
-    if !op.domain.is_empty() || shape.iter().product::<usize>() > LARGEST_RESULT {
+    let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+    if !op.domain.is_empty() || count.is_none_or(|count| count > LARGEST_RESULT) {
         return None;
     }
     let x = *inputs.first()?.as_ref()?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use prost::Message;
 
+use crate::external::checked_length;
 use crate::proto::{ModelHeaderProto, ValueInfoProto};
 use crate::{DType, Error, ErrorKind, Result};
 
@@ -50,6 +51,7 @@ impl ModelHeader {
     /// # Errors
     /// `Io` if the file cannot be read, `Format` if it is not an ONNX model.
     pub fn read(path: &Path) -> Result<Self> {
+        checked_length(path)?;
         Self::parse(&std::fs::read(path).map_err(|e| Error::io(path, &e))?)
     }
 }

@@ -102,6 +102,15 @@ fn unary_operators() {
         (|g, x| g.floor(x), f32::floor, true),
         (|g, x| g.silu(x), |x| x * sigmoid(x), true),
         (|g, x| g.clip(x, -0.5, 1.0), |x| x.clamp(-0.5, 1.0), false),
+        (|g, x| g.hard_swish(x), |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0), false),
+        (|g, x| g.hard_sigmoid(x), |x| (x / 6.0 + 0.5).clamp(0.0, 1.0), false),
+        (|g, x| g.mish(x), |x| x * (1.0 + x.exp()).ln().tanh(), false),
+        (|g, x| g.softplus(x), |x| (1.0 + x.exp()).ln(), false),
+        (|g, x| g.softsign(x), |x| x / (1.0 + x.abs()), false),
+        (|g, x| g.selu(x), |x| 1.050_701 * if x > 0.0 { x } else { 1.673_263_2 * (x.exp() - 1.0) }, false),
+        (|g, x| g.leaky_relu(x, 0.1), |x| if x > 0.0 { x } else { 0.1 * x }, false),
+        (|g, x| g.elu(x, 0.7), |x| if x > 0.0 { x } else { 0.7 * (x.exp() - 1.0) }, false),
+        (|g, x| g.celu(x, 0.7), |x| if x > 0.0 { x } else { 0.7 * ((x / 0.7).exp() - 1.0) }, false),
         (|g, x| g.quick_gelu(x), |x| x * sigmoid(1.702 * x), false),
         (|g, x| g.gelu(x, GeluForm::Exact), |x| 0.5 * x * (1.0 + erf(x / std::f32::consts::SQRT_2)), false),
         (|g, x| g.gelu(x, GeluForm::Tanh), |x| 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh()), false),
@@ -116,6 +125,19 @@ fn unary_operators() {
             fold(&[shape], &|g, x| build(g, &x[0]), &expected);
         }
     }
+}
+
+#[test]
+fn slopes_of_channels() {
+    let slope = [0.5, -0.25, 2.0];
+    let build: Build<'_> = &|g, x| {
+        let slope = g.constant(Constant::f32(&[3, 1], slope.to_vec()).unwrap());
+        g.prelu(&x[0], &slope)
+    };
+    let (_, found) = run(Dialect::Portable, &[&[2, 3, 4]], true, build);
+    let expected: Vec<f32> =
+        values(&[2, 3, 4], 0).into_iter().enumerate().map(|(i, x)| if x > 0.0 { x } else { slope[i / 4 % 3] * x }).collect();
+    close(&found, &expected, 1e-6);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The facts beside the tensors: class names, task, configuration.
 
+use crate::literal;
+
 /// A plain value kept from a checkpoint: a module attribute or top-level entry of a pickle, or safetensors metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Attribute {
@@ -20,6 +22,12 @@ pub enum Attribute {
 }
 
 impl Attribute {
+    /// Reads a value written as text, in JSON or as Python prints it: lists, tuples, dictionaries, texts with all escapes, numbers,
+    /// `None`, `True`. `None` if it is anything else. A byte order mark in front is skipped.
+    pub fn parse(text: &str) -> Option<Self> {
+        literal::parse(text)
+    }
+
     /// The truth value, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = self { Some(*value) } else { None }
@@ -70,5 +78,21 @@ impl Attribute {
             Self::Int(number) => key.parse() == Ok(*number),
             _ => false,
         }
+    }
+}
+
+/// What a pickled module says about itself beside its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Module {
+    /// Full name of its class, e.g. `torch.nn.modules.activation.ReLU`. Only ever a name.
+    pub class: String,
+    /// Its plain attributes, a [`Attribute::Map`].
+    pub attributes: Attribute,
+}
+
+impl Module {
+    /// The class without the modules it lies in, e.g. `ReLU`.
+    pub fn class_name(&self) -> &str {
+        self.class.rsplit('.').next().unwrap_or(&self.class)
     }
 }

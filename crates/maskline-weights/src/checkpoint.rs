@@ -1,13 +1,15 @@
 //! An opened checkpoint: what is in it, and what of it was used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::Mmap;
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, Module};
+use crate::contents::{Contents, Facts, common_prefix, stripped_modules};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{self, Files, Index};
 use crate::format::{self, Format};
 use crate::generated::Generator;
 use crate::layout::Layout;
@@ -16,9 +18,9 @@ use crate::synthetic::Init;
 use crate::tensor::{FileSpan, RawTensor, Tensor, TensorInfo};
 use crate::{mmap, safetensors, torch};
 
-/// The tensors and plain facts of one checkpoint file, or generated weights.
+/// The tensors and plain facts of one checkpoint, in one file or in shards, or generated weights.
 ///
-/// Values are not read before they are asked for; the file stays mapped as long as this lives.
+/// Values are not read before they are asked for; the files stay mapped as long as this lives.
 #[derive(Debug)]
 pub struct Checkpoint {
     source: Source,
@@ -27,13 +29,25 @@ pub struct Checkpoint {
     facts: Facts,
     /// Tensors of element types that are not read, with the name of the type.
     skipped: BTreeMap<String, String>,
+    /// What was taken off in front of all names.
+    stripped: String,
 }
 
 #[derive(Debug)]
 enum Source {
-    File { path: PathBuf, map: Mmap },
+    Files {
+        /// The file, or the index of the shards.
+        place: PathBuf,
+        files: Vec<MappedFile>,
+    },
     Memory(&'static [u8]),
     Generated(Generator),
+}
+
+#[derive(Debug)]
+struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
 }
 
 #[derive(Debug)]
@@ -41,47 +55,36 @@ struct Stored {
     name: String,
     info: TensorInfo,
     layout: Layout,
+    /// Which of the files it lies in.
+    file: usize,
     used: AtomicBool,
 }
 
-/// The plain values beside the tensors.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    /// Attributes of the root module, then the top-level entries of the file, by key.
-    pub(crate) root: Vec<(Attribute, Attribute)>,
-    /// Attributes of inner modules, by dotted module name.
-    pub(crate) modules: BTreeMap<String, Attribute>,
-}
-
-/// What a reader finds in a file.
-#[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) tensors: Vec<(String, TensorInfo, Layout)>,
-    pub(crate) skipped: BTreeMap<String, String>,
-    pub(crate) facts: Facts,
-}
-
 impl Checkpoint {
-    /// Opens a safetensors file or a PyTorch zip archive, told apart by content, not by name. A directory that holds
-    /// `model.safetensors` opens that.
+    /// Opens a safetensors file or a PyTorch zip archive, told apart by content, not by name; of a folder or index of shards, the files
+    /// of [`files_of`](crate::files_of).
     ///
-    /// The file must not be truncated or overwritten in place while the checkpoint lives (replacing it by rename is
+    /// Counters of profilers, and the names of modules that `torch.compile` and FSDP put around others, are left out.
+    ///
+    /// The files must not be truncated or overwritten in place while the checkpoint lives (replacing them by rename is
     /// fine): a truncated map ends the process with `SIGBUS`.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if it cannot be read, [`ErrorKind::Unsupported`] if it is something else (the message says what,
-    /// and the way out), [`ErrorKind::Corrupt`] if it is damaged, [`ErrorKind::Unsafe`] if PyTorch would run code
-    /// when loading it, and [`ErrorKind::Limit`] if it asks for more memory or nesting than a checkpoint can need.
+    /// As [`files_of`](crate::files_of); [`ErrorKind::Io`] if a file cannot be read, [`ErrorKind::Unsupported`] if it is something else
+    /// (the message says what, and the way out), [`ErrorKind::Corrupt`] if it is damaged, [`ErrorKind::Unsafe`] if PyTorch would run
+    /// code when loading it, and [`ErrorKind::Limit`] if it asks for more memory or nesting than a checkpoint can need.
     pub fn open(path: &Path) -> Result<Self> {
-        let path = format::resolve(path)?;
-        let map = mmap::map(&path)?;
-        let contents = match format::detect(&map) {
-            Ok(Format::Safetensors) => safetensors::read(&map),
-            Ok(Format::TorchZip) => torch::read(&map),
-            Err(error) => Err(error),
+        let Files { place, index, weights } = files::resolve(path)?;
+        let (mut mapped, mut contents) = (Vec::new(), Vec::new());
+        for path in weights {
+            let map = mmap::map(&path)?;
+            contents.push(read(&map).map_err(|error| error.in_file(&path))?);
+            mapped.push(MappedFile { path, map });
         }
-        .map_err(|error| error.in_file(&path))?;
-        Ok(Self::from_contents(Source::File { path, map }, contents))
+        if let Some(index) = &index {
+            check_shards(index, &contents, &mapped)?;
+        }
+        Self::from_contents(Source::Files { place, files: mapped }, contents)
     }
 
     /// The tensors of a safetensors file that the program carries.
@@ -89,13 +92,19 @@ impl Checkpoint {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is damaged.
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
-        Ok(Self::from_contents(Source::Memory(bytes), safetensors::read(bytes)?))
+        Self::from_contents(Source::Memory(bytes), vec![safetensors::read(bytes)?])
     }
 
     /// Generated weights: every tensor that is asked for exists, in the shape that is asked for. The values depend on the
     /// seed, the full name of the tensor and its [`Init`] alone.
     pub fn synthetic(seed: u64) -> Self {
-        Self::from_contents(Source::Generated(Generator::new(seed)), Contents::default())
+        Self {
+            source: Source::Generated(Generator::new(seed)),
+            tensors: Vec::new(),
+            facts: Facts::default(),
+            skipped: BTreeMap::new(),
+            stripped: String::new(),
+        }
     }
 
     /// Writes the generated tensors that were asked for so far to a safetensors file, f32, in the names that they were asked for
@@ -107,17 +116,61 @@ impl Checkpoint {
     pub fn write_generated(&self, path: &Path) -> Result<()> {
         match &self.source {
             Source::Generated(generator) => generator.write(path),
-            Source::File { .. } | Source::Memory(_) => {
+            Source::Files { .. } | Source::Memory(_) => {
                 Err(self.in_file(Error::new(ErrorKind::Unsupported, "expected generated weights, found those of a file")))
             }
         }
     }
 
-    fn from_contents(source: Source, contents: Contents) -> Self {
-        let Contents { mut tensors, skipped, facts } = contents;
-        tensors.sort_by(|left, right| left.0.cmp(&right.0));
-        let stored = |(name, info, layout)| Stored { name, info, layout, used: AtomicBool::new(false) };
-        Self { source, tensors: tensors.into_iter().map(stored).collect(), facts, skipped }
+    /// Joins what was found in each file; facts of earlier files come first.
+    fn from_contents(source: Source, files: Vec<Contents>) -> Result<Self> {
+        let (mut tensors, mut skipped, mut facts) = (Vec::new(), BTreeMap::new(), Facts::default());
+        for (file, mut contents) in files.into_iter().enumerate() {
+            contents.clean().map_err(|error| source.in_place(error))?;
+            let stored = |(name, info, layout)| Stored { name, info, layout, file, used: AtomicBool::new(false) };
+            tensors.extend(contents.tensors.into_iter().map(stored));
+            skipped.append(&mut contents.skipped);
+            facts.root.append(&mut contents.facts.root);
+            facts.modules.append(&mut contents.facts.modules);
+        }
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        if let Some([double, _]) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(source.in_place(Error::corrupt(format!("{:.200}: two shards hold this tensor", double.name))));
+        }
+        Ok(Self { source, tensors, facts, skipped, stripped: String::new() })
+    }
+
+    /// The first segment of the names, if all tensors have the same one and more after it: what a trainer put the model under.
+    pub fn common_prefix(&self) -> Option<&str> {
+        common_prefix(self.names().chain(self.skipped.keys().map(String::as_str)))
+    }
+
+    /// Takes the [`common_prefix`](Self::common_prefix) off all names; whether there was one.
+    pub fn strip_common_prefix(&mut self) -> bool {
+        let Some(prefix) = self.common_prefix().map(str::to_owned) else { return false };
+        let length = prefix.len() + 1;
+        self.tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..length)));
+        self.skipped = std::mem::take(&mut self.skipped).into_iter().map(|(name, dtype)| (name[length..].to_owned(), dtype)).collect();
+        self.facts.modules = stripped_modules(std::mem::take(&mut self.facts.modules), &prefix);
+        self.facts.adopt_root_module();
+        self.stripped += &format!("{prefix}.");
+        true
+    }
+
+    /// What was taken off in front of all names, with its last dot; empty where nothing was.
+    pub fn stripped_prefix(&self) -> &str {
+        &self.stripped
+    }
+
+    /// What a pickle says about one of its modules, by its dotted name; the empty name is the model itself. `None` in state dicts and
+    /// safetensors files, which hold tensors only.
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        self.facts.modules.get(name)
+    }
+
+    /// All modules of a pickle by dotted name, sorted; none in state dicts and safetensors files.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
+        self.facts.modules.iter().map(|(name, module)| (name.as_str(), module))
     }
 
     /// Whether the weights are generated.
@@ -125,20 +178,17 @@ impl Checkpoint {
         matches!(self.source, Source::Generated(_))
     }
 
-    /// The file; `None` for generated weights and for those that the program carries.
+    /// The file, or the index of the shards; `None` for generated weights and for those that the program carries.
     pub fn path(&self) -> Option<&Path> {
-        match &self.source {
-            Source::File { path, .. } => Some(path),
-            Source::Memory(_) | Source::Generated(_) => None,
-        }
+        self.source.place()
     }
 
-    /// The whole file, for hashing; `None` for generated weights.
-    pub fn bytes(&self) -> Option<&[u8]> {
+    /// The bytes of all files, for hashing; none for generated weights.
+    pub fn bytes(&self) -> Vec<&[u8]> {
         match &self.source {
-            Source::File { map, .. } => Some(map),
-            Source::Memory(bytes) => Some(bytes),
-            Source::Generated(_) => None,
+            Source::Files { files, .. } => files.iter().map(|file| &file.map[..]).collect(),
+            Source::Memory(bytes) => vec![bytes],
+            Source::Generated(_) => vec![],
         }
     }
 
@@ -169,7 +219,7 @@ impl Checkpoint {
         found.next().or_else(|| {
             (1..path.len()).rev().find_map(|depth| {
                 let module = self.facts.modules.get(&path[..depth].join("."))?;
-                descend(module, &path[depth..])
+                descend(&module.attributes, &path[depth..])
             })
         })
     }
@@ -200,12 +250,15 @@ impl Checkpoint {
     }
 
     pub(crate) fn read_raw(&self, name: &str, shape: &[usize]) -> Result<RawTensor<'_>> {
-        let (path, map): (_, &[u8]) = match &self.source {
-            Source::File { path, map } => (Some(path), map),
-            Source::Memory(bytes) => (None, bytes),
-            Source::Generated(_) => return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?)),
-        };
+        if self.is_synthetic() {
+            return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?));
+        }
         let tensor = self.require(name)?;
+        let (path, map): (_, &[u8]) = match &self.source {
+            Source::Files { files, .. } => (Some(&files[tensor.file].path), &files[tensor.file].map),
+            Source::Memory(bytes) => (None, bytes),
+            Source::Generated(_) => (None, &[]),
+        };
         let TensorInfo { dtype, shape: found } = &tensor.info;
         if found != shape {
             let message = format!("{name}: expected {shape:?}, found {found:?}");
@@ -247,10 +300,44 @@ impl Checkpoint {
     }
 
     fn in_file(&self, error: Error) -> Error {
-        match self.path() {
+        self.source.in_place(error)
+    }
+}
+
+impl Source {
+    fn place(&self) -> Option<&Path> {
+        match self {
+            Self::Files { place, .. } => Some(place),
+            Self::Memory(_) | Self::Generated(_) => None,
+        }
+    }
+
+    fn in_place(&self, error: Error) -> Error {
+        match self.place() {
             Some(path) => error.in_file(path),
             None => error,
         }
+    }
+}
+
+/// What a file holds.
+fn read(file: &[u8]) -> Result<Contents> {
+    match format::detect(file)? {
+        Format::Safetensors => safetensors::read(file),
+        Format::TorchZip => torch::read(file),
+    }
+}
+
+/// Every tensor of the index must be where it says.
+fn check_shards(index: &Index, contents: &[Contents], files: &[MappedFile]) -> Result<()> {
+    let held = |contents: &Contents| contents.tensors.iter().map(|(name, ..)| name).chain(contents.skipped.keys()).cloned().collect();
+    let held: Vec<HashSet<String>> = contents.iter().map(held).collect();
+    match index.iter().find(|(name, file)| !held[**file].contains(*name)) {
+        Some((name, file)) => {
+            let message = format!("{name:.200}: the index of the shards says that it is in this file, and it is not");
+            Err(Error::corrupt(message).in_file(&files[*file].path).with_help("download the shards again, all of one version"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -258,13 +345,17 @@ fn descend<'a>(value: &'a Attribute, path: &[&str]) -> Option<&'a Attribute> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }
 
-/// A generated tensor has the shape of the request: refuse what cannot be allocated.
+/// The largest tensor of a published model has 0.3 GB; the largest that a picture of 8192 pixels asks for, 1.4 GB.
+const MAX_GENERATED_BYTES: usize = 1 << 32;
+
+/// A generated tensor has the shape of the request: refuse what no model can need before memory is asked for.
 fn check_count(name: &str, shape: &[usize]) -> Result<()> {
-    let count = shape.iter().try_fold(4usize, |bytes, &size| bytes.checked_mul(size));
-    if count.is_none_or(|bytes| bytes > isize::MAX as usize) {
-        return Err(Error::new(ErrorKind::Shape, format!("{name}: shape {shape:?} overflows")));
+    let bytes = shape.iter().try_fold(size_of::<f32>(), |bytes, &size| bytes.checked_mul(size));
+    if bytes.is_some_and(|bytes| bytes <= MAX_GENERATED_BYTES) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("{name}: generated weights of shape {shape:?} would take more than {MAX_GENERATED_BYTES} bytes");
+    Err(Error::limit(message).with_help("choose a smaller picture size or architecture"))
 }
 
 mod similar {

@@ -1,7 +1,5 @@
 //! Telling files apart by their first bytes, and saying what to do about those that are no checkpoints.
 
-use std::path::{Path, PathBuf};
-
 use crate::error::{Error, ErrorKind, Result};
 
 /// The two forms that are read.
@@ -9,23 +7,6 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) enum Format {
     Safetensors,
     TorchZip,
-}
-
-/// The file to open: the path itself, or `model.safetensors` in a directory.
-pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let inside = path.join("model.safetensors");
-    if inside.is_file() {
-        return Ok(inside);
-    }
-    let error = Error::new(ErrorKind::Unsupported, "a directory without model.safetensors").in_file(path);
-    Err(if path.join("model.safetensors.index.json").is_file() {
-        error.with_help("its weights are split over several files; merge them into one model.safetensors")
-    } else {
-        error.with_help("name the checkpoint file itself")
-    })
 }
 
 /// The form of a file, from its contents.

@@ -1,7 +1,7 @@
 //! Checkpoints: the weights of a model, read in place from the files in which models are published.
 //!
-//! - [`Checkpoint::open`] reads safetensors files and PyTorch zip archives (`.pt`, `.pth`, `.bin`) by memory map. The
-//!   pickle in a PyTorch archive is interpreted as data: nothing in it is ever executed, and a file that would run code
+//! - [`Checkpoint::open`] reads safetensors files and PyTorch zip archives (`.pt`, `.pth`, `.bin`) by memory map, whole or in
+//!   shards. The pickle in a PyTorch archive is interpreted as data: nothing in it is ever executed, and a file that would run code
 //!   when PyTorch loads it is refused.
 //! - [`Scope`] looks tensors up under a dotted prefix and checks their shape; [`Checkpoint::unused`] then tells which
 //!   tensors nobody asked for.
@@ -23,10 +23,13 @@
 
 mod attribute;
 mod checkpoint;
+mod contents;
 mod error;
+mod files;
 mod format;
 mod generated;
 mod layout;
+mod literal;
 mod mmap;
 mod safetensors;
 mod scope;
@@ -34,9 +37,10 @@ mod synthetic;
 mod tensor;
 mod torch;
 
-pub use attribute::Attribute;
+pub use attribute::{Attribute, Module};
 pub use checkpoint::Checkpoint;
 pub use error::{Error, ErrorKind, Result};
+pub use files::files_of;
 pub use scope::Scope;
 pub use synthetic::Init;
 pub use tensor::{DType, FileSpan, RawTensor, Tensor, TensorInfo};

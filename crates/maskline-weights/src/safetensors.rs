@@ -3,7 +3,7 @@
 use safetensors::{Dtype, SafeTensors};
 
 use crate::attribute::Attribute;
-use crate::checkpoint::Contents;
+use crate::contents::Contents;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::tensor::{DType, TensorInfo};
@@ -21,6 +21,11 @@ pub(crate) fn read(file: &[u8]) -> Result<Contents> {
             contents.skipped.insert(name, format!("{:?}", tensor.dtype));
             continue;
         };
+        // A size of zero hides what the others multiply to: [2⁶³, 4, 0] would overflow in later products of dimensions.
+        let nonzero = tensor.shape.iter().filter(|&&size| size != 0);
+        if nonzero.copied().try_fold(dtype.size(), usize::checked_mul).is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(Error::corrupt(format!("{name:.200}: shape {:?} overflows", tensor.shape)));
+        }
         let (start, end) = tensor.data_offsets;
         let info = TensorInfo { dtype, shape: tensor.shape.clone() };
         contents.tensors.push((name, info, Layout::Contiguous(data + start..data + end)));

@@ -3,11 +3,12 @@
 use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
 use maskline_weights::{Init, Scope, Tensor};
 
-use super::constant;
+use super::{constant, pickled};
 use crate::{Error, Result};
 
 /// What follows a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Activation {
     /// Nothing.
     None,
@@ -17,6 +18,44 @@ pub enum Activation {
     Silu,
     /// Gaussian error linear unit.
     Gelu(GeluForm),
+    /// `x` where it is positive, else `slope * x`.
+    LeakyRelu {
+        /// Slope below 0.
+        slope: f32,
+    },
+    /// `x` limited to a range (ReLU6, hard tanh).
+    Clip {
+        /// Least value.
+        low: f32,
+        /// Largest value.
+        high: f32,
+    },
+    /// `x` where it is positive, else `alpha * (eˣ - 1)`.
+    Elu {
+        /// Depth below 0.
+        alpha: f32,
+    },
+    /// As `Elu`, with a derivative that has no jump.
+    Celu {
+        /// Depth below 0; not 0.
+        alpha: f32,
+    },
+    /// The scaled exponential linear unit.
+    Selu,
+    /// `x * clip(x / 6 + 1/2, 0, 1)`.
+    HardSwish,
+    /// `clip(x / 6 + 1/2, 0, 1)`.
+    HardSigmoid,
+    /// `x * tanh(ln(1 + eˣ))`.
+    Mish,
+    /// Logistic function.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `ln(1 + eˣ)`.
+    Softplus,
+    /// `x / (1 + |x|)`.
+    Softsign,
 }
 
 impl Activation {
@@ -30,6 +69,18 @@ impl Activation {
             Self::Relu => Ok(g.relu(x)?),
             Self::Silu => Ok(g.silu(x)?),
             Self::Gelu(form) => Ok(g.gelu(x, form)?),
+            Self::LeakyRelu { slope } => Ok(g.leaky_relu(x, slope)?),
+            Self::Clip { low, high } => Ok(g.clip(x, low, high)?),
+            Self::Elu { alpha } => Ok(g.elu(x, alpha)?),
+            Self::Celu { alpha } => Ok(g.celu(x, alpha)?),
+            Self::Selu => Ok(g.selu(x)?),
+            Self::HardSwish => Ok(g.hard_swish(x)?),
+            Self::HardSigmoid => Ok(g.hard_sigmoid(x)?),
+            Self::Mish => Ok(g.mish(x)?),
+            Self::Sigmoid => Ok(g.sigmoid(x)?),
+            Self::Tanh => Ok(g.tanh(x)?),
+            Self::Softplus => Ok(g.softplus(x)?),
+            Self::Softsign => Ok(g.softsign(x)?),
         }
     }
 }
@@ -69,14 +120,14 @@ impl ConvSpec {
     }
 }
 
-/// How a checkpoint names a convolution with batch normalisation, and the normalisation's epsilon (no file stores it).
+/// How a checkpoint names a convolution with batch normalisation, and the normalisation's epsilon (which only pickled modules store).
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNormed {
     /// Name of the convolution.
     pub conv: &'static str,
     /// Name of the normalisation.
     pub norm: &'static str,
-    /// Epsilon of the normalisation.
+    /// Epsilon of the normalisation, unless its module says another.
     pub epsilon: f64,
 }
 
@@ -85,6 +136,7 @@ pub struct BatchNormed {
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
+    pickled::check_convolution(scope, spec)?;
     let weight = scope.f32("weight", &spec.weight_shape())?;
     let bias = scope.f32("bias", &[spec.output])?;
     g.scoped(scope.name(), |g| {
@@ -99,6 +151,7 @@ pub fn convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: Co
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn convolution_unbiased<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
+    pickled::check_convolution(scope, spec)?;
     let weight = scope.f32("weight", &spec.weight_shape())?;
     g.scoped(scope.name(), |g| {
         let weight = constant(g, (scope, "weight"), weight)?;
@@ -148,6 +201,8 @@ pub fn convolution_batch_norm_init<'w>(
 
 /// Weight and bias of `norm(conv(x))`: computed in f64 and rounded once. A bias of the convolution itself is shifted along.
 fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, (names, init): (BatchNormed, Init)) -> Result<(Tensor<'w>, Tensor<'w>)> {
+    pickled::check_convolution(&scope.push(names.conv), spec)?;
+    let epsilon = pickled::epsilon(&scope.push(names.norm), names.epsilon)?;
     let mut weight = scope.f32(&format!("{}.weight", names.conv), &spec.weight_shape())?;
     let bias_name = format!("{}.bias", names.conv);
     let own_bias = if !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) {
@@ -162,7 +217,7 @@ fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, (names, init): (BatchNormed, In
     let mut bias = Vec::with_capacity(spec.output);
     let taps = weight.data.len() / spec.output.max(1);
     for (channel, weights) in weight.data.to_mut().chunks_exact_mut(taps.max(1)).enumerate() {
-        let factor = f64::from(scale.data[channel]) / (f64::from(variance.data[channel]) + names.epsilon).sqrt();
+        let factor = f64::from(scale.data[channel]) / (f64::from(variance.data[channel]) + epsilon).sqrt();
         weights.iter_mut().for_each(|w| *w = (f64::from(*w) * factor) as f32);
         let centred = f64::from(own_bias[channel]) - f64::from(mean.data[channel]);
         bias.push((f64::from(shift.data[channel]) + centred * factor) as f32);

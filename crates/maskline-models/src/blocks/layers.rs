@@ -3,6 +3,7 @@
 use maskline_onnx::{Constant, FileSpan, Graph, Value};
 use maskline_weights::{Scope, Tensor};
 
+use super::pickled;
 use crate::{Error, ErrorKind, Result};
 
 /// A checkpoint's tensor as a constant of the graph, in place where it lies unchanged in the file.
@@ -75,6 +76,7 @@ pub fn linear_gelu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, 
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+    let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
     let weight = parameter(g, scope, "weight", &[width])?;
     let bias = parameter(g, scope, "bias", &[width])?;
     g.scoped(scope.name(), |g| Ok(g.layer_norm(x, &weight, Some(&bias), epsilon)?))
@@ -85,6 +87,7 @@ pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, e
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+    let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
     let weight = parameter(g, scope, "weight", &[width])?;
     let bias = parameter(g, scope, "bias", &[width])?;
     g.scoped(scope.name(), |g| Ok(g.layer_norm_channels(x, &weight, &bias, epsilon)?))

@@ -3,6 +3,7 @@
 mod convolution;
 mod layers;
 mod maps;
+pub mod pickled;
 
 pub use convolution::{
     Activation, BatchNormed, ConvSpec, convolution, convolution_batch_norm, convolution_batch_norm_init, convolution_unbiased,

@@ -14,7 +14,7 @@ pub use config::{Block, Config, Stage};
 use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
-use crate::family::refuse_left_over;
+use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first, names};
 use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, PromptHead, Result, Task};
 
@@ -47,12 +47,13 @@ impl Family for EfficientVitSam {
         let decoder = Decoder::new(checkpoint, &names::OFFICIAL_1, &config.decoder);
         let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
+        refuse_other_activations(checkpoint)?;
         refuse_left_over(checkpoint, "an EfficientViT-SAM", &["num_batches_tracked"])?;
         let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
         Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
     }
 
-    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+    fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
         None
     }
 }

@@ -14,7 +14,9 @@ use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
 use crate::family::refuse_left_over;
-use crate::{BuildOptions, Built, Description, Family, LookHead, ModelInfo, Output, Part, Preprocess, Result, Task};
+use crate::{
+    BuildOptions, Built, Description, Family, LabelSource, LookHead, ModelInfo, Output, Part, Preprocess, Result, SizeSource, Task,
+};
 
 /// The family.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ impl Family for Nano {
         &DESCRIPTION
     }
 
+    fn takes_any_size(&self) -> bool {
+        true
+    }
+
     fn recognises(&self, checkpoint: &Checkpoint) -> bool {
         ["stem.0.weight", "residuals.0.first.0.weight", "attentions.0.qkv.weight"].iter().all(|name| checkpoint.info(name).is_some())
     }
@@ -51,9 +57,11 @@ impl Family for Nano {
             architecture: config::ARCHITECTURE.into(),
             task: Task::Promptable,
             labels: vec![],
+            labels_from: LabelSource::None,
             input: LookHead::PLANES.into(),
             preprocess: Preprocess::Pyramid,
             default_size: head.input,
+            size_from: SizeSource::default(),
             fixed_size: Some([head.input; 2]),
             fixed_batch: None,
             output: Output::Looks(head),
@@ -61,7 +69,7 @@ impl Family for Nano {
         Ok(Built { info, parts: vec![Part { name: LookHead::SEGMENTER, model }] })
     }
 
-    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+    fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
         None
     }
 }

@@ -5,7 +5,7 @@ use maskline_weights::{Checkpoint, Scope};
 
 use super::config::DecoderConfig;
 use crate::blocks::{ConvSpec, convolution_unbiased, dense_point, layer_norm};
-use crate::info::{Normalise, Output, Preprocess, PromptHead, SingleMask, Task};
+use crate::info::{LabelSource, Normalise, Output, Preprocess, PromptHead, SingleMask, SizeSource, Task};
 use crate::{BuildOptions, Error, ErrorKind, Facts, ModelInfo, Result};
 
 /// Name of the picture input.
@@ -44,10 +44,12 @@ pub(crate) fn info(family: &str, (architecture, image_size): (&str, usize), deco
         architecture: architecture.into(),
         task: Task::Promptable,
         labels: vec![],
+        labels_from: LabelSource::None,
         input: INPUT.into(),
         // In 0..255 the published numbers are 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375: ImageNet's.
         preprocess: Preprocess::LongestSide(Normalise::IMAGENET),
         default_size: image_size,
+        size_from: SizeSource::default(),
         fixed_size: Some([image_size, image_size]),
         fixed_batch: None,
         output: Output::Promptable(PromptHead {

@@ -14,7 +14,7 @@ pub use config::Config;
 use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
-use crate::family::refuse_left_over;
+use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first};
 use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, PromptHead, Result, Task};
 
@@ -49,12 +49,13 @@ impl Family for Sam1 {
         let decoder = Decoder::new(checkpoint, config.names.decoder, &config.decoder);
         let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
+        refuse_other_activations(checkpoint)?;
         refuse_left_over(checkpoint, "a Segment Anything", &KNOWN_EXTRAS)?;
         let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
         Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
     }
 
-    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+    fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
         None
     }
 }

@@ -98,6 +98,7 @@ impl Config {
     /// `Checkpoint` if a tensor that tells a size is missing, `Configuration` if a fact is not known.
     pub fn of_checkpoint(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
         let facts = Facts::of(checkpoint, options)?;
+        check_activation(&facts).map_err(|error| error.at(checkpoint.path()))?;
         let is_official = checkpoint.info("image_encoder.trunk.pos_embed").is_some();
         let (trunk_names, decoder_names) =
             if is_official { (&OFFICIAL, &names::OFFICIAL_2) } else { (&HUGGING_FACE, &names::HUGGING_FACE_2) };
@@ -122,7 +123,7 @@ impl Config {
         }
         let image_size = image_size(options.image_size.or(told.image_size), IMAGE_SIZE)?;
         let side = |name: &str| Ok::<_, Error>(trunk.shape(name)?.last().copied().unwrap_or(0));
-        let hidden = trunk.push("blocks.0").shape(&format!("{}.weight", trunk_names.mlp[0]))?[0];
+        let hidden = rows(&trunk.push("blocks.0"), &format!("{}.weight", trunk_names.mlp[0]))?;
         let frame = (image_size / 16, image_size);
         let stage = |i: usize| Stage { blocks: blocks[i], width: widths[i], heads: heads[i], window: windows[i] };
         let config = Self {
@@ -190,6 +191,18 @@ impl Told {
     }
 }
 
+/// Another activation of the trunk than the published one is not built.
+fn check_activation(facts: &Facts) -> Result<()> {
+    let trunk = facts.under("vision_config").under("backbone_config");
+    match trunk.word("hidden_act").filter(|word| *word != "gelu") {
+        Some(found) => {
+            let message = format!("config.json: vision_config.backbone_config.hidden_act: expected gelu, found {found}");
+            Err(Error::new(ErrorKind::Configuration, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// By stability, unless a Hugging Face configuration says otherwise.
 fn single_mask(facts: &Facts) -> SingleMask {
     let facts = facts.under("mask_decoder_config");
@@ -212,6 +225,11 @@ fn image_size(wished: Option<usize>, default: usize) -> Result<usize> {
     Err(Error::new(ErrorKind::Configuration, message))
 }
 
+/// First dimension of a weight; 0 where it has none, which nothing fits.
+fn rows(scope: &Scope<'_>, name: &str) -> Result<usize> {
+    Ok(scope.shape(name)?.first().copied().unwrap_or(0))
+}
+
 /// Blocks and width of each stage. A stage begins where a block has a projection for its shortcut.
 fn stages(trunk: &Scope<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
     let count = trunk.push("blocks").children().len();
@@ -219,7 +237,7 @@ fn stages(trunk: &Scope<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
     for index in 0..count {
         let block = trunk.push("blocks").push(index);
         if index == 0 || block.contains("proj.weight") {
-            widths.push(block.shape("attn.proj.weight")?[0]);
+            widths.push(rows(&block, "attn.proj.weight")?);
             blocks.push(0);
         }
         if let Some(last) = blocks.last_mut() {

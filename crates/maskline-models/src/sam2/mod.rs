@@ -14,10 +14,11 @@ pub use config::{Config, Stage};
 use maskline_onnx::ModelHeader;
 use maskline_weights::Checkpoint;
 
-use crate::family::refuse_left_over;
+use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::Decoder;
 use crate::{
-    BuildOptions, Built, Description, Error, ErrorKind, Family, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead, Result, Task,
+    BuildOptions, Built, Description, Error, ErrorKind, Family, LabelSource, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead,
+    Result, SizeSource, Task,
 };
 
 /// The family.
@@ -55,11 +56,12 @@ impl Family for Sam2 {
         // The position encoding of prompts is stored twice; both copies are equal.
         let mut known = names::KNOWN_EXTRAS.to_vec();
         known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
+        refuse_other_activations(checkpoint)?;
         refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
         Ok(Built { info: info(&config), parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
     }
 
-    fn import(&self, _: &ModelHeader) -> Option<Result<ModelInfo>> {
+    fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
         None
     }
 }
@@ -71,9 +73,11 @@ fn info(config: &Config) -> ModelInfo {
         architecture: config.architecture.clone(),
         task: Task::Promptable,
         labels: vec![],
+        labels_from: LabelSource::None,
         input: encoder::INPUT.into(),
         preprocess: Preprocess::Stretch(Normalise::IMAGENET),
         default_size: size,
+        size_from: SizeSource::default(),
         fixed_size: Some([size, size]),
         fixed_batch: None,
         output: Output::Promptable(PromptHead {

@@ -2,6 +2,8 @@
 
 use maskline_weights::{Checkpoint, Scope};
 
+use super::said;
+use crate::blocks::pickled;
 use crate::{BuildOptions, Error, ErrorKind, Extras, Result, Task};
 
 /// Channels, repeats and head of one network.
@@ -133,7 +135,12 @@ impl Config {
     fn detector(checkpoint: &Checkpoint, (channels, repeats): ([usize; 5], [usize; 8]), options: &BuildOptions) -> Result<Self> {
         let head = checkpoint.root().push("model").push(DETECT_LAYER);
         let classes = output_channels(&head, "cv3.0.2.weight")?;
-        let reg_max = output_channels(&head, "cv2.0.2.weight")? / 4;
+        let sides = output_channels(&head, "cv2.0.2.weight")?;
+        if sides % 4 != 0 {
+            let message = format!("model.{DETECT_LAYER}.cv2.0.2.weight: expected bins for four sides of a box, found {sides} channels");
+            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+        }
+        let reg_max = sides / 4;
         let mut hidden = [output_channels(&head, "cv2.0.0.conv.weight")?, output_channels(&head, "cv3.0.0.conv.weight")?, 0];
         if !head.contains("cv4.0.2.weight") {
             return Ok(Self::sized(channels, repeats, Task::Detect, classes).with_head(reg_max, Extras::None, hidden));
@@ -184,27 +191,33 @@ impl Config {
 }
 
 /// First dimension of a stored tensor.
-fn output_channels(scope: &Scope<'_>, name: &str) -> Result<usize> {
+pub(super) fn output_channels(scope: &Scope<'_>, name: &str) -> Result<usize> {
     let shape = scope.shape(name)?;
-    shape.first().copied().filter(|size| *size > 0).ok_or_else(|| {
-        let message = format!("{}.{name}: expected a weight with output channels, found {shape:?}", scope.name());
+    // No network is as wide: sums and products of such widths cannot overflow.
+    shape.first().copied().filter(|size| (1..=1 << 20).contains(size)).ok_or_else(|| {
+        let message = format!("{}.{name}: expected a weight with 1 to {} output channels, found {shape:?}", scope.name(), 1 << 20);
         Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path())
     })
 }
 
 /// Splits `channels` numbers per anchor into keypoints: told by the options or the checkpoint, else by divisibility.
 fn keypoint_shape(checkpoint: &Checkpoint, channels: usize, options: &BuildOptions) -> Result<[usize; 2]> {
-    let stored = checkpoint.attribute(&["kpt_shape"]).and_then(|a| {
-        let list = a.as_list()?;
-        Some([usize::try_from(list.first()?.as_int()?).ok()?, usize::try_from(list.get(1)?.as_int()?).ok()?])
-    });
+    let said = said::told(checkpoint, &[&["kpt_shape"], &["model", "22", "kpt_shape"], &["yaml", "kpt_shape"]]);
+    let stored = match said.as_ref().map(|said| (said, said::sizes(said))) {
+        None => None,
+        Some((_, Some(sizes))) if sizes.len() == 2 => Some([sizes[0], sizes[1]]),
+        Some((said, _)) => {
+            let message = format!("its keypoint shape is {}; expected [count, 2] or [count, 3]", pickled::shown(said));
+            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help("give the keypoint shape"));
+        }
+    };
     let shape = options.keypoint_shape.or(stored).or(match (channels % 3, channels % 2) {
         (0, 1) => Some([channels / 3, 3]),
         (1 | 2, 0) => Some([channels / 2, 2]),
         _ => None,
     });
     match shape {
-        Some([count, dims]) if count * dims == channels && (dims == 2 || dims == 3) => Ok([count, dims]),
+        Some([count, dims]) if count.checked_mul(dims) == Some(channels) && (dims == 2 || dims == 3) => Ok([count, dims]),
         Some([count, dims]) => {
             let message = format!("keypoint shape [{count}, {dims}] does not fit the head's {channels} channels");
             Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()))

@@ -2,17 +2,21 @@
 
 use maskline_onnx::{DType, ModelHeader, Port};
 
-use super::{DESCRIPTION, preprocess};
-use crate::{DetectorHead, Error, ErrorKind, Extras, HeadForm, ModelInfo, Output, Result, Task};
+use maskline_weights::Attribute;
+
+use super::{DESCRIPTION, labels, preprocess, said};
+use crate::info::MOST_SIDE;
+use crate::labels::Names;
+use crate::{BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, Result, SizeSource, Task};
 
 /// Describes an export, or `None` if the file is none of ultralytics.
-pub(super) fn import(header: &ModelHeader) -> Option<Result<ModelInfo>> {
+pub(super) fn import(header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
     let about = header.metadata.get("description").map_or("", String::as_str);
     let is_export = header.metadata.contains_key("task") && header.metadata.contains_key("names") && header.metadata.contains_key("stride");
-    (is_export || about.contains("Ultralytics")).then(|| describe(header, about))
+    (is_export || about.contains("Ultralytics")).then(|| describe(header, options))
 }
 
-fn describe(header: &ModelHeader, about: &str) -> Result<ModelInfo> {
+fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
     let refuse = |message: String, help: &str| Err(Error::new(ErrorKind::UnknownModel, message).help(help));
     let task = match header.metadata.get("task").map(String::as_str) {
         Some("detect") => Task::Detect,
@@ -32,70 +36,187 @@ fn describe(header: &ModelHeader, about: &str) -> Result<ModelInfo> {
     let &[batch, Some(3), rows, columns] = dims.as_slice() else {
         return refuse(format!("expected input [batch, 3, height, width], found {dims:?}"), "export a model for RGB pictures");
     };
-    let names = labels_of(header)?;
-    let (output, names) = match task {
-        Task::Classify => (classifier(header)?, names),
+    check_input(batch, rows, columns)?;
+    check_stride(header, task)?;
+    let said = match &options.labels {
+        Some(given) => Names::of(&Attribute::List(given.iter().cloned().map(Attribute::Str).collect())).filter(|n| n.classes() > 0),
+        None => labels_of(header)?,
+    };
+    let (output, classes) = match task {
+        Task::Classify => classifier(header, said.as_ref())?,
         _ => {
-            let head = detector(header, task, names.len())?;
-            (Output::Detector(head), names)
+            let head = detector(header, task, said.as_ref())?;
+            head.check().map_err(|error| Error::new(ErrorKind::UnknownModel, format!("the export cannot be right: {error}")))?;
+            let classes = head.classes;
+            (Output::Detector(head), classes)
         }
     };
-    let architecture = about.split_whitespace().find(|word| word.to_lowercase().starts_with("yolov8")).map(str::to_lowercase);
-    let stored_size = header.metadata.get("imgsz").and_then(|text| integers(text).first().copied());
+    let (labels, labels_from) = match (said, &options.labels) {
+        (_, Some(given)) => (labels::check_given(given, classes)?, LabelSource::Given),
+        (Some(names), None) => (names.fill(), LabelSource::File),
+        (None, None) => labels::by_count(task, classes),
+    };
+    let (default_size, size_from) = default_size(header, task, rows.zip(columns))?;
     Ok(ModelInfo {
         family: DESCRIPTION.name.into(),
-        architecture: architecture.unwrap_or_else(|| format!("yolov8 {task} export")),
+        architecture: architecture(header, task),
         task,
-        labels: names,
+        labels,
+        labels_from,
         input: input.clone(),
         preprocess: preprocess(task),
-        default_size: rows.or(stored_size).unwrap_or_else(|| super::default_size(task)),
+        default_size,
+        size_from,
         fixed_size: rows.zip(columns).map(|(rows, columns)| [rows, columns]),
         fixed_batch: batch,
         output,
     })
 }
 
-fn classifier(header: &ModelHeader) -> Result<Output> {
-    match header.outputs.as_slice() {
-        [(name, _, dims)] if dims.len() == 2 => Ok(Output::Classifier { probabilities: name.clone() }),
-        outputs => Err(unexpected_outputs(outputs)),
+/// The name that the description begins with, e.g. of `Ultralytics YOLOv8n-seg model trained on coco.yaml`.
+fn architecture(header: &ModelHeader, task: Task) -> String {
+    let about = header.metadata.get("description").map_or("", String::as_str);
+    let name = about.split_whitespace().find(|word| word.to_lowercase().starts_with("yolo") && word.len() < 40);
+    name.map_or_else(|| format!("yolov8 {task} export"), str::to_lowercase)
+}
+
+/// The fixed sizes of the input are memory that will be asked for.
+fn check_input(batch: Option<usize>, rows: Option<usize>, columns: Option<usize>) -> Result<()> {
+    const MOST_BATCH: usize = 1024;
+    const MOST_VALUES: usize = 1 << 30;
+    let side_fits = |side: Option<usize>| side.is_none_or(|side| side.is_multiple_of(32) && (32..=MOST_SIDE).contains(&side));
+    let values = [batch, rows, columns].into_iter().fold(3_usize, |values, size| values.saturating_mul(size.unwrap_or(1)));
+    if batch.is_none_or(|batch| (1..=MOST_BATCH).contains(&batch)) && side_fits(rows) && side_fits(columns) && values <= MOST_VALUES {
+        return Ok(());
+    }
+    let shown = |size: Option<usize>| size.map_or("?".into(), |size| size.to_string());
+    let message = format!(
+        "an input of {} pictures of {} × {}: expected at most {MOST_BATCH}, with sides that are multiples of 32 up to {MOST_SIDE}",
+        shown(batch),
+        shown(rows),
+        shown(columns)
+    );
+    Err(Error::new(ErrorKind::UnknownModel, message).help("export it again with another `imgsz` or `batch`"))
+}
+
+/// Detectors answer on levels of stride 8, 16 and 32.
+fn check_stride(header: &ModelHeader, task: Task) -> Result<()> {
+    let stride = header.metadata.get("stride").map(|text| text.trim());
+    match stride.filter(|stride| task != Task::Classify && *stride != "32") {
+        Some(stride) => {
+            let message = format!("the export's metadata says stride `{stride:.40}`; expected 32");
+            Err(Error::new(ErrorKind::UnknownModel, message).help("models of four levels (P6) and others are not supported"))
+        }
+        None => Ok(()),
     }
 }
 
-fn detector(header: &ModelHeader, task: Task, classes: usize) -> Result<DetectorHead> {
+/// The fixed side; else what the metadata says, else what the published models have.
+fn default_size(header: &ModelHeader, task: Task, fixed: Option<(usize, usize)>) -> Result<(usize, SizeSource)> {
+    if let Some((rows, _)) = fixed {
+        return Ok((rows, SizeSource::File));
+    }
+    let Some(text) = header.metadata.get("imgsz") else { return Ok((super::default_size(task), SizeSource::Published)) };
+    let side = Attribute::parse(text).as_ref().and_then(said::side_of).ok_or_else(|| {
+        let message = format!("the export's metadata says imgsz `{text:.40}`; expected one or two numbers from 1 to {MOST_SIDE}");
+        Error::new(ErrorKind::UnknownModel, message).help("export it again")
+    })?;
+    Ok((side, SizeSource::File))
+}
+
+fn classifier(header: &ModelHeader, names: Option<&Names>) -> Result<(Output, usize)> {
+    let &[(ref name, _, ref dims)] = header.outputs.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
+    let &[_, classes] = dims.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
+    let named = names.map(Names::classes);
+    let Some(classes) = classes.or(named).filter(|classes| *classes > 0) else { return Err(unexpected_outputs(&header.outputs)) };
+    if named.is_some_and(|named| named != classes) {
+        let message = format!("output `{name}` has {classes} classes; there are names for {}", named.unwrap_or(0));
+        return Err(Error::new(ErrorKind::UnknownModel, message).help(MISFIT));
+    }
+    Ok((Output::Classifier { probabilities: name.clone() }, classes))
+}
+
+const MISFIT: &str = "its metadata does not fit its graph; export it again, or give the names of its classes";
+
+fn detector(header: &ModelHeader, task: Task, names: Option<&Names>) -> Result<DetectorHead> {
+    refuse_end_to_end(header, task)?;
     let (predictions, protos) = match header.outputs.as_slice() {
         [predictions] if task != Task::Segment => (predictions, None),
-        [predictions, protos] if task == Task::Segment => (predictions, Some(protos)),
+        [predictions, protos] if task == Task::Segment && protos.2.len() == 4 => (predictions, Some(protos)),
         outputs => return Err(unexpected_outputs(outputs)),
     };
-    if header.metadata.get("args").is_some_and(|args| args.contains("'nms': True")) || predictions.2.get(2) == Some(&Some(6)) {
-        let message = "the export contains its own NMS; thresholds could not be chosen and results would differ";
-        return Err(Error::new(ErrorKind::UnknownModel, message).help("export again with `nms=False` (the default)"));
-    }
     let &[_, Some(channels), _] = predictions.2.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
+    let named = names.map(Names::classes);
     let extras = match (task, protos) {
-        (Task::Segment, Some((_, _, dims))) => Extras::Masks { count: dims.get(1).copied().flatten().unwrap_or(32) },
-        (Task::Pose, _) => {
-            let shape = header.metadata.get("kpt_shape").map(|text| integers(text)).unwrap_or_default();
-            let &[count, dims] = shape.as_slice() else {
-                return Err(Error::new(ErrorKind::UnknownModel, "the export's metadata lacks `kpt_shape`"));
-            };
-            Extras::Keypoints { count, dims }
+        (Task::Segment, Some((_, _, dims))) => {
+            let left = named.and_then(|classes| channels.checked_sub(classes.saturating_add(4)));
+            let count = dims.get(1).copied().flatten().or(left).ok_or_else(|| unexpected_outputs(&header.outputs))?;
+            Extras::Masks { count }
         }
+        (Task::Pose, _) => keypoints(header)?,
         (Task::Obb, _) => Extras::Angle,
         _ => Extras::None,
     };
-    if channels != 4 + classes + extras.channels() {
+    let further = extras.channels();
+    let classes =
+        channels.checked_sub(further.saturating_add(4)).filter(|classes| *classes > 0 && named.is_none_or(|named| named == *classes));
+    let Some(classes) = classes else {
         let message = format!(
-            "output `{}` has {channels} channels; 4 box, {classes} class and {} further ones were expected",
+            "output `{}` has {channels} channels; 4 box, {} class and {further} further ones were expected",
             predictions.0,
-            extras.channels()
+            named.map_or("some".into(), |named| named.to_string())
         );
-        return Err(Error::new(ErrorKind::UnknownModel, message).help("its metadata does not fit its graph; export it again"));
-    }
+        return Err(Error::new(ErrorKind::UnknownModel, message).help(MISFIT));
+    };
     let form = HeadForm::Decoded { predictions: predictions.0.clone(), protos: protos.map(|p| p.0.clone()) };
     Ok(DetectorHead { classes, extras, form })
+}
+
+fn keypoints(header: &ModelHeader) -> Result<Extras> {
+    let text = header.metadata.get("kpt_shape").map(String::as_str).unwrap_or_default();
+    match Attribute::parse(text).as_ref().and_then(said::sizes).as_deref() {
+        Some(&[count, dims]) if count > 0 && (dims == 2 || dims == 3) => Ok(Extras::Keypoints { count, dims }),
+        _ => {
+            let message = format!("the export's metadata says `kpt_shape` `{text:.40}`; expected [count, 2] or [count, 3]");
+            Err(Error::new(ErrorKind::UnknownModel, message).help("export it again"))
+        }
+    }
+}
+
+/// Exports that choose their boxes themselves: `nms=True`, and the end-to-end heads of YOLOv10 and YOLO26. They give a row of box,
+/// score, class and extras for each object, where others have a row for each number of an anchor.
+fn refuse_end_to_end(header: &ModelHeader, task: Task) -> Result<()> {
+    let metadata = |key: &str| header.metadata.get(key).map_or("", String::as_str);
+    let is_true = |text: &str| matches!(text.trim(), "True" | "true" | "1");
+    let args = Attribute::parse(metadata("args"));
+    let is_set = |key: &str| is_true(metadata(key)) || args.as_ref().and_then(|args| args.get(key)?.as_bool()) == Some(true);
+    let row = match task {
+        Task::Pose => keypoints(header).map_or(0, |extras| 6_usize.saturating_add(extras.channels())),
+        Task::Segment => {
+            header.outputs.get(1).and_then(|(.., dims)| dims.get(1).copied().flatten()).map_or(38, |count| count.saturating_add(6))
+        }
+        Task::Obb => 7,
+        _ => 6,
+    };
+    let found = header.outputs.first().map_or(&[][..], |(.., dims)| dims);
+    // An anchor grid is never as small as a row: the smallest picture has 21 anchors.
+    let has_rows = matches!(found, &[_, most, Some(width)] if width == row && most != Some(width) && (width < 21 || most == Some(300)));
+    let what = if is_set("end2end") {
+        "an end-to-end export (as of YOLOv10 and YOLO26)"
+    } else if is_set("nms") {
+        "an export with its own NMS (`nms=True`)"
+    } else if has_rows {
+        "an end-to-end export (`nms=True`, YOLOv10, YOLO26)"
+    } else {
+        return Ok(());
+    };
+    let shape: Vec<String> = found.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
+    let message = format!(
+        "{what}: its output [{}] holds objects that are chosen already; thresholds could not be chosen and results would differ",
+        shape.join(", ")
+    );
+    Err(Error::new(ErrorKind::UnknownModel, message)
+        .help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
 }
 
 fn unexpected_outputs(outputs: &[Port]) -> Error {
@@ -104,65 +225,25 @@ fn unexpected_outputs(outputs: &[Port]) -> Error {
     Error::new(ErrorKind::UnknownModel, message).help("export a YOLOv8 with `yolo export format=onnx`")
 }
 
-/// `names` as Python prints a dict: `{0: 'person', 1: "cat's toy"}`.
-fn labels_of(header: &ModelHeader) -> Result<Vec<String>> {
-    let text = header.metadata.get("names").map_or("", String::as_str);
-    match parse_names(text) {
-        Some(names) => Ok(names),
-        None => Err(Error::new(ErrorKind::UnknownModel, format!("the export's metadata has unreadable names: {text:.80}"))),
-    }
-}
-
-fn parse_names(text: &str) -> Option<Vec<String>> {
-    let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    let mut names = Vec::new();
-    while !rest.is_empty() {
-        let (key, after) = rest.split_once(':')?;
-        if key.trim().parse::<usize>().ok()? != names.len() {
-            return None;
+/// `names` as Python prints a dict: `{0: 'person', 1: "cat's toy"}`. `None` where there are none.
+fn labels_of(header: &ModelHeader) -> Result<Option<Names>> {
+    let Some(text) = header.metadata.get("names") else { return Ok(None) };
+    match Names::of(&Attribute::Str(text.clone())).filter(|names| names.classes() > 0) {
+        Some(names) => Ok(Some(names)),
+        None => {
+            let message = format!("the export's metadata has unreadable names: {text:.80}");
+            Err(Error::new(ErrorKind::UnknownModel, message).help("export it again, or give the names of its classes"))
         }
-        let after = after.trim_start();
-        let quote = after.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-        let mut name = String::new();
-        let mut characters = after[1..].char_indices();
-        let end = loop {
-            match characters.next()? {
-                (_, '\\') => name.push(characters.next()?.1),
-                (i, c) if c == quote => break i,
-                (_, c) => name.push(c),
-            }
-        };
-        names.push(name);
-        rest = after[1 + end + 1..].trim_start().trim_start_matches(',').trim_start();
     }
-    Some(names)
-}
-
-/// The integers in a text such as `[17, 3]`.
-fn integers(text: &str) -> Vec<usize> {
-    text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yolov8::labels;
-
-    #[test]
-    fn python_dicts_of_names() {
-        assert_eq!(
-            parse_names(r#"{0: 'person', 1: "cat's toy", 2: 'a, b: {c}', 3: 'it\'s'}"#),
-            Some(vec!["person".into(), "cat's toy".into(), "a, b: {c}".into(), "it's".into()])
-        );
-        assert_eq!(parse_names("{}"), Some(vec![]));
-        assert_eq!(parse_names("{1: 'x'}"), None);
-        assert_eq!(parse_names("{0: 'x"), None);
-        assert_eq!(labels::by_count(Task::Detect, 80).len(), 80);
-    }
 
     #[test]
     fn files_of_others_are_not_ours() {
         let header = ModelHeader { producer: "x".into(), opset: 17, metadata: Default::default(), inputs: vec![], outputs: vec![] };
-        assert!(import(&header).is_none());
+        assert!(import(&header, &BuildOptions::default()).is_none());
     }
 }

@@ -1,14 +1,15 @@
 //! Backbone and neck: convolutions, C2f blocks, SPPF, and a path aggregation network over three levels.
 
-use maskline_onnx::{DType, Dialect, Dim, Graph, Interpolation, PoolOptions, Value};
+use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 
-use super::config::{C2F_LAYERS, CLASSIFY_LAYER, Config, DETECT_LAYER};
-use super::head;
-use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm};
+use super::config::{C2F_LAYERS, CLASSIFY_LAYER, Config, DETECT_LAYER, output_channels};
+use super::head::Head;
+use super::said;
+use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm, parameter, pickled};
 use crate::{Result, Task};
 
-/// Epsilon of the batch normalisations; not stored in state dicts. Only the detectors' initialisation changes PyTorch's default.
+/// Epsilon of the batch normalisations, where the checkpoint does not say it: state dicts do not. Only the detectors' initialisation changes PyTorch's default.
 fn batch_norm_epsilon(task: Task) -> f64 {
     if task == Task::Classify { 1e-5 } else { 1e-3 }
 }
@@ -23,7 +24,9 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
     let images = g.input(INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), side("rows"), side("columns")])?;
     let model = checkpoint.root().push("model");
     let [c2, c3, c4, c5] = [1, 2, 3, 4].map(|i| config.channels[i]);
-    let layers = &mut Layers { g: &mut g, model: model.clone(), config };
+    let style = ConvStyle { epsilon: batch_norm_epsilon(config.task), activation: said::default_activation(checkpoint)? };
+    said::check_layers(&model, config)?;
+    let layers = &mut Layers { g: &mut g, model: model.clone(), config, style };
 
     let p2 = layers.stem(&images)?;
     let p2 = layers.c2f(2, (&p2, c2), (c2, true))?;
@@ -34,27 +37,57 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
     let p5 = layers.down(7, (&p4, c4), c5)?;
     let p5 = layers.c2f(8, (&p5, c5), (c5, true))?;
     if config.task == Task::Classify {
-        head::classify(&mut g, &model.push(CLASSIFY_LAYER), (&p5, config), taps)?;
+        let head = Head { scope: model.push(CLASSIFY_LAYER), config, style, taps };
+        head.classify(&mut g, &p5)?;
         return Ok(g);
     }
     let p5 = layers.sppf(9, &p5, c5)?;
+    let sppf = p5.clone();
 
-    let top_down = layers.upsample_concat(&p5, &p4)?;
+    let top_down = layers.upsample_concat(10, &p5, &p4)?;
     let n4 = layers.c2f(12, (&top_down, c5 + c4), (c4, false))?;
-    let top_down = layers.upsample_concat(&n4, &p3)?;
+    let top_down = layers.upsample_concat(13, &n4, &p3)?;
     let n3 = layers.c2f(15, (&top_down, c4 + c3), (c3, false))?;
     let bottom_up = layers.down_concat(16, (&n3, c3), &n4)?;
     let n4 = layers.c2f(18, (&bottom_up, c3 + c4), (c4, false))?;
     let bottom_up = layers.down_concat(19, (&n4, c4), &p5)?;
     let n5 = layers.c2f(21, (&bottom_up, c4 + c5), (c5, false))?;
-    head::detect(&mut g, &model.push(DETECT_LAYER), ([&n3, &n4, &n5], config), taps)?;
+    if taps {
+        g.output("sppf", &sppf)?;
+    }
+    let head = Head { scope: model.push(DETECT_LAYER), config, style, taps };
+    head.detect(&mut g, [&n3, &n4, &n5])?;
     Ok(g)
 }
 
-/// `Conv` of ultralytics: convolution, batch normalisation, SiLU.
-pub(super) fn conv_silu<'w>(g: &mut Graph<'w>, (scope, task): (&Scope<'w>, Task), x: &Value, spec: ConvSpec) -> Result<Value> {
-    let names = BatchNormed { conv: "conv", norm: "bn", epsilon: batch_norm_epsilon(task) };
-    convolution_batch_norm(g, scope, (x, spec), (names, Activation::Silu))
+/// What no tensor tells of the convolutions; a pickled module says it of each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConvStyle {
+    epsilon: f64,
+    activation: Activation,
+}
+
+/// `Conv` of ultralytics: convolution, batch normalisation, and the activation that the checkpoint says (SiLU in the published models).
+pub(super) fn conv<'w>(g: &mut Graph<'w>, (scope, style): (&Scope<'w>, ConvStyle), x: &Value, spec: ConvSpec) -> Result<Value> {
+    pickled::expect_class(scope, &["Conv"])?;
+    let names = BatchNormed { conv: "conv", norm: "bn", epsilon: style.epsilon };
+    match said::activation(scope, style.activation)? {
+        Some(activation) => convolution_batch_norm(g, scope, (x, spec), (names, activation)),
+        None => {
+            let y = convolution_batch_norm(g, scope, (x, spec), (names, Activation::None))?;
+            slopes(g, &scope.push("act"), &y, spec.output)
+        }
+    }
+}
+
+/// Negative values times a slope that was learned, for all channels or for each.
+fn slopes<'w>(g: &mut Graph<'w>, act: &Scope<'w>, x: &Value, channels: usize) -> Result<Value> {
+    let count = if act.shape("weight")? == [1] { 1 } else { channels };
+    let slope = parameter(g, act, "weight", &[count])?;
+    g.scoped(act.name(), |g| {
+        let slope = g.reshape(&slope, [count, 1, 1])?;
+        Ok(g.prelu(x, &slope)?)
+    })
 }
 
 /// The numbered layers of the model.
@@ -62,11 +95,12 @@ struct Layers<'g, 'w> {
     g: &'g mut Graph<'w>,
     model: Scope<'w>,
     config: &'g Config,
+    style: ConvStyle,
 }
 
 impl Layers<'_, '_> {
     fn conv(&mut self, scope: &str, x: &Value, spec: ConvSpec) -> Result<Value> {
-        conv_silu(self.g, (&self.model.push(scope), self.config.task), x, spec)
+        conv(self.g, (&self.model.push(scope), self.style), x, spec)
     }
 
     /// Layers 0 and 1: to a quarter of the picture's size.
@@ -84,15 +118,21 @@ impl Layers<'_, '_> {
     /// result is kept, and one convolution joins them all. The halves are cut out of one convolution.
     fn c2f(&mut self, layer: usize, (x, input): (&Value, usize), (output, shortcut): (usize, bool)) -> Result<Value> {
         let repeats = C2F_LAYERS.iter().position(|l| *l == layer).map_or(0, |i| self.config.repeats[i]);
-        let hidden = output / 2;
+        // Half of the output in the published models.
+        let hidden = if self.model.checkpoint().is_synthetic() {
+            output / 2
+        } else {
+            output_channels(&self.model, &format!("{layer}.cv1.conv.weight"))? / 2
+        };
         let split = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input, output: 2 * hidden, kernel: 1, stride: 1, groups: 1 })?;
         let mut last = self.g.scoped(format!("model.{layer}"), |g| g.slice(&split, 1, hidden as i64..2 * hidden as i64))?;
         let mut kept = vec![split];
         for i in 0..repeats {
+            let adds = said::adds(&self.model.push(layer).push("m").push(i), shortcut)?;
             let spec = ConvSpec { input: hidden, output: hidden, kernel: 3, stride: 1, groups: 1 };
             let inner = self.conv(&format!("{layer}.m.{i}.cv1"), &last, spec)?;
             let inner = self.conv(&format!("{layer}.m.{i}.cv2"), &inner, spec)?;
-            last = if shortcut { self.g.scoped(format!("model.{layer}.m.{i}"), |g| g.add(&last, &inner))? } else { inner };
+            last = if adds { self.g.scoped(format!("model.{layer}.m.{i}"), |g| g.add(&last, &inner))? } else { inner };
             kept.push(last.clone());
         }
         let parts: Vec<&Value> = kept.iter().collect();
@@ -100,22 +140,27 @@ impl Layers<'_, '_> {
         self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: (2 + repeats) * hidden, output, kernel: 1, stride: 1, groups: 1 })
     }
 
-    /// Spatial pyramid pooling: three chained 5×5 maxima.
+    /// Spatial pyramid pooling: chained maxima over windows (three over 5×5 in the published models).
     fn sppf(&mut self, layer: usize, x: &Value, channels: usize) -> Result<Value> {
         let hidden = channels / 2;
+        let pooling = said::pooling(&self.model.push(layer))?;
         let first = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input: channels, output: hidden, kernel: 1, stride: 1, groups: 1 })?;
-        let pool = PoolOptions { kernel: [5; 2], stride: [1; 2], padding: [2; 4] };
         let joined = self.g.scoped(format!("model.{layer}"), |g| {
-            let second = g.max_pool(&first, &pool)?;
-            let third = g.max_pool(&second, &pool)?;
-            let fourth = g.max_pool(&third, &pool)?;
-            g.concat(&[&first, &second, &third, &fourth], 1)
+            let mut kept = vec![first];
+            for _ in 0..pooling.times {
+                let last = kept[kept.len() - 1].clone();
+                kept.push(g.max_pool(&last, &pooling.pool)?);
+            }
+            g.concat(&kept.iter().collect::<Vec<_>>(), 1)
         })?;
-        self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input: 4 * hidden, output: channels, kernel: 1, stride: 1, groups: 1 })
+        let input = (1 + pooling.times) * hidden;
+        let y = self.conv(&format!("{layer}.cv2"), &joined, ConvSpec { input, output: channels, kernel: 1, stride: 1, groups: 1 })?;
+        if pooling.adds { Ok(self.g.scoped(format!("model.{layer}"), |g| g.add(&y, x))?) } else { Ok(y) }
     }
 
-    fn upsample_concat(&mut self, small: &Value, large: &Value) -> Result<Value> {
-        let enlarged = self.g.upsample(small, 2, Interpolation::Nearest)?;
+    fn upsample_concat(&mut self, layer: usize, small: &Value, large: &Value) -> Result<Value> {
+        let interpolation = said::upsampling(&self.model.push(layer))?;
+        let enlarged = self.g.upsample(small, 2, interpolation)?;
         Ok(self.g.concat(&[&enlarged, large], 1)?)
     }
 

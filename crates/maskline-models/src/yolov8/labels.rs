@@ -1,45 +1,53 @@
-//! Class names: from the checkpoint, else from the data set that the class count tells of.
+//! Class names: given, else from the checkpoint, else those of the data set that the class count tells of.
 
-use maskline_weights::{Attribute, Checkpoint};
+use maskline_weights::Checkpoint;
 
-use super::Config;
-use crate::{Error, ErrorKind, Result, Task};
+use super::{Config, said};
+use crate::labels::Names;
+use crate::{BuildOptions, Error, ErrorKind, LabelSource, Result, Task};
 
 /// Names of the 80 COCO classes, one per line, in the order of the published models.
 const COCO: &str = include_str!("../../assets/coco.txt");
 /// Names of the 15 DOTA v1 classes, likewise.
 const DOTA: &str = include_str!("../../assets/dota.txt");
 
-/// Names by class index; empty where neither the checkpoint nor the class count tells.
-pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<String>> {
-    match checkpoint.attribute(&["names"]).and_then(names) {
-        Some(names) if names.len() == config.classes => Ok(names),
-        Some(names) => {
-            let message = format!("the checkpoint names {} classes, its head has {}", names.len(), config.classes);
-            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
-        }
-        None => Ok(by_count(config.task, config.classes)),
+/// Names by class index, and who says so; empty where nobody does and the class count tells nothing.
+pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &BuildOptions) -> Result<(Vec<String>, LabelSource)> {
+    if let Some(given) = &options.labels {
+        return Ok((check_given(given, config.classes)?, LabelSource::Given));
     }
+    let fail = |message: String| {
+        let help = "give the names of the classes: the API's `labels`, the program's `--names FILE`";
+        Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+    };
+    let Some(said) = said::told(checkpoint, &[&["names"], &["classes"], &["yaml", "names"]]) else {
+        return Ok(by_count(config.task, config.classes));
+    };
+    match Names::of(&said) {
+        Some(names) if names.classes() == config.classes => Ok((names.fill(), LabelSource::File)),
+        Some(names) => fail(format!("the checkpoint names {} classes, its head has {}", names.classes(), config.classes)),
+        None => {
+            fail(format!("the names of the classes are {}, which is neither a list nor a dictionary", crate::blocks::pickled::shown(&said)))
+        }
+    }
+}
+
+/// Names that the caller gives, one for each class.
+pub(super) fn check_given(given: &[String], classes: usize) -> Result<Vec<String>> {
+    if given.len() == classes {
+        return Ok(given.to_vec());
+    }
+    let message = format!("names of classes: expected {classes}, found {}", given.len());
+    Err(Error::new(ErrorKind::Configuration, message).help("give one name for each class, in the order of the model's classes"))
 }
 
 /// The names of a published data set with this many classes.
-pub(super) fn by_count(task: Task, classes: usize) -> Vec<String> {
-    let lines = match (task, classes) {
-        (Task::Detect | Task::Segment, 80) => COCO,
-        (Task::Pose, 1) => "person",
-        (Task::Obb, 15) => DOTA,
-        _ => "",
+pub(super) fn by_count(task: Task, classes: usize) -> (Vec<String>, LabelSource) {
+    let (lines, data_set) = match (task, classes) {
+        (Task::Detect | Task::Segment, 80) => (COCO, "COCO"),
+        (Task::Pose, 1) => ("person", "COCO"),
+        (Task::Obb, 15) => (DOTA, "DOTA"),
+        _ => return (vec![], LabelSource::None),
     };
-    lines.lines().map(str::to_string).collect()
-}
-
-/// `names` of a model: a list, or a map from index to name.
-fn names(attribute: &Attribute) -> Option<Vec<String>> {
-    if let Some(list) = attribute.as_list() {
-        return list.iter().map(|name| name.as_str().map(str::to_string)).collect();
-    }
-    let mut entries: Vec<(i64, String)> =
-        attribute.as_map()?.iter().map(|(key, name)| Some((key.as_int()?, name.as_str()?.to_string()))).collect::<Option<_>>()?;
-    entries.sort();
-    entries.iter().map(|e| e.0).eq(0..entries.len() as i64).then(|| entries.into_iter().map(|e| e.1).collect())
+    (lines.lines().map(str::to_string).collect(), LabelSource::Assumed { data_set: data_set.into() })
 }

@@ -1,7 +1,7 @@
 //! YOLOv8 (Ultralytics 2023): detection, segmentation, pose, classification and oriented boxes.
 //!
 //! `config` reads the sizes off the checkpoint, `graph` and `head` emit the network as the forward pass reads, [`decode`]
-//! turns its raw outputs into candidates, `export` takes over existing ONNX exports.
+//! turns its raw outputs into candidates, `said` reads what a checkpoint says beside its tensors, `export` takes over existing ONNX exports.
 //!
 //! Source: the `ultralytics` package, version 8.4.190 (`nn/tasks.py`, `nn/modules/head.py`).
 
@@ -11,6 +11,7 @@ mod export;
 mod graph;
 mod head;
 mod labels;
+mod said;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
@@ -18,7 +19,8 @@ use maskline_weights::Checkpoint;
 
 use crate::family::refuse_left_over;
 use crate::{
-    BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, ModelInfo, Output, Part, Preprocess, Result, Task,
+    BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, LabelSource, ModelInfo, Output, Part, Preprocess,
+    Result, SizeSource, Task,
 };
 
 /// The family.
@@ -42,6 +44,10 @@ impl Family for YoloV8 {
         &DESCRIPTION
     }
 
+    fn takes_any_size(&self) -> bool {
+        true
+    }
+
     /// The C2f blocks set it apart from YOLOv5, the index of the head from YOLO11 and others.
     fn recognises(&self, checkpoint: &Checkpoint) -> bool {
         let has = |name: &str| checkpoint.info(name).is_some();
@@ -60,16 +66,23 @@ impl Family for YoloV8 {
         };
         let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
         refuse_left_over(checkpoint, "a YOLOv8", &KNOWN_EXTRAS)?;
+        said::check_no_other_modules(checkpoint)?;
         let part = if config.task == Task::Classify { "classifier" } else { "detector" };
-        Ok(Built { info: info(&config, labels::of_checkpoint(checkpoint, &config)?), parts: vec![Part { name: part, model }] })
+        let labels = labels::of_checkpoint(checkpoint, &config, options)?;
+        let size = said::picture_side(checkpoint, config.task)?;
+        let info = info(&config, labels, size);
+        if let Output::Detector(head) = &info.output {
+            head.check()?;
+        }
+        Ok(Built { info, parts: vec![Part { name: part, model }] })
     }
 
-    fn import(&self, header: &ModelHeader) -> Option<Result<ModelInfo>> {
-        export::import(header)
+    fn import(&self, header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
+        export::import(header, options)
     }
 }
 
-fn info(config: &Config, labels: Vec<String>) -> ModelInfo {
+fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (default_size, size_from): (usize, SizeSource)) -> ModelInfo {
     let output = match config.task {
         Task::Classify => Output::Classifier { probabilities: "probabilities".into() },
         _ => Output::Detector(DetectorHead {
@@ -83,9 +96,11 @@ fn info(config: &Config, labels: Vec<String>) -> ModelInfo {
         architecture: config.architecture.clone(),
         task: config.task,
         labels,
+        labels_from,
         input: graph::INPUT.into(),
         preprocess: preprocess(config.task),
-        default_size: default_size(config.task),
+        default_size,
+        size_from,
         fixed_size: None,
         fixed_batch: None,
         output,

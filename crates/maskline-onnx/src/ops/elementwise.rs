@@ -102,6 +102,16 @@ unary! {
     tanh => "Tanh";
     /// `max(x, 0)`.
     relu => "Relu";
+    /// `x * clip(x / 6 + 1/2, 0, 1)` (Howard et al. 2019).
+    hard_swish => "HardSwish";
+    /// `x * tanh(ln(1 + eˣ))` (Misra 2019).
+    mish => "Mish";
+    /// `1.0507 * (max(x, 0) + min(1.67326 * (eˣ - 1), 0))` (Klambauer et al. 2017).
+    selu => "Selu";
+    /// `ln(1 + eˣ)`.
+    softplus => "Softplus";
+    /// `x / (1 + |x|)`.
+    softsign => "Softsign";
     /// Sine.
     sin => "Sin";
     /// Cosine.
@@ -186,6 +196,59 @@ impl<'w> Graph<'w> {
         let scaled = self.mul(x, &alpha)?;
         let gate = self.sigmoid(&scaled)?;
         self.mul(x, &gate)
+    }
+
+    /// `x` where it is positive, else `slope * x`.
+    ///
+    /// # Errors
+    /// `DType` if `x` is not a float tensor.
+    pub fn leaky_relu(&mut self, x: &Value, slope: f32) -> Result<Value> {
+        let dtype = self.float_only("LeakyRelu", x)?;
+        Ok(self.emit(Op::new("LeakyRelu", &[x]).float("alpha", slope), dtype, x.shape().clone()))
+    }
+
+    /// `x` where it is positive, else `alpha * (eˣ - 1)` (Clevert et al. 2016).
+    ///
+    /// # Errors
+    /// `DType` if `x` is not a float tensor.
+    pub fn elu(&mut self, x: &Value, alpha: f32) -> Result<Value> {
+        let dtype = self.float_only("Elu", x)?;
+        Ok(self.emit(Op::new("Elu", &[x]).float("alpha", alpha), dtype, x.shape().clone()))
+    }
+
+    /// `max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)` (Barron 2017).
+    ///
+    /// # Errors
+    /// `DType` if `x` is not a float tensor, `Invalid` for an `alpha` of 0.
+    pub fn celu(&mut self, x: &Value, alpha: f32) -> Result<Value> {
+        let dtype = self.float_only("Celu", x)?;
+        if alpha == 0.0 || !alpha.is_finite() {
+            return Err(self.fail("Celu", ErrorKind::Invalid, format!("expected an alpha other than 0, found {alpha}")));
+        }
+        Ok(self.emit(Op::new("Celu", &[x]).float("alpha", alpha), dtype, x.shape().clone()))
+    }
+
+    /// `clip(x / 6 + 1/2, 0, 1)`.
+    ///
+    /// # Errors
+    /// `DType` if `x` is not a float tensor.
+    pub fn hard_sigmoid(&mut self, x: &Value) -> Result<Value> {
+        let dtype = self.float_only("HardSigmoid", x)?;
+        Ok(self.emit(Op::new("HardSigmoid", &[x]).float("alpha", 1.0 / 6.0).float("beta", 0.5), dtype, x.shape().clone()))
+    }
+
+    /// `x` where it is positive, else `slope * x`; `slope` broadcasts to `x`.
+    ///
+    /// # Errors
+    /// `Shape` if the slope does not broadcast to `x`, `DType` if it has another type.
+    pub fn prelu(&mut self, x: &Value, slope: &Value) -> Result<Value> {
+        let dtype = self.same_dtype("PRelu", &[x, slope])?;
+        self.float_only("PRelu", x)?;
+        if x.shape().broadcast(slope.shape()).as_ref() != Some(x.shape()) {
+            let message = format!("{} does not broadcast to {}", slope.shape(), x.shape());
+            return Err(self.fail("PRelu", ErrorKind::Shape, message));
+        }
+        Ok(self.emit(Op::new("PRelu", &[x, slope]), dtype, x.shape().clone()))
     }
 
     /// `x` limited to `low..=high`.

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::facts::FactReader;
 use super::value::{Id, Storage, TensorRecord, Value, Values};
-use crate::attribute::Attribute;
-use crate::checkpoint::Contents;
+use crate::attribute::Module;
+use crate::contents::Contents;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, View};
 use crate::tensor::{DType, TensorInfo};
@@ -17,16 +17,45 @@ use crate::tensor::{DType, TensorInfo};
 const WRAPPERS: &[&str] = &[
     "ema",
     "model_ema",
+    "ema_model",
     "state_dict_ema",
+    "ema_state_dict",
+    "model_ema_state_dict",
     "params_ema",
     "model",
     "state_dict",
+    "model_state",
     "model_state_dict",
+    "model_weights",
     "params",
     "module",
     "net",
     "network",
     "weights",
+];
+/// Keys under which training scripts put what is not of the model, though it holds tensors: moments of optimizers, random states.
+const TRAINER_STATE: &[&str] = &[
+    "optimizer",
+    "optimizers",
+    "optimizer_state",
+    "optimizer_states",
+    "optimizer_state_dict",
+    "optim",
+    "optim_state_dict",
+    "scheduler",
+    "schedulers",
+    "scheduler_state_dict",
+    "lr_scheduler",
+    "lr_schedulers",
+    "lr_scheduler_state_dict",
+    "scaler",
+    "grad_scaler",
+    "scaler_state_dict",
+    "amp",
+    "callbacks",
+    "loops",
+    "rng_state",
+    "rng_states",
 ];
 const MAX_WRAPPERS: usize = 8;
 /// Modules and dictionaries inside each other; a cycle ends here.
@@ -59,11 +88,9 @@ pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<S
     // A plain state dict has facts as well: entries that are no tensors.
     let own = if values.is_module(weights) { Vec::new() } else { facts.entries(values.entries(weights).unwrap_or_default()) };
     strip_wrapping_modules(&mut contents);
-    if let Some(Attribute::Map(attributes)) = contents.facts.modules.remove("") {
-        contents.facts.root = attributes;
-    }
-    contents.facts.root.extend(own);
+    contents.facts.root = own;
     contents.facts.root.extend(outer);
+    contents.facts.adopt_root_module();
     Ok(contents)
 }
 
@@ -85,22 +112,9 @@ fn has_weights(values: &Values<'_>, entries: &[(Id, Id)]) -> bool {
 /// `DataParallel` and `torch.compile` wrap the model in one more module; its name is in front of every tensor.
 fn strip_wrapping_modules(contents: &mut Contents) {
     for wrapper in ["module", "_orig_mod", "module"] {
-        let prefix = format!("{wrapper}.");
-        let names = || contents.tensors.iter().map(|(name, ..)| name).chain(contents.skipped.keys());
-        if !names().all(|name| name.starts_with(&prefix)) {
-            continue;
+        if contents.common_prefix() == Some(wrapper) {
+            contents.strip(wrapper);
         }
-        let strip = |name: &str| name.strip_prefix(&prefix).unwrap_or(name).to_owned();
-        for (name, ..) in &mut contents.tensors {
-            *name = strip(name);
-        }
-        contents.skipped = std::mem::take(&mut contents.skipped).into_iter().map(|(name, dtype)| (strip(&name), dtype)).collect();
-        let modules = std::mem::take(&mut contents.facts.modules).into_iter();
-        let inner = modules.filter_map(|(name, attributes)| {
-            let name = if name == wrapper { "" } else { name.strip_prefix(&prefix)? };
-            Some((name.to_owned(), attributes))
-        });
-        contents.facts.modules = inner.collect();
     }
 }
 
@@ -109,7 +123,7 @@ struct Walk<'r, 'v> {
     facts: FactReader<'r, 'v>,
     found: BTreeMap<String, (TensorInfo, Layout)>,
     skipped: BTreeMap<String, String>,
-    modules: BTreeMap<String, Attribute>,
+    modules: BTreeMap<String, Module>,
     work: usize,
 }
 
@@ -148,7 +162,7 @@ impl Walk<'_, '_> {
             }
         }
         let attributes = self.facts.attributes(state);
-        self.modules.insert(prefix.to_owned(), attributes);
+        self.modules.insert(prefix.to_owned(), Module { class: values.class(id), attributes });
         Ok(inner)
     }
 
@@ -168,6 +182,7 @@ impl Walk<'_, '_> {
                     let name = self.join(prefix, &key)?;
                     self.tensor(name, tensor)?;
                 }
+                Value::Dict(_) if prefix.is_empty() && TRAINER_STATE.contains(&key.as_ref()) => {}
                 Value::Dict(_) | Value::Object(_) => inner.push((*value, self.join(prefix, &key)?)),
                 _ => {}
             }

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::checkpoint::Contents;
+use crate::contents::Contents;
 use crate::error::{Error, ErrorKind, Result};
 
 const RESAVE: &str = "load it in PyTorch and save it again with torch.save";

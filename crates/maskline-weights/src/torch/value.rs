@@ -128,6 +128,12 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Full name of the class of an object; empty for anything else, and where the class is no plain name.
+    pub(super) fn class(&self, id: Id) -> String {
+        let Value::Object(object) = self.get(id) else { return String::new() };
+        self.global(object.class).map_or_else(String::new, |global| format!("{}.{}", global.module, global.name))
+    }
+
     /// The value under a text key; the last one wins, as in Python.
     pub(super) fn entry(&self, entries: &[(Id, Id)], key: &str) -> Option<Id> {
         entries.iter().rev().find(|(name, _)| self.str(*name) == Some(key)).map(|(_, value)| *value)

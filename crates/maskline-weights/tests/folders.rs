@@ -1,0 +1,114 @@
+//! Folders and shards: which files a checkpoint is made of, and what is said where some are missing.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use maskline_weights::{Checkpoint, ErrorKind, files_of};
+use support::{Pickle, Storage, floats, safetensors};
+use tempfile::TempDir;
+
+mod support;
+
+const FIRST: &str = "model-00001-of-00002.safetensors";
+const SECOND: &str = "model-00002-of-00002.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+fn tensor(name: &str, value: f32) -> Vec<u8> {
+    safetensors(&format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#), &floats(&[value]))
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(folder.join(name), bytes).unwrap();
+}
+
+/// Two shards and their index, with a byte order mark in front as some editors leave it.
+fn sharded() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), FIRST, &tensor("a", 1.0));
+    write(folder.path(), SECOND, &tensor("b", 2.0));
+    let index = format!(r#"{{"metadata": {{"total_size": 8}}, "weight_map": {{"a": "{FIRST}", "b": "{SECOND}"}}}}"#);
+    write(folder.path(), INDEX, format!("\u{feff}{index}").as_bytes());
+    folder
+}
+
+#[test]
+fn shards_are_one_checkpoint_by_folder_index_or_any_of_them() {
+    let folder = sharded();
+    for name in ["", INDEX, FIRST, SECOND] {
+        let path = folder.path().join(name);
+        let checkpoint = Checkpoint::open(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b"]);
+        let second = checkpoint.root().f32("b", &[1]).unwrap();
+        assert_eq!((second.data[0], second.span.unwrap().path), (2.0, folder.path().join(SECOND)), "it lies in its own file");
+        assert_eq!(checkpoint.unused(), ["a"]);
+        let files: Vec<_> = files_of(&path).unwrap().iter().map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        assert_eq!(files, [INDEX, FIRST, SECOND], "all of them decide about a cached result");
+    }
+}
+
+#[test]
+fn missing_and_wrong_shards_are_named() {
+    let error = |folder: &TempDir, name: &str| {
+        let error = Checkpoint::open(&folder.path().join(name)).unwrap_err();
+        (error.kind(), error.to_string())
+    };
+    let folder = sharded();
+    std::fs::remove_file(folder.path().join(SECOND)).unwrap();
+    let (kind, text) = error(&folder, "");
+    assert!(kind == ErrorKind::Missing && text.contains(SECOND) && !text.contains(FIRST), "{text}");
+    let folder = sharded();
+    std::fs::remove_file(folder.path().join(INDEX)).unwrap();
+    for name in ["", FIRST] {
+        let (kind, text) = error(&folder, name);
+        assert!(kind == ErrorKind::Unsupported && text.contains(INDEX), "{text}");
+    }
+    let folder = sharded();
+    write(folder.path(), SECOND, &tensor("c", 2.0));
+    let (kind, text) = error(&folder, "");
+    assert!(kind == ErrorKind::Corrupt && text.starts_with("b:") && text.contains(SECOND), "{text}");
+    let folder = sharded();
+    write(
+        folder.path(),
+        SECOND,
+        &safetensors(
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+            &[0; 8],
+        ),
+    );
+    assert!(error(&folder, "").1.contains("two shards"), "neither copy may win");
+}
+
+#[test]
+fn an_index_reaches_no_file_outside_of_its_folder() {
+    for bad in ["../x.safetensors", "/etc/passwd", "sub/x.safetensors", "..", "", "a\\\\b"] {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), INDEX, format!(r#"{{"weight_map": {{"a": "{bad}"}}}}"#).as_bytes());
+        let error = Checkpoint::open(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{bad}: {error}");
+    }
+    for broken in ["{}", "{\"weight_map\": 3}", "{\"weight_map\": {}}", "nonsense", "{\"weight_map\": {\"a\": 1}}"] {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), INDEX, broken.as_bytes());
+        assert_eq!(Checkpoint::open(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt, "{broken}");
+    }
+}
+
+#[test]
+fn a_folder_without_the_usual_name_opens_its_one_checkpoint() {
+    let pickle = Pickle::new().op(b"}(").str("w").tensor(&Storage::floats(1), 0, &[1], &[1]).op(b"u");
+    let archive = pickle.archive(&[("0", &floats(&[3.0]))]);
+    for name in ["pytorch_model.bin", "best.pt", "weights.safetensors"] {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), "config.json", b"{}");
+        write(folder.path(), name, &if name.ends_with("safetensors") { tensor("w", 3.0) } else { archive.clone() });
+        let checkpoint = Checkpoint::open(folder.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(checkpoint.root().f32("w", &[1]).unwrap().data[..], [3.0], "{name}");
+    }
+    let folder = TempDir::new().unwrap();
+    let error = Checkpoint::open(folder.path()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("model.safetensors"), "{error}");
+    write(folder.path(), "last.pt", &archive);
+    write(folder.path(), "best.pt", &archive);
+    let error = Checkpoint::open(folder.path()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("best.pt, last.pt"), "{error}");
+}
