@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maskline::vision::draw::Marks;
-use maskline::{Embedding, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
+use maskline::{
+    Embedding, EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions,
+    Task as ModelTask,
+};
 use serde_json::{Value, json};
 
 use crate::args::{self, Prompted, Run};
@@ -181,21 +184,21 @@ impl Segmenter<'_> {
         }
         let found = embedding.find(&asked.prompts, &self.options)?;
         let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
-        Ok((found.objects, found.errors.into_iter().map(why).collect(), found.timings))
+        Ok((found.objects, found.errors.into_iter().map(why).collect(), *embedding.timings() + found.timings))
     }
 }
 
 /// Where the time went, in one line.
 pub(crate) fn timing_line(timings: &PromptTimings, detect: Option<Duration>) -> String {
-    let detected = detect.map_or(String::new(), |time| format!("detect {} + ", milliseconds(time)));
-    format!(
-        "{detected}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms\n",
-        milliseconds(timings.decode),
-        milliseconds(timings.preprocess),
-        if timings.was_cached { "0 (cached)".into() } else { milliseconds(timings.image_encode) },
-        milliseconds(timings.mask_decode),
-        milliseconds(timings.postprocess),
-        milliseconds(timings.other),
-        milliseconds(timings.total() + detect.unwrap_or_default()),
-    )
+    let stages = detect.map(|time| ("detect", time)).into_iter().chain(timings.stages());
+    let is_cached = timings.embedding < EmbeddingSource::Miss;
+    // Waiting and opening are rare.
+    let told = stages.filter(|(name, time)| !time.is_zero() || !["queue", "open"].contains(name));
+    let parts: Vec<String> = told
+        .map(|(name, time)| match name {
+            "image_encode" if is_cached => "image encode 0 (cached)".into(),
+            _ => format!("{} {}", name.replace('_', " "), milliseconds(time)),
+        })
+        .collect();
+    format!("{} = {} ms\n", parts.join(" + "), milliseconds(timings.total() + detect.unwrap_or_default()))
 }

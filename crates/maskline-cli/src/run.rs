@@ -143,15 +143,8 @@ fn detected(report: &mut Report<'_>, model: &Model, (path, image, answer): (&Pat
         text += &object_table(&answer.objects);
     }
     let timings = answer.timings;
-    text += &format!(
-        "decode {} + preprocess {} + network {} + postprocess {} + other {} = {} ms\n",
-        milliseconds(timings.decode),
-        milliseconds(timings.preprocess),
-        milliseconds(timings.network),
-        milliseconds(timings.postprocess),
-        milliseconds(timings.other),
-        milliseconds(timings.total()),
-    );
+    let parts: Vec<String> = timings.stages().iter().map(|(name, time)| format!("{name} {}", milliseconds(*time))).collect();
+    text += &format!("{} = {} ms\n", parts.join(" + "), milliseconds(timings.total()));
     if is_first {
         say_loaded(model);
     }

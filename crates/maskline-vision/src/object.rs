@@ -6,8 +6,9 @@ use crate::Mask;
 
 /// One object, in pixels of the original picture. Fields that a model does not give are `None` and left out of the JSON.
 ///
-/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "segmentation", "area"}`:
-/// pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels of the mask.
+/// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "mask_box", "mask_score",
+/// "segmentation", "area"}`: pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels of
+/// the mask.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object {
     /// Index of the prompt that this object answers (promptable models).
@@ -28,6 +29,10 @@ pub struct Object {
     pub keypoints: Option<Vec<Keypoint>>,
     /// The object's pixels, at the size of the original picture.
     pub mask: Option<Mask>,
+    /// `[x1, y1, x2, y2]`: the mask's own box, where `bounds` is another model's.
+    pub mask_box: Option<[f32; 4]>,
+    /// The mask's own score, where `score` is another model's.
+    pub mask_score: Option<f32>,
 }
 
 /// A box turned about its centre. Serialises as `{"center", "size", "angle", "corners"}`.
@@ -110,6 +115,12 @@ impl Serialize for Object {
         }
         if let Some(stability) = self.stability {
             map.serialize_entry("stability", &score(stability))?;
+        }
+        if let Some(mask_box) = &self.mask_box {
+            map.serialize_entry("mask_box", &mask_box.map(pixels))?;
+        }
+        if let Some(mask_score) = self.mask_score {
+            map.serialize_entry("mask_score", &score(mask_score))?;
         }
         if let Some(mask) = &self.mask {
             map.serialize_entry("segmentation", &mask.to_rle())?;

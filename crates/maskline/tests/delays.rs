@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use maskline::{Delays, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, PredictOptions, Prompt, RgbImage};
+use maskline::{
+    Delays, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, PredictOptions, Prompt, RgbImage,
+};
 
 const SLEEP: Duration = Duration::from_millis(60);
 
@@ -68,10 +70,10 @@ fn a_sleep_is_in_its_stage_of_detection_and_nowhere_else() {
 fn past_the_cache_nothing_is_kept() {
     let model = load(ModelSource::Nano, Delays::default());
     let embedding = model.embed_uncached(&picture()).unwrap();
-    assert!(!embedding.timings().was_cached && model.cached_embedding_bytes() == 0);
-    assert!(!model.embed(&picture()).unwrap().timings().was_cached, "it was not kept");
-    assert!(model.embed(&picture()).unwrap().timings().was_cached && model.cached_embedding_bytes() > 0);
-    assert!(!model.embed_uncached(&picture()).unwrap().timings().was_cached, "the cache is not asked");
+    assert!(embedding.timings().embedding == EmbeddingSource::Miss && model.cached_embedding_bytes() == 0);
+    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "it was not kept");
+    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Hit && model.cached_embedding_bytes() > 0);
+    assert!(model.embed_uncached(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "the cache is not asked");
     assert!(model.tune(&embedding).is_ok());
 }
 
