@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use maskline::vision::draw::Marks;
 use maskline::{
-    Embedding, EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions,
-    Task as ModelTask,
+    Embedding, EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask,
 };
 use serde_json::{Value, json};
 

@@ -57,6 +57,9 @@ pub(crate) fn check_logits(masks: usize, side: usize) -> Result<()> {
     if bytes <= MOST_LOGIT_BYTES {
         return Ok(());
     }
-    let message = format!("prompts: expected at most {} MiB of mask logits in one answer, found {masks} masks of {side} × {side}", MOST_LOGIT_BYTES >> 20);
+    let message = format!(
+        "prompts: expected at most {} MiB of mask logits in one answer, found {masks} masks of {side} × {side}",
+        MOST_LOGIT_BYTES >> 20
+    );
     Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests"))
 }

@@ -41,8 +41,9 @@ fn a_sleep_is_in_its_stage_of_prompts_and_nowhere_else() {
     for (slept, delays) in cases.into_iter().enumerate() {
         let model = load(ModelSource::Nano, delays);
         let times = fastest(|| {
-            let found = model.embed_uncached(&picture()).unwrap().find(&prompts, &Default::default()).unwrap();
-            [found.timings.preprocess, found.timings.mask_decode, found.timings.postprocess]
+            let embedding = model.embed_uncached(&picture()).unwrap();
+            let timings = *embedding.timings() + embedding.find(&prompts, &Default::default()).unwrap().timings;
+            [timings.preprocess, timings.mask_decode, timings.postprocess]
         });
         sleeps_only(times, slept);
     }

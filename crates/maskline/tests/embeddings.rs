@@ -74,7 +74,8 @@ fn threads_that_ask_for_one_picture_encode_it_once() {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        let encoded: Vec<&Embedding> = embeddings.iter().filter(|embedding| embedding.timings().embedding == EmbeddingSource::Miss).collect();
+        let encoded: Vec<&Embedding> =
+            embeddings.iter().filter(|embedding| embedding.timings().embedding == EmbeddingSource::Miss).collect();
         assert_eq!(encoded.len(), 1, "round {round}");
         for embedding in embeddings.iter().filter(|embedding| embedding.timings().embedding != EmbeddingSource::Miss) {
             assert_eq!(embedding.timings().image_encode, Duration::ZERO, "who waits has not encoded");

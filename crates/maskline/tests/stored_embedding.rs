@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use maskline::runtime::LibraryOptions;
-use maskline::{BundleOptions, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, Prompt, RgbImage, SegmentOptions};
+use maskline::{
+    BundleOptions, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, Prompt, RgbImage,
+    SegmentOptions,
+};
 
 fn model(cache: &Path, seed: u64) -> Model {
     let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.to_path_buf() }).unwrap();

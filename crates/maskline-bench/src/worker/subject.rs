@@ -41,8 +41,7 @@ pub(super) struct Prepared {
 }
 
 const DETECTOR_STAGES: [&str; 6] = ["decode", "preprocess", "queue", "network", "postprocess", "mask_encode"];
-const PROMPT_STAGES: [&str; 8] =
-    ["decode", "preprocess", "queue", "image_encode", "open", "mask_decode", "postprocess", "mask_encode"];
+const PROMPT_STAGES: [&str; 8] = ["decode", "preprocess", "queue", "image_encode", "open", "mask_decode", "postprocess", "mask_encode"];
 /// What no stage covers is told by whoever knows the whole.
 const UNCOVERED: &str = "other";
 

@@ -71,7 +71,8 @@ impl Chosen {
         let mut best = Remembered { chunk: DEFAULT_CHUNK, per_prompt: f64::INFINITY };
         let mut is_repeatable = true;
         for (at, chunk) in CHUNKS.into_iter().enumerate() {
-            let (fastest, slowest) = rounds.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), round| (low.min(round[at]), high.max(round[at])));
+            let (fastest, slowest) =
+                rounds.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), round| (low.min(round[at]), high.max(round[at])));
             is_repeatable &= slowest <= REPEATS * fastest;
             if fastest < WORTH * best.per_prompt {
                 best = Remembered { chunk, per_prompt: fastest };
