@@ -197,7 +197,7 @@ fn carried() -> Result<&'static [u8]> {
 fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Result<()> {
     match source {
         ModelSource::Onnx(path) => {
-            let info = family_of_onnx(&ModelHeader::read(path)?)?;
+            let info = family_of_onnx(&ModelHeader::read(path)?, &build_options(options, None))?;
             let file = path.canonicalize().map_err(|e| Error::io(path, e))?;
             write_manifest(directory, info, (vec![("network".into(), file)], vec![]))
         }
@@ -241,6 +241,7 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
         image_size: options.image_size,
         config: options.config.clone(),
         taps: options.taps,
+        labels: None,
     }
 }
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use maskline_runtime::{Cache, Library, LibraryOptions, Provider, cache_limit};
 
-use crate::{Bundle, BundleOptions, ColdTimings, Delays, Error, ErrorKind, Model, Result};
+use crate::limits::{self, MOST_THREADS};
+use crate::model::Opening;
+use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -93,7 +95,7 @@ impl<P: AsRef<Path> + ?Sized> From<&P> for ModelSource {
 pub struct LoadOptions {
     /// What runs the network. One that is not there is an error, never a silent fall-back.
     pub provider: Provider,
-    /// Threads of a session; 0 for one per core.
+    /// Threads of a session, up to 1024; 0 for one per core.
     pub threads: usize,
     /// Run the network once while loading, so that the first request is as fast as the others.
     pub warm_up: bool,
@@ -103,6 +105,12 @@ pub struct LoadOptions {
     pub bundle: BundleOptions,
     /// Sleeps within stages, for tests; none by default.
     pub delays: Delays,
+}
+
+impl LoadOptions {
+    fn check(&self) -> Result<()> {
+        if self.threads > 0 { limits::check_count("threads", self.threads, MOST_THREADS) } else { Ok(()) }
+    }
 }
 
 impl Default for LoadOptions {
@@ -151,22 +159,29 @@ impl Engine {
         {
             let message =
                 format!("no such model: {}\n  help: give the path of a checkpoint (.safetensors, .pt) or an ONNX export", path.display());
-            return Err(Error::new(ErrorKind::BadInput, message));
+            return Err(Error::new(ErrorKind::BadInput, message).about(Concern::Model));
         }
-        Bundle::open(&self.cache, &source, options)
+        Bundle::open(&self.cache, &source, options).map_err(of_loading)
     }
 
     /// Loads a model: a path, or a [`ModelSource`].
     ///
     /// # Errors
-    /// As [`Engine::build`]; `Unavailable` if the provider is not there.
+    /// As [`Engine::build`]; `Unavailable` if the provider is not there, `OverLimit` for more threads than 1024.
     pub fn load(&self, source: impl Into<ModelSource>, options: &LoadOptions) -> Result<Model> {
         let start = Instant::now();
+        options.check()?;
         let source = source.into();
         let bundle = self.build(source.clone(), &options.bundle)?;
         let mut cold =
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();
-        Model::open(&self.library, (source.name(), bundle), (options, cold, start))
+        let opening = Opening { name: source.name(), bundle, options, cold, start };
+        Model::open(&self.library, opening).map_err(of_loading)
     }
+}
+
+/// No picture has been asked about yet.
+fn of_loading(error: Error) -> Error {
+    if error.concerns() == Concern::Picture { error.about(Concern::Model) } else { error }
 }

@@ -1,5 +1,7 @@
 //! The error of the engine.
 
+use std::sync::Arc;
+
 /// What went wrong, for programs. Stable; new kinds may be added.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -17,16 +19,45 @@ pub enum ErrorKind {
     BadAnswer,
     /// A file cannot be read or written.
     Io,
+    /// Too many requests wait; the same one can succeed later.
+    Busy,
+    /// Whoever asked called the work off.
+    Cancelled,
     /// Anything else that failed while running.
     Failed,
 }
 
+/// What an error of a question about a picture is about: whoever asks about many pictures goes on with the next one after a
+/// [`Concern::Picture`], and stops after all else. Errors of loading a model are never about a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Concern {
+    /// This picture, what was asked about it, or the network's answer to it: another picture may be answered.
+    Picture,
+    /// The options, which are the same for every picture.
+    Options,
+    /// The model, ONNX Runtime or the machine: no picture will be answered.
+    Model,
+}
+
+impl Concern {
+    /// What errors of a kind are about, unless whoever made the error knew better.
+    fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::BadInput | ErrorKind::OverLimit | ErrorKind::BadAnswer | ErrorKind::Io | ErrorKind::Busy => Self::Picture,
+            ErrorKind::InvalidOption | ErrorKind::Cancelled => Self::Options,
+            ErrorKind::Unavailable | ErrorKind::Failed => Self::Model,
+        }
+    }
+}
+
 /// An error with what was expected and found, where, and the way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    concern: Concern,
     message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Shared, so that one failure can be the answer of many pictures.
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -35,21 +66,42 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A new error; `message` says what was expected and found, and on further lines where and the way out.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, concern: Concern::of(kind), message: message.into(), source: None }
     }
 
     pub(crate) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { ErrorKind::BadInput } else { ErrorKind::Io };
-        Self { kind, message: format!("{error}\n  in   {}", path.display()), source: Some(Box::new(error)) }
+        let message = format!("{error}\n  in   {}", path.display());
+        Self { source: Some(Arc::new(error)), ..Self::new(kind, message) }
     }
 
     fn wrap(kind: ErrorKind, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
+        let message = error.to_string();
+        Self { source: Some(Arc::new(error)), ..Self::new(kind, message) }
     }
 
     /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether this is about the picture that was asked about, or would come back with every other one.
+    pub fn concerns(&self) -> Concern {
+        self.concern
+    }
+
+    /// For those who know better what the error is about than its kind tells.
+    #[must_use]
+    pub(crate) fn about(self, concern: Concern) -> Self {
+        Self { concern, ..self }
+    }
+
+    /// What a picture is refused for, where a function of pixels calls it an argument outside its domain: the options were checked before.
+    pub(crate) fn of_picture(error: maskline_vision::Error) -> Self {
+        match Self::from(error) {
+            error if error.kind == ErrorKind::InvalidOption => Self { kind: ErrorKind::BadInput, concern: Concern::Picture, ..error },
+            error => error,
+        }
     }
 }
 
@@ -81,7 +133,7 @@ impl From<maskline_vision::Error> for Error {
 
 impl From<maskline_weights::Error> for Error {
     fn from(error: maskline_weights::Error) -> Self {
-        Self::wrap(ErrorKind::BadInput, error)
+        Self::wrap(ErrorKind::BadInput, error).about(Concern::Model)
     }
 }
 
@@ -94,7 +146,8 @@ impl From<maskline_models::Error> for Error {
             Kind::Configuration => ErrorKind::InvalidOption,
             _ => ErrorKind::BadInput,
         };
-        Self::wrap(kind, error)
+        let concern = if kind == ErrorKind::BadInput { Concern::Model } else { Concern::of(kind) };
+        Self::wrap(kind, error).about(concern)
     }
 }
 
@@ -106,7 +159,7 @@ impl From<maskline_onnx::Error> for Error {
             Kind::Io => ErrorKind::Io,
             _ => ErrorKind::Failed,
         };
-        Self::wrap(kind, error)
+        Self::wrap(kind, error).about(Concern::Model)
     }
 }
 
@@ -116,10 +169,17 @@ impl From<maskline_runtime::Error> for Error {
         let kind = match error.kind() {
             Kind::InvalidModel | Kind::InvalidInput => ErrorKind::BadInput,
             Kind::InvalidOption => ErrorKind::InvalidOption,
-            Kind::RunFailed | Kind::InvalidOutput | Kind::QueueFull | Kind::Closed => ErrorKind::Failed,
+            Kind::QueueFull => ErrorKind::Busy,
+            Kind::RunFailed | Kind::InvalidOutput | Kind::Closed => ErrorKind::Failed,
             Kind::Io | Kind::Cache | Kind::DiskFull => ErrorKind::Io,
             _ => ErrorKind::Unavailable,
         };
-        Self::wrap(kind, error)
+        let concern = match error.kind() {
+            // Another picture may need less memory, or none of the operators that failed: who goes on loses nothing.
+            Kind::RunFailed | Kind::QueueFull => Concern::Picture,
+            Kind::InvalidOption => Concern::Options,
+            _ => Concern::Model,
+        };
+        Self::wrap(kind, error).about(concern)
     }
 }

@@ -58,6 +58,20 @@ impl Image {
         &self.pixels
     }
 
+    /// Refuses pixels that are no picture: their fields are public.
+    ///
+    /// # Errors
+    /// `BadInput`.
+    pub(crate) fn check(&self) -> Result<()> {
+        let RgbImage { width, height, pixels } = &self.pixels;
+        let expected = width.checked_mul(*height).and_then(|pixels| pixels.checked_mul(3));
+        if expected == Some(pixels.len()) && !pixels.is_empty() {
+            return Ok(());
+        }
+        let message = format!("picture: expected {width} × {height} × 3 bytes and at least one pixel, found {} bytes", pixels.len());
+        Err(Error::new(ErrorKind::BadInput, message))
+    }
+
     /// Hash of size and pixels.
     pub(crate) fn content_hash(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();

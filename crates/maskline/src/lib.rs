@@ -45,9 +45,11 @@ mod error;
 pub mod eval;
 pub mod hub;
 mod image;
+mod limits;
 mod model;
 mod network;
 mod postprocess;
+mod predict;
 mod promptable;
 mod timings;
 pub mod verify;
@@ -55,15 +57,16 @@ pub mod verify;
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
 pub use delays::Delays;
 pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{Description, ModelInfo, Output, Task, families};
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
-pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
+pub use model::Model;
+pub use predict::{ClassScore, Detections, InputSize, PredictOptions};
 pub use promptable::{
-    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Prompt, PromptMask, SegmentOptions,
-    Segments,
+    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Progress, Prompt, PromptMask,
+    SegmentOptions, Segments, Watch,
 };
-pub use timings::{ColdTimings, PromptTimings, Timings};
+pub use timings::{ColdTimings, EmbeddingSource, PromptTimings, Timings};

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use maskline::{Delays, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, PredictOptions, Prompt, RgbImage};
+use maskline::{
+    Delays, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, PredictOptions, Prompt, RgbImage,
+};
 
 const SLEEP: Duration = Duration::from_millis(60);
 
@@ -39,8 +41,9 @@ fn a_sleep_is_in_its_stage_of_prompts_and_nowhere_else() {
     for (slept, delays) in cases.into_iter().enumerate() {
         let model = load(ModelSource::Nano, delays);
         let times = fastest(|| {
-            let found = model.embed_uncached(&picture()).unwrap().find(&prompts, &Default::default()).unwrap();
-            [found.timings.preprocess, found.timings.mask_decode, found.timings.postprocess]
+            let embedding = model.embed_uncached(&picture()).unwrap();
+            let timings = *embedding.timings() + embedding.find(&prompts, &Default::default()).unwrap().timings;
+            [timings.preprocess, timings.mask_decode, timings.postprocess]
         });
         sleeps_only(times, slept);
     }
@@ -68,10 +71,10 @@ fn a_sleep_is_in_its_stage_of_detection_and_nowhere_else() {
 fn past_the_cache_nothing_is_kept() {
     let model = load(ModelSource::Nano, Delays::default());
     let embedding = model.embed_uncached(&picture()).unwrap();
-    assert!(!embedding.timings().was_cached && model.cached_embedding_bytes() == 0);
-    assert!(!model.embed(&picture()).unwrap().timings().was_cached, "it was not kept");
-    assert!(model.embed(&picture()).unwrap().timings().was_cached && model.cached_embedding_bytes() > 0);
-    assert!(!model.embed_uncached(&picture()).unwrap().timings().was_cached, "the cache is not asked");
+    assert!(embedding.timings().embedding == EmbeddingSource::Miss && model.cached_embedding_bytes() == 0);
+    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "it was not kept");
+    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Hit && model.cached_embedding_bytes() > 0);
+    assert!(model.embed_uncached(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "the cache is not asked");
     assert!(model.tune(&embedding).is_ok());
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use asking::{Place, Random, picture};
 use maskline::runtime::{current_rss, peak_rss};
-use maskline::{LoadOptions, Prompt, SegmentOptions};
+use maskline::{EmbeddingSource, LoadOptions, Prompt, SegmentOptions};
 
 const MB: u64 = 1 << 20;
 
@@ -98,7 +98,7 @@ fn measure_two_hundred_pictures() {
     let model = place.synthetic(options);
     let mut ask = |seed: u64| {
         let embedding = model.embed(&picture(seed, (320, 240))).unwrap();
-        assert!(!embedding.timings().was_cached);
+        assert!(embedding.timings().embedding == EmbeddingSource::Miss);
         assert!(model.cached_embedding_bytes() <= MB as usize, "{} bytes are kept", model.cached_embedding_bytes());
         let objects = embedding.segment(&[Prompt::click(100.0, 100.0)], &SegmentOptions::default()).unwrap().objects().unwrap();
         assert_eq!(objects.len(), 1);

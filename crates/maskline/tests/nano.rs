@@ -1,14 +1,15 @@
 //! nano, as a user of the library meets it: the golden case, and what holds for any prompt.
 #![allow(clippy::unwrap_used)]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use maskline::verify::{VerifyOptions, verify};
 use maskline::vision::mask::Logits;
 use maskline::{
-    BundleOptions, Dialect, Embedding, Engine, EngineOptions, ErrorKind, EverythingOptions, Image, LoadOptions, Mask, MaskPrompt, Model,
-    ModelSource, PredictOptions, Prompt, RgbImage, SegmentOptions,
+    BundleOptions, Concern, Dialect, Embedding, Engine, EngineOptions, ErrorKind, EverythingOptions, Image, LoadOptions, Mask, MaskPrompt,
+    Model, ModelSource, PartLogits, PredictOptions, Prompt, RgbImage, SegmentOptions,
 };
 use proptest::prelude::*;
 
@@ -158,10 +159,43 @@ fn everything_is_found_and_lies_in_the_picture() {
 }
 
 #[test]
+fn progress_is_told_and_breaking_ends_the_work() {
+    let options = EverythingOptions { points_per_side: Some(6), crop_n_layers: 1, ..EverythingOptions::default() };
+    let mut heard = Vec::new();
+    let watched = model().everything_watched(&picture(), &options, &mut |progress| {
+        heard.push(progress);
+        ControlFlow::Continue(())
+    });
+    // Five crops of 36 clicks.
+    assert_eq!((heard[0].done, heard.last().unwrap().done), (0, 180));
+    assert!(heard.iter().all(|progress| progress.total == 180) && heard.windows(2).all(|pair| pair[0].done < pair[1].done));
+    assert!(heard.len() >= 10, "it is told often: {heard:?}");
+    let plain = model().everything(&picture(), &options).unwrap();
+    assert_eq!(watched.unwrap().objects, plain.objects);
+    for end in [0, 40] {
+        let mut last = 0;
+        let error = model().everything_watched(&picture(), &options, &mut |progress| {
+            last = progress.done;
+            if progress.done >= end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let error = error.unwrap_err();
+        assert!(error.kind() == ErrorKind::Cancelled && error.concerns() == Concern::Options && last < 80, "{error} after {last}");
+    }
+}
+
+#[test]
 fn wrong_prompts_say_what_is_wrong() {
     let logits = |side: usize| MaskPrompt::Logits(Logits::new(vec![0.0; side * side], [side; 2]).unwrap());
     let empty = Mask::from_fn(SIZE.0, SIZE.1, |_, _| false).unwrap();
+    let part = |bounds: [f64; 4]| {
+        let logits = Logits::new(vec![1.0; 48 * 48], [48; 2]).unwrap();
+        Prompt::default().with_mask(MaskPrompt::Part(PartLogits { logits, bounds }))
+    };
     for (prompt, word) in [
+        (part([400.0, 10.0, 500.0, 90.0]), "meets the picture"),
+        (part([-1e300, -90.0, 0.0, 90.0]), "meets the picture"),
+        (part([10.0, 20.0, 10.0, 90.0]), "x1, y1, x2, y2"),
+        (part([10.0, 20.0, f64::INFINITY, 90.0]), "x1, y1, x2, y2"),
         (Prompt::default(), "none of them"),
         (Prompt::click(400.0, 10.0), "inside the picture"),
         (Prompt::bounds([50.0, 50.0, 40.0, 60.0]), "x1 < x2"),

@@ -134,6 +134,18 @@ fn masks_that_do_not_fit() {
 }
 
 #[test]
+fn boxes_far_beyond_the_picture_are_cut_one_picture_away() {
+    let embedding = embedding();
+    let options = SegmentOptions { chunk: Some(1), ..SegmentOptions::default() };
+    let ask = |bounds: [f32; 4]| answers(&embedding, &[Prompt::bounds(bounds)], &options).remove(0);
+    let cut = ask([-97.0, -61.0, 194.0, 122.0]);
+    for bounds in [[-1e4, -1e4, 1e4, 1e4], [-1e30, -1e30, 1e30, 1e30], [f32::MIN, f32::MIN, f32::MAX, f32::MAX]] {
+        assert_eq!(content(&ask(bounds)), content(&cut), "{bounds:?}");
+    }
+    assert_ne!(content(&ask([-20.0, -20.0, 110.0, 80.0])), content(&cut), "what reaches less far is taken as it is");
+}
+
+#[test]
 fn prompts_on_the_very_border_are_good() {
     let corners = Prompt::click(0.0, 0.0).with_click(97.0, 61.0, true);
     let larger = Prompt::bounds([-100.0, -100.0, 1000.0, 1000.0]);

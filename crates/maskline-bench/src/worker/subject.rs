@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use maskline::{
-    Embedding, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, PromptTimings, Result, SegmentOptions, Task,
-    Timings,
+    Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, PromptTimings, Result,
+    SegmentOptions, Task,
 };
 
 use super::Track;
@@ -40,8 +40,10 @@ pub(super) struct Prepared {
     held: Vec<Embedding>,
 }
 
-const DETECTOR_STAGES: [&str; 5] = ["decode", "preprocess", "network", "postprocess", "mask_encode"];
-const PROMPT_STAGES: [&str; 6] = ["decode", "preprocess", "image_encode", "mask_decode", "postprocess", "mask_encode"];
+const DETECTOR_STAGES: [&str; 6] = ["decode", "preprocess", "queue", "network", "postprocess", "mask_encode"];
+const PROMPT_STAGES: [&str; 8] = ["decode", "preprocess", "queue", "image_encode", "open", "mask_decode", "postprocess", "mask_encode"];
+/// What no stage covers is told by whoever knows the whole.
+const UNCOVERED: &str = "other";
 
 impl Subject {
     pub(super) fn new(model: Model, size: Option<usize>, pictures: Vec<PathBuf>) -> Self {
@@ -149,8 +151,10 @@ impl Subject {
         let size = self.size.map_or(InputSize::Default, InputSize::Square);
         let options = PredictOptions { size, batch, ..PredictOptions::default() };
         let answers = self.model.predict_batch(&images.iter().collect::<Vec<_>>(), &options)?;
-        let sum = |stage: fn(&Timings) -> Duration| answers.iter().map(|answer| stage(&answer.timings)).sum();
-        let stages = vec![sum(|t| t.decode), sum(|t| t.preprocess), sum(|t| t.network), sum(|t| t.postprocess)];
+        let mut stages = vec![Duration::ZERO; DETECTOR_STAGES.len() - 1];
+        for answer in &answers {
+            stages.iter_mut().zip(covered(answer.timings.stages())).for_each(|(sum, time)| *sum += time);
+        }
         Ok(Answer { objects: answers.into_iter().flat_map(|answer| answer.objects).collect(), stages })
     }
 
@@ -162,17 +166,22 @@ impl Subject {
             EmbeddingState::Hit => self.model.embed(&Image::open(path)?)?,
             EmbeddingState::Held => prepared.held[at].clone(),
         };
-        if state == EmbeddingState::Hit && !embedding.timings().was_cached {
+        if state == EmbeddingState::Hit && embedding.timings().embedding == EmbeddingSource::Miss {
             return Err(Error::new(ErrorKind::Failed, format!("{}: expected its embedding in the cache", path.display())));
         }
         let found = embedding.find(prompts, &SegmentOptions::default())?;
         if let Some((prompt, error)) = found.errors.into_iter().next() {
             return Err(Error::new(error.kind(), format!("prompt {prompt}: {error}")));
         }
-        let PromptTimings { decode, preprocess, image_encode, mask_decode, postprocess, .. } = found.timings;
-        let picture = if state == EmbeddingState::Held { [Duration::ZERO; 3] } else { [decode, preprocess, image_encode] };
-        Ok(Answer { objects: found.objects, stages: picture.into_iter().chain([mask_decode, postprocess]).collect() })
+        // An embedding that is held was made by an earlier call.
+        let picture = if state == EmbeddingState::Held { PromptTimings::default() } else { *embedding.timings() };
+        Ok(Answer { objects: found.objects, stages: covered((picture + found.timings).stages()).collect() })
     }
+}
+
+/// The times of an answer's stages, in their order.
+fn covered(stages: impl IntoIterator<Item = (&'static str, Duration)>) -> impl Iterator<Item = Duration> {
+    stages.into_iter().filter(|(name, _)| *name != UNCOVERED).map(|(_, time)| time)
 }
 
 impl Prepared {
@@ -198,5 +207,22 @@ impl Answer {
     /// Times of the stages, in milliseconds.
     pub(super) fn milliseconds(&self) -> Vec<f64> {
         self.stages.iter().map(|time| milliseconds(*time)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use maskline::Timings;
+
+    use super::*;
+
+    #[test]
+    fn stages_are_named_as_the_engine_names_them() {
+        let named = |stages: &[(&'static str, Duration)]| {
+            let names = stages.iter().map(|(name, _)| *name).filter(|name| *name != UNCOVERED);
+            names.chain(["mask_encode"]).collect::<Vec<&str>>()
+        };
+        assert_eq!(named(&Timings::default().stages()), DETECTOR_STAGES);
+        assert_eq!(named(&PromptTimings::default().stages()), PROMPT_STAGES);
     }
 }

@@ -5,7 +5,7 @@ use maskline::{Detections, Error, Image, InputSize, Model, PredictOptions};
 use serde_json::json;
 
 use super::report::{Answer, Report, Timings};
-use super::text::milliseconds;
+use super::text;
 use crate::failure::Failure;
 use crate::output::Drawn;
 
@@ -13,15 +13,15 @@ use crate::output::Drawn;
 pub(super) fn answer(report: &mut Report<'_>, model: &Model, places: &[usize]) -> Result<(), Failure> {
     let opened: Vec<Result<Image, Error>> = places.iter().map(|place| report.open(*place)).collect();
     let images: Vec<&Image> = opened.iter().filter_map(|image| image.as_ref().ok()).collect();
-    let mut answers = model.predict_batch(&images, &predict_options(report))?.into_iter();
+    let mut answers = model.predict_each(&images, &predict_options(report))?.into_iter();
     for (place, image) in places.iter().zip(opened) {
         match image {
             Err(error) => report.fail(*place, error)?,
-            Ok(image) => {
-                if let Some(answer) = answers.next() {
-                    tell(report, *place, (model, &image, &answer))?;
-                }
-            }
+            Ok(image) => match answers.next() {
+                Some(Ok(answer)) => tell(report, *place, (model, &image, &answer))?,
+                Some(Err(error)) => report.fail(*place, error)?,
+                None => {}
+            },
         }
     }
     Ok(())
@@ -49,15 +49,7 @@ pub(super) fn predict_options(report: &Report<'_>) -> PredictOptions {
 
 fn tell(report: &mut Report<'_>, place: usize, (model, image, found): (&Model, &Image, &Detections)) -> Result<(), Failure> {
     let timings = found.timings;
-    let line = format!(
-        "decode {} + preprocess {} + network {} + postprocess {} + other {} = {} ms",
-        milliseconds(timings.decode),
-        milliseconds(timings.preprocess),
-        milliseconds(timings.network),
-        milliseconds(timings.postprocess),
-        milliseconds(timings.other),
-        milliseconds(timings.total()),
-    );
+    let line = text::stages(&timings.stages(), timings.total());
     let answer = Answer {
         image,
         models: &[model],

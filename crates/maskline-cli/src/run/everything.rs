@@ -1,7 +1,11 @@
 //! `run --everything`: objects of a picture that nobody pointed at.
 
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::vision::draw::Marks;
-use maskline::{EverythingOptions, Image, Model};
+use maskline::{ErrorKind, EverythingOptions, Image, Model, Progress};
 use serde_json::json;
 
 use super::prompted::told;
@@ -9,6 +13,7 @@ use super::report::{Answer, Report};
 use crate::args::{Multimask, Run};
 use crate::failure::Failure;
 use crate::output::Drawn;
+use crate::{interrupt, terminal};
 
 /// A promptable model that is asked at every place.
 pub(super) struct Everything<'a> {
@@ -41,8 +46,15 @@ pub(super) fn options(arguments: &Run) -> EverythingOptions {
 impl Everything<'_> {
     pub(super) fn answer(&self, report: &mut Report<'_>, places: &[usize]) -> Result<(), Failure> {
         for &place in places {
-            match report.open(place).and_then(|image| Ok((self.model.everything(&image, &self.options)?, image))) {
+            let mut progress = Clicks::new(report.arguments.quiet);
+            let found = report.open(place).and_then(|image| {
+                let found = self.model.everything_watched(&image, &self.options, &mut |now| progress.tell(now))?;
+                Ok((found, image))
+            });
+            progress.bar.finish_and_clear();
+            match found {
                 Ok((found, image)) => self.tell(report, (place, &image), &found)?,
+                Err(error) if error.kind() == ErrorKind::Cancelled => return Ok(()),
                 Err(error) => report.fail(place, error)?,
             }
         }
@@ -65,5 +77,41 @@ impl Everything<'_> {
             errors: &[],
         };
         report.succeed(place, &answer)
+    }
+}
+
+/// How long a picture is worked on before that is told, and then how often it is where nobody watches a bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// Tells how far one picture is.
+struct Clicks {
+    bar: ProgressBar,
+    next: Instant,
+    is_quiet: bool,
+}
+
+impl Clicks {
+    fn new(is_quiet: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), next: Instant::now() + PATIENCE, is_quiet }
+    }
+
+    fn tell(&mut self, now: Progress) -> ControlFlow<()> {
+        if interrupt::is_wished() {
+            return ControlFlow::Break(());
+        }
+        if !self.is_quiet && Instant::now() >= self.next && now.done < now.total {
+            if terminal::is_talking() {
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} clicks, {eta} left");
+                self.bar = ProgressBar::with_draw_target(Some(now.total as u64), ProgressDrawTarget::stderr())
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                self.next += Duration::from_secs(u64::from(u32::MAX));
+            } else {
+                terminal::say(&format!("{} of {} clicks are answered", now.done, now.total));
+                self.next = Instant::now() + REPEAT;
+            }
+        }
+        self.bar.set_position(now.done as u64);
+        ControlFlow::Continue(())
     }
 }

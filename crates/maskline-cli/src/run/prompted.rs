@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use maskline::vision::draw::{Marks, Unanswered};
-use maskline::{Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
+use maskline::{EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
 use serde_json::{Value, json};
 
 use super::detect::predict_options;
 use super::everything::{self, Everything};
 use super::report::{Answer, Report, Timings};
-use super::text::milliseconds;
+use super::text;
 use crate::applies;
 use crate::args::{self, Prompted, Run};
 use crate::failure::{self, Failure};
@@ -87,12 +87,13 @@ fn segment_options(arguments: &Prompted) -> SegmentOptions {
 
 /// What is known of a picture's objects before the promptable model has seen it.
 struct Asked {
+    /// What a detector found: the first prompts.
+    detected: Vec<Object>,
+    detect: Option<Duration>,
+    /// The prompts that follow.
     prompts: Vec<Prompt>,
-    /// Scores of the detections that the first prompts are.
-    scores: Vec<f32>,
     /// Prompts whose masks cannot be read. An empty prompt stands in their place.
     broken: HashMap<usize, Error>,
-    detect: Option<Duration>,
 }
 
 /// All masks, the prompts that could not be answered, and where the time went.
@@ -118,18 +119,14 @@ impl Segmenter<'_> {
     }
 
     fn ask(&self, report: &Report<'_>, place: usize, image: &Image) -> Result<Asked, Error> {
-        let mut asked = Asked { prompts: Vec::new(), scores: Vec::new(), broken: HashMap::new(), detect: None };
+        let mut asked = Asked { detected: Vec::new(), detect: None, prompts: Vec::new(), broken: HashMap::new() };
         if let Some(detector) = self.detector {
             let found = detector.predict(image, &predict_options(report))?;
             asked.detect = Some(found.timings.total() - found.timings.decode);
-            for object in &found.objects {
-                asked.scores.push(object.score);
-                let (label, class_id) = (object.label.clone(), object.class_id);
-                asked.prompts.push(Prompt { label, class_id, ..Prompt::bounds(object.bounds) });
-            }
+            asked.detected = found.objects;
         }
-        for prompt in self.prompts.for_picture((&report.pictures[place].path, image), asked.prompts.len()) {
-            let index = asked.prompts.len();
+        for prompt in self.prompts.for_picture((&report.pictures[place].path, image), asked.detected.len()) {
+            let index = asked.detected.len() + asked.prompts.len();
             asked.prompts.push(prompt.unwrap_or_else(|error| {
                 asked.broken.insert(index, error);
                 Prompt::default()
@@ -144,16 +141,10 @@ impl Segmenter<'_> {
 
     fn segment(&self, image: &Image, asked: &mut Asked) -> Result<Answered, Error> {
         let embedding = self.model.embed(image)?;
-        if asked.prompts.is_empty() {
-            return Ok(Answered { objects: vec![], errors: vec![], timings: *embedding.timings() });
-        }
-        let found = embedding.find(&asked.prompts, &self.options)?;
-        let mut objects = found.objects;
-        for (object, score) in objects.iter_mut().filter_map(|o| Some((asked.scores.get(o.prompt?)?, o))).map(|(s, o)| (o, *s)) {
-            object.score = score;
-        }
+        let found = embedding.segment_detections(&asked.detected, &asked.prompts, &self.options)?;
         let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
-        Ok(Answered { objects, errors: found.errors.into_iter().map(why).collect(), timings: found.timings })
+        let errors = found.errors.into_iter().map(why).collect();
+        Ok(Answered { objects: found.objects, errors, timings: *embedding.timings() + found.timings })
     }
 
     fn tell(
@@ -171,7 +162,7 @@ impl Segmenter<'_> {
             all.sort_by_key(|object| object["prompt"].as_u64());
         }
         // A detector's boxes are drawn with its objects.
-        let prompts = asked.prompts.iter().enumerate().skip(asked.scores.len());
+        let prompts = asked.prompts.iter().enumerate().map(|(index, prompt)| (asked.detected.len() + index, prompt));
         let (failed, drawn): (Vec<_>, Vec<_>) = prompts.partition(|(index, _)| errors.iter().any(|(failed, _)| failed == index));
         let clicks = |prompts: &[(usize, &Prompt)]| prompts.iter().flat_map(|(_, prompt)| prompt.clicks.clone()).collect::<Vec<_>>();
         let boxes = |prompts: &[(usize, &Prompt)]| prompts.iter().filter_map(|(_, prompt)| prompt.bounds).collect::<Vec<_>>();
@@ -195,21 +186,14 @@ impl Segmenter<'_> {
 /// Where the time went, in each form.
 pub(super) fn told(timings: &PromptTimings, detect: Option<Duration>) -> Timings {
     let total = timings.total() + detect.unwrap_or_default();
-    let detected = detect.map_or(String::new(), |time| format!("detect {} + ", milliseconds(time)));
-    let line = format!(
-        "{detected}decode {} + preprocess {} + image encode {} + mask decode {} + postprocess {} + other {} = {} ms",
-        milliseconds(timings.decode),
-        milliseconds(timings.preprocess),
-        if timings.was_cached { "0 (cached)".into() } else { milliseconds(timings.image_encode) },
-        milliseconds(timings.mask_decode),
-        milliseconds(timings.postprocess),
-        milliseconds(timings.other),
-        milliseconds(total),
-    );
+    let stages: Vec<_> = detect.map(|time| ("detect", time)).into_iter().chain(timings.stages()).collect();
     let mut json = json!(timings);
     if let Some(detect) = detect {
         json["detect"] = json!((detect.as_secs_f64() * 1e6).round() / 1e3);
         json["total"] = json!((total.as_secs_f64() * 1e6).round() / 1e3);
     }
+    let is_cached = timings.embedding < EmbeddingSource::Miss;
+    let line = text::stages(&stages, total);
+    let line = if is_cached { line.replace("image encode 0.0", "image encode 0 (cached)") } else { line };
     Timings { json, line, total }
 }

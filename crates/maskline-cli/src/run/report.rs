@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use maskline::vision::decode::DecodeOptions;
-use maskline::{Error, ErrorKind, Image, Model};
+use maskline::{Concern, Error, Image, Model};
 use serde_json::{Value, json};
 
 use super::text::{self, Found, Telling};
@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
 
     /// A picture that could not be answered. What is wrong with the options or the model is wrong for every picture: it ends the command.
     pub(super) fn fail(&mut self, place: usize, error: Error) -> Result<(), Failure> {
-        if matches!(error.kind(), ErrorKind::InvalidOption | ErrorKind::Unavailable) {
+        if error.concerns() != Concern::Picture {
             return Err(error.into());
         }
         self.fail_with(&shown(&self.pictures[place].path), &error)

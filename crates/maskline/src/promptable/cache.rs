@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::embedding::Kept;
-use crate::Result;
+use crate::{EmbeddingSource, Result};
 
 /// Content of a picture: its pixels and its size.
 pub(crate) type Key = blake3::Hash;
@@ -30,24 +31,41 @@ enum Entry {
     Ready { kept: Kept, used: u64 },
 }
 
+/// What [`EmbeddingCache::get_or_encode`] gives.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) kept: Kept,
+    pub(crate) source: EmbeddingSource,
+    /// How long this call waited for other threads that were encoding the picture.
+    pub(crate) waited: Duration,
+}
+
 impl EmbeddingCache {
     /// A cache of at most `limit` bytes; 0 keeps nothing.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// The embedding of a picture, and whether it was here (or on its way) already.
-    pub(crate) fn get_or_encode(&self, key: Key, encode: impl FnOnce() -> Result<Kept>) -> Result<(Kept, bool)> {
+    /// The embedding of a picture. `encode` makes it where it is not here; it is told how long this call waited for another thread that
+    /// then left nothing behind.
+    pub(crate) fn get_or_encode(&self, key: Key, encode: impl FnOnce(Duration) -> Result<Kept>) -> Result<Got> {
         let mut state = self.lock();
+        let mut waited = Duration::ZERO;
         loop {
             state.clock += 1;
             let now = state.clock;
             match state.entries.get_mut(&key) {
                 Some(Entry::Ready { kept, used }) => {
                     *used = now;
-                    return Ok((kept.clone(), true));
+                    let source = if waited.is_zero() { EmbeddingSource::Hit } else { EmbeddingSource::Waited };
+                    return Ok(Got { kept: kept.clone(), source, waited });
                 }
-                Some(Entry::UnderWay) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Entry::UnderWay) => {
+                    let start = Instant::now();
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    // Never nothing: it was waited for.
+                    waited += start.elapsed().max(Duration::from_nanos(1));
+                }
                 None => break,
             }
         }
@@ -55,9 +73,9 @@ impl EmbeddingCache {
         drop(state);
         // Whatever becomes of the encoding, those who wait must not wait for ever.
         let ticket = Ticket { cache: self, key };
-        let made = encode()?;
+        let made = encode(waited)?;
         ticket.keep(&made);
-        Ok((made, false))
+        Ok(Got { kept: made, source: EmbeddingSource::Miss, waited })
     }
 
     /// Bytes that are kept.

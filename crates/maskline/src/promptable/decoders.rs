@@ -1,7 +1,7 @@
 //! The sessions that answer prompts.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +9,8 @@ use maskline_models::PromptHead;
 use maskline_models::sam::kind;
 use maskline_runtime::{Input, Library, Outputs, Session, SharedTensor, Tensor, device_key};
 
+use super::chunk::{CHUNKS, Chosen, DEFAULT_CHUNK, ROUNDS, Remembered};
+use crate::timings::Work;
 use crate::{Bundle, Error, ErrorKind, LoadOptions, Result, network};
 
 /// Both decoders of a promptable model; the one for mask prompts is opened when it is first needed.
@@ -19,6 +21,8 @@ pub(crate) struct Decoders {
     masked: Mutex<Option<Arc<Session>>>,
     /// 0 until it is measured.
     chunk: AtomicUsize,
+    /// Whether this process has measured, or found what another one measured to be true.
+    is_tuned: AtomicBool,
     opening: Opening,
 }
 
@@ -61,11 +65,6 @@ impl Tokens {
     }
 }
 
-/// Chunks that are tried.
-const CHUNKS: [usize; 4] = [1, 2, 4, 8];
-/// Where nothing was measured.
-const DEFAULT_CHUNK: usize = 4;
-
 impl Decoders {
     pub(crate) fn open(library: &Arc<Library>, (bundle, head): (&Bundle, PromptHead), options: &LoadOptions) -> Result<Self> {
         let file = |name: &str| {
@@ -80,9 +79,9 @@ impl Decoders {
             chunk_file: bundle.directory.join(format!("chunk.{}.{}.txt", device_key(&options.provider, library), options.threads)),
             options: options.clone(),
         };
-        let remembered = std::fs::read_to_string(&opening.chunk_file).ok().and_then(|text| text.trim().parse().ok());
-        let chunk = AtomicUsize::new(remembered.filter(|chunk| CHUNKS.contains(chunk)).unwrap_or(0));
-        Ok(Self { head, plain, masked: Mutex::new(None), chunk, opening })
+        let remembered = Remembered::read(&opening.chunk_file);
+        let chunk = AtomicUsize::new(remembered.map_or(0, |remembered| remembered.chunk));
+        Ok(Self { head, plain, masked: Mutex::new(None), chunk, is_tuned: AtomicBool::new(false), opening })
     }
 
     /// Name of the bundle: what made an embedding.
@@ -103,32 +102,34 @@ impl Decoders {
         }
     }
 
-    /// Measures which chunk is fastest on this machine, unless that is known already, and remembers it with the bundle.
+    /// Measures which chunk is fastest on this machine, once in this process. What an earlier process remembered is taken if a run with it
+    /// does not contradict it; what is measured is remembered if it repeats itself (see [`chunk`](super::chunk)).
     pub(crate) fn tune(&self, embedding: &[SharedTensor]) -> Result<()> {
-        if self.chunk.load(Ordering::Relaxed) > 0 {
+        if self.is_tuned.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        let mut best = (f64::INFINITY, DEFAULT_CHUNK);
-        for chunk in CHUNKS {
-            let boxes = || Tokens::boxes(chunk, self.head.space as f32);
+        let run = |chunk: usize| -> Result<f64> {
+            let (_, work) = self.ask(embedding, Tokens::boxes(chunk, self.head.space as f32))?;
+            Ok(work.network.as_secs_f64() * 1e3 / chunk as f64)
+        };
+        let file = &self.opening.chunk_file;
+        if let Some(remembered) = Remembered::read(file) {
             // The first run of a shape also plans its memory.
-            self.run(embedding, boxes())?;
-            let mut times = Vec::new();
-            // Long runs scatter less, and this is time that somebody waits.
-            for _ in 0..if chunk < 4 { 2 } else { 1 } {
-                let start = Instant::now();
-                self.run(embedding, boxes())?;
-                times.push(start.elapsed().as_secs_f64() / chunk as f64);
-            }
-            let fastest = times.into_iter().fold(f64::INFINITY, f64::min);
-            // Larger chunks take more memory: they must be worth it.
-            if fastest < 0.97 * best.0 {
-                best = (fastest, chunk);
+            run(remembered.chunk)?;
+            if !remembered.is_contradicted(run(remembered.chunk)?) {
+                return Ok(());
             }
         }
-        self.chunk.store(best.1, Ordering::Relaxed);
-        // Not to remember costs a measurement next time, and nothing else.
-        let _ = std::fs::write(&self.opening.chunk_file, best.1.to_string());
+        CHUNKS.into_iter().try_for_each(|chunk| run(chunk).map(drop))?;
+        let mut rounds = [[0.0; CHUNKS.len()]; ROUNDS];
+        for round in &mut rounds {
+            for (time, chunk) in round.iter_mut().zip(CHUNKS) {
+                *time = run(chunk)?;
+            }
+        }
+        let chosen = Chosen::of(&rounds);
+        self.chunk.store(chosen.best.chunk, Ordering::Relaxed);
+        chosen.remember(file);
         Ok(())
     }
 
@@ -136,30 +137,41 @@ impl Decoders {
         &self.plain
     }
 
-    fn masked(&self) -> Result<Arc<Session>> {
+    /// The decoder for mask prompts, and what opening it (or waiting for another thread that does) took.
+    fn masked(&self) -> Result<(Arc<Session>, Work)> {
+        let start = Instant::now();
         let mut slot = self.masked.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = start.elapsed();
         if let Some(session) = &*slot {
-            return Ok(Arc::clone(session));
+            return Ok((Arc::clone(session), Work { queue, ..Work::default() }));
         }
         let Opening { library, directory, masked_file, options, .. } = &self.opening;
         let session = Arc::new(network::open(library, (PromptHead::MASKED_DECODER, masked_file, directory), options)?);
         *slot = Some(Arc::clone(&session));
-        Ok(session)
+        Ok((session, Work { queue, open: start.elapsed() - queue, ..Work::default() }))
     }
 
     /// Runs the decoder for one picture; `embedding` in the order of [`PromptHead::embedding`].
     pub(crate) fn run(&self, embedding: &[SharedTensor], tokens: Tokens) -> Result<Outputs> {
+        Ok(self.ask(embedding, tokens)?.0)
+    }
+
+    /// As [`Decoders::run`], with what it took.
+    pub(crate) fn ask(&self, embedding: &[SharedTensor], tokens: Tokens) -> Result<(Outputs, Work)> {
         let Tokens { prompts, points, coords, kinds, masks } = tokens;
         let mut inputs: Vec<(&str, Input)> = vec![
             (PromptHead::COORDS, Tensor::new([prompts, points, 2], coords)?.into()),
             (PromptHead::KINDS, Tensor::new([prompts, points], kinds)?.into()),
         ];
+        let mut work = Work::default();
         let masked = match masks {
             None => None,
             Some(masks) => {
                 let side = self.head.mask_side();
                 inputs.push((PromptHead::MASK, Tensor::new([prompts, 1, side, side], masks)?.into()));
-                Some(self.masked()?)
+                let (session, opening) = self.masked()?;
+                work = opening;
+                Some(session)
             }
         };
         let session = masked.as_deref().unwrap_or(&self.plain);
@@ -169,6 +181,9 @@ impl Decoders {
                 inputs.push((name, tensor.clone().into()));
             }
         }
-        Ok(session.run(inputs)?)
+        let start = Instant::now();
+        let outputs = session.run(inputs)?;
+        work += Work::of_run(start.elapsed(), &outputs);
+        Ok((outputs, work))
     }
 }

@@ -8,6 +8,7 @@ use maskline_vision::look::Pyramid;
 use super::encoded::Encoded;
 use super::looks::Looks;
 use super::prompt::MaskSide;
+use super::segment::Multimask;
 use crate::timings::PromptTimings;
 use crate::{Delays, Error, ErrorKind, Result};
 
@@ -59,7 +60,8 @@ impl Embedding {
         self.size
     }
 
-    /// What encoding took, and whether the embedding was in the cache.
+    /// What the call took that gave this embedding, and where it came from. What prompts take is told with their answers, and `+` of both
+    /// is the whole.
     pub fn timings(&self) -> &PromptTimings {
         &self.timings
     }
@@ -89,6 +91,14 @@ impl Embedding {
         match &self.source {
             Source::Encoded(encoded) => Kept::Tensors(Arc::clone(&encoded.tensors)),
             Source::Looks(looks) => Kept::Pyramid(Arc::clone(&looks.pyramid)),
+        }
+    }
+
+    /// Masks that a prompt gets.
+    pub(super) fn masks(&self, multimask: Multimask) -> usize {
+        match &self.source {
+            Source::Encoded(encoded) if multimask == Multimask::On => encoded.decoders.head.masks.saturating_sub(1).max(1),
+            _ => 1,
         }
     }
 

@@ -1,7 +1,6 @@
 //! A picture as an encoder's tensors, and the decoders that answer prompts on it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use maskline_models::PromptHead;
 use maskline_runtime::SharedTensor;
@@ -12,7 +11,11 @@ use super::decoders::{Decoders, Tokens};
 use super::frame::{View, logits_of, token_count};
 use super::prompt::Prompt;
 use super::segment::{Multimask, PromptMask, SegmentOptions};
+use crate::timings::Work;
 use crate::{Error, ErrorKind, Result};
+
+/// Tokens that go through the decoder together at most: what attention takes of memory grows with them, whoever's they are.
+const MOST_TOKENS: usize = 4096;
 
 /// An encoded picture.
 #[derive(Debug, Clone)]
@@ -29,25 +32,26 @@ struct Group {
 }
 
 impl Encoded {
-    /// Hands the answers to the prompts named in `valid` to `take`, grouped by token count; what the decoder took.
+    /// Hands the answers to the prompts named in `valid` to `take`, grouped by token count; what the decoders took.
     pub(super) fn answer_all(
         &self,
         (prompts, valid): (&[Prompt], &[usize]),
         options: &SegmentOptions,
         mut take: impl FnMut(usize, Result<Vec<PromptMask>>) -> Result<()>,
-    ) -> Result<Duration> {
+    ) -> Result<Work> {
         let head = &self.decoders.head;
         let upsampler = Arc::new(self.view.upsampler(head.mask_side())?);
         let chunk = options.chunk.unwrap_or_else(|| self.decoders.chunk());
-        let mut decode = Duration::ZERO;
+        let mut work = Work::default();
         for group in groups((prompts, valid), head) {
-            for members in group.members.chunks(chunk) {
+            let (points, _) = group.key;
+            for members in group.members.chunks(chunk.min(MOST_TOKENS / points.max(1)).max(1)) {
                 let (found, took) = self.answer((prompts, members), (options, &upsampler))?;
-                decode += took;
+                work += took;
                 members.iter().zip(found).try_for_each(|(index, masks)| take(*index, masks))?;
             }
         }
-        Ok(decode)
+        Ok(work)
     }
 
     /// One run of the decoder.
@@ -55,7 +59,7 @@ impl Encoded {
         &self,
         (prompts, members): (&[Prompt], &[usize]),
         (options, upsampler): (&SegmentOptions, &Arc<Upsampler>),
-    ) -> Result<(Vec<Result<Vec<PromptMask>>>, Duration)> {
+    ) -> Result<(Vec<Result<Vec<PromptMask>>>, Work)> {
         let head = &self.decoders.head;
         let mut tokens = Tokens { points: token_count(&prompts[members[0]], head), ..Tokens::default() };
         for index in members {
@@ -65,9 +69,7 @@ impl Encoded {
                 self.view.mask_logits(mask, head.mask_side(), tokens.masks.get_or_insert_default());
             }
         }
-        let start = Instant::now();
-        let outputs = self.decoders.run(&self.tensors, tokens)?;
-        let took = start.elapsed();
+        let (outputs, took) = self.decoders.ask(&self.tensors, tokens)?;
         let (logits, scores) = (outputs.f32(PromptHead::MASKS)?, outputs.f32(PromptHead::SCORES)?);
         let presence = if head.object_score { Some(outputs.f32(PromptHead::OBJECT)?) } else { None };
         let size = 16 * head.grid * head.grid;

@@ -7,8 +7,8 @@ use maskline_vision::mask::{Frame, Logits, Upsampler};
 use maskline_vision::{Mask, RgbImage};
 
 use super::decoders::Tokens;
-use super::prompt::{Click, MaskPrompt, PartLogits, Prompt};
-use crate::{Error, ErrorKind, Result};
+use super::prompt::{Click, MaskPrompt, PartLogits, Prompt, within_reach};
+use crate::{Error, ErrorKind, Result, limits};
 
 /// Logit of the inside of a mask prompt that is given as a picture; its negative is the outside.
 const MASK_LOGIT: f32 = 10.0;
@@ -24,13 +24,16 @@ pub(super) struct View {
 }
 
 /// Brings a picture to the network's input: f32 [3, side, side].
+///
+/// # Errors
+/// `BadInput` for a picture too thin for it, `OverLimit` for an input beyond all memory.
 pub(super) fn fit(image: &RgbImage, side: usize, preprocess: &Preprocess) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; 3 * side * side];
+    let mut values = vec![0.0; limits::input_length([1, side, side])?];
     let normalise = |Normalise { mean, std }: &Normalise| fit::Normalise { mean: *mean, std: *std };
     match preprocess {
-        Preprocess::Stretch(statistics) => stretch(image, [side, side], &normalise(statistics), &mut values)?,
+        Preprocess::Stretch(statistics) => stretch(image, [side, side], &normalise(statistics), &mut values).map_err(Error::of_picture)?,
         Preprocess::LongestSide(statistics) => {
-            longest_side(image, side, ([side, side], &normalise(statistics)), &mut values)?;
+            longest_side(image, side, ([side, side], &normalise(statistics)), &mut values).map_err(Error::of_picture)?;
         }
         other => return Err(Error::new(ErrorKind::Failed, format!("a promptable model cannot take pictures by {other:?}"))),
     }
@@ -43,7 +46,7 @@ impl View {
         let (frame, [rows, columns]) = match preprocess {
             Preprocess::Stretch(_) => (Frame::Whole, [head.space; 2]),
             _ => {
-                let kept = longest_side_size([height, width], head.space)?;
+                let kept = longest_side_size([height, width], head.space).map_err(Error::of_picture)?;
                 (Frame::Padded { side: head.space, kept }, kept)
             }
         };
@@ -51,7 +54,7 @@ impl View {
     }
 
     pub(super) fn upsampler(&self, side: usize) -> Result<Upsampler> {
-        Ok(Upsampler::new([side; 2], &self.frame, [self.size.1, self.size.0])?)
+        Upsampler::new([side; 2], &self.frame, [self.size.1, self.size.0]).map_err(Error::of_picture)
     }
 
     fn place(&self, x: f32, y: f32) -> [f32; 2] {
@@ -64,7 +67,7 @@ impl View {
             tokens.coords.extend([x, y]);
             tokens.kinds.push(kind);
         };
-        if let Some([x1, y1, x2, y2]) = prompt.bounds {
+        if let Some([x1, y1, x2, y2]) = prompt.bounds.map(|bounds| within_reach(bounds, self.size)) {
             push(self.place(x1, y1), kind::TOP_LEFT);
             push(self.place(x2, y2), kind::BOTTOM_RIGHT);
         }

@@ -14,6 +14,7 @@ use maskline_vision::mask::{self, Logits, Upsampler, clean};
 use super::parallel::in_parallel;
 use super::prompt::{MaskPrompt, PartLogits, Prompt};
 use super::segment::{PromptMask, SegmentOptions};
+use crate::timings::Work;
 use crate::{Error, ErrorKind, Result};
 
 /// Prompts that go through the network together.
@@ -84,9 +85,13 @@ impl Viewer {
         PLANES * self.optics.input * self.optics.input
     }
 
-    fn run(&self, count: usize, planes: Vec<f32>) -> Result<Vec<Seen>> {
+    /// The network's answers to so many looks, and how long they waited for it.
+    fn run(&self, count: usize, planes: Vec<f32>) -> Result<(Vec<Seen>, Duration)> {
         let side = self.optics.input;
-        let outputs = self.session.run(vec![(LookHead::PLANES, Tensor::new([count, PLANES, side, side], planes)?)])?;
+        let planes = Tensor::new([count, PLANES, side, side], planes)?;
+        let start = Instant::now();
+        let outputs = self.session.run(vec![(LookHead::PLANES, planes)])?;
+        let Work { queue, .. } = Work::of_run(start.elapsed(), &outputs);
         let (logits, scores) = (outputs.f32(LookHead::LOGITS)?, outputs.f32(LookHead::SCORES)?);
         let cells = self.optics.output * self.optics.output;
         if logits.data.len() != count * cells || scores.data.len() != count {
@@ -94,11 +99,16 @@ impl Viewer {
             return Err(Error::new(ErrorKind::BadAnswer, message));
         }
         let seen = |(logits, score): (&[f32], &f32)| Seen { logits: logits.to_vec(), score: *score };
-        Ok(logits.data.chunks_exact(cells).zip(scores.data).map(seen).collect())
+        Ok((logits.data.chunks_exact(cells).zip(scores.data).map(seen).collect(), queue))
     }
 
     /// The answers to some looks at one picture.
     pub(crate) fn see(&self, pyramid: &Pyramid, looks: &[&Look]) -> Result<Vec<Seen>> {
+        Ok(self.look(pyramid, looks)?.0)
+    }
+
+    /// As [`Viewer::see`], with how long the looks waited for the network.
+    fn look(&self, pyramid: &Pyramid, looks: &[&Look]) -> Result<(Vec<Seen>, Duration)> {
         let planes = in_parallel(looks, |look| {
             let mut planes = vec![0.0; self.length()];
             look.planes((pyramid, &self.optics), &mut planes);
@@ -173,30 +183,30 @@ impl Looks {
         self.viewer.optics.output
     }
 
-    /// Hands the answers to the prompts named in `valid` to `take`; what looking took.
+    /// Hands the answers to the prompts named in `valid` to `take`; what looking took, of which waiting for the network is told apart.
     pub(super) fn answer_all(
         &self,
         (prompts, valid): (&[Prompt], &[usize]),
         options: &SegmentOptions,
         mut take: impl FnMut(usize, Result<Vec<PromptMask>>) -> Result<()>,
-    ) -> Result<Duration> {
-        let mut decode = Duration::ZERO;
+    ) -> Result<Work> {
+        let mut work = Work::default();
         for members in valid.chunks(options.chunk.unwrap_or(CHUNK)) {
             let start = Instant::now();
             let asked: Vec<&Prompt> = members.iter().map(|index| &prompts[*index]).collect();
-            let answers = self.look_at(&asked)?;
-            decode += start.elapsed();
+            let (answers, queue) = self.look_at(&asked)?;
+            work += Work { queue, network: start.elapsed().saturating_sub(queue), ..Work::default() };
             for (index, answer) in members.iter().zip(answers) {
                 take(*index, self.mask((*index, answer), options))?;
             }
         }
-        Ok(decode)
+        Ok(work)
     }
 
-    /// All looks for some prompts; of each the last one and its answer.
-    fn look_at(&self, prompts: &[&Prompt]) -> Result<Vec<(Look, Seen)>> {
+    /// All looks for some prompts: of each the last one and its answer, and how long they waited for the network.
+    fn look_at(&self, prompts: &[&Prompt]) -> Result<(Vec<(Look, Seen)>, Duration)> {
         let first: Vec<Look> = prompts.iter().map(|prompt| self.viewer.first_look(prompt, self.size)).collect();
-        let seen = self.viewer.see(&self.pyramid, &first.iter().collect::<Vec<_>>())?;
+        let (seen, mut waited) = self.viewer.look(&self.pyramid, &first.iter().collect::<Vec<_>>())?;
         let mut answers: Vec<(Look, Seen)> = first.into_iter().zip(seen).collect();
         for _ in 0..self.viewer.refinements {
             // A box or a mask says where to look; clicks alone do not.
@@ -206,10 +216,11 @@ impl Looks {
             }
             let refine = |i: &usize| self.viewer.refined_look(answers[*i].0.clone(), &answers[*i].1.logits, self.size);
             let looks: Vec<Look> = open.iter().map(refine).collect();
-            let seen = self.viewer.see(&self.pyramid, &looks.iter().collect::<Vec<_>>())?;
+            let (seen, queue) = self.viewer.look(&self.pyramid, &looks.iter().collect::<Vec<_>>())?;
+            waited += queue;
             open.into_iter().zip(looks.into_iter().zip(seen)).for_each(|(i, answer)| answers[i] = answer);
         }
-        Ok(answers)
+        Ok((answers, waited))
     }
 
     fn mask(&self, (index, (look, seen)): (usize, (Look, Seen)), options: &SegmentOptions) -> Result<Vec<PromptMask>> {
@@ -222,7 +233,7 @@ impl Looks {
         let window = mask::Frame::Window { low: [y1, x1], length: [y2 - y1, x2 - x1] };
         let mut logits = Logits::new(seen.logits, [side; 2])?;
         clean(&mut logits, &options.cleaning());
-        let upsampler = Arc::new(Upsampler::new([side; 2], &window, [self.size.1, self.size.0])?);
+        let upsampler = Arc::new(Upsampler::new([side; 2], &window, [self.size.1, self.size.0]).map_err(Error::of_picture)?);
         let (part, threshold) = (Some([x1, y1, x2, y2]), options.threshold);
         let mask = PromptMask {
             prompt: index,

@@ -1,12 +1,15 @@
 //! Promptable models: a picture is encoded once and answers any number of prompts.
 //!
 //! `prompt` is what is asked, `frame` brings pictures and prompts to the network, `cache` keeps embeddings, `embedding` and `segment`
-//! are the answers, `everything` asks by itself. Two ways lead from prompts to masks: `encoded` (an encoder's tensors, read by `decoders`;
-//! `choice` picks one of a prompt's masks), and `looks` (a small network that sees a part of the picture per prompt).
+//! are the answers, `detections` asks about a detector's objects, `everything` asks by itself. Two ways lead from prompts to masks:
+//! `encoded` (an encoder's tensors, read by `decoders` in chunks that `chunk` chooses; `choice` picks one of a prompt's masks), and
+//! `looks` (a small network that sees a part of the picture per prompt).
 
 mod cache;
 mod choice;
+mod chunk;
 mod decoders;
+mod detections;
 mod embedding;
 mod encoded;
 mod everything;
@@ -29,7 +32,7 @@ pub(crate) use decoders::{Decoders, Tokens};
 pub use embedding::Embedding;
 use embedding::{Kept, Source};
 use encoded::Encoded;
-pub use everything::{Everything, EverythingOptions, Origin};
+pub use everything::{Everything, EverythingOptions, Origin, Progress, Watch};
 use frame::View;
 use looks::Looks;
 pub(crate) use looks::Viewer;
@@ -41,7 +44,7 @@ use std::time::{Duration, Instant};
 
 use crate::delays::sleep;
 use crate::timings::{Clock, PromptTimings};
-use crate::{Image, Model, Result};
+use crate::{EmbeddingSource, Image, Model, Result};
 
 /// What answers prompts.
 #[derive(Debug, Clone)]
@@ -66,31 +69,51 @@ impl Model {
     /// Encodes a picture, or finds its embedding in the cache.
     ///
     /// # Errors
-    /// `InvalidOption` if the model takes no prompts.
+    /// `InvalidOption` if the model takes no prompts; `BadInput` for a picture without pixels, or too thin to be scaled to the network's
+    /// input.
     pub fn embed(&self, image: &Image) -> Result<Embedding> {
         let mut clock = Clock::start();
         let mut timings = PromptTimings { decode: image.decode, ..PromptTimings::default() };
         // Before the cache: a model without prompts has none.
         self.answerer()?;
-        let (kept, was_cached) = self.embeddings().get_or_encode(image.content_hash(), || {
-            timings.other += clock.lap();
+        image.check()?;
+        let got = self.embeddings().get_or_encode(image.content_hash(), |waited| {
+            timings.other += clock.lap().saturating_sub(waited);
             self.encode(image, (&mut timings, &mut clock))
         })?;
-        timings.was_cached = was_cached;
-        timings.other += clock.lap();
-        self.embedding(kept, image.size(), timings)
+        timings.queue += got.waited;
+        timings.other += match got.source {
+            EmbeddingSource::Miss => clock.lap(),
+            _ => clock.lap().saturating_sub(got.waited),
+        };
+        timings.embedding = got.source;
+        self.embedding(got.kept, image.size(), timings)
     }
 
     /// Encodes a picture and neither asks the cache nor keeps the embedding there: for pictures that do not come again, and to measure.
     ///
     /// # Errors
-    /// `InvalidOption` if the model takes no prompts.
+    /// As [`Model::embed`].
     pub fn embed_uncached(&self, image: &Image) -> Result<Embedding> {
         let mut clock = Clock::start();
-        let mut timings = PromptTimings { decode: image.decode, ..PromptTimings::default() };
+        let mut timings = PromptTimings { decode: image.decode, embedding: EmbeddingSource::Miss, ..PromptTimings::default() };
+        self.answerer()?;
+        image.check()?;
+        timings.other += clock.lap();
         let kept = self.encode(image, (&mut timings, &mut clock))?;
         timings.other += clock.lap();
         self.embedding(kept, image.size(), timings)
+    }
+
+    /// Encodes a picture, or finds its embedding in the cache, and answers prompts on it: [`Model::embed`] and [`Embedding::find`] in one
+    /// call, with the times of both.
+    ///
+    /// # Errors
+    /// As [`Model::embed`] and [`Embedding::find`].
+    pub fn find(&self, image: &Image, prompts: &[Prompt], options: &SegmentOptions) -> Result<Found> {
+        let embedding = self.embed(image)?;
+        let found = embedding.find(prompts, options)?;
+        Ok(Found { timings: *embedding.timings() + found.timings, ..found })
     }
 
     /// Finds out how many prompts to answer together, unless that is known already, and what it took: what is left of warming up when a
@@ -124,10 +147,11 @@ impl Model {
         let values = frame::fit(image.pixels(), side, preprocess)?;
         sleep(delays.preprocess);
         timings.preprocess = clock.lap();
-        let mut outputs = self.run(values, [1, side, side])?;
+        let (mut outputs, work) = self.ask(values, [1, side, side])?;
         let tensors = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
         sleep(delays.network);
-        timings.image_encode = clock.lap();
+        timings.queue += work.queue;
+        timings.image_encode = clock.lap().saturating_sub(work.queue);
         Ok(Kept::Tensors(Arc::new(tensors)))
     }
 

@@ -48,7 +48,8 @@ pub(super) struct MaskSide {
 pub struct Prompt {
     /// Clicks on and beside the object.
     pub clicks: Vec<Click>,
-    /// `[x1, y1, x2, y2]`: a box around the object.
+    /// `[x1, y1, x2, y2]`: a box around the object, which meets the picture. It may reach beyond the picture as far as the picture is wide
+    /// and high, as with the official predictors, and is cut there: no network has seen a box of a thousand pictures.
     pub bounds: Option<[f32; 4]>,
     /// A rough mask.
     pub mask: Option<MaskPrompt>,
@@ -116,6 +117,11 @@ impl Prompt {
             Some(MaskPrompt::Part(part)) if part.bounds.iter().any(|side| !side.is_finite()) || !has_area(part.bounds) => {
                 fail(format!("expected the part of the picture that mask logits cover as x1, y1, x2, y2, found {:?}", part.bounds))
             }
+            Some(MaskPrompt::Part(PartLogits { bounds: [x1, y1, x2, y2], .. }))
+                if *x2 <= 0.0 || *y2 <= 0.0 || *x1 >= width as f64 || *y1 >= height as f64 =>
+            {
+                fail(format!("expected mask logits of a part that meets the picture of {width} × {height}, found {x1}, {y1}, {x2}, {y2}"))
+            }
             Some(MaskPrompt::Logits(logits) | MaskPrompt::Part(PartLogits { logits, .. })) => check_logits(logits, mask.side).or_else(fail),
             Some(MaskPrompt::Picture(mask)) if (mask.width(), mask.height()) != size => {
                 fail(format!("expected a mask of the picture's size {width} × {height}, found {} × {}", mask.width(), mask.height()))
@@ -126,6 +132,12 @@ impl Prompt {
             _ => Ok(()),
         }
     }
+}
+
+/// A box, cut where it reaches further beyond the picture than the picture is wide and high.
+pub(super) fn within_reach([x1, y1, x2, y2]: [f32; 4], (width, height): (usize, usize)) -> [f32; 4] {
+    let (width, height) = (width as f32, height as f32);
+    [x1.max(-width), y1.max(-height), x2.min(2.0 * width), y2.min(2.0 * height)]
 }
 
 fn has_area([x1, y1, x2, y2]: [f64; 4]) -> bool {

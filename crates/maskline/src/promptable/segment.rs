@@ -1,7 +1,7 @@
 //! Prompts in, masks out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use maskline_vision::mask::{Cleaning, Logits, StabilityCut, Upsampler};
 use maskline_vision::{Mask, Object};
@@ -11,7 +11,8 @@ use super::parallel::in_parallel;
 use super::prompt::{MaskPrompt, PartLogits, Prompt};
 use super::separate::{separate, separate_parts};
 use crate::delays::sleep;
-use crate::timings::PromptTimings;
+use crate::limits::{self, LARGEST_CHUNK};
+use crate::timings::{PromptTimings, Work};
 use crate::{Error, ErrorKind, Result};
 
 /// How many masks a prompt gets.
@@ -41,7 +42,7 @@ pub struct SegmentOptions {
     pub max_sprinkle_area: u64,
     /// Most prompts that are taken.
     pub max_prompts: usize,
-    /// Prompts that go through the decoder together; `None` for what was measured to be fastest.
+    /// Prompts that go through the decoder together, up to 64; `None` for what was measured to be fastest.
     pub chunk: Option<usize>,
 }
 
@@ -64,12 +65,12 @@ impl SegmentOptions {
         Cleaning { threshold: self.threshold, max_hole_area: self.max_hole_area, max_sprinkle_area: self.max_sprinkle_area }
     }
 
-    fn check(&self) -> Result<()> {
-        if self.threshold.is_finite() && self.chunk != Some(0) {
-            return Ok(());
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.threshold.is_finite() {
+            let message = format!("threshold: expected a finite number, found {}", self.threshold);
+            return Err(Error::new(ErrorKind::InvalidOption, message));
         }
-        let message = format!("expected a finite threshold and a chunk of at least 1, found {} and {:?}", self.threshold, self.chunk);
-        Err(Error::new(ErrorKind::InvalidOption, message))
+        self.chunk.map_or(Ok(()), |chunk| limits::check_count("chunk", chunk, LARGEST_CHUNK))
     }
 }
 
@@ -146,7 +147,7 @@ impl PromptMask {
 pub struct Segments {
     /// Per prompt its masks, or why it could not be answered.
     pub answers: Vec<Result<Vec<PromptMask>>>,
-    /// Where the time went; enlarging masks by [`Segments::objects`] is added to `postprocess`.
+    /// Where the time of this call went: encoding the picture was another one ([`Embedding::timings`]). Enlarging masks by [`Segments::objects`] is added to `postprocess`.
     pub timings: PromptTimings,
     labels: Vec<(Option<String>, Option<usize>)>,
 }
@@ -176,7 +177,7 @@ pub struct Found {
     pub objects: Vec<Object>,
     /// The prompts that could not be answered, by index.
     pub errors: Vec<(usize, Error)>,
-    /// Where the time went.
+    /// Where the time of this call went: encoding the picture was another one ([`Embedding::timings`]).
     pub timings: PromptTimings,
 }
 
@@ -187,12 +188,13 @@ impl Embedding {
     /// Answers prompts, each by itself: neither its neighbours nor their number change an answer beyond rounding.
     ///
     /// # Errors
-    /// `InvalidOption` for an empty list or options outside their domain, `OverLimit` for too many prompts. What is wrong with one
-    /// prompt is that prompt's answer.
+    /// `InvalidOption` for an empty list or options outside their domain, `OverLimit` for too many prompts (or more than 4 GiB of logits
+    /// for them). What is wrong with one prompt is that prompt's answer.
     pub fn segment(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Segments> {
         let start = Instant::now();
+        limits::check_logits(prompts.len().saturating_mul(self.masks(options.multimask)), self.mask_side().side)?;
         let mut answers: Vec<Result<Vec<PromptMask>>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
-        let decode = self.answer_all((prompts, options), |index, answer| {
+        let work = self.answer_all((prompts, options), |index, answer| {
             answers[index] = answer;
             Ok(())
         })?;
@@ -204,7 +206,7 @@ impl Embedding {
             }
         }
         let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
-        Ok(Segments { answers, timings: self.timings_since(start, decode), labels })
+        Ok(Segments { answers, timings: PromptTimings::of_prompts(start, work), labels })
     }
 
     /// As [`Embedding::segment`], with the masks at the size of the picture. Low-resolution logits are dropped on the way, so that
@@ -223,7 +225,7 @@ impl Embedding {
         let start = Instant::now();
         let (mut objects, mut errors, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let enlarge = |waiting: &mut Vec<PromptMask>| in_parallel(&std::mem::take(waiting), PromptMask::object);
-        let decode = self.answer_all((prompts, options), |index, answer| {
+        let work = self.answer_all((prompts, options), |index, answer| {
             match answer {
                 Ok(masks) => waiting.extend(masks),
                 Err(error) => errors.push((index, error)),
@@ -242,19 +244,15 @@ impl Embedding {
         // Prompts of one token count were answered together.
         objects.sort_by_key(|object| object.prompt);
         errors.sort_by_key(|(index, _)| *index);
-        Ok(Found { objects, errors, timings: self.timings_since(start, decode) })
+        Ok(Found { objects, errors, timings: PromptTimings::of_prompts(start, work) })
     }
 
-    fn timings_since(&self, start: Instant, decode: Duration) -> PromptTimings {
-        PromptTimings { mask_decode: decode, postprocess: start.elapsed().saturating_sub(decode), ..*self.timings() }
-    }
-
-    /// Hands every prompt's answer to `take`; what the decoder took.
+    /// Hands every prompt's answer to `take`; what the decoders took.
     fn answer_all(
         &self,
         (prompts, options): (&[Prompt], &SegmentOptions),
         mut take: impl FnMut(usize, Result<Vec<PromptMask>>) -> Result<()>,
-    ) -> Result<Duration> {
+    ) -> Result<Work> {
         options.check()?;
         if prompts.is_empty() {
             return Err(Error::new(ErrorKind::InvalidOption, "prompts: expected at least one, found an empty list"));
@@ -270,10 +268,11 @@ impl Embedding {
                 Err(error) => take(index, Err(error))?,
             }
         }
-        let decode = match self.source() {
+        let mut work = match self.source() {
             Source::Encoded(encoded) => encoded.answer_all((prompts, &valid), options, take),
             Source::Looks(looks) => looks.answer_all((prompts, &valid), options, take),
         }?;
-        Ok(decode + sleep(self.delays().mask_decode))
+        work.network += sleep(self.delays().mask_decode);
+        Ok(work)
     }
 }

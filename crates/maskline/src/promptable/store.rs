@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use maskline_runtime::{SharedTensor, Tensor};
 use maskline_vision::RgbImage;
@@ -14,7 +15,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::Answerer;
 use super::embedding::{Embedding, Kept, Source};
 use crate::timings::PromptTimings;
-use crate::{Error, ErrorKind, Model, Result};
+use crate::{Concern, Error, ErrorKind, Model, Result};
 
 /// Tensor of models that look at the picture itself: u8 [height, width, 3].
 const PICTURE: &str = "picture";
@@ -72,10 +73,10 @@ impl Model {
     /// `BadInput` if the file is missing, broken, or was made by another model or for another input size; `InvalidOption` if the model
     /// takes no prompts.
     pub fn load_embedding(&self, path: impl AsRef<Path>) -> Result<Embedding> {
-        let path = path.as_ref();
+        let (path, start) = (path.as_ref(), Instant::now());
         let answerer = self.answerer()?;
         let bad = |message: String| Error::new(ErrorKind::BadInput, format!("{message}\n  in   {}", path.display()));
-        let file = Checkpoint::open(path)?;
+        let file = Checkpoint::open(path).map_err(of_file)?;
         let fact = |key: &str| {
             let value = file.attribute(&[key]).and_then(|value| value.as_str()).map(str::to_string);
             value.ok_or_else(|| bad(format!("no embedding: expected `{key}` in its metadata")))
@@ -91,7 +92,7 @@ impl Model {
             Answerer::Decoders(decoders) => {
                 let tensor = |name: &&str| {
                     let expected = decoders.embedding_shape(name).ok_or_else(|| bad(format!("the decoder takes no `{name}`")))?;
-                    let tensor = file.root().f32(name, &expected)?;
+                    let tensor = file.root().f32(name, &expected).map_err(of_file)?;
                     if tensor.data.iter().any(|value| !value.is_finite()) {
                         return Err(bad(format!("{name}: expected finite values")));
                     }
@@ -100,12 +101,17 @@ impl Model {
                 Kept::Tensors(Arc::new(decoders.head.embedding().iter().map(tensor).collect::<Result<Vec<_>>>()?))
             }
             Answerer::Viewer(viewer) => {
-                let picture = file.root().raw(PICTURE, &[size.1, size.0, 3])?;
+                let picture = file.root().raw(PICTURE, &[size.1, size.0, 3]).map_err(of_file)?;
                 let picture = RgbImage::new(size.0, size.1, picture.bytes.into_owned())?;
                 Kept::Pyramid(Arc::new(Pyramid::new(&picture, viewer.optics().input)))
             }
         };
-        let timings = PromptTimings { was_cached: true, ..PromptTimings::default() };
+        let timings = PromptTimings { other: start.elapsed(), ..PromptTimings::default() };
         self.embedding(kept, size, timings)
     }
+}
+
+/// An embedding stands for a picture: another file may be a good one.
+fn of_file(error: maskline_weights::Error) -> Error {
+    Error::from(error).about(Concern::Picture)
 }

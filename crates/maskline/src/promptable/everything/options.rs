@@ -4,8 +4,9 @@ use maskline_models::PromptHead;
 use maskline_vision::grid::{Crop, OVERLAP_RATIO, crop_boxes, layer_grids};
 use maskline_vision::mask::StabilityCut;
 
+use crate::limits::{self, LARGEST_CHUNK};
 use crate::promptable::Answerer;
-use crate::{Error, ErrorKind, Result};
+use crate::{Concern, Error, ErrorKind, Result};
 
 /// Options of [`Model::everything`](crate::Model::everything); names and defaults are those of `SAM2AutomaticMaskGenerator` and, where
 /// the family decides, of `SamAutomaticMaskGenerator`.
@@ -42,9 +43,9 @@ pub struct EverythingOptions {
     pub use_m2m: bool,
     /// All masks for ambiguous prompts at each point, or the model's single answer.
     pub multimask_output: bool,
-    /// Points that go through the decoder together; `None` for what was measured to be fastest.
+    /// Points that go through the decoder together, up to 64; `None` for what was measured to be fastest.
     pub chunk: Option<usize>,
-    /// Most points that are taken, in all crops together.
+    /// Most points that are taken, in all crops together, up to 10 million.
     pub max_points: usize,
 }
 
@@ -100,6 +101,9 @@ impl Convention {
         if head.object_score { Self::SAM_2 } else { Self::SAM_1 }
     }
 }
+
+/// A limit of points that is itself within memory.
+const MOST_POINTS: usize = 10_000_000;
 /// More layers have more crops than anyone waits for, and [`crop_boxes`] refuses them.
 const MOST_LAYERS: usize = 8;
 
@@ -134,10 +138,7 @@ impl EverythingOptions {
         if self.crop_n_points_downscale_factor == 0 {
             return invalid("crop_n_points_downscale_factor: expected at least 1, found 0".into());
         }
-        if self.chunk == Some(0) {
-            return invalid("chunk: expected at least 1, found 0".into());
-        }
-        Ok(())
+        self.chunk.map_or(Ok(()), |chunk| limits::check_count("chunk", chunk, LARGEST_CHUNK))
     }
 
     /// The points of each layer of crops.
@@ -176,13 +177,16 @@ impl EverythingOptions {
 
     /// Refuses more points than the limit; `per_crop` are those of a crop of each layer.
     fn limit(&self, per_crop: impl Iterator<Item = usize>) -> Result<()> {
+        limits::check_count("max_points", self.max_points, MOST_POINTS)?;
         let crops = |layer: usize| 1_usize << (2 * layer);
         let all = per_crop.enumerate().fold(0_usize, |all, (layer, points)| all.saturating_add(points.saturating_mul(crops(layer))));
         if all <= self.max_points {
             return Ok(());
         }
         let message = format!("everything: expected at most {} points in all crops, found {all}", self.max_points);
-        Err(Error::new(ErrorKind::OverLimit, message + "\n  help: use fewer points a side or fewer layers of crops, or raise the limit"))
+        let help = "\n  help: use fewer points a side or fewer layers of crops, or raise the limit";
+        // They are the same for every picture.
+        Err(Error::new(ErrorKind::OverLimit, message + help).about(Concern::Options))
     }
 }
 
@@ -207,6 +211,11 @@ pub(super) struct Plan<'o> {
 }
 
 impl<'o> Plan<'o> {
+    /// Clicks in all crops together.
+    pub(super) fn points(&self) -> usize {
+        self.crops.iter().map(|crop| self.grids[crop.layer].len()).sum()
+    }
+
     /// `size` is width and height of the picture.
     pub(super) fn new(options: &'o EverythingOptions, (convention, (width, height)): (Convention, (usize, usize))) -> Result<Self> {
         options.check()?;
