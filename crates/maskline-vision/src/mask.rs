@@ -19,6 +19,7 @@ use std::ops::Range;
 
 pub(crate) use bilinear::Bilinear;
 pub use logits::{Logits, StabilityCut};
+pub(crate) use polygon::bridged;
 pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
 pub use regions::{Cleaning, Regions, clean, fill_holes, largest_region, remove_small_regions};
