@@ -12,6 +12,7 @@ use super::{
     polygons, write_atomically, yolo_txt,
 };
 use crate::draw::{DrawOptions, annotate_prompted};
+use crate::limits::mask_pixels;
 use crate::{Error, ErrorKind, Mask, Result, RgbImage};
 
 /// A format for the answer to one picture. Parsed from and shown as its name.
@@ -163,7 +164,8 @@ pub fn write_masks(format: MaskFormat, answer: &Answer<'_>, stem: &Path, options
 ///
 /// # Errors
 /// `InvalidArgument` for a mask or pixels of another size than the picture, a missing picture, a tolerance that is negative or
-/// not finite, and as [`encode_picture`]; `TooLarge` for more than 65535 objects in one index picture, and for masks
+/// not finite, and as [`encode_picture`]; `TooLarge` for pictures above
+/// [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), for more than 65535 objects in one index picture, and for masks
 /// of 2^30 pixels in `label-studio`.
 pub fn encode_masks(format: MaskFormat, answer: &Answer<'_>, options: &MaskOptions<'_>) -> Result<Vec<EncodedFile>> {
     check(answer, options)?;
@@ -207,13 +209,14 @@ fn pixels_of<'a>(format: MaskFormat, answer: &Answer<'a>) -> Result<&'a RgbImage
 fn check(answer: &Answer<'_>, options: &MaskOptions<'_>) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, message));
     let [width, height] = [answer.found.width, answer.found.height];
+    mask_pixels(width, height)?;
     for (index, mask) in answer.found.objects.iter().enumerate().filter_map(|(index, object)| Some((index, object.mask.as_ref()?))) {
         if [mask.width(), mask.height()] != [width, height] {
             return invalid(format!("mask of object {index}: expected {width} × {height}, found {} × {}", mask.width(), mask.height()));
         }
     }
     if let Some(image) = answer.pixels
-        && ([image.width, image.height] != [width, height] || image.pixels.len() != width * height * 3)
+        && ([image.width, image.height] != [width, height] || !image.is_whole())
     {
         let found = format!("{} × {} in {} bytes", image.width, image.height, image.pixels.len());
         return invalid(format!("pixels: expected a picture of {width} × {height}, found {found}"));
