@@ -1,17 +1,22 @@
 //! Pictures to a classifier's input: Pillow's antialiased bilinear resize of the short side, then the centre (torchvision
 //! `Resize`, `CenterCrop` and `ToTensor` on a Pillow picture), to the last bit.
 
+use crate::limits::check_target;
 use crate::resize::{Resampling, resize_part};
 use crate::{Error, ErrorKind, Result, RgbImage};
 
 /// The centre square of the picture, its short side scaled to `size`: planes R, G, B with values in 0..1.
 ///
 /// # Errors
-/// `InvalidArgument` for a size of 0.
+/// `InvalidArgument` for a size of 0 or a picture whose bytes are not width x height x 3, `TooLarge` above
+/// [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS).
 pub fn center_crop(image: &RgbImage, size: usize) -> Result<Vec<f32>> {
-    if size == 0 {
-        return Err(Error::new(ErrorKind::InvalidArgument, "a picture cannot become 0 pixels wide"));
+    if size == 0 || !image.is_whole() {
+        let message =
+            format!("a picture of {} x {} in {} bytes cannot become {size} pixels wide", image.width, image.height, image.pixels.len());
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
+    check_target(size, size)?;
     let short = image.width.min(image.height);
     let resized = [image.width, image.height].map(|side| size * side / short);
     let [columns, rows] = resized.map(|side| {

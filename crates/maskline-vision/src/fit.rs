@@ -4,6 +4,7 @@
 mod filters;
 mod stretch;
 
+use crate::limits::{check_between, check_target};
 use crate::resize::{Resampling, resize};
 use crate::{Error, ErrorKind, Result, RgbImage};
 use filters::Filters;
@@ -45,10 +46,12 @@ impl Normalise {
 /// (about 1e-6) of the official values.
 ///
 /// # Errors
-/// `InvalidArgument` for a frame with a zero side, an `out` of another size, or an unusable normalisation.
+/// `InvalidArgument` for a frame with a zero side, an `out` of another size, or an unusable normalisation; `TooLarge` for a frame above
+/// [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS), and for a picture too long and thin.
 pub fn stretch(image: &RgbImage, frame: [usize; 2], normalise: &Normalise, out: &mut [f32]) -> Result<()> {
     check_frame(image, frame, out.len())?;
     normalise.check()?;
+    check_taps([image.width, image.height], [frame[1], frame[0]])?;
     let filters = (&Filters::antialiased(image.width, frame[1]), &Filters::antialiased(image.height, frame[0]));
     stretch::stretch(image, filters, normalise, out);
     Ok(())
@@ -84,6 +87,7 @@ pub fn padded_square(image: &RgbImage, (side, normalise): (usize, &Normalise), f
     check_frame(image, [side; 2], out.len())?;
     normalise.check()?;
     let square = image.width.max(image.height);
+    check_taps([square; 2], [side; 2])?;
     let filters = [image.width, image.height].map(|length| Filters::padded(filter, (length, square), side));
     stretch::stretch(image, (&filters[0], &filters[1]), normalise, out);
     Ok(())
@@ -149,15 +153,23 @@ fn place(picture: &RgbImage, width: usize, normalise: &Normalise, out: &mut [f32
     }
 }
 
+/// What the filters of a picture of `source` (`[width, height]`) keep, at most: as many rows as one has taps.
+fn check_taps(source: [usize; 2], target: [usize; 2]) -> Result<()> {
+    // The widest filter, a blur before the reduction, reaches five times as far as that.
+    let taps = [0, 1].map(|axis| 5 * (source[axis] / target[axis]) + 5);
+    check_between(source, [taps[1], 3 * target[0]])?;
+    check_between(source, [taps[0].max(taps[1]), target[0].max(target[1])])
+}
+
 fn check_frame(image: &RgbImage, [height, width]: [usize; 2], found: usize) -> Result<()> {
     let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
     // The fields are public: a picture need not come from its constructor.
-    if image.width == 0 || image.height == 0 || image.pixels.len() != image.width * image.height * 3 {
+    if !image.is_whole() {
         return invalid(format!("picture: expected {} x {} x 3 bytes, found {}", image.width, image.height, image.pixels.len()));
     }
     let expected = width.checked_mul(height).and_then(|plane| plane.checked_mul(3)).filter(|values| *values > 0);
     if expected != Some(found) {
         return invalid(format!("frame: expected room for 3 x {height} x {width} values, none of them 0, found {found}"));
     }
-    Ok(())
+    check_target(width, height)
 }

@@ -11,23 +11,32 @@ pub const EDGE_TOLERANCE: f32 = 20.0;
 pub const OVERLAP_RATIO: f64 = 512.0 / 1500.0;
 /// Layer `i` has `4^i` crops.
 const MOST_LAYERS: usize = 8;
+/// Points a side of a grid, each of which is a prompt: hours.
+const MOST_POINTS: usize = 4096;
 
 /// `points_per_side` squared points `[x, y]`, evenly spaced in 0..1, row after row.
-pub fn point_grid(points_per_side: usize) -> Vec<[f64; 2]> {
+///
+/// # Errors
+/// `TooLarge` above 4096 points a side.
+pub fn point_grid(points_per_side: usize) -> Result<Vec<[f64; 2]>> {
+    if points_per_side > MOST_POINTS {
+        let message = format!("point grid: expected at most {MOST_POINTS} points a side, found {points_per_side}");
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
     let offset = 1.0 / (2.0 * points_per_side as f64);
     let last = 1.0 - offset;
     // NumPy's `linspace`, to the last bit.
     let step = (last - offset) / (points_per_side as f64 - 1.0);
     let position = |i: usize| if i > 0 && i + 1 == points_per_side { last } else { i as f64 * step + offset };
     let side: Vec<f64> = if points_per_side == 1 { vec![offset] } else { (0..points_per_side).map(position).collect() };
-    side.iter().flat_map(|y| side.iter().map(move |x| [*x, *y])).collect()
+    Ok(side.iter().flat_map(|y| side.iter().map(move |x| [*x, *y])).collect())
 }
 
 /// The grid of each layer of crops, from the whole picture (layer 0) to `layers`: the number of points a side is divided by
 /// `downscale` from layer to layer.
 ///
 /// # Errors
-/// `InvalidArgument` for a divisor of 0, or when a layer would have no point.
+/// `InvalidArgument` for a divisor of 0, or when a layer would have no point; `TooLarge` as [`point_grid`].
 pub fn layer_grids(points_per_side: usize, layers: usize, downscale: usize) -> Result<Vec<Vec<[f64; 2]>>> {
     check_layers(layers)?;
     let side = |layer: usize| downscale.checked_pow(layer as u32).map_or(0, |divisor| points_per_side.checked_div(divisor).unwrap_or(0));
@@ -36,7 +45,7 @@ pub fn layer_grids(points_per_side: usize, layers: usize, downscale: usize) -> R
         let message = format!("points of crop layer {empty}: expected at least 1 a side, found {points_per_side} / {downscale}^{empty}");
         return Err(Error::new(ErrorKind::InvalidArgument, message).help("use more points a side, fewer layers or a smaller divisor"));
     }
-    Ok(sides.into_iter().map(point_grid).collect())
+    sides.into_iter().map(point_grid).collect()
 }
 
 /// A part of the picture that is looked at on its own.
@@ -121,7 +130,7 @@ pub fn uncrop_point([x, y]: [f32; 2], crop: &Crop) -> [f32; 2] {
 ///
 /// # Errors
 /// `InvalidArgument` if the mask has not the size of the crop or the crop is not inside the picture, `TooLarge` above
-/// `u32::MAX` pixels.
+/// [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
 pub fn uncrop_mask(mask: &Mask, crop: &Crop, size: [usize; 2]) -> Result<Mask> {
     let ([x1, y1, x2, y2], [height, width]) = (crop.bounds, size);
     let is_inside = x1 <= x2 && x2 <= width && y1 <= y2 && y2 <= height;

@@ -26,6 +26,11 @@ impl RgbImage {
         Ok(Self { width, height, pixels })
     }
 
+    /// Whether the bytes are those of the size: the fields are public, and a picture need not come from [`RgbImage::new`].
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.pixels.is_empty() && self.width.checked_mul(self.height).and_then(|n| n.checked_mul(3)) == Some(self.pixels.len())
+    }
+
     /// Bytes of one row.
     pub fn row(&self, y: usize) -> &[u8] {
         &self.pixels[y * self.width * 3..(y + 1) * self.width * 3]

@@ -2,6 +2,7 @@
 
 mod bilinear;
 
+use crate::limits::check_target;
 use crate::{Error, ErrorKind, Result, RgbImage};
 use bilinear::{Planes, resize_to_planes, resize_to_rows};
 
@@ -22,7 +23,7 @@ impl Letterbox {
     /// Into a square; sizes are (width, height) in pixels.
     ///
     /// # Errors
-    /// `InvalidArgument` for a size of 0.
+    /// `InvalidArgument` for a size of 0, `TooLarge` above [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS).
     pub fn square(source: (usize, usize), size: usize) -> Result<Self> {
         Self::fit(source, (size, size))
     }
@@ -30,7 +31,7 @@ impl Letterbox {
     /// Into a given size.
     ///
     /// # Errors
-    /// `InvalidArgument` for a size of 0.
+    /// `InvalidArgument` for a size of 0, `TooLarge` above [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS).
     pub fn fit(source: (usize, usize), target: (usize, usize)) -> Result<Self> {
         Ok(Self::centred(source, resized_to_fit(source, target)?, target))
     }
@@ -38,7 +39,7 @@ impl Letterbox {
     /// Into the smallest multiple of `stride` that holds the picture scaled to `size`.
     ///
     /// # Errors
-    /// `InvalidArgument` for a size or stride of 0, or a size that is no multiple of the stride.
+    /// `InvalidArgument` for a size or stride of 0, or a size that is no multiple of the stride; `TooLarge` as above.
     pub fn rect(source: (usize, usize), size: usize, stride: usize) -> Result<Self> {
         if stride == 0 || !size.is_multiple_of(stride) {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("size {size} is no multiple of the stride {stride}")));
@@ -127,6 +128,7 @@ fn resized_to_fit(source: (usize, usize), target: (usize, usize)) -> Result<(usi
         let message = format!("a picture of {} × {} cannot become {} × {}", source.0, source.1, target.0, target.1);
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
+    check_target(target.0, target.1)?;
     let ratio = (target.0 as f64 / source.0 as f64).min(target.1 as f64 / source.1 as f64);
     let side = |source: usize, target: usize| round_even(source as f64 * ratio).clamp(1, target);
     Ok((side(source.0, target.0), side(source.1, target.1)))

@@ -14,6 +14,7 @@ pub mod fit;
 pub mod grid;
 mod image;
 pub mod letterbox;
+pub mod limits;
 pub mod look;
 pub mod mask;
 pub mod nms;

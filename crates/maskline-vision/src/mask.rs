@@ -19,12 +19,14 @@ use std::ops::Range;
 
 pub(crate) use bilinear::Bilinear;
 pub use logits::{Logits, StabilityCut};
+pub(crate) use polygon::bridged;
 pub use polygon::{Part, Polygon};
 pub use prototypes::Prototypes;
 pub use regions::{Cleaning, Regions, clean, fill_holes, largest_region, remove_small_regions};
 pub use rle::Rle;
 pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
 
+use crate::limits::mask_pixels as pixel_count;
 use crate::{Error, ErrorKind, Result};
 
 /// A binary mask at the size of the original picture.
@@ -43,7 +45,7 @@ impl Mask {
     /// A mask from a function of x and y.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_fn(width: usize, height: usize, mut is_set: impl FnMut(usize, usize) -> bool) -> Result<Self> {
         let mut runs = RunBuilder::new(width, height)?;
         for x in 0..width {
@@ -57,7 +59,7 @@ impl Mask {
     /// A mask from rows of bytes, `rows.len() == width * height`; every byte but 0 is set.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the length does not match, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::InvalidArgument`] when the length does not match, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_rows(width: usize, height: usize, rows: &[u8]) -> Result<Self> {
         let pixels = pixel_count(width, height)? as usize;
         if rows.len() != pixels {
@@ -72,7 +74,7 @@ impl Mask {
     /// A mask from its COCO run lengths. Runs of zero length, which some writers emit, are joined.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the runs do not add up to the size, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::InvalidArgument`] when the runs do not add up to the size, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_rle(rle: &Rle) -> Result<Self> {
         let [height, width] = rle.size;
         let total = pixel_count(width, height)?;
@@ -150,7 +152,7 @@ impl Mask {
     /// The mask with its top left pixel at `origin` (`[x, y]`) of an otherwise empty picture of `size` (`[width, height]`).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when it does not fit, [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::InvalidArgument`] when it does not fit, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn placed(&self, origin: [usize; 2], size: [usize; 2]) -> Result<Self> {
         let ([left, top], [width, height]) = (origin, size);
         let fits = |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
@@ -227,10 +229,3 @@ impl RunBuilder {
 
 /// Most places where outlines may cross columns, in all: 512 MiB, more than any mask of a photograph has.
 const MOST_CROSSINGS: usize = 1 << 27;
-
-fn pixel_count(width: usize, height: usize) -> Result<u32> {
-    width
-        .checked_mul(height)
-        .and_then(|pixels| u32::try_from(pixels).ok())
-        .ok_or_else(|| Error::new(ErrorKind::TooLarge, format!("mask: expected at most {} pixels, found {width} x {height}", u32::MAX)))
-}

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::limits::{check_between, check_target};
 use crate::{Error, ErrorKind, Result, RgbImage};
 
 /// The shape of the filter.
@@ -50,14 +51,18 @@ impl Resampling {
 /// The picture at another size, `(width, height)`.
 ///
 /// # Errors
-/// `InvalidArgument` for a side of 0, of the picture as of the size, and for a picture whose bytes are not width x height x 3.
+/// `InvalidArgument` for a side of 0, of the picture as of the size, and for a picture whose bytes are not width x height x 3;
+/// `TooLarge` above [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS), and for a picture too long and thin.
 pub fn resize(image: &RgbImage, resampling: Resampling, (width, height): (usize, usize)) -> Result<RgbImage> {
-    let bytes = image.width.checked_mul(image.height).and_then(|pixels| pixels.checked_mul(3));
-    if bytes != Some(image.pixels.len()) || image.pixels.is_empty() || width == 0 || height == 0 {
+    if !image.is_whole() || width == 0 || height == 0 {
         let message =
             format!("a picture of {} x {} in {} bytes cannot become {width} x {height}", image.width, image.height, image.pixels.len());
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
+    check_target(width, height)?;
+    let source = [image.width, image.height];
+    let is_rows_first = rows_first(resampling, source, [width, height]);
+    check_between(source, if is_rows_first { [image.width, height] } else { [width, image.height] })?;
     Ok(resize_part(image, resampling, (width, height), (0..width, 0..height)))
 }
 
@@ -68,11 +73,9 @@ pub(crate) fn resize_part(
     (width, height): (usize, usize),
     (columns, rows): (Range<usize>, Range<usize>),
 ) -> RgbImage {
+    let rows_first = rows_first(resampling, [image.width, image.height], [width, height]);
     let columns = Filters::new(resampling, (image.width, width), columns);
     let rows = Filters::new(resampling, (image.height, height), rows);
-    // Pillow (since 12.3) begins with the rows where that leaves much less to do.
-    let lost = |from: usize, to: usize| from.saturating_sub(to);
-    let rows_first = resampling.arithmetic == Arithmetic::Pillow && lost(image.height, height) > 2 * lost(image.width, width);
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the function's only requirement is the feature, which was just found.
@@ -80,6 +83,12 @@ pub(crate) fn resize_part(
         return unsafe { both_passes_avx2(image, (&columns, &rows), rows_first) };
     }
     both_passes(image, (&columns, &rows), rows_first)
+}
+
+/// Pillow (since 12.3) begins with the rows where that leaves much less to do.
+fn rows_first(resampling: Resampling, source: [usize; 2], target: [usize; 2]) -> bool {
+    let lost = |axis: usize| source[axis].saturating_sub(target[axis]);
+    resampling.arithmetic == Arithmetic::Pillow && lost(1) > 2 * lost(0)
 }
 
 /// [`both_passes`], compiled for wider vectors.

@@ -4,9 +4,12 @@
 //! answers of many pictures.
 
 mod coco;
+mod data_set;
 mod file;
+mod label_studio;
 mod labelme;
 mod masks;
+mod names;
 mod picture;
 mod png;
 mod polygons;
@@ -14,9 +17,12 @@ mod within;
 mod yolo;
 
 pub use coco::{COCO_91, coco_results, coco_rle};
+pub use data_set::{CocoAnnotations, CocoShapes, coco_annotations, coco_category, coco_image};
 pub use file::write_atomically;
+pub use label_studio::{LabelStudioNames, label_studio, label_studio_config};
 pub use labelme::{LabelMeShapes, labelme};
 pub use masks::{EncodedFile, MaskFormat, MaskOptions, encode_masks, write_masks};
+pub use names::{YoloDataSet, classes_txt, data_yaml};
 pub use picture::{PictureFormat, encode_picture, save_picture};
 pub use png::voc_palette;
 pub use polygons::polygons;

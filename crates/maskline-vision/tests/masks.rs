@@ -102,7 +102,7 @@ fn names_are_read_back() {
         assert_eq!(format.to_string().parse::<MaskFormat>().unwrap(), format);
     }
     let names = MaskFormat::ALL.map(|format| format.to_string());
-    assert_eq!(names, ["coco-rle", "coco", "png-index", "png", "cutout", "polygons", "labelme", "yolo-seg", "overlay"]);
+    assert_eq!(names, ["coco-rle", "coco", "png-index", "png", "cutout", "polygons", "labelme", "yolo-seg", "label-studio", "overlay"]);
     let error = "coco_rle".parse::<MaskFormat>().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("coco-rle, coco, png-index") && error.to_string().contains("\"coco_rle\""), "{error}");
@@ -132,6 +132,7 @@ fn every_format_writes_its_files_and_nothing_else() {
         "polygons.json",
         "json",
         "txt",
+        "label-studio.json",
         "overlay.png",
     ];
     assert_eq!(all, expected.map(|suffix| format!("photo.v2.{suffix}")));

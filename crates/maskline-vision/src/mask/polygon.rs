@@ -30,20 +30,28 @@ impl Mask {
     /// holes are filled. Empty for an empty mask.
     pub fn merged_polygon(&self, tolerance: f32) -> Polygon {
         let mut parts = self.polygons(tolerance).into_iter().take(MOST_MERGED);
-        let Some(mut merged) = parts.next() else { return Polygon::new() };
-        let least = area(&merged) / 100.0;
-        for part in parts.filter(|part| area(part) >= least) {
-            let (at, from) = nearest(&merged, &part);
-            let bridge = part[from..].iter().chain(&part[..=from]).copied().chain([merged[at]]).collect::<Vec<_>>();
-            merged.splice(at + 1..at + 1, bridge);
-        }
-        merged
+        let Some(first) = parts.next() else { return Polygon::new() };
+        let least = area(&first) / 100.0;
+        let others: Vec<Polygon> = parts.filter(|part| area(part) >= least).collect();
+        bridged(&first, &others)
     }
 
     /// All closed outlines for drawing, holes too, without the steps between pixels.
     pub(crate) fn smooth_outlines(&self) -> Vec<Polygon> {
         outlines(self).into_iter().map(|outline| simplified(cut_corners(&outline.corners), SMOOTH_TOLERANCE)).collect()
     }
+}
+
+/// An outline joined with others, each to the nearest vertex of those before it, by bridges that have no width: they are walked there
+/// and back. Rings that turn the other way are holes, of which the first 100 are joined.
+pub(crate) fn bridged<'a>(first: &Polygon, others: impl IntoIterator<Item = &'a Polygon>) -> Polygon {
+    let mut merged = first.clone();
+    for ring in others.into_iter().take(MOST_MERGED) {
+        let (at, from) = nearest(&merged, ring);
+        let bridge = ring[from..].iter().chain(&ring[..=from]).copied().chain([merged[at]]).collect::<Vec<_>>();
+        merged.splice(at + 1..at + 1, bridge);
+    }
+    merged
 }
 
 /// Every part is compared with all before it, and what is in more parts than this is noise.

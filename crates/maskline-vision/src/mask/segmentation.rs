@@ -16,7 +16,7 @@ impl Mask {
     ///
     /// # Errors
     /// `InvalidArgument`, saying where, for JSON of another form, run lengths of another size or sum, and as
-    /// [`Mask::from_coco_polygons`]; `TooLarge` above `u32::MAX` pixels, before anything is asked for.
+    /// [`Mask::from_coco_polygons`]; `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), before anything is asked for.
     pub fn from_coco_segmentation(segmentation: &Value, size: [usize; 2]) -> Result<Self> {
         let [width, height] = size;
         pixel_count(width, height)?;

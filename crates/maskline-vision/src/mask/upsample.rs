@@ -94,7 +94,7 @@ impl Upsampler {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a zero side or a kept part that does not lie in the square,
-    /// [`ErrorKind::TooLarge`] above `u32::MAX` pixels.
+    /// [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn new(low: [usize; 2], frame: &Frame, size: [usize; 2]) -> Result<Self> {
         let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
         if low.contains(&0) || size.contains(&0) {

@@ -57,7 +57,7 @@ pub fn labelme(answer: &Answer<'_>, tolerance: f32, shapes: LabelMeShapes) -> Re
     }))
 }
 
-fn label_of(object: &Object) -> String {
+pub(super) fn label_of(object: &Object) -> String {
     let label = object.label.clone().filter(|label| !label.is_empty());
     label.or_else(|| object.class_id.map(|class_id| format!("class_{class_id}"))).unwrap_or_else(|| "object".to_owned())
 }

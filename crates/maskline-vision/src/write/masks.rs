@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use super::png::{cutout_png, index_png, mask_png};
 use super::{
-    Answer, LabelMeShapes, PictureFormat, coco_results, coco_rle, encode_picture, is_finite, labelme, polygons, write_atomically, yolo_txt,
+    Answer, LabelMeShapes, LabelStudioNames, PictureFormat, coco_results, coco_rle, encode_picture, is_finite, label_studio, labelme,
+    polygons, write_atomically, yolo_txt,
 };
 use crate::draw::{DrawOptions, annotate_prompted};
+use crate::limits::mask_pixels;
 use crate::{Error, ErrorKind, Mask, Result, RgbImage};
 
 /// A format for the answer to one picture. Parsed from and shown as its name.
@@ -35,6 +37,8 @@ pub enum MaskFormat {
     LabelMe,
     /// `yolo-seg`: YOLO's labels, `<stem>.txt` ([`yolo_txt`]).
     YoloSeg,
+    /// `label-studio`: a task with predictions, `<stem>.label-studio.json` ([`label_studio`]).
+    LabelStudio,
     /// `overlay`: the picture with masks and prompts painted over it, `<stem>.overlay.png` or `.jpg`
     /// ([`annotate_prompted`]).
     Overlay,
@@ -42,8 +46,18 @@ pub enum MaskFormat {
 
 impl MaskFormat {
     /// Every format.
-    pub const ALL: [Self; 9] =
-        [Self::CocoRle, Self::Coco, Self::PngIndex, Self::Png, Self::Cutout, Self::Polygons, Self::LabelMe, Self::YoloSeg, Self::Overlay];
+    pub const ALL: [Self; 10] = [
+        Self::CocoRle,
+        Self::Coco,
+        Self::PngIndex,
+        Self::Png,
+        Self::Cutout,
+        Self::Polygons,
+        Self::LabelMe,
+        Self::YoloSeg,
+        Self::LabelStudio,
+        Self::Overlay,
+    ];
 
     /// The name, as on the command line.
     pub fn name(self) -> &'static str {
@@ -56,6 +70,7 @@ impl MaskFormat {
             Self::Polygons => "polygons",
             Self::LabelMe => "labelme",
             Self::YoloSeg => "yolo-seg",
+            Self::LabelStudio => "label-studio",
             Self::Overlay => "overlay",
         }
     }
@@ -93,6 +108,8 @@ pub struct MaskOptions<'a> {
     pub whole_frame: bool,
     /// `labelme`: polygons or masks.
     pub labelme: LabelMeShapes,
+    /// `label-studio`: the names of the project's tags.
+    pub label_studio: LabelStudioNames<'a>,
     /// `yolo-seg`: scores at the ends of the lines, as results have them and labels do not.
     pub yolo_scores: bool,
     /// `overlay`: what is drawn.
@@ -108,6 +125,7 @@ impl Default for MaskOptions<'_> {
             category_ids: None,
             whole_frame: false,
             labelme: LabelMeShapes::Auto,
+            label_studio: LabelStudioNames::default(),
             yolo_scores: false,
             draw: DrawOptions { mask_tags: true, ..DrawOptions::default() },
             picture: PictureFormat::Png,
@@ -146,7 +164,9 @@ pub fn write_masks(format: MaskFormat, answer: &Answer<'_>, stem: &Path, options
 ///
 /// # Errors
 /// `InvalidArgument` for a mask or pixels of another size than the picture, a missing picture, a tolerance that is negative or
-/// not finite, and as [`encode_picture`]; `TooLarge` for more than 65535 objects in one index picture.
+/// not finite, and as [`encode_picture`]; `TooLarge` for pictures above
+/// [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), for more than 65535 objects in one index picture, and for masks
+/// of 2^30 pixels in `label-studio`.
 pub fn encode_masks(format: MaskFormat, answer: &Answer<'_>, options: &MaskOptions<'_>) -> Result<Vec<EncodedFile>> {
     check(answer, options)?;
     let single = |suffix: &str, bytes: Vec<u8>| vec![EncodedFile { suffix: suffix.to_owned(), bytes }];
@@ -164,6 +184,7 @@ pub fn encode_masks(format: MaskFormat, answer: &Answer<'_>, options: &MaskOptio
         MaskFormat::Polygons => single(".polygons.json", json(&polygons(answer, options.tolerance)?)),
         MaskFormat::LabelMe => single(".json", json(&labelme(answer, options.tolerance, options.labelme)?)),
         MaskFormat::YoloSeg => single(".txt", yolo_txt(&answer.found, options.yolo_scores).into_bytes()),
+        MaskFormat::LabelStudio => single(".label-studio.json", json(&label_studio(answer, &options.label_studio)?)),
         MaskFormat::Overlay => {
             let drawn = annotate_prompted(pixels_of(format, answer)?, answer.found.objects, &answer.marks, &options.draw);
             let suffix = if options.picture == PictureFormat::Png { ".overlay.png" } else { ".overlay.jpg" };
@@ -188,13 +209,14 @@ fn pixels_of<'a>(format: MaskFormat, answer: &Answer<'a>) -> Result<&'a RgbImage
 fn check(answer: &Answer<'_>, options: &MaskOptions<'_>) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, message));
     let [width, height] = [answer.found.width, answer.found.height];
+    mask_pixels(width, height)?;
     for (index, mask) in answer.found.objects.iter().enumerate().filter_map(|(index, object)| Some((index, object.mask.as_ref()?))) {
         if [mask.width(), mask.height()] != [width, height] {
             return invalid(format!("mask of object {index}: expected {width} × {height}, found {} × {}", mask.width(), mask.height()));
         }
     }
     if let Some(image) = answer.pixels
-        && ([image.width, image.height] != [width, height] || image.pixels.len() != width * height * 3)
+        && ([image.width, image.height] != [width, height] || !image.is_whole())
     {
         let found = format!("{} × {} in {} bytes", image.width, image.height, image.pixels.len());
         return invalid(format!("pixels: expected a picture of {width} × {height}, found {found}"));

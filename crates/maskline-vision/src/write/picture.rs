@@ -37,7 +37,7 @@ pub fn save_picture(path: &Path, image: &RgbImage, format: PictureFormat) -> Res
 pub fn encode_picture(image: &RgbImage, format: PictureFormat) -> Result<Vec<u8>> {
     let invalid = |message: String| Error::new(ErrorKind::InvalidArgument, message);
     let (width, height) = (image.width, image.height);
-    let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok()).filter(|_| image.pixels.len() == width * height * 3);
+    let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok()).filter(|_| image.is_whole());
     let (columns, rows) = sides.ok_or_else(|| invalid(format!("{} bytes are no RGB picture of {width} × {height}", image.pixels.len())))?;
     let mut bytes = Vec::new();
     let encoded = match format {

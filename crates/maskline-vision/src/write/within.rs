@@ -59,7 +59,7 @@ fn largest_four(outline: &[[f32; 2]]) -> Option<[[f32; 2]; 4]> {
 }
 
 /// Shoelace formula.
-fn area(corners: &[[f32; 2]; 4]) -> f64 {
+pub(super) fn area(corners: &[[f32; 2]; 4]) -> f64 {
     let next = corners.iter().cycle().skip(1);
     let twice: f64 = corners.iter().zip(next).map(|(a, b)| f64::from(a[0]) * f64::from(b[1]) - f64::from(b[0]) * f64::from(a[1])).sum();
     twice.abs() / 2.0

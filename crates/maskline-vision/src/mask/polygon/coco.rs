@@ -20,7 +20,7 @@ impl Mask {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a polygon of less than three vertices, and for a vertex that is not finite or a million
-    /// pixels away; [`ErrorKind::TooLarge`] above `u32::MAX` pixels, and for outlines of more than 200 million pixels.
+    /// pixels away; [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), and for outlines of more than 200 million pixels.
     pub fn from_coco_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a [f64]>) -> Result<Self> {
         let mut all = Self::from_crossings([width, height], Vec::new())?;
         let mut steps = 0;

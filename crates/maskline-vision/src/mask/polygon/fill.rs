@@ -11,7 +11,7 @@ impl Mask {
     /// cut off. A centre that lies on an edge belongs to the polygon on its right, or below it on an upright edge's end.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above `u32::MAX` pixels and for outlines
+    /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS) and for outlines
     /// that cross columns more than 2^27 times.
     pub fn from_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a Polygon>) -> Result<Self> {
         pixel_count(width, height)?;

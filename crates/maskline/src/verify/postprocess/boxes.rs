@@ -63,7 +63,12 @@ pub(super) fn geometry(case: &Case) -> Vec<Entry> {
             "layers" => layer_sizes(),
             "crops" => crops(golden),
             "near_crop_edge" => edges(golden),
-            key => key.strip_prefix("grid").and_then(|n| n.parse().ok()).map(|n| json!(point_grid(n))).ok_or_else(|| unknown(key)),
+            key => key
+                .strip_prefix("grid")
+                .and_then(|n| n.parse().ok())
+                .and_then(|n| point_grid(n).ok())
+                .map(|grid| json!(grid))
+                .ok_or_else(|| unknown(key)),
         };
         let pair = found.map(|found| Pair::Facts { golden: golden.clone(), found, tolerance: GRID_ROUNDING });
         Entry::new(format!("amg_helpers.{key}"), pair)
