@@ -1,23 +1,26 @@
 //! From checkpoint to bundle: built once, kept in the cache, plain ONNX.
 
-use std::fs::File;
-use std::io::Read;
+mod identity;
+
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use maskline_models::{BuildOptions, Built, ModelInfo, family_of, family_of_architecture, family_of_onnx};
+use maskline_models::{
+    BuildOptions, Built, ModelInfo, Output, Preprocess, SizeSource, family_of, family_of_architecture, family_of_onnx, recognise,
+};
 use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
-use maskline_runtime::{Cache, Entry, hash_key};
+use maskline_runtime::{Cache, Entry, Key, hash_key};
 use maskline_weights::Checkpoint;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::engine::{ModelSource, carried_weights};
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 10;
+const BUILDER_VERSION: u32 = 11;
 const MANIFEST: &str = "manifest.json";
+/// Most pixels a side of the picture input.
+const MOST_SIDE: usize = 8192;
 
 /// What a bundle is built for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +29,10 @@ pub struct BundleOptions {
     pub dialect: Dialect,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
-    /// Side of the picture input of models that are built for one size; `None` for what they were trained at.
+    /// Class names in the order of the classes, instead of those of the checkpoint; see [`parse_names`](crate::parse_names).
+    pub labels: Option<Vec<String>>,
+    /// Side of the picture input: what models that are built for one size are built for, and the default size of the others. `None` for
+    /// what they were trained at.
     pub image_size: Option<usize>,
     /// Facts that neither a checkpoint nor the `config.json` beside it tells, by the family's own keys.
     pub config: Option<serde_json::Value>,
@@ -78,23 +84,27 @@ impl Bundle {
 
     /// The bundle of a model, from the cache or built now.
     pub(crate) fn open(cache: &Cache, source: &ModelSource, options: &BundleOptions) -> Result<Self> {
-        let identity = identity(source)?;
-        let BundleOptions { dialect, keypoint_shape, image_size, config, taps } = options;
-        let options_text = format!("{} {keypoint_shape:?} {image_size:?} {config:?} {taps}", dialect.name());
-        let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
-        let key = hash_key(["bundle", &version, &identity, &options_text]);
-        let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
+        options.check()?;
+        let key = identity::key(source, options)?;
+        let mut bundle = Self::at(cache, key, &|directory| build(source, options, directory))?;
+        if let Some(side) = options.image_size {
+            give_size(&mut bundle.manifest.info, side)?;
+        }
+        Ok(bundle)
+    }
+
+    /// The bundle of a key, which is made again where somebody changed a linked checkpoint or damaged the directory.
+    fn at(cache: &Cache, key: Key, make: &dyn Fn(&Path) -> Result<()>) -> Result<Self> {
+        let entry = cache.get_or_build(&key, make)?;
         let was_built = entry.built;
-        match Self::read(entry.clone()) {
-            Ok(bundle) => Ok(bundle),
-            // Somebody changed a linked checkpoint or damaged the directory: the bundle is made again.
+        match Self::read(entry) {
+            // What a loaded model still uses stays where it is, and the new one gets a place of its own.
             Err(_) if !was_built => {
-                // Its lock would keep ourselves from removing it.
-                drop(entry);
-                cache.remove(&key)?;
-                Self::read(cache.get_or_build(&key, |directory| build(source, options, directory))?)
+                let is_free = cache.remove(&key).is_ok();
+                let next = if is_free { key } else { hash_key(["beside", &key.to_string()]) };
+                Self::at(cache, next, make)
             }
-            Err(error) => Err(error),
+            answer => answer,
         }
     }
 
@@ -110,8 +120,51 @@ impl Bundle {
                 return Err(Error::new(ErrorKind::Io, message));
             }
         }
+        if let Output::Detector(head) = &manifest.info.output {
+            head.check()?;
+        }
         Ok(Self { directory: directory.to_path_buf(), built: entry.built, manifest, _in_use: entry })
     }
+}
+
+impl BundleOptions {
+    /// Refuses numbers that no model can have, before memory is asked for them.
+    fn check(&self) -> Result<()> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
+        if let Some(side) = self.image_size.filter(|side| !(1..=MOST_SIDE).contains(side)) {
+            return invalid(format!("size: expected a number from 1 to {MOST_SIDE}, found {side}"));
+        }
+        match self.keypoint_shape {
+            Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {
+                invalid(format!("keypoint shape: expected [count, 2] or [count, 3], found [{count}, {dims}]"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The size that the caller wishes as the default one, where the graph takes any.
+fn give_size(info: &mut ModelInfo, side: usize) -> Result<()> {
+    match (info.fixed_size, &info.output) {
+        // It looks at pictures of every size.
+        (_, Output::Looks(_)) => return Ok(()),
+        (Some(fixed), Output::Detector(_) | Output::Classifier { .. }) if fixed != [side; 2] => {
+            let message = format!("size: this export takes {} × {} only, found {side}", fixed[1], fixed[0]);
+            let help = "\n  help: export it with `dynamic=True`, or use its checkpoint";
+            return Err(Error::new(ErrorKind::InvalidOption, message + help));
+        }
+        _ => {}
+    }
+    let multiple = match info.preprocess {
+        Preprocess::Letterbox { stride } => stride,
+        _ => 32,
+    };
+    if info.fixed_size.is_none() && side % multiple != 0 {
+        let message = format!("size: expected a multiple of {multiple} from {multiple} up, found {side}");
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    (info.default_size, info.size_from) = (side, SizeSource::Given);
+    Ok(())
 }
 
 impl Link {
@@ -120,69 +173,6 @@ impl Link {
         let facts = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
         let modified = facts.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         Ok(Self { file: file.to_path_buf(), bytes: facts.len(), modified_nanos: modified.as_nanos() })
-    }
-}
-
-/// What decides about the weights: the content of the file, or architecture and seed.
-fn identity(source: &ModelSource) -> Result<String> {
-    match source {
-        ModelSource::Synthetic { architecture, seed } => Ok(format!("synthetic {architecture} {seed}")),
-        ModelSource::Nano => Ok(format!("carried {}", blake3::hash(carried()?))),
-        ModelSource::Checkpoint(path) => Ok(format!("checkpoint {}{}", content_hash(path)?, config_beside(path)?)),
-        // The place counts too: weights may lie beside the file.
-        ModelSource::Onnx(path) => {
-            let place = path.canonicalize().map_err(|e| Error::io(path, e))?;
-            Ok(format!("onnx {} {}", place.display(), content_hash(path)?))
-        }
-    }
-}
-
-/// The hash of the `config.json` beside a checkpoint, where there is one: families read it too.
-fn config_beside(path: &Path) -> Result<String> {
-    let folder = if path.is_dir() { Some(path) } else { path.parent() };
-    match folder.map(|folder| folder.join("config.json")).filter(|config| config.is_file()) {
-        Some(config) => {
-            let text = std::fs::read(&config).map_err(|e| Error::io(&config, e))?;
-            Ok(format!(" {}", blake3::hash(&text)))
-        }
-        None => Ok(String::new()),
-    }
-}
-
-fn content_hash(path: &Path) -> Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    read_weights(path, |bytes| {
-        hasher.update(bytes);
-    })?;
-    Ok(hasher.finalize())
-}
-
-/// Hands the content of a model file to `take`, piece by piece.
-fn read_weights(path: &Path, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
-    let mut file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer).map_err(|e| Error::io(&path, e))? {
-            0 => return Ok(()),
-            n => take(&buffer[..n]),
-        }
-    }
-}
-
-impl ModelSource {
-    /// SHA-256 of the model file in hexadecimal; `None` for generated weights.
-    ///
-    /// # Errors
-    /// `BadInput` or `Io` if the file cannot be read.
-    pub fn weights_sha256(&self) -> Result<Option<String>> {
-        let mut hasher = Sha256::new();
-        match self {
-            Self::Synthetic { .. } => return Ok(None),
-            Self::Nano => hasher.update(carried()?),
-            Self::Checkpoint(path) | Self::Onnx(path) => read_weights(path, |bytes| hasher.update(bytes))?,
-        }
-        Ok(Some(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 }
 
@@ -197,23 +187,25 @@ fn carried() -> Result<&'static [u8]> {
 fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Result<()> {
     match source {
         ModelSource::Onnx(path) => {
-            let info = family_of_onnx(&ModelHeader::read(path)?, &build_options(options, None))?;
-            let file = path.canonicalize().map_err(|e| Error::io(path, e))?;
+            let (file, _) = identity::onnx_files(path)?;
+            let at = |error: maskline_models::Error| {
+                Error::new(ErrorKind::BadInput, format!("{error}\n  in   {}", path.display()))
+            };
+            let info = family_of_onnx(&ModelHeader::read(&file)?, &build_options(options, None)).map_err(at)?;
             write_manifest(directory, info, (vec![("network".into(), file)], vec![]))
         }
         ModelSource::Checkpoint(path) => {
-            let checkpoint = Checkpoint::open(path)?;
-            let family = family_of(&checkpoint)?;
-            save(&family.build(&checkpoint, &build_options(options, None))?, directory)
+            let (checkpoint, family) = recognise(Checkpoint::open(path)?)?;
+            save(&family.build(&checkpoint, &build_options(options, None))?, options, directory)
         }
         ModelSource::Nano => {
             let checkpoint = Checkpoint::from_static(carried()?)?;
-            save(&family_of(&checkpoint)?.build(&checkpoint, &build_options(options, None))?, directory)
+            save(&family_of(&checkpoint)?.build(&checkpoint, &build_options(options, None))?, options, directory)
         }
         ModelSource::Synthetic { architecture, seed } => {
             let checkpoint = Checkpoint::synthetic(*seed);
             let family = family_of_architecture(architecture)?;
-            save(&family.build(&checkpoint, &build_options(options, Some(architecture.clone())))?, directory)
+            save(&family.build(&checkpoint, &build_options(options, Some(architecture.clone())))?, options, directory)
         }
     }
 }
@@ -227,6 +219,7 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
 /// # Errors
 /// `BadInput` for an architecture that no family knows, `Io` if the file cannot be written.
 pub fn write_generated_weights(architecture: &str, seed: u64, options: &BundleOptions, path: &Path) -> Result<()> {
+    options.check()?;
     let checkpoint = Checkpoint::synthetic(seed);
     let family = family_of_architecture(architecture)?;
     family.build(&checkpoint, &build_options(options, Some(architecture.to_owned())))?;
@@ -238,14 +231,18 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
         dialect: options.dialect,
         architecture,
         keypoint_shape: options.keypoint_shape,
+        labels: options.labels.clone(),
         image_size: options.image_size,
         config: options.config.clone(),
         taps: options.taps,
-        labels: None,
     }
 }
 
-fn save(built: &Built<'_>, directory: &Path) -> Result<()> {
+fn save(built: &Built<'_>, options: &BundleOptions, directory: &Path) -> Result<()> {
+    if options.labels.is_some() && matches!(built.info.output, Output::Promptable(_) | Output::Looks(_)) {
+        let message = format!("names of classes: a {} has no classes", built.info.architecture);
+        return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: leave them out"));
+    }
     let (mut parts, mut links) = (Vec::new(), Vec::new());
     for part in &built.parts {
         let saved = part.model.save(directory, &SaveOptions::new(part.name))?;

@@ -37,6 +37,7 @@ pub(crate) struct DetectorOutputs<'a> {
 impl<'a> DetectorOutputs<'a> {
     /// Finds and checks the outputs; `input` is the network input's height and width, `batch` the number of pictures.
     pub(crate) fn new(outputs: &'a Outputs, head: &'a DetectorHead, (input, batch): ([usize; 2], usize)) -> Result<Self> {
+        head.check()?;
         let checked = |name: &str, expected: &[usize]| {
             let view = outputs.f32(name)?;
             if view.shape == expected {

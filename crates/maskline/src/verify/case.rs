@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use maskline_models::without_mark;
 use maskline_weights::{Checkpoint, DType};
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ impl Case {
         let help = "\n  help: give a directory with case.json and its tensors";
         let no_case = |why: String| Error::new(ErrorKind::BadInput, format!("{why}\n  in   {}{help}", path.display()));
         let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
-        let json: Value = serde_json::from_slice(&text).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
+        let json: Value = serde_json::from_slice(without_mark(&text)).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
         let mut case = Self { directory: directory.to_path_buf(), dialect, json, inputs: None, outputs: None };
         // Families without a model spread their tensors over files of other names.
         let open = |name: &str| case.has_file(name).then(|| case.file(name)).transpose();
@@ -52,7 +53,7 @@ impl Case {
     pub(super) fn read_json(&self, name: &str) -> Result<Value> {
         let path = self.path(name);
         let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        serde_json::from_slice(&text).map_err(|e| Error::new(ErrorKind::BadInput, format!("broken JSON: {e}\n  in   {}", path.display())))
+        serde_json::from_slice(without_mark(&text)).map_err(|e| Error::new(ErrorKind::BadInput, format!("broken JSON: {e}\n  in   {}", path.display())))
     }
 
     /// All of `case.json`.

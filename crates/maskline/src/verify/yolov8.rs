@@ -73,7 +73,8 @@ impl super::Check for Check<'_> {
             "raw_boxes" => self.levels(run, "boxes"),
             "raw_scores" => self.levels(run, "scores"),
             "mask_coefficient" | "kpts_raw" | "raw_angle" | "angle_raw" => self.levels(run, "extras"),
-            "p5" => plain(&run.tapped, "p5"),
+            "angle" => self.angles(run),
+            "sppf" | "p3" | "p4" | "p5" => plain(&run.tapped, tensor),
             "logits" => plain(&run.tapped, "logits"),
             "prob" => plain(&run.shipped, "probabilities"),
             "proto" => plain(&run.shipped, "protos"),
@@ -108,6 +109,20 @@ impl Check<'_> {
         }
         let anchors = data.len() / (batch * channels);
         Ok(Computed { shape: vec![batch, channels, anchors], data })
+    }
+
+    /// The angles of rotated boxes in radians, [batch, 1, anchors]: the last rows of the predictions.
+    fn angles(&self, run: &Run) -> Result<Computed> {
+        let head = self.head()?;
+        if head.extras != Extras::Angle {
+            return Err(Error::new(ErrorKind::BadInput, "the checkpoint has no rotated boxes"));
+        }
+        let Computed { shape, data } = self.predictions(run)?;
+        let &[batch, channels, anchors] = shape.as_slice() else {
+            return Err(Error::new(ErrorKind::BadInput, format!("expected predictions [batch, channels, anchors], found {shape:?}")));
+        };
+        let angles = data.chunks_exact((channels * anchors).max(1)).flat_map(|picture| &picture[(channels - 1) * anchors..]);
+        Ok(Computed { shape: vec![batch, 1, anchors], data: angles.copied().collect() })
     }
 
     fn predictions(&self, run: &Run) -> Result<Computed> {
