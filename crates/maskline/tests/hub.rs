@@ -374,7 +374,6 @@ fn a_full_disk_is_told() {
 fn a_file_without_room_is_refused_before_it_comes() {
     // The hub says how large it is; the bytes themselves would take for ever.
     let huge = 1_u64 << 60;
-    let server =
     let server = Server::start(move |_| {
         let answer = Answer { endless: true, ..Answer::file(b"the beginning") };
         answer.with("X-Linked-Size", huge).with("X-Linked-Etag", "0".repeat(64))
