@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use maskline_models::{BuildOptions, Built, ModelInfo, family_of, family_of_architecture, family_of_onnx};
 use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
-use maskline_runtime::{Cache, Entry, hash_key};
+use maskline_runtime::{Cache, Entry, Key, hash_key};
 use maskline_weights::Checkpoint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,18 +83,21 @@ impl Bundle {
         let options_text = format!("{} {keypoint_shape:?} {image_size:?} {config:?} {taps}", dialect.name());
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         let key = hash_key(["bundle", &version, &identity, &options_text]);
-        let entry = cache.get_or_build(&key, |directory| build(source, options, directory))?;
+        Self::at(cache, key, &|directory| build(source, options, directory))
+    }
+
+    /// The bundle of a key, which is made again where somebody changed a linked checkpoint or damaged the directory.
+    fn at(cache: &Cache, key: Key, make: &dyn Fn(&Path) -> Result<()>) -> Result<Self> {
+        let entry = cache.get_or_build(&key, make)?;
         let was_built = entry.built;
-        match Self::read(entry.clone()) {
-            Ok(bundle) => Ok(bundle),
-            // Somebody changed a linked checkpoint or damaged the directory: the bundle is made again.
+        match Self::read(entry) {
+            // What a loaded model still uses stays where it is, and the new one gets a place of its own.
             Err(_) if !was_built => {
-                // Its lock would keep ourselves from removing it.
-                drop(entry);
-                cache.remove(&key)?;
-                Self::read(cache.get_or_build(&key, |directory| build(source, options, directory))?)
+                let is_free = cache.remove(&key).is_ok();
+                let next = if is_free { key } else { hash_key(["beside", &key.to_string()]) };
+                Self::at(cache, next, make)
             }
-            Err(error) => Err(error),
+            answer => answer,
         }
     }
 
