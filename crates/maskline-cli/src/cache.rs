@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use maskline::ErrorKind;
-use maskline::runtime::{Cache, PruneOptions, home_dir};
+use maskline::runtime::{Cache, PruneOptions, cache_limit, check_home, home_dir};
 use serde_json::{Value, json};
 
 use crate::args;
@@ -11,7 +11,9 @@ use crate::failure::Failure;
 use crate::terminal;
 
 pub(crate) fn cache(command: &args::Cache) -> Result<(), Failure> {
-    let cache = Cache::new(home_dir().join("bundles"));
+    let home = home_dir();
+    check_home(&home)?;
+    let cache = Cache::new(home.join("bundles"));
     match command {
         args::Cache::Du(json) => du(&cache, json.json),
         args::Cache::Prune { all, older_than, max_size, dry_run } => {
@@ -33,6 +35,7 @@ pub(crate) fn cache(command: &args::Cache) -> Result<(), Failure> {
 }
 
 fn du(cache: &Cache, as_json: bool) -> Result<(), Failure> {
+    let limit = cache_limit()?;
     let entries = cache.entries()?;
     let total: u64 = entries.iter().map(|entry| entry.bytes).sum();
     let rows = entries.iter().map(|entry| {
@@ -46,11 +49,15 @@ fn du(cache: &Cache, as_json: bool) -> Result<(), Failure> {
         let entries: Vec<Value> = rows
             .map(|(entry, name, days)| json!({"key": entry.key, "path": entry.path, "architecture": name, "bytes": entry.bytes, "unused_days": days}))
             .collect();
-        return terminal::print(&format!("{}\n", json!({"root": cache.root(), "bytes": total, "entries": entries})));
+        return terminal::print(&format!("{}\n", json!({"root": cache.root(), "bytes": total, "limit": limit, "entries": entries})));
     }
     let mut table = terminal::table(&["model", "MB", "unused for", "key"]);
     for (entry, name, days) in rows {
         table.add_row([name, format!("{:.1}", entry.bytes as f64 / 1e6), format!("{days:.1} days"), entry.key.clone()]);
     }
-    terminal::print(&format!("{table}\n{:.1} MB in {}\n", total as f64 / 1e6, cache.root().display()))
+    let bound = match limit {
+        Some(bytes) => format!("of at most {:.0} MB (MASKLINE_CACHE_MAX)", bytes as f64 / 1e6),
+        None => "without a limit (MASKLINE_CACHE_MAX)".into(),
+    };
+    terminal::print(&format!("{table}\n{:.1} MB {bound} in {}\n", total as f64 / 1e6, cache.root().display()))
 }

@@ -1,6 +1,11 @@
 //! `maskline doctor` and `version`.
 
-use maskline::runtime::{Cache, LibraryOptions, home_dir, load, peak_rss};
+use std::path::Path;
+
+use maskline::runtime::{
+    ErrorKind, LibraryOptions, TELEMETRY_VARIABLE, cache_limit, check_home, free_space, home_dir, is_telemetry_off, load, peak_rss,
+    pip_version, tree_size, usable_threads,
+};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -17,40 +22,26 @@ pub(crate) fn version(as_json: bool) -> Result<(), Failure> {
 
 /// What a bug report needs. Nothing is fetched.
 pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
-    let options = LibraryOptions { offline: true, ..LibraryOptions::from_env() };
+    let options = LibraryOptions::from_env();
     let home = home_dir();
-    let cache = Cache::new(home.join("bundles"));
-    let threads = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let variables: Vec<String> = [
-        "MASKLINE_HOME",
-        "MASKLINE_ONNXRUNTIME",
-        "MASKLINE_OFFLINE",
-        "MASKLINE_PROVIDER",
-        "MASKLINE_PYTHON",
-        "ORT_DYLIB_PATH",
-        "MASKLINE_HUB",
-        "HF_ENDPOINT",
-    ]
-    .iter()
-    .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")))
-    .collect();
-    let runtime = match load(&options) {
-        Ok(library) => json!({
-            "version": library.version(), "path": library.path(), "source": library.source().to_string(),
-            "providers": library.providers(), "load_ms": library.load_time().as_secs_f64() * 1e3,
-        }),
-        Err(error) => json!({"missing": error.to_string()}),
-    };
-    let bytes: u64 = cache.entries()?.iter().map(|entry| entry.bytes).sum();
+    let bundles = folder_mb(&home.join("bundles"));
     let report = json!({
         "maskline": env!("CARGO_PKG_VERSION"),
         "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         "processor": processor(),
-        "threads": threads,
-        "runtime": runtime,
-        "home": home,
-        "cache_mb": bytes as f64 / 1e6,
-        "variables": variables,
+        "threads": usable_threads(0).count,
+        "runtime": runtime(&options),
+        "telemetry": telemetry(),
+        "pip": pip_version(&options).unwrap_or_else(|| "none found; only the first fetch of ONNX Runtime needs it".into()),
+        "home": if check_home(&home).is_ok() { json!(home) } else { json!("none: set MASKLINE_HOME") },
+        "disk_free_mb": free_space(&home).map(|bytes| bytes as f64 / 1e6),
+        "cache_mb": bundles,
+        "cache_limit_mb": match cache_limit() {
+            Ok(limit) => limit.map_or(json!("none"), |bytes| json!(bytes as f64 / 1e6)),
+            Err(error) => json!(error.to_string()),
+        },
+        "kept_mb": {"bundles": bundles, "models": folder_mb(&home.join("models")), "runtime": folder_mb(&home.join("runtime"))},
+        "variables": variables(),
         "peak_rss_mb": peak_rss().map(|bytes| bytes as f64 / 1e6),
     });
     if as_json {
@@ -66,6 +57,51 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
         }
     }
     terminal::print(&text)
+}
+
+/// ONNX Runtime as it is loaded, or why it is not.
+fn runtime(options: &LibraryOptions) -> Value {
+    match load(&LibraryOptions { offline: true, ..options.clone() }) {
+        Ok(library) => json!({
+            "version": library.version(), "path": library.path(), "source": library.source().to_string(),
+            "providers": library.providers(), "load_ms": library.load_time().as_secs_f64() * 1e3,
+        }),
+        // That nothing is fetched here is this command's own doing, not the user's.
+        Err(error) if error.kind() == ErrorKind::Offline && !options.offline => {
+            let size = options.variant.download_bytes().map_or_else(String::new, |bytes| format!(" ({:.0} MB)", bytes as f64 / 1e6));
+            json!({"missing": format!("not fetched yet: the first run fetches it{size}")})
+        }
+        Err(error) => json!({"missing": error.to_string()}),
+    }
+}
+
+fn telemetry() -> String {
+    match std::env::var(TELEMETRY_VARIABLE) {
+        _ if is_telemetry_off() => format!("off ({TELEMETRY_VARIABLE}=1)"),
+        Ok(value) => format!("left to ONNX Runtime, as {TELEMETRY_VARIABLE}={value} is set"),
+        Err(_) => format!("left to ONNX Runtime, as {TELEMETRY_VARIABLE} is not set"),
+    }
+}
+
+/// The variables that say something to maskline, as they are set.
+fn variables() -> Vec<String> {
+    let names = [
+        "MASKLINE_HOME",
+        "MASKLINE_ONNXRUNTIME",
+        "MASKLINE_OFFLINE",
+        "MASKLINE_PROVIDER",
+        "MASKLINE_PYTHON",
+        "MASKLINE_CACHE_MAX",
+        "ORT_DYLIB_PATH",
+        "MASKLINE_HUB",
+        "HF_ENDPOINT",
+    ];
+    let set = names.iter().filter_map(|name| std::env::var_os(name).map(|value| format!("{name}={}", value.to_string_lossy())));
+    set.collect()
+}
+
+fn folder_mb(folder: &Path) -> f64 {
+    tree_size(folder) as f64 / 1e6
 }
 
 fn plain(value: &Value) -> String {

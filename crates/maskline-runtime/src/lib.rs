@@ -33,7 +33,7 @@ pub use memory::{current_rss, peak_rss};
 pub use pip::{FetchLimits, pip_version};
 pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
 pub use session::{Cold, Input, ModelSource, OptimisationLevel, Outputs, Pending, Port, Session, SessionOptions, SharedTensor, View};
-pub use staging::create_folder;
+pub use staging::{create_folder, tree_size};
 pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};
 pub use tensor::{Element, ElementType, Tensor, TensorData};
 pub use threads::{Threads, usable_threads};

@@ -155,7 +155,7 @@ pub(crate) fn create_file(path: &Path) -> Result<File> {
 }
 
 /// Bytes of all files below `folder`; files that vanish meanwhile count nothing.
-pub(crate) fn tree_size(folder: &Path) -> u64 {
+pub fn tree_size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => tree_size(&entry.path()),

@@ -368,3 +368,31 @@ fn a_full_disk_is_told() {
     assert!(error.to_string().contains("the disk is full") && error.to_string().contains("make room"), "{error}");
     assert_eq!(place.hub().locate(ONE), None);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_file_without_room_is_refused_before_it_comes() {
+    // The hub says how large it is; the bytes themselves would take for ever.
+    let huge = 1_u64 << 60;
+    let server = Server::start(move |_| {
+        let answer = Answer { endless: true, ..Answer::file(b"the beginning") };
+        answer.with("X-Linked-Size", huge).with("X-Linked-Etag", "0".repeat(64))
+    });
+    let place = Place::new(&server);
+    let error = place.pull(ONE).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::Io, "{text}");
+    assert!(text.contains("the disk is full") && text.contains("MB are free") && text.contains("MASKLINE_HOME"), "{text}");
+    assert_eq!(server.requests().len(), 1, "no second attempt makes room");
+}
+
+#[test]
+fn a_hub_that_changes_the_commit_midway_is_refused() {
+    let (first, second) = ("0123456789abcdef0123456789abcdef01234567", "76543210fedcba9876543210fedcba9876543210");
+    let server = Server::start(move |request| {
+        let commit = if request.number == 0 { first } else { second };
+        Answer::file(b"{}").with("ETag", "\"git\"").with("X-Repo-Commit", commit)
+    });
+    let place = Place::new(&server);
+    place.fails(TWO, &[first, second]);
+}

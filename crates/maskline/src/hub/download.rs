@@ -7,6 +7,7 @@ use super::PullEvent;
 use super::http::{Client, Facts, Fault, Reply, Resource, Rest};
 use super::options::RetryOptions;
 use super::partial::Partial;
+use super::place::check_commit;
 use crate::{Error, ErrorKind, Result};
 
 /// Getting so much further makes earlier failures forgotten.
@@ -16,6 +17,8 @@ const PROGRESS: u64 = 1 << 20;
 pub(super) struct Download<'a> {
     pub(super) client: &'a Client,
     pub(super) resource: Resource,
+    /// Branch, tag or commit that is asked for.
+    pub(super) revision: String,
     /// Name of the file on the hub.
     pub(super) file: &'a str,
     pub(super) partial: Partial,
@@ -92,6 +95,7 @@ impl Download<'_> {
         }
         let rest = known.as_ref().map(|facts| Rest { start: there, etag: facts.etag.as_deref() });
         let reply = self.client.get(&self.resource, rest)?;
+        check_commit(&self.revision, &reply.facts)?;
         let (facts, mut file) = match (reply.status, known) {
             (200, _) => {
                 course.pieced = false;
@@ -106,6 +110,7 @@ impl Download<'_> {
             _ => return Err(Fault::StartOver("the hub has no such part of the file".into())),
         };
         let start = if reply.status == 206 { there } else { 0 };
+        self.partial.check_room(facts.size.map(|size| size.saturating_sub(start)))?;
         self.receive(reply, &mut file, (start, facts.size))?;
         Ok(facts)
     }

@@ -31,6 +31,8 @@ use std::time::Duration;
 pub use options::{DEFAULT_HUB, HubOptions, RetryOptions};
 pub use registry::{Entry, find, registry};
 
+use maskline_runtime::create_folder;
+
 use crate::{Error, ErrorKind, Result};
 use download::Download;
 use http::{Client, Resource};
@@ -213,7 +215,7 @@ impl Hub {
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         let _lock = place.lock(|| report(PullEvent::Waiting))?;
-        std::fs::create_dir_all(&place.folder).map_err(|error| Error::io(&place.folder, error))?;
+        create_folder(&place.folder)?;
         let client = Client::new(&self.options);
         let (mut record, mut files) = (place.record(), 0);
         // The checkpoint last: what is wrong with access or network shows at the small files.
@@ -237,11 +239,11 @@ impl Hub {
         report: &'a mut dyn FnMut(PullEvent<'_>),
     ) -> Download<'a> {
         let (entry, page) = (place.entry, self.page(place.entry));
-        let revision = record.commit.as_deref().unwrap_or(entry.revision);
+        let revision = entry.pinned().or(record.commit.as_deref()).unwrap_or(entry.revision).to_string();
         let url = format!("{page}/resolve/{revision}/{file}");
         let partial = Partial::open(&place.file(file), &url);
         let resource = Resource { url, page, gated: entry.gated };
-        Download { client, resource, file, partial, retry: self.options.retry, report }
+        Download { client, resource, revision, file, partial, retry: self.options.retry, report }
     }
 
     /// Removes a model, or what is here of it, and says how many bytes that were.

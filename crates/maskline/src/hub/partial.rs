@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use maskline_runtime::free_space;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -85,21 +86,33 @@ impl Partial {
         OpenOptions::new().append(true).open(&self.data).map_err(|error| Error::io(&self.data, error))
     }
 
+    /// Fails where so many bytes more have no room, if that can be known.
+    pub(super) fn check_room(&self, more: Option<u64>) -> Result<()> {
+        match (more, free_space(&self.data)) {
+            (Some(more), Some(free)) if more > free => Err(self.disk_full()),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes to the file that [`Self::restart`] or [`Self::append`] gave.
     pub(super) fn write(&self, file: &mut File, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes).map_err(|error| match error.kind() {
-            IoKind::StorageFull | IoKind::QuotaExceeded => {
-                let whole = self.known.as_ref().and_then(|facts| facts.size);
-                let need = whole.map_or_else(String::new, |size| format!(" of the file's {:.1} MB", size as f64 / 1e6));
-                let message = format!(
-                    "the disk is full: {:.1} MB{need} are there\n  in   {}\n  help: make room and pull again: it goes on from there",
-                    self.length() as f64 / 1e6,
-                    self.data.display()
-                );
-                Error::new(ErrorKind::Io, message)
-            }
+            IoKind::StorageFull | IoKind::QuotaExceeded => self.disk_full(),
             _ => Error::io(&self.data, error),
         })
+    }
+
+    fn disk_full(&self) -> Error {
+        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let whole = self.known.as_ref().and_then(|facts| facts.size);
+        let need = whole.map_or_else(String::new, |size| format!(" of the file's {}", megabytes(size)));
+        let free = free_space(&self.data).map_or_else(String::new, |free| format!(", {} are free", megabytes(free)));
+        let message = format!(
+            "the disk is full: {}{need} are there{free}\n  in   {}\n  help: make room and pull again: it goes on from there; or set MASKLINE_HOME to a folder on another disk",
+            megabytes(self.length()),
+            self.data.display()
+        );
+        Error::new(ErrorKind::Io, message)
     }
 
     /// SHA-256 of what is there, in hexadecimal.

@@ -5,11 +5,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
+use maskline_runtime::create_folder;
 use serde::{Deserialize, Serialize};
 
 use super::http::Facts;
 use super::partial::{is_partial, write_whole};
-use super::registry::Entry;
+use super::registry::{Entry, is_commit};
 use crate::{Error, ErrorKind, Result};
 
 const RECORD: &str = "pulled.json";
@@ -65,12 +66,17 @@ impl Place {
     pub(super) fn record(&self) -> Record {
         let stored = std::fs::read(self.folder.join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let fresh = || Record { repository: self.entry.repository.into(), licence: self.entry.licence.into(), ..Record::default() };
-        stored.filter(|record: &Record| record.repository == self.entry.repository).unwrap_or_else(fresh)
+        // What came from another commit than the one that the registry names does not belong to it.
+        let belongs = |record: &Record| {
+            let is_pinned = self.entry.pinned().is_none_or(|pinned| record.commit.as_deref().is_none_or(|commit| commit == pinned));
+            record.repository == self.entry.repository && is_pinned
+        };
+        stored.filter(belongs).unwrap_or_else(fresh)
     }
 
     /// Writes down where a file came from.
     pub(super) fn note(&self, record: &mut Record, file: &str, facts: &Facts) -> Result<()> {
-        record.commit = record.commit.take().or_else(|| facts.commit.clone());
+        record.commit = record.commit.take().or_else(|| self.entry.pinned().map(str::to_string)).or_else(|| facts.commit.clone());
         let noted = RecordedFile { bytes: facts.size, sha256: facts.sha256().map(str::to_string) };
         record.files.insert(file.to_string(), noted);
         let text = serde_json::to_vec_pretty(record).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
@@ -93,7 +99,7 @@ impl Place {
 
     fn lock_file(&self) -> Result<(File, PathBuf)> {
         let folder = self.root.join(".locks");
-        std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+        create_folder(&folder)?;
         let path = folder.join(format!("{}.lock", self.entry.name));
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         file.map(|file| (file, path.clone())).map_err(|error| Error::io(&path, error))
@@ -123,9 +129,58 @@ impl Place {
     }
 }
 
+/// Fails where the hub gives a file of another commit than the one that was asked for.
+pub(super) fn check_commit(asked: &str, facts: &Facts) -> Result<()> {
+    match facts.commit.as_deref().filter(|commit| is_commit(asked) && *commit != asked) {
+        None => Ok(()),
+        Some(found) => {
+            let message = format!("expected a file of the commit {asked}, found one of {found}");
+            let help = "\n  help: the hub or something between serves another revision; nothing was kept";
+            Err(Error::new(ErrorKind::Unavailable, message + help))
+        }
+    }
+}
+
 fn remove_folder(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(folder, error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::find;
+
+    const PINNED: &str = "0123456789abcdef0123456789abcdef01234567";
+    const OTHER: &str = "76543210fedcba9876543210fedcba9876543210";
+
+    #[test]
+    fn a_pinned_model_is_of_its_commit_alone() {
+        let root = tempfile::tempdir().expect("folder");
+        let branch = find("mobile-sam").expect("an entry");
+        let pinned: &'static Entry = Box::leak(Box::new(Entry { revision: PINNED, ..*branch }));
+        assert_eq!((branch.pinned(), pinned.pinned()), (None, Some(PINNED)));
+        // What a branch stood for is written down and gone on with.
+        let place = Place::new(root.path(), branch);
+        create_folder(&place.folder).expect("folder");
+        let other = Facts { commit: Some(OTHER.into()), ..Facts::default() };
+        place.note(&mut place.record(), "mobile_sam.pt", &other).expect("noted");
+        assert_eq!(place.record().commit.as_deref(), Some(OTHER));
+        // A commit that the registry names counts for more.
+        let place = Place::new(root.path(), pinned);
+        assert!(place.record().commit.is_none() && place.record().files.is_empty());
+        place.note(&mut place.record(), "mobile_sam.pt", &Facts::default()).expect("noted");
+        assert_eq!(place.record().commit.as_deref(), Some(PINNED));
+    }
+
+    #[test]
+    fn a_file_of_another_commit_is_refused() {
+        let of = |commit: &str| Facts { commit: Some(commit.into()), ..Facts::default() };
+        assert!(check_commit("main", &of(OTHER)).is_ok() && check_commit(PINNED, &of(PINNED)).is_ok());
+        assert!(check_commit(PINNED, &Facts::default()).is_ok(), "mirrors need not tell");
+        let error = check_commit(PINNED, &of(OTHER)).expect_err("another commit").to_string();
+        assert!(error.contains(PINNED) && error.contains(OTHER), "{error}");
     }
 }

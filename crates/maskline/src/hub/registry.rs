@@ -14,7 +14,7 @@ pub struct Entry {
     pub architecture: &'static str,
     /// `owner/name` on the hub.
     pub repository: &'static str,
-    /// Branch, tag or commit.
+    /// Branch, tag or commit. A commit is all that is ever taken; of a branch or tag, the first pull says which commit it stands for.
     pub revision: &'static str,
     /// Files of the repository that are needed; the checkpoint is the first.
     pub files: &'static [&'static str],
@@ -26,7 +26,17 @@ pub struct Entry {
     pub gated: bool,
 }
 
+/// Whether a revision is a commit, which always stands for the same files.
+pub(super) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl Entry {
+    /// The commit, if the registry names one.
+    pub fn pinned(&self) -> Option<&'static str> {
+        Some(self.revision).filter(|revision| is_commit(revision))
+    }
+
     /// The name that a file of the repository has on disk: the checkpoint is called as the model is, so that answers name it.
     pub(super) fn local_name(&self, file: &str) -> String {
         match file.rsplit_once('.') {
