@@ -168,7 +168,7 @@ fn progress_is_told_and_breaking_ends_the_work() {
     });
     // Five crops of 36 clicks.
     assert_eq!((heard[0].done, heard.last().unwrap().done), (0, 180));
-    assert!(heard.iter().all(|progress| progress.total == 180) && heard.windows(2).all(|pair| pair[0].done < pair[1].done));
+    assert!(heard.iter().all(|progress| progress.total == 180) && heard.windows(2).all(|pair| pair[0].done <= pair[1].done));
     assert!(heard.len() >= 10, "it is told often: {heard:?}");
     let plain = model().everything(&picture(), &options).unwrap();
     assert_eq!(watched.unwrap().objects, plain.objects);

@@ -18,7 +18,7 @@ use crate::timings::Work;
 use crate::{Error, ErrorKind, Result};
 
 /// Prompts that go through the network together.
-const CHUNK: usize = 8;
+pub(super) const CHUNK: usize = 8;
 
 /// The network behind the looks.
 #[derive(Debug)]
@@ -37,6 +37,13 @@ pub(super) struct Looks {
     pub(super) viewer: Arc<Viewer>,
     /// Width and height of the picture.
     pub(super) size: (usize, usize),
+}
+
+/// A look and what was seen.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    look: Look,
+    pub(super) seen: Seen,
 }
 
 /// The network's answer to one look.
@@ -197,33 +204,58 @@ impl Looks {
             let (answers, queue) = self.look_at(&asked)?;
             work += Work { queue, network: start.elapsed().saturating_sub(queue), ..Work::default() };
             for (index, answer) in members.iter().zip(answers) {
-                take(*index, self.mask((*index, answer), options))?;
+                take(*index, self.mask_of(*index, answer, options).map(|mask| vec![mask]))?;
             }
         }
         Ok(work)
     }
 
     /// All looks for some prompts: of each the last one and its answer, and how long they waited for the network.
-    fn look_at(&self, prompts: &[&Prompt]) -> Result<(Vec<(Look, Seen)>, Duration)> {
-        let first: Vec<Look> = prompts.iter().map(|prompt| self.viewer.first_look(prompt, self.size)).collect();
-        let (seen, mut waited) = self.viewer.look(&self.pyramid, &first.iter().collect::<Vec<_>>())?;
-        let mut answers: Vec<(Look, Seen)> = first.into_iter().zip(seen).collect();
+    fn look_at(&self, prompts: &[&Prompt]) -> Result<(Vec<Sight>, Duration)> {
+        let (mut sights, mut waited) = self.glance(prompts)?;
         for _ in 0..self.viewer.refinements {
             // A box or a mask says where to look; clicks alone do not.
-            let open: Vec<usize> = (0..prompts.len()).filter(|i| prompts[*i].bounds.is_none() && prompts[*i].mask.is_none()).collect();
+            let is_open = |prompt: &Prompt| prompt.bounds.is_none() && prompt.mask.is_none();
+            let mut open: Vec<&mut Sight> =
+                sights.iter_mut().zip(prompts).filter(|(_, prompt)| is_open(prompt)).map(|(sight, _)| sight).collect();
             if open.is_empty() {
                 break;
             }
-            let refine = |i: &usize| self.viewer.refined_look(answers[*i].0.clone(), &answers[*i].1.logits, self.size);
-            let looks: Vec<Look> = open.iter().map(refine).collect();
-            let (seen, queue) = self.viewer.look(&self.pyramid, &looks.iter().collect::<Vec<_>>())?;
-            waited += queue;
-            open.into_iter().zip(looks.into_iter().zip(seen)).for_each(|(i, answer)| answers[i] = answer);
+            waited += self.look_closer(&mut open)?;
         }
-        Ok((answers, waited))
+        Ok((sights, waited))
     }
 
-    fn mask(&self, (index, (look, seen)): (usize, (Look, Seen)), options: &SegmentOptions) -> Result<Vec<PromptMask>> {
+    /// How many looks follow the first one at a click.
+    pub(super) fn refinements(&self) -> usize {
+        self.viewer.refinements
+    }
+
+    /// The first look for each prompt, and how long they waited for the network.
+    pub(super) fn glance(&self, prompts: &[&Prompt]) -> Result<(Vec<Sight>, Duration)> {
+        let looks: Vec<Look> = prompts.iter().map(|prompt| self.viewer.first_look(prompt, self.size)).collect();
+        let (seen, waited) = self.viewer.look(&self.pyramid, &looks.iter().collect::<Vec<_>>())?;
+        Ok((looks.into_iter().zip(seen).map(|(look, seen)| Sight { look, seen }).collect(), waited))
+    }
+
+    /// Looks again, at what was seen; how long that waited for the network.
+    pub(super) fn look_closer(&self, sights: &mut [&mut Sight]) -> Result<Duration> {
+        let closer = |sight: &&mut Sight| self.viewer.refined_look(sight.look.clone(), &sight.seen.logits, self.size);
+        let looks: Vec<Look> = sights.iter().map(closer).collect();
+        let (seen, waited) = self.viewer.look(&self.pyramid, &looks.iter().collect::<Vec<_>>())?;
+        sights.iter_mut().zip(looks.into_iter().zip(seen)).for_each(|(sight, (look, seen))| **sight = Sight { look, seen });
+        Ok(waited)
+    }
+
+    /// `[x1, y1, x2, y2]` in pixels of what is above a threshold; `None` where nothing is.
+    pub(super) fn bounds_of(&self, sight: &Sight, threshold: f32) -> Option<[f32; 4]> {
+        let bounds = sight.look.frame.bounds_above((&sight.seen.logits, threshold), self.viewer.optics())?;
+        Some(clipped(bounds, self.size).map(|side| side as f32))
+    }
+
+    /// The mask of what was seen for the prompt of this index.
+    pub(super) fn mask_of(&self, index: usize, sight: Sight, options: &SegmentOptions) -> Result<PromptMask> {
+        let Sight { look, seen } = sight;
         if !seen.logits.iter().sum::<f32>().is_finite() || !seen.score.is_finite() {
             let message = format!("prompt {index}: the network's answer is not finite");
             return Err(Error::new(ErrorKind::BadAnswer, message + "\n  help: the weights are damaged or diverged in training"));
@@ -246,6 +278,6 @@ impl Looks {
             threshold,
             settled: None,
         };
-        Ok(vec![mask])
+        Ok(mask)
     }
 }
