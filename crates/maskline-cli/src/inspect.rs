@@ -4,6 +4,7 @@ use maskline::runtime::{Cache, LibraryOptions, home_dir, load, peak_rss};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::terminal;
 
 /// The version, alone or with what belongs to it.
@@ -32,11 +33,11 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
         "HF_ENDPOINT",
     ]
     .iter()
-    .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")))
+    .filter_map(|name| std::env::var_os(name).map(|value| format!("{name}={}", value.to_string_lossy())))
     .collect();
     let runtime = match load(&options) {
         Ok(library) => json!({
-            "version": library.version(), "path": library.path(), "source": library.source().to_string(),
+            "version": library.version(), "path": shown(library.path()), "source": library.source().to_string(),
             "providers": library.providers(), "load_ms": library.load_time().as_secs_f64() * 1e3,
         }),
         Err(error) => json!({"missing": error.to_string()}),
@@ -48,7 +49,7 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
         "processor": processor(),
         "threads": threads,
         "runtime": runtime,
-        "home": home,
+        "home": shown(&home),
         "cache_mb": bytes as f64 / 1e6,
         "variables": variables,
         "peak_rss_mb": peak_rss().map(|bytes| bytes as f64 / 1e6),
