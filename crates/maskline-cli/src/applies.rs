@@ -42,7 +42,8 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 }
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 22] = [
+const RUN: [Rule; 23] = [
+    rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
     rule("rect", "--rect", Needs::Detector),
@@ -102,6 +103,15 @@ const MODEL_ONLY: [(&str, &str); 8] = [
 /// `InvalidOption`, which names the options, the models and the way out.
 pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> Result<(), Failure> {
     let subjects: Vec<Subject<'_>> = models.iter().map(Subject::of).collect();
+    let fits = match subjects.as_slice() {
+        [_] => true,
+        [detector, segmenter] => detector.meets(Needs::Detector) && segmenter.meets(Needs::Prompts),
+        _ => false,
+    };
+    // Models that do not go together are told by what joins them.
+    if !fits {
+        return Ok(());
+    }
     refuse(matches, &RUN, &subjects)?;
     refuse_several_masks(arguments.prompted.multimask, &subjects)
 }

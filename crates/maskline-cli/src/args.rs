@@ -118,6 +118,9 @@ pub(crate) struct ModelOptions {
     /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
     #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
     pub(crate) keypoints: Option<[usize; 2]>,
+    /// Class names instead of those of the model file: one a line, or YAML or JSON with `names`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) names: Option<PathBuf>,
     /// ONNX Runtime library (file or folder); else found or fetched.
     #[arg(long, value_name = "PATH")]
     pub(crate) runtime: Option<PathBuf>,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::args;
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::terminal;
 
 pub(crate) fn cache(command: &args::Cache) -> Result<(), Failure> {
@@ -47,9 +48,9 @@ fn du(cache: &Cache, as_json: bool) -> Result<(), Failure> {
     });
     if as_json {
         let entries: Vec<Value> = rows
-            .map(|(entry, name, days)| json!({"key": entry.key, "path": entry.path, "architecture": name, "bytes": entry.bytes, "unused_days": days}))
+            .map(|(entry, name, days)| json!({"key": entry.key, "path": shown(&entry.path), "architecture": name, "bytes": entry.bytes, "unused_days": days}))
             .collect();
-        return terminal::print(&format!("{}\n", json!({"root": cache.root(), "bytes": total, "limit": limit, "entries": entries})));
+        return terminal::print(&format!("{}\n", json!({"root": shown(cache.root()), "bytes": total, "limit": limit, "entries": entries})));
     }
     let mut table = terminal::table(&["model", "MB", "unused for", "key"]);
     for (entry, name, days) in rows {

@@ -102,6 +102,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         synthetic: arguments.synthetic,
         seed: arguments.seed,
         keypoints: arguments.keypoints,
+        names: None,
         runtime: arguments.runtime.clone(),
         offline: arguments.offline,
     };
@@ -117,7 +118,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,
-        bundle: model::bundle_options(&how, arguments.compute.size),
+        bundle: model::bundle_options(&how, arguments.compute.size)?,
         ..LoadOptions::default()
     };
     let model = engine.load(source.clone(), &options)?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Json, Named, Pull};
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::terminal;
 
 /// How often a line tells of progress where no bar can be drawn.
@@ -43,7 +44,7 @@ pub(crate) fn pull(arguments: &Pull) -> Result<(), Failure> {
         terminal::say("it was here already");
     }
     if arguments.json {
-        let line = json!({"name": entry.name, "path": pulled.path, "files": pulled.files, "licence": entry.licence});
+        let line = json!({"name": entry.name, "path": shown(&pulled.path), "files": pulled.files, "licence": entry.licence});
         return terminal::print(&format!("{line}\n"));
     }
     if is_runnable(entry) {
@@ -294,8 +295,8 @@ fn json_of(listed: &Listed) -> Value {
     line["pulled"] = json!(path.is_some());
     line["state"] = json!(state);
     line["bytes_on_disk"] = json!(bytes);
-    line["checkpoint"] = json!(path);
-    line["folder"] = json!(listed.folder);
+    line["checkpoint"] = json!(path.map(|path| shown(path)));
+    line["folder"] = json!(shown(&listed.folder));
     line["commit"] = json!(listed.commit);
     line
 }

@@ -9,6 +9,7 @@ use maskline::runtime::{
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::pictures::shown;
 use crate::terminal;
 
 /// The version, alone or with what belongs to it.
@@ -33,7 +34,7 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
         "runtime": runtime(&options),
         "telemetry": telemetry(),
         "pip": pip_version(&options).unwrap_or_else(|| "none found; only the first fetch of ONNX Runtime needs it".into()),
-        "home": if check_home(&home).is_ok() { json!(home) } else { json!("none: set MASKLINE_HOME") },
+        "home": if check_home(&home).is_ok() { json!(shown(&home)) } else { json!("none: set MASKLINE_HOME") },
         "disk_free_mb": free_space(&home).map(|bytes| bytes as f64 / 1e6),
         "cache_mb": bundles,
         "cache_limit_mb": match cache_limit() {

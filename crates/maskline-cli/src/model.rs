@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use maskline::hub::find;
 use maskline::runtime::{LibraryOptions, Variant};
-use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, families};
+use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, parse_names};
 use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
@@ -87,8 +87,27 @@ pub(crate) fn is_architecture(name: &str) -> bool {
     families().iter().any(|family| family.description().architectures.contains(&name))
 }
 
-pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) -> BundleOptions {
-    BundleOptions { keypoint_shape: options.keypoints, image_size, ..BundleOptions::default() }
+/// What bundles are built for.
+///
+/// # Errors
+/// `BadInput` for a file of names that cannot be read.
+pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) -> Result<BundleOptions, Failure> {
+    let labels = options.names.as_deref().map(names).transpose()?;
+    Ok(BundleOptions { keypoint_shape: options.keypoints, image_size, labels, ..BundleOptions::default() })
+}
+
+/// The class names in a file.
+fn names(path: &Path) -> Result<Vec<String>, Failure> {
+    let bad = |why: String| Failure::new(ErrorKind::BadInput, format!("the class names cannot be read: {why}\n  in   {}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    parse_names(&text).map_err(|error| bad(error.to_string()))
+}
+
+/// What people should know of a model that they were not told by anybody: that its class names are assumed, that it has a size of its own.
+pub(crate) fn notes(model: &maskline::Model) -> Vec<String> {
+    let info = model.info();
+    let size = (info.size_from == SizeSource::File).then(|| format!("size: {}, as the model file says", info.default_size));
+    info.labels_from.note().into_iter().chain(size).collect()
 }
 
 /// `maskline build`.
@@ -97,7 +116,7 @@ pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
     let source = source(options, model)?;
     let engine = engine(options.runtime.as_deref(), options.offline)?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
-    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size) })?;
+    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
     if let Some(folder) = &arguments.output {
         copy(&bundle.directory, folder)?;
     }

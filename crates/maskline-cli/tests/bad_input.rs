@@ -57,6 +57,22 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
+fn messages_about_files_stay_short() {
+    let place = Place::new();
+    let long = "x".repeat(100_000);
+    for (name, text) in [("p.json", format!("[{{\"label\": [\"{long}\"], \"{long}\": 1}}]")), ("q.json", format!("{{\"{long}\": 1}}"))] {
+        std::fs::write(place.path(name), text).unwrap();
+        let outcome = place.maskline(&["run", "photo.png", "--prompts", name]);
+        outcome.fails(3, &[name, "help:"]);
+        assert!(outcome.stderr.len() < 2000, "{} bytes", outcome.stderr.len());
+    }
+    std::fs::write(place.path("coco.json"), format!("{{\"images\": \"{long}\"}}")).unwrap();
+    let outcome = place.maskline(&["eval", "nano", "--data", "coco.json"]);
+    outcome.fails(3, &["coco.json", "help:"]);
+    assert!(outcome.stderr.len() < 2000, "{} bytes", outcome.stderr.len());
+}
+
+#[test]
 fn sizes_and_thresholds_outside_their_domain() {
     let place = Place::new();
     place.maskline(&["run", "--synthetic", "yolov8n", "--size", "0", "photo.png"]).fails(2, &["size", "multiple of 32", "found 0"]);

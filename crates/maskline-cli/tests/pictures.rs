@@ -56,6 +56,21 @@ fn names_need_not_be_text() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_home_of_models_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new();
+    let home = place.folder.path().join(OsStr::from_bytes(b"h\xe9"));
+    let run = ["run", "--json", "--box", "10,10,60,60", "photo.png"];
+    for words in [&run[..], &["cache", "du", "--json"], &["show", "yolov8n", "--json"], &["doctor", "--json"]] {
+        let outcome = place.maskline_at(&home, words);
+        assert_eq!(outcome.code, 0, "{words:?}: {}", outcome.stderr);
+        assert_eq!(outcome.json_lines().len(), 1, "{words:?}");
+    }
+}
+
 #[test]
 fn what_a_folder_holds_beside_pictures_is_said_once() {
     let place = Place::new();

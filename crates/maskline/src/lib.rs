@@ -59,7 +59,7 @@ pub use delays::Delays;
 pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
-pub use maskline_models::{Description, LabelSource, ModelInfo, Output, SizeSource, Task, families, parse_names};
+pub use maskline_models::{Description, DetectorHead, Extras, LabelSource, ModelInfo, Output, SizeSource, Task, families, parse_names};
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};

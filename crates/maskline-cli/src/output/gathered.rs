@@ -5,7 +5,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use maskline::Error;
-use maskline::vision::write::{COCO_91, ImageObjects, coco_results};
+use maskline::vision::draw::Marks;
+use maskline::vision::write::{
+    Answer, COCO_91, CocoAnnotations, ImageObjects, LabelStudioNames, coco_annotations, coco_category, coco_image, coco_results, label_studio,
+};
 use serde_json::{Value, json};
 
 use super::folder::io;
@@ -25,6 +28,8 @@ pub(crate) struct Part<'a> {
     /// How data sets name the picture.
     pub(crate) file_name: &'a str,
     pub(crate) found: &'a ImageObjects<'a>,
+    /// The picture as seen from the folder of the files.
+    pub(crate) relative: &'a str,
 }
 
 /// Name of the file of a format that gathers all pictures; `results.jsonl` grows in its place and is none of them.
@@ -56,9 +61,14 @@ impl Gathered {
     /// Adds one picture.
     pub(crate) fn add(&mut self, part: &Part<'_>) -> Result<(), Error> {
         let (image, items) = match self.format {
-            Format::Coco => (coco_image(part), coco_annotations(part.found)),
+            Format::Coco => {
+                (coco_image(part.found, part.file_name), json!(coco_annotations(part.found, &CocoAnnotations::default())))
+            }
             Format::Coco91 => (Value::Null, results(part, Some(&COCO_91))),
-            Format::LabelStudio => (Value::Null, json!([label_studio_task(part)?])),
+            Format::LabelStudio => {
+                let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };
+                (Value::Null, json!([label_studio(&answer, &LabelStudioNames::default())?]))
+            }
             _ => (Value::Null, results(part, None)),
         };
         let line = json!({"stem": part.stem, "image": image, "items": items});
@@ -79,7 +89,8 @@ impl Gathered {
 
     fn data_set(&self, out: &mut impl Write, classes: &[String]) -> std::io::Result<()> {
         let info = json!({"description": "masks and boxes found by maskline", "version": env!("CARGO_PKG_VERSION")});
-        write!(out, "{{\"info\": {info}, \"licenses\": [], \"categories\": {}", coco_categories(classes))?;
+        let categories = classes.iter().enumerate().filter_map(|(class_id, name)| coco_category(class_id, name, None));
+        write!(out, "{{\"info\": {info}, \"licenses\": [], \"categories\": {}", Value::Array(categories.collect()))?;
         out.write_all(b",\n\"images\": ")?;
         self.list(out, "image")?;
         out.write_all(b",\n\"annotations\": ")?;
@@ -116,9 +127,3 @@ fn results(part: &Part<'_>, categories: Option<&[i64]>) -> Value {
     }
     results
 }
-
-// TEMPORARY
-fn coco_image(part: &Part<'_>) -> Value { json!({"id": part.found.image_id, "file_name": part.file_name, "width": part.found.width, "height": part.found.height}) }
-fn coco_annotations(found: &ImageObjects<'_>) -> Value { coco_results(std::slice::from_ref(found), None) }
-fn coco_categories(classes: &[String]) -> Value { json!(classes) }
-fn label_studio_task(_: &Part<'_>) -> maskline::vision::Result<Value> { Ok(json!({})) }

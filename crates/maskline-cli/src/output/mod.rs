@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::ImageObjects;
+use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
 use maskline::{Error, Image, Object};
 use serde_json::Value;
 
@@ -49,6 +49,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) inputs: Inputs,
     /// Class names by index.
     pub(crate) classes: Vec<String>,
+    /// Keypoints of an object, of a model that finds some.
+    pub(crate) keypoints: Option<usize>,
     /// A hash of the models and of all options that answers depend on.
     pub(crate) asked: String,
 }
@@ -95,9 +97,9 @@ impl<'a> Outputs<'a> {
         Ok(Self { plan, files })
     }
 
-    /// Names the classes, once the models tell them.
-    pub(crate) fn name_classes(&mut self, classes: Vec<String>) {
-        self.plan.classes = classes;
+    /// Names the classes and counts the keypoints, once the models tell them.
+    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) {
+        (self.plan.classes, self.plan.keypoints) = (classes, keypoints);
     }
 
     /// Whether an earlier run has answered the picture, and this one goes on with it.
@@ -147,7 +149,11 @@ impl<'a> Outputs<'a> {
             written.push(files.folder.write_whole(&self.plan, name, |out| gathered.assemble(out, classes))?);
         }
         if is_yolo(&self.plan.formats) {
-            for (name, text) in YOLO_FILES.into_iter().zip([classes_txt(&self.plan.classes), data_yaml(&self.plan.classes)]) {
+            let pictures = files.folder.relative(&names::common_folder(self.plan.pictures));
+            let pictures = if pictures.is_empty() { ".".into() } else { pictures };
+            let data_set = YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
+            let texts = [classes_txt(&self.plan.classes), data_yaml(&self.plan.classes, &data_set)];
+            for (name, text) in YOLO_FILES.into_iter().zip(texts) {
                 match files.folder.write_whole(&self.plan, name, |out| out.write_all(text.as_bytes())) {
                     Ok(path) => written.push(path),
                     // Nobody asked for them by name, and the user's own serve as well.
@@ -203,10 +209,8 @@ impl Files {
         for (format, files) in encoded {
             written.extend(self.folder.write_all(plan, Owner { stem: Some(&stem), format }, files)?);
         }
-        let file_name = data_set_name(&plan.pictures[place]);
-        for gathered in &mut self.gathered {
-            gathered.add(&Part { stem: &stem, file_name: &file_name, found: &found })?;
-        }
+        let part = Part { stem: &stem, file_name: &data_set_name(&plan.pictures[place]), found: &found, relative: &file_name };
+        self.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }
 
@@ -291,7 +295,3 @@ mod tests {
         assert_eq!(of(&["c.jpg", "a.jpg", "b.jpg"], &[None, Some(1), Some(3)]), [2, 1, 3], "what is done keeps its number");
     }
 }
-
-// TEMPORARY
-fn classes_txt(c: &[String]) -> String { c.join("\n") }
-fn data_yaml(c: &[String]) -> String { c.join("\n") }

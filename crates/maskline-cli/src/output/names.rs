@@ -19,7 +19,7 @@ pub(crate) fn stems(pictures: &[Picture], taken: &[&str]) -> Vec<String> {
         let files: HashSet<&PathBuf> = group.iter().map(|&place| &absolute[place]).collect();
         let folders: HashSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
         if folders.len() > 1 {
-            let common = common_folder(&folders);
+            let common = shared_folder(&folders);
             for place in group {
                 places[place] = plain(absolute[place].strip_prefix(&common).unwrap_or(&absolute[place]));
             }
@@ -85,7 +85,13 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
 
-fn common_folder(folders: &HashSet<&Path>) -> PathBuf {
+/// The folder that holds all pictures.
+pub(crate) fn common_folder(pictures: &[Picture]) -> PathBuf {
+    let absolute: Vec<PathBuf> = pictures.iter().map(|picture| absolute(&picture.path)).collect();
+    shared_folder(&absolute.iter().filter_map(|path| path.parent()).collect())
+}
+
+fn shared_folder(folders: &HashSet<&Path>) -> PathBuf {
     let mut folders = folders.iter();
     let mut common = folders.next().map(|folder| folder.to_path_buf()).unwrap_or_default();
     for folder in folders {

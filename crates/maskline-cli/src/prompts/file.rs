@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::mask::MaskSource;
 use super::{Draft, Own, Prompts};
 use crate::failure::Failure;
+use crate::nearest::shortened;
 
 const FORM: &str = "{\"prompts\": [{\"box\": [x1, y1, x2, y2], \"points\": [[x, y, 1]]}, …]}, or {\"images\": {\"photo.jpg\": […]}}";
 
@@ -58,7 +59,7 @@ impl<'de> Deserialize<'de> for ByKey {
 /// `BadInput`, with the prompt it is about, for a file that cannot be read or has another form.
 pub(super) fn read(path: &Path) -> Result<Prompts, Failure> {
     let bad = |why: String| {
-        let place = format!("the prompts cannot be read: {why}\n  in   {}", path.display());
+        let place = format!("the prompts cannot be read: {}\n  in   {}", shortened(&why), path.display());
         Failure::new(ErrorKind::BadInput, format!("{place}\n  help: expected {FORM}"))
     };
     let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;

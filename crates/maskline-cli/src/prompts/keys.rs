@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use crate::nearest::{listed, nearest};
+use crate::nearest::{listed, nearest, shortened};
 use crate::pictures::{Picture, identity};
 
 /// More keys than these are only counted.
@@ -74,7 +74,8 @@ fn unknown(key: &str, pictures: &[Picture]) -> String {
 impl Bound {
     /// What is said of the keys that mean no picture.
     pub(super) fn warnings(&self, file: &Path) -> Vec<String> {
-        let mut lines: Vec<String> = self.unused.iter().take(MOST_TOLD).map(|key| format!("warning: {}: {key}", file.display())).collect();
+        let mut lines: Vec<String> =
+            self.unused.iter().take(MOST_TOLD).map(|key| format!("warning: {}: {}", file.display(), shortened(key))).collect();
         if self.unused.len() > MOST_TOLD {
             lines.push(format!("warning: {}: {} more keys name none of the pictures", file.display(), self.unused.len() - MOST_TOLD));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maskline::{ErrorKind, Model};
+use maskline::{DetectorHead, ErrorKind, Extras, Model, Output};
 
 use crate::failure::Failure;
 use crate::prompts::Prompts;
@@ -19,6 +19,14 @@ pub(super) fn names(models: &[Model], prompts: &Prompts) -> Result<Vec<String>, 
         Some(labels) => Ok(labels.clone()),
         None => of_prompts(prompts.classes()),
     }
+}
+
+/// How many keypoints a model finds for each object.
+pub(super) fn keypoints(models: &[Model]) -> Option<usize> {
+    models.iter().find_map(|model| match &model.info().output {
+        Output::Detector(DetectorHead { extras: Extras::Keypoints { count, .. }, .. }) => Some(*count),
+        _ => None,
+    })
 }
 
 /// Labels keep the numbers that were given with them; the others get those that are free.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{Engine, ErrorKind, LoadOptions, Model, ModelSource};
+use maskline::{BundleOptions, Engine, ErrorKind, LoadOptions, Model, ModelSource};
 
 use crate::args::{Format, Run};
 use crate::failure::Failure;
@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         inputs: inputs(arguments, &sources, &pictures, &prompts),
         asked: asked(arguments, &sources),
         classes: Vec::new(),
+        keypoints: None,
     };
     let outputs = Outputs::open(plan)?;
     let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     interrupt::listen();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
-    report.outputs.name_classes(classes::names(&models, &prompts)?);
+    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
     let ended = answer_all(&mut report, &task);
     // What was answered is written, whatever ended the command.
@@ -85,6 +86,9 @@ fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
     if formats.contains(&Format::Yolo) && formats.contains(&Format::YoloSeg) {
         return refused("-f yolo and -f yolo-seg would write the same files\n  help: choose one; of objects with masks both give segments");
     }
+    if arguments.save_conf && !formats.iter().any(|format| matches!(format, Format::Yolo | Format::YoloSeg)) {
+        return refused("--save-conf is about YOLO's label files, and none are written\n  help: add -f yolo, or leave it out");
+    }
     if arguments.resume && formats.is_empty() {
         return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
     }
@@ -99,6 +103,7 @@ fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompt
     let mut inputs = Inputs::default();
     inputs.add(pictures.iter().map(|picture| picture.path.as_path()));
     inputs.add(arguments.prompted.prompts.as_deref());
+    inputs.add(arguments.options.names.as_deref());
     inputs.add(prompts.mask_files());
     arguments.words.iter().filter_map(|word| pictures::list_of(word)).for_each(|list| inputs.add([list.as_path()]));
     inputs.add(arguments.options.runtime.as_deref());
@@ -116,7 +121,7 @@ fn model_file(source: &ModelSource) -> Option<&Path> {
 /// A hash of all that answers and their files depend on, beside the picture.
 fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
     let Run { options, compute, prompted, everything, .. } = arguments;
-    let files = sources.iter().filter_map(model_file).chain(prompted.prompts.as_deref()).chain(prompted.mask.iter().map(AsRef::as_ref));
+    let files = sources.iter().filter_map(model_file).chain(prompted.prompts.as_deref()).chain(options.names.as_deref()).chain(prompted.mask.iter().map(AsRef::as_ref));
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
     let detector = format!(
@@ -129,17 +134,20 @@ fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
 
 /// Loads the models; what takes more than a moment says what it does.
 fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOptions, is_quiet: bool) -> Result<Vec<Model>, Failure> {
-    let load = |source: ModelSource| {
+    let load = |(index, source): (usize, ModelSource)| {
         let waiting = format!("loading {} (the first time it is built, which takes longer)", source.name());
         let _waiting = (!is_quiet).then(|| terminal::Waiting::after(Duration::from_secs(1), waiting));
-        Ok(engine.load(source, options)?)
+        // Names are those of the first model, which detects; what segments its boxes knows no classes.
+        let own = BundleOptions { labels: options.bundle.labels.clone().filter(|_| index == 0), ..options.bundle.clone() };
+        Ok(engine.load(source, &LoadOptions { bundle: own, ..options.clone() })?)
     };
-    sources.into_iter().map(load).collect()
+    sources.into_iter().enumerate().map(load).collect()
 }
 
 /// Says what loading a model took.
 pub(crate) fn say_loaded(model: &Model) {
     terminal::say(&text::loaded(model));
+    model::notes(model).iter().for_each(|note| terminal::say(&format!("  {note}")));
 }
 
 /// From so many answers on, finding out the fastest way at the start pays.
@@ -152,7 +160,7 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
-        bundle: model::bundle_options(&arguments.options, arguments.compute.size),
+        bundle: model::bundle_options(&arguments.options, arguments.compute.size)?,
         ..LoadOptions::default()
     })
 }

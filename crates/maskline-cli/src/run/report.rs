@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::text::{self, Found, Telling};
 use crate::args::Run;
 use crate::failure::{self, Failure};
+use crate::model::notes;
 use crate::output::{Drawn, Outputs};
 use crate::pictures::{self, Missing, Picture, shown};
 use crate::terminal;
@@ -147,8 +148,12 @@ impl<'a> Report<'a> {
         }
         if let (true, Some(model)) = (std::mem::take(&mut self.is_first), answer.models.last()) {
             line["cold_ms"] = json!(model.cold());
+            let notes: Vec<String> = answer.models.iter().flat_map(|model| notes(model)).collect();
+            if !notes.is_empty() {
+                line["notes"] = json!(notes);
+            }
             if !self.arguments.json && !self.arguments.quiet {
-                answer.models.iter().for_each(|model| terminal::say(&text::loaded(model)));
+                answer.models.iter().for_each(|model| super::say_loaded(model));
             }
         }
         line

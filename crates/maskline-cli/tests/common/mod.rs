@@ -41,9 +41,18 @@ impl Place {
 
     /// The same with arguments that need not be text.
     pub fn maskline_of(&self, arguments: &[&OsStr]) -> Outcome {
+        self.started(&self.path("home"), arguments)
+    }
+
+    /// The same with another home.
+    pub fn maskline_at(&self, home: &Path, arguments: &[&str]) -> Outcome {
+        self.started(home, &arguments.iter().map(OsStr::new).collect::<Vec<_>>())
+    }
+
+    fn started(&self, home: &Path, arguments: &[&OsStr]) -> Outcome {
         let mut command = Command::cargo_bin("maskline").unwrap();
         command.current_dir(self.folder.path()).args(arguments);
-        command.env("MASKLINE_HOME", self.path("home")).env("MASKLINE_ONNXRUNTIME", &*RUNTIME);
+        command.env("MASKLINE_HOME", home).env("MASKLINE_ONNXRUNTIME", &*RUNTIME);
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Outcome { code: output.status.code().unwrap(), stdout: text(&output.stdout), stderr: text(&output.stderr) }

@@ -148,10 +148,15 @@ pub fn without_mark(bytes: &[u8]) -> Result<&[u8], String> {
     Err(format!("expected text in UTF-8, found {found}\n  help: save the file as UTF-8"))
 }
 
+/// Letters of a message.
+const LONGEST: usize = 600;
+
 /// An error about a file; further lines of the message stay behind the file's name.
 pub(super) fn bad(path: &Path, message: &str) -> Error {
     let (message, help) = message.split_once("\n  help: ").map_or((message, String::new()), |(m, h)| (m, format!("\n  help: {h}")));
-    Error::new(ErrorKind::BadInput, format!("{message}\n  in   {}{help}", path.display()))
+    // Some quote what the file holds, which may be long.
+    let (start, more) = message.char_indices().nth(LONGEST).map_or((message, ""), |(place, _)| (&message[..place], " …"));
+    Error::new(ErrorKind::BadInput, format!("{start}{more}\n  in   {}{help}", path.display()))
 }
 
 #[cfg(test)]
