@@ -199,7 +199,7 @@ fn the_configuration_beside_a_checkpoint_decides_too() {
     write_generated_weights("yolov8n", 3, &BundleOptions::default(), &path).unwrap();
     let build = || engine.build(&path, &BundleOptions::default()).unwrap().directory;
     let mut seen = vec![build()];
-    for (name, text) in [("config.json", "{}"), ("config.json", "\u{feff}{\"a\": 1}"), ("best.config.json", "{}")] {
+    for (name, text) in [("config.json", "{}"), ("config.json", "\u{feff}{\"a\": 1}"), ("best.config.json", "{\"b\": 2}")] {
         std::fs::write(folder.path().join(name), text).unwrap();
         let directory = build();
         assert!(!seen.contains(&directory), "{name}: {text}");
