@@ -188,9 +188,7 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
     match source {
         ModelSource::Onnx(path) => {
             let (file, _) = identity::onnx_files(path)?;
-            let at = |error: maskline_models::Error| {
-                Error::new(ErrorKind::BadInput, format!("{error}\n  in   {}", path.display()))
-            };
+            let at = |error: maskline_models::Error| Error::new(ErrorKind::BadInput, format!("{error}\n  in   {}", path.display()));
             let info = family_of_onnx(&ModelHeader::read(&file)?, &build_options(options, None)).map_err(at)?;
             write_manifest(directory, info, (vec![("network".into(), file)], vec![]))
         }

@@ -159,7 +159,10 @@ fn a_size_makes_no_bundle_of_its_own_where_the_graph_takes_any() {
         }
     }
     let fixed = ModelSource::Synthetic { architecture: "mobile-sam".into(), seed: 1 };
-    assert_ne!(engine.build(fixed.clone(), &sized(Some(256))).unwrap().directory, engine.build(fixed, &sized(Some(512))).unwrap().directory);
+    assert_ne!(
+        engine.build(fixed.clone(), &sized(Some(256))).unwrap().directory,
+        engine.build(fixed, &sized(Some(512))).unwrap().directory
+    );
     for bad in [0, 100, 8224, usize::MAX] {
         let error = engine.build(&path, &sized(Some(bad))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption, "{bad}: {error}");
@@ -173,7 +176,8 @@ fn a_size_makes_no_bundle_of_its_own_where_the_graph_takes_any() {
 fn given_names_are_counted_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path());
-    let named = |count: usize| BundleOptions { labels: Some((0..count).map(|i| format!("part {i}")).collect()), ..BundleOptions::default() };
+    let named =
+        |count: usize| BundleOptions { labels: Some((0..count).map(|i| format!("part {i}")).collect()), ..BundleOptions::default() };
     let source = ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 1 };
     let usual = engine.build(source.clone(), &BundleOptions::default()).unwrap();
     assert_eq!(usual.info().labels_from, LabelSource::Assumed { data_set: "COCO".into() });
@@ -199,7 +203,7 @@ fn the_configuration_beside_a_checkpoint_decides_too() {
     write_generated_weights("yolov8n", 3, &BundleOptions::default(), &path).unwrap();
     let build = || engine.build(&path, &BundleOptions::default()).unwrap().directory;
     let mut seen = vec![build()];
-    for (name, text) in [("config.json", "{}"), ("config.json", "\u{feff}{\"a\": 1}"), ("best.config.json", "{}")] {
+    for (name, text) in [("config.json", "{}"), ("config.json", "\u{feff}{\"a\": 1}"), ("best.config.json", "{\"b\": 2}")] {
         std::fs::write(folder.path().join(name), text).unwrap();
         let directory = build();
         assert!(!seen.contains(&directory), "{name}: {text}");

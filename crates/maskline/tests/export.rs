@@ -65,3 +65,70 @@ fn exports_that_cannot_be_right_are_refused() {
         assert!(error.kind() == ErrorKind::BadInput && error.to_string().contains(word), "{word}: {error}");
     }
 }
+
+/// An export of this task at 64 × 64 whose every anchor gives `row`.
+fn save_extreme(path: &Path, task: &str, row: &[f32]) {
+    let anchors = 84;
+    let rows: Vec<f32> = row.iter().flat_map(|value| std::iter::repeat_n(*value, anchors)).collect();
+    let mut g = Graph::new("export", Dialect::Portable);
+    let images = g.input("images", DType::F32, [Dim::fixed(1), 3.into(), 64.into(), 64.into()]).unwrap();
+    let predictions = g.constant(Constant::f32(&[1, row.len(), anchors], rows).unwrap());
+    // Zero without folding: the answer must hang on the picture.
+    let zero = g.reduce_min(&images, &[0, 1, 2, 3], false).unwrap();
+    let zero = g.sub(&zero, &zero).unwrap();
+    let output = g.add(&predictions, &zero).unwrap();
+    g.output("output0", &output).unwrap();
+    for (key, value) in [("task", task), ("names", "{0: 'cat'}"), ("stride", "32"), ("kpt_shape", "[1, 2]")] {
+        g.metadata(key, value);
+    }
+    std::fs::write(path, g.finish().unwrap().to_bytes().unwrap()).unwrap();
+}
+
+#[test]
+fn extreme_answers_are_objects_or_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let path = folder.path().join("model.onnx");
+    let image = Image::from_pixels(RgbImage::new(128, 64, vec![9; 128 * 64 * 3]).unwrap());
+    let far = f32::MAX;
+    for (task, rows) in [
+        (
+            "detect",
+            vec![
+                [far, far, far, far, 0.9].to_vec(),
+                vec![-far, far, -far, -far, 0.9],
+                vec![0.0, 0.0, 0.0, 0.0, 0.9],
+                vec![1.0, 1.0, -5.0, -5.0, 0.9],
+            ],
+        ),
+        ("obb", vec![vec![far, far, far, far, 0.9, far], vec![1.0, 1.0, -3.0, 0.0, 0.9, -far], vec![1e20, 1e20, 1e20, 1e20, 0.9, 1e20]]),
+        ("pose", vec![vec![8.0, 8.0, 4.0, 4.0, 0.9, far, -far]]),
+    ] {
+        for row in rows {
+            save_extreme(&path, task, &row);
+            let model = engine.load(&path, &LoadOptions::default()).unwrap();
+            match model.predict(&image, &PredictOptions::default()) {
+                Ok(found) => assert!(found.objects.iter().all(|o| !o.bounds.iter().any(|side| side.is_nan())), "{task} {row:?}: {found:?}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::BadAnswer, "{task} {row:?}: {error}"),
+            }
+        }
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut row = vec![
+                8.0;
+                if task == "detect" {
+                    5
+                } else if task == "obb" {
+                    6
+                } else {
+                    7
+                }
+            ];
+            row[4] = 0.9;
+            let last = row.len() - 1;
+            row[if task == "detect" { 0 } else { last }] = bad;
+            save_extreme(&path, task, &row);
+            let model = engine.load(&path, &LoadOptions::default()).unwrap();
+            assert_eq!(model.predict(&image, &PredictOptions::default()).unwrap_err().kind(), ErrorKind::BadAnswer, "{task} {bad}");
+        }
+    }
+}

@@ -46,7 +46,8 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         Task::Classify => classifier(header, said.as_ref())?,
         _ => {
             let head = detector(header, task, said.as_ref())?;
-            head.check().map_err(|error| Error::new(ErrorKind::UnknownModel, format!("the export cannot be right: {error}")))?;
+            head.check()
+                .map_err(|error| Error::new(ErrorKind::UnknownModel, format!("the export cannot be right: {error}")).help(MISFIT))?;
             let classes = head.classes;
             (Output::Detector(head), classes)
         }

@@ -53,7 +53,8 @@ impl Case {
     pub(super) fn read_json(&self, name: &str) -> Result<Value> {
         let path = self.path(name);
         let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        serde_json::from_slice(without_mark(&text)).map_err(|e| Error::new(ErrorKind::BadInput, format!("broken JSON: {e}\n  in   {}", path.display())))
+        serde_json::from_slice(without_mark(&text))
+            .map_err(|e| Error::new(ErrorKind::BadInput, format!("broken JSON: {e}\n  in   {}", path.display())))
     }
 
     /// All of `case.json`.
