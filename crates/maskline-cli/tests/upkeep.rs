@@ -124,3 +124,30 @@ fn a_user_without_a_home_folder_is_asked_for_one() {
     }
     assert!(!place.path("maskline").is_dir() && !place.path("bundles").exists());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_that_is_killed_while_it_fetches_leaves_no_pip_behind() {
+    let place = Place::new();
+    let (script, started) = (place.path("python"), place.path("started"));
+    std::fs::write(&script, format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; sleep 600; exit 1\n", started.display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = alone(&place, &["run", "photo.png"]);
+    let mut child = command.env("MASKLINE_PYTHON", &script).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let wait_for = |what: &str, is_so: &dyn Fn() -> bool| {
+        for _ in 0..1000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("in vain: {what}");
+    };
+    wait_for("pip is started", &|| started.exists());
+    let id = std::fs::read_to_string(&started).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A dead process that nobody has collected yet is as good as gone.
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+    wait_for("pip ends", &|| state().map_or(true, |state| state.rsplit(") ").next().unwrap_or_default().starts_with('Z')));
+}

@@ -33,11 +33,25 @@ pub(crate) fn check_room(folder: &Path, needed: u64, what: &str) -> Result<()> {
 
 /// The error for a disk without room: what is needed, what is free, where, and the way out.
 pub(crate) fn disk_full(folder: &Path, needed: u64, what: &str) -> Error {
-    let megabytes = |bytes: u64| format!("{:.0} MB", (bytes as f64 / 1e6).ceil());
-    let free = free_space(folder).map_or_else(String::new, |free| format!(", {} are free", megabytes(free)));
-    let message = format!("the disk is full: {what} needs {}{free} in {}", megabytes(needed), folder.display());
-    Error::new(ErrorKind::DiskFull, message)
+    full(format!("{what} needs {}{} in {}", megabytes(needed), free_at_hand(folder), folder.display()))
+}
+
+/// The error for a file that could not be written for want of room.
+pub(crate) fn unwritten(file: &Path) -> Error {
+    full(format!("{} could not be written{}", file.display(), free_at_hand(file)))
+}
+
+fn full(what: String) -> Error {
+    Error::new(ErrorKind::DiskFull, format!("the disk is full: {what}"))
         .with_help("make room there (`maskline cache du` shows what maskline keeps), or set MASKLINE_HOME to a folder on another disk")
+}
+
+fn free_at_hand(path: &Path) -> String {
+    free_space(path).map_or_else(String::new, |free| format!(", {} are free", megabytes(free)))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.0} MB", (bytes as f64 / 1e6).ceil())
 }
 
 /// Whether a write failed for want of room.
@@ -58,6 +72,8 @@ mod tests {
             let error = check_room(&absent, u64::MAX, "a test").expect_err("nobody has so much");
             assert_eq!(error.kind(), ErrorKind::DiskFull);
             let text = error.to_string();
+            let unwritten = Error::io(&absent, std::io::ErrorKind::StorageFull.into());
+            assert_eq!((unwritten.kind(), unwritten.help()), (ErrorKind::DiskFull, error.help()));
             assert!(text.contains("a test needs") && text.contains("MB are free") && text.contains("MASKLINE_HOME"), "{text}");
         }
     }

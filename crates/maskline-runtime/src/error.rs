@@ -68,8 +68,10 @@ impl Error {
         if let Some(homeless) = crate::home::homeless(path) {
             return homeless;
         }
-        let kind = if crate::disk::is_full(&error) { ErrorKind::DiskFull } else { ErrorKind::Io };
-        let mut new = Self::new(kind, format!("{}: {error}", path.display()));
+        if crate::disk::is_full(&error) {
+            return crate::disk::unwritten(path).with_source(error);
+        }
+        let mut new = Self::new(ErrorKind::Io, format!("{}: {error}", path.display()));
         new.source = Some(Box::new(error));
         new
     }

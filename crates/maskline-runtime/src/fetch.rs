@@ -41,11 +41,11 @@ pub(crate) fn cached_or_fetched(wheel: &Wheel, options: &LibraryOptions) -> Resu
     let needed = 2 * wheel.bytes + wheel.unpacked;
     check_room(&target, needed, WHAT)?;
     let staging = Staging::beside(&target)?;
-    fill(&staging, wheel, options).map_err(|error| match error.kind() {
+    let filled = fill(&staging, wheel, options).and_then(|()| staging.commit());
+    filled.map_err(|error| match error.kind() {
         ErrorKind::DiskFull => disk_full(&target, needed, WHAT).with_source(error),
         _ => error,
     })?;
-    staging.commit()?;
     options.tell(&format!("ONNX Runtime {} is in {}", wheel.version, target.display()));
     // Its place must be as safe as that of one that was there.
     trust::check(&target, &options.home)?;

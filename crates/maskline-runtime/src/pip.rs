@@ -1,7 +1,7 @@
 //! Running pip: watched, with limits, and gone with whoever started it.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -84,13 +84,15 @@ impl Download<'_> {
     }
 
     fn command(&self, python: &Path) -> Command {
-        let mut command = Command::new(python);
+        let mut command = Command::new(program(python));
         command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"]);
         command.args(["--disable-pip-version-check", "--progress-bar=off", "--require-hashes", "--implementation=cp"]);
         command.args(["--python-version=3.11", "--platform", self.wheel.platform]);
         command.arg("--requirement").arg(self.folder.join("requirements.txt")).arg("--dest").arg(self.folder);
         // pip downloads to its temporary folder first: inside ours, its growth can be watched and a crash leaves nothing behind.
         command.env("TMPDIR", self.folder).stdin(Stdio::null());
+        // Python looks for modules where it is started: what is called pip in the user's folder must not be taken for pip.
+        command.current_dir(self.folder).env("PYTHONSAFEPATH", "1");
         command
     }
 
@@ -202,11 +204,17 @@ fn largest_file(folder: &Path) -> u64 {
     entries.flatten().map(size).max().unwrap_or(0)
 }
 
+/// A Python as it is found from any folder.
+fn program(python: &Path) -> PathBuf {
+    let is_name = python.components().count() < 2;
+    if is_name { python.to_owned() } else { std::path::absolute(python).unwrap_or_else(|_| python.to_owned()) }
+}
+
 /// The Pythons that are tried, in this order.
-pub(crate) fn pythons(options: &LibraryOptions) -> Vec<std::path::PathBuf> {
+pub(crate) fn pythons(options: &LibraryOptions) -> Vec<PathBuf> {
     match &options.python {
         Some(python) => vec![python.clone()],
-        None => ["python3", "python", "py"].map(Into::into).to_vec(),
+        None => ["python3", "python", "py"].map(PathBuf::from).to_vec(),
     }
 }
 
@@ -215,8 +223,11 @@ pub(crate) fn pythons(options: &LibraryOptions) -> Vec<std::path::PathBuf> {
 /// It starts a process, which takes a part of a second.
 pub fn pip_version(options: &LibraryOptions) -> Option<String> {
     pythons(options).iter().find_map(|python| {
-        let output = Command::new(python).args(["-m", "pip", "--version", "--disable-pip-version-check"]).stdin(Stdio::null()).output();
-        let output = output.ok().filter(|output| output.status.success())?;
+        let mut command = Command::new(program(python));
+        command.args(["-m", "pip", "--version", "--disable-pip-version-check"]).stdin(Stdio::null());
+        // As for a download: no module of the current folder.
+        command.current_dir(if cfg!(windows) { r"C:\" } else { "/" }).env("PYTHONSAFEPATH", "1");
+        let output = command.output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     })
 }

@@ -137,3 +137,13 @@ fn a_full_disk_is_called_so_with_the_way_out() {
         assert!(text.contains(&*home.path().to_string_lossy()), "{text}");
     }
 }
+
+#[test]
+fn python_is_not_started_where_the_user_is() {
+    // There a file called pip.py would be taken for pip.
+    let home = tempfile::tempdir().unwrap();
+    let error = locate(&options(home.path(), "pwd > \"$(dirname \"$0\")/where\"; exit 1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FetchFailed);
+    let folder = std::fs::read_to_string(home.path().join("where")).unwrap();
+    assert!(Path::new(folder.trim()).starts_with(home.path().canonicalize().unwrap()), "{folder}");
+}
