@@ -343,6 +343,9 @@ pub(crate) struct Build {
     /// Copy the bundle here.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace files that maskline did not write.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -362,6 +365,9 @@ pub(crate) struct Verify {
     /// Write the computed tensors to a safetensors file.
     #[arg(long, value_name = "FILE")]
     pub(crate) dump: Option<PathBuf>,
+    /// Replace files that maskline did not write.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// ONNX Runtime library (file or folder); else found or fetched.
     #[arg(long, value_name = "PATH")]
     pub(crate) runtime: Option<PathBuf>,

@@ -23,6 +23,7 @@ use arguments::{Action, Arrivals, Cache, Embedding, Format};
 use progress::Talk;
 
 use crate::failure::Failure;
+use crate::output::Reports;
 use crate::{model, pictures, terminal};
 
 /// Hidden name of the command that is a process with a model.
@@ -40,23 +41,30 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
 fn measure(arguments: &Bench) -> Result<(), Failure> {
     let plan = plan(arguments)?;
     // Nothing is measured for nothing.
-    if let Some(folder) = &arguments.results.output {
-        std::fs::create_dir_all(folder).map_err(|error| io(folder, &error))?;
-    }
+    let reports = arguments.results.output.as_deref().map(|folder| open_reports(folder, "report", arguments.results.overwrite));
+    let reports = reports.transpose()?;
     let talk = Talk::new();
     let report = measure::run(&plan, (&launcher()?, option_env!("MASKLINE_COMMIT")), &|what, done| talk.tell(what, done));
     drop(talk);
     let report = report?;
-    if let Some(folder) = &arguments.results.output {
-        let formats = [write::Format::Markdown, write::Format::Csv, write::Format::Json, write::Format::Html];
-        for format in formats {
-            write::write(&report, format, &folder.join(format!("report.{}", format.extension())))?;
+    if let (Some(mut reports), Some(folder)) = (reports, &arguments.results.output) {
+        for format in FORMATS {
+            reports.write(&format!("report.{}", format.extension()), write::render(&report, format)?.as_bytes())?;
         }
         terminal::say(&format!("written: {}", folder.join("report.{md,csv,json,html}").display()));
     }
     terminal::print(&rendered(&report, arguments.results.format)?)?;
     let is_failed = report.steady.iter().any(|row| row.parity.as_ref().is_some_and(|parity| !parity.is_equal()));
     if is_failed { Err(Failure::Told(1)) } else { Ok(()) }
+}
+
+/// The forms of a report that a folder gets.
+const FORMATS: [write::Format; 4] = [write::Format::Markdown, write::Format::Csv, write::Format::Json, write::Format::Html];
+
+/// The folder for a report of this name in every form.
+fn open_reports(folder: &Path, name: &str, overwrite: bool) -> Result<Reports, Failure> {
+    let names = FORMATS.map(|format| format!("{name}.{}", format.extension()));
+    Reports::open(folder, &names.each_ref().map(String::as_str), overwrite)
 }
 
 fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
@@ -191,8 +199,4 @@ pub(crate) fn worker(began: Instant) -> Result<(), Failure> {
     };
     let (input, output) = (BufReader::new(std::io::stdin().lock()), std::io::stdout().lock());
     serve((began, input, output), engine).map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
-}
-
-fn io(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", path.display()))
 }

@@ -9,7 +9,6 @@ use std::path::Path;
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
-use maskline::vision::write::write_atomically;
 use maskline::{ErrorKind, InputSize, LoadOptions, Model, PredictOptions, Task};
 use serde_json::{Map, Value, json};
 
@@ -17,15 +16,15 @@ pub(crate) use arguments::Eval;
 
 use crate::args::Multimask;
 use crate::failure::Failure;
+use crate::output::SingleFile;
 use crate::pictures::shown;
 use crate::run::say_loaded;
 use crate::{applies, args, model, terminal};
 
 /// Reads the data set, judges the model or the detections, and prints or writes the report.
 pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure> {
-    if let Some(path) = &arguments.output {
-        check_output(path)?;
-    }
+    // A report that cannot be written is told before the hours of making it.
+    let output = arguments.output.as_deref().map(|path| SingleFile::open(path, arguments.overwrite)).transpose()?;
     let mut truth = Truth::open(&arguments.data)?;
     if let Some(folder) = &arguments.images {
         truth = truth.with_pictures(folder);
@@ -44,8 +43,8 @@ pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure
         (None, None) => return Err(Failure::new(ErrorKind::InvalidOption, "expected a MODEL or --predictions FILE, found neither")),
     };
     let report = Value::Object(report);
-    if let Some(path) = &arguments.output {
-        write_atomically(path, format!("{report}\n").as_bytes())?;
+    if let (Some(output), Some(path)) = (output, &arguments.output) {
+        output.write(format!("{report}\n").as_bytes())?;
         terminal::say(&format!("wrote {}", path.display()));
     }
     terminal::print(&if arguments.json { format!("{report}\n") } else { text })
@@ -159,20 +158,6 @@ fn detector_options(arguments: &Eval) -> DetectorOptions {
         ..PredictOptions::default()
     };
     DetectorOptions { predict, max_images: arguments.images_limit, seed: arguments.seed, max_pixels: arguments.max_pixels }
-}
-
-/// A report that cannot be written is told before the hours of making it.
-fn check_output(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let probe = folder.join(format!(".maskline-{}", std::process::id()));
-    let unwritable = |error: std::io::Error| {
-        let message = format!("the report cannot be written: {error}\n  in   {}", path.display());
-        Failure::new(ErrorKind::Io, message + "\n  help: name a file in a folder that exists and can be written to: -o FILE")
-    };
-    if path.is_dir() {
-        return Err(unwritable(std::io::Error::other("a folder has this name")));
-    }
-    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(unwritable)
 }
 
 fn progress(what: &str) -> ProgressBar {

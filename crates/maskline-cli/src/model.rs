@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
+use crate::output::Reports;
 use crate::pictures::shown;
 use crate::{hub, terminal};
 
@@ -118,7 +119,7 @@ pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
     let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
     if let Some(folder) = &arguments.output {
-        copy(&bundle.directory, folder)?;
+        copy(&bundle.directory, folder, arguments.overwrite)?;
     }
     let directory = arguments.output.as_deref().unwrap_or(&bundle.directory);
     let parts: Vec<String> = bundle.parts().map(|(name, _)| name.to_string()).collect();
@@ -132,18 +133,13 @@ pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
 }
 
 /// Copies a bundle's own files, without the artefacts that belong to this machine.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let io = |path: &Path, error: std::io::Error| Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", path.display()));
-    std::fs::create_dir_all(to).map_err(|e| io(to, e))?;
-    for entry in std::fs::read_dir(from).map_err(|e| io(from, e))?.flatten() {
-        let name = entry.file_name();
-        if name.to_string_lossy().contains(".optimised.onnx") {
-            continue;
-        }
-        // Beside its place first, then renamed: a model that is there is whole.
-        let (aside, target) = (to.join(format!(".{}.partial", name.to_string_lossy())), to.join(&name));
-        std::fs::copy(entry.path(), &aside).map_err(|e| io(&aside, e))?;
-        std::fs::rename(&aside, &target).map_err(|e| io(&target, e))?;
+fn copy(from: &Path, to: &Path, overwrite: bool) -> Result<(), Failure> {
+    let unreadable = |error: std::io::Error| Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", from.display()));
+    let names = std::fs::read_dir(from).map_err(unreadable)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names: Vec<String> = names.filter(|name| !name.contains(".optimised.onnx")).collect();
+    let mut folder = Reports::open(to, &names.iter().map(String::as_str).collect::<Vec<_>>(), overwrite)?;
+    for name in &names {
+        folder.copy(&from.join(name), name)?;
     }
     Ok(())
 }

@@ -42,10 +42,13 @@ pub(crate) fn is_talking() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// A table without lines between rows; numbers are the caller's to align.
+/// A table without lines between rows; numbers are the caller's to align. It keeps to the terminal's width, and to 80 columns elsewhere.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    if !std::io::stdout().is_terminal() {
+        table.set_width(80);
+    }
     table
 }
 

@@ -8,10 +8,12 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::Verify;
 use crate::failure::Failure;
+use crate::output::SingleFile;
 use crate::{model, terminal};
 
 /// Runs every case; what fails is in the table, and the exit code is 1.
 pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
+    let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, arguments.overwrite)).transpose()?;
     let engine = model::engine(arguments.runtime.as_deref(), arguments.offline)?;
     let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { Dialect::Ort } };
     let mut reports = Vec::new();
@@ -26,8 +28,8 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
             reports.push(report);
         }
     }
-    if let Some(path) = &arguments.dump {
-        dump(path, &reports)?;
+    if let Some(file) = file {
+        file.write(&dump(&reports)?)?;
     }
     let failed = reports.iter().filter(|report| !report.passed()).count();
     let tensors: usize = reports.iter().map(|report| report.rows.len()).sum();
@@ -50,9 +52,9 @@ fn table(report: &Report) -> String {
     format!("{}{on}\n{table}\n", report.case)
 }
 
-/// All computed tensors in one file; with several reports, names carry the case.
-fn dump(path: &std::path::Path, reports: &[Report]) -> Result<(), Failure> {
-    let failed = |error: String| Failure::new(maskline::ErrorKind::Io, format!("{error}\n  in   {}", path.display()));
+/// All computed tensors as one file; with several reports, names carry the case.
+fn dump(reports: &[Report]) -> Result<Vec<u8>, Failure> {
+    let failed = |error: String| Failure::new(maskline::ErrorKind::Failed, error);
     let mut tensors: HashMap<String, (&Computed, Vec<u8>)> = HashMap::new();
     for (i, report) in reports.iter().enumerate() {
         for (name, computed) in &report.computed {
@@ -65,6 +67,5 @@ fn dump(path: &std::path::Path, reports: &[Report]) -> Result<(), Failure> {
         Ok((name.clone(), view))
     });
     let views = views.collect::<Result<HashMap<_, _>, Failure>>()?;
-    let bytes = safetensors::serialize(views, None).map_err(|e| failed(e.to_string()))?;
-    Ok(maskline::vision::write::write_atomically(path, &bytes)?)
+    safetensors::serialize(views, None).map_err(|e| failed(e.to_string()))
 }

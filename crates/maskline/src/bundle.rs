@@ -131,8 +131,8 @@ impl BundleOptions {
     /// Refuses numbers that no model can have, before memory is asked for them.
     fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
-        if let Some(side) = self.image_size.filter(|side| !(1..=MOST_SIDE).contains(side)) {
-            return invalid(format!("size: expected a number from 1 to {MOST_SIDE}, found {side}"));
+        if let Some(side) = self.image_size.filter(|side| *side > MOST_SIDE) {
+            return invalid(format!("size: expected at most {MOST_SIDE}, found {side}"));
         }
         match self.keypoint_shape {
             Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {
@@ -159,7 +159,7 @@ fn give_size(info: &mut ModelInfo, side: usize) -> Result<()> {
         Preprocess::Letterbox { stride } => stride,
         _ => 32,
     };
-    if info.fixed_size.is_none() && side % multiple != 0 {
+    if info.fixed_size.is_none() && (side == 0 || side % multiple != 0) {
         let message = format!("size: expected a multiple of {multiple} from {multiple} up, found {side}");
         return Err(Error::new(ErrorKind::InvalidOption, message));
     }

@@ -120,6 +120,9 @@ pub(crate) struct Results {
     /// Folder for report.md, report.csv, report.json and report.html.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace files that maskline did not write.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// What is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -143,6 +146,9 @@ pub(crate) struct Compare {
     /// Folder for comparison.md, comparison.csv, comparison.json and comparison.html.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace files that maskline did not write.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -15,9 +15,9 @@ pub(crate) fn compare(arguments: &Compare) -> Result<(), Failure> {
     let options = maskline_bench::compare::Options { threshold: arguments.fail_over, ..Default::default() };
     let comparison = judge(&before, &after, &options)?;
     if let Some(folder) = &arguments.output {
-        std::fs::create_dir_all(folder).map_err(|error| super::io(folder, &error))?;
-        for format in [write::Format::Markdown, write::Format::Csv, write::Format::Json, write::Format::Html] {
-            write::write_comparison(&comparison, format, &folder.join(format!("comparison.{}", format.extension())))?;
+        let mut reports = super::open_reports(folder, "comparison", arguments.overwrite)?;
+        for format in super::FORMATS {
+            reports.write(&format!("comparison.{}", format.extension()), write::render_comparison(&comparison, format)?.as_bytes())?;
         }
         terminal::say(&format!("written: {}", folder.join("comparison.{md,csv,json,html}").display()));
     }

@@ -28,6 +28,9 @@ pub(crate) struct Eval {
     /// Write the JSON object to a file.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace files that maskline did not write.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// At most so many pictures, chosen by the seed.
     #[arg(long, value_name = "COUNT", conflicts_with = "predictions")]
     pub(crate) images_limit: Option<usize>,

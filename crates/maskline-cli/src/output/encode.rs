@@ -1,7 +1,9 @@
 //! One picture's answer in each format, as bytes.
 
 use maskline::vision::draw::{DrawOptions, Marks, annotate_classes, annotate_prompted};
-use maskline::vision::write::{Answer, EncodedFile, ImageObjects, MaskFormat, MaskOptions, PictureFormat, encode_masks, encode_picture, yolo_txt};
+use maskline::vision::write::{
+    Answer, EncodedFile, ImageObjects, MaskFormat, MaskOptions, PictureFormat, encode_masks, encode_picture, yolo_txt,
+};
 use maskline::{ClassScore, Error, Image, Object};
 
 use crate::args::Format;
@@ -60,12 +62,8 @@ pub(crate) fn single_ending(format: Format) -> Option<&'static str> {
 /// The files of a format for one picture.
 pub(crate) fn files(format: Format, picture: &Picture<'_>, drawn: &Drawn<'_>) -> Result<Vec<EncodedFile>, Error> {
     let masks = |format: MaskFormat| {
-        let answer = Answer {
-            found: picture.found,
-            file_name: picture.file_name,
-            pixels: Some(picture.image.pixels()),
-            marks: drawn.marks,
-        };
+        let answer =
+            Answer { found: picture.found, file_name: picture.file_name, pixels: Some(picture.image.pixels()), marks: drawn.marks };
         Ok(encode_masks(format, &answer, &MaskOptions::default())?)
     };
     let single = |suffix: &str, bytes: Vec<u8>| Ok(vec![EncodedFile { suffix: suffix.into(), bytes }]);

@@ -7,12 +7,13 @@ use std::path::Path;
 use maskline::Error;
 use maskline::vision::draw::Marks;
 use maskline::vision::write::{
-    Answer, COCO_91, CocoAnnotations, ImageObjects, LabelStudioNames, coco_annotations, coco_category, coco_image, coco_results, label_studio,
+    Answer, COCO_91, CocoAnnotations, ImageObjects, LabelStudioNames, coco_annotations, coco_category, coco_image, coco_results,
+    label_studio,
 };
 use serde_json::{Value, json};
 
-use super::folder::io;
 use super::growing::GrowingFile;
+use super::place::io;
 use crate::args::Format;
 
 /// One such file.
@@ -61,9 +62,7 @@ impl Gathered {
     /// Adds one picture.
     pub(crate) fn add(&mut self, part: &Part<'_>) -> Result<(), Error> {
         let (image, items) = match self.format {
-            Format::Coco => {
-                (coco_image(part.found, part.file_name), json!(coco_annotations(part.found, &CocoAnnotations::default())))
-            }
+            Format::Coco => (coco_image(part.found, part.file_name), json!(coco_annotations(part.found, &CocoAnnotations::default()))),
             Format::Coco91 => (Value::Null, results(part, Some(&COCO_91))),
             Format::LabelStudio => {
                 let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };

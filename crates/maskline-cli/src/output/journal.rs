@@ -197,7 +197,11 @@ impl Journal {
 
     /// Notes which picture a stem stands for.
     pub(crate) fn note_source(&mut self, source: Source) -> std::io::Result<()> {
-        if self.sources.get(&source.stem) == Some(&source) && self.stem_of(&source.path) == Some(&source.stem) { Ok(()) } else { self.note(Line::Picture(source)) }
+        if self.sources.get(&source.stem) == Some(&source) && self.stem_of(&source.path) == Some(&source.stem) {
+            Ok(())
+        } else {
+            self.note(Line::Picture(source))
+        }
     }
 
     /// Notes that a picture was answered whole.

@@ -10,6 +10,8 @@ mod growing;
 mod inputs;
 mod journal;
 mod names;
+mod place;
+mod single;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,23 +22,26 @@ use maskline::{Error, Image, Object};
 use serde_json::Value;
 
 pub(crate) use encode::Drawn;
-use folder::{Folder, Owner, io};
+use folder::{Folder, Owner};
 use gathered::{Gathered, Part};
 use growing::GrowingFile;
 pub(crate) use inputs::Inputs;
 pub(crate) use journal::hash;
-use journal::{Done, Version, Written};
+use journal::{Done, Version};
+use place::{About, io};
+pub(crate) use single::{Reports, SingleFile};
 
 use crate::args::{Format, Run};
 use crate::failure::Failure;
-use crate::run::UNNAMED;
 use crate::pictures::{self, Picture};
+use crate::run::UNNAMED;
 use crate::terminal;
 
 /// Folder for results where none is given.
 const FOLDER: &str = "maskline-out";
 /// All answers as JSON lines.
 const RESULTS: &str = "results.jsonl";
+const ABOUT_RESULTS: About<'_> = About { stem: None, format: "json" };
 /// Class names and the description of a data set, which belong to YOLO's label files.
 const YOLO_FILES: [&str; 2] = ["classes.txt", "data.yaml"];
 
@@ -75,7 +80,11 @@ struct Files {
 /// The formats of a run. Of a model that was not named (`is_first_try`) masks are written beside the overlay.
 pub(crate) fn formats(arguments: &Run, is_first_try: bool) -> Vec<Format> {
     let mut formats: Vec<Format> = Vec::new();
-    arguments.format.iter().for_each(|format| if !formats.contains(format) { formats.push(*format) });
+    arguments.format.iter().for_each(|format| {
+        if !formats.contains(format) {
+            formats.push(*format)
+        }
+    });
     if formats.is_empty() && (!arguments.json || arguments.output.is_some()) {
         formats.push(Format::Jpg);
         if is_first_try {
@@ -92,8 +101,8 @@ pub(crate) fn folder_of(arguments: &Run) -> PathBuf {
 
 impl<'a> Outputs<'a> {
     /// Makes the folder and chooses all names, so that what is wrong with them is told before anything is computed.
-    pub(crate) fn open(plan: Plan<'a>) -> Result<Self, Failure> {
-        let files = if plan.formats.is_empty() { None } else { Some(Files::open(&plan)?) };
+    pub(crate) fn open(mut plan: Plan<'a>) -> Result<Self, Failure> {
+        let files = if plan.formats.is_empty() { None } else { Some(Files::open(&mut plan)?) };
         Ok(Self { plan, files })
     }
 
@@ -112,7 +121,7 @@ impl<'a> Outputs<'a> {
         let Some(files) = &self.files else { return Ok(()) };
         let stem = &files.folder.stems[place];
         let mut endings = self.plan.formats.iter().filter_map(|format| encode::single_ending(*format));
-        endings.try_for_each(|ending| files.folder.may_write(&self.plan, &format!("{stem}{ending}"), Some(stem)))
+        endings.try_for_each(|ending| files.folder.place.may_write(&format!("{stem}{ending}"), Some(stem)))
     }
 
     /// Writes one picture's files and gathers the rest; returns the files.
@@ -140,21 +149,22 @@ impl<'a> Outputs<'a> {
         let mut written = Vec::new();
         if let Some(results) = files.results.take() {
             let path = results.path().to_path_buf();
-            files.folder.note_final(RESULTS)?;
+            files.folder.place.note_final(RESULTS, ABOUT_RESULTS)?;
             written.push(path);
         }
         for gathered in &files.gathered {
             let name = gathered::file_name(gathered.format()).unwrap_or_default();
             let classes = &self.plan.classes;
-            written.push(files.folder.write_whole(&self.plan, name, |out| gathered.assemble(out, classes))?);
+            written.push(files.folder.write_whole(name, |out| gathered.assemble(out, classes))?);
         }
         if is_yolo(&self.plan.formats) {
-            let pictures = files.folder.relative(&names::common_folder(self.plan.pictures));
+            let pictures = files.folder.relative(RESULTS, &names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
-            let data_set = YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
+            let data_set =
+                YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
             let texts = [classes_txt(&self.plan.classes), data_yaml(&self.plan.classes, &data_set)];
             for (name, text) in YOLO_FILES.into_iter().zip(texts) {
-                match files.folder.write_whole(&self.plan, name, |out| out.write_all(text.as_bytes())) {
+                match files.folder.write_whole(name, |out| out.write_all(text.as_bytes())) {
                     Ok(path) => written.push(path),
                     // Nobody asked for them by name, and the user's own serve as well.
                     Err(error) => terminal::say(&format!("not written: {error}")),
@@ -170,7 +180,7 @@ fn is_yolo(formats: &[Format]) -> bool {
 }
 
 impl Files {
-    fn open(plan: &Plan<'_>) -> Result<Self, Failure> {
+    fn open(plan: &mut Plan<'_>) -> Result<Self, Failure> {
         // Files about all pictures keep their names; a picture that is called like one makes way.
         let shared: Vec<&str> = plan.formats.iter().filter_map(|format| gathered::file_name(*format)).collect();
         let yolo = if is_yolo(&plan.formats) { &YOLO_FILES[..] } else { &[] };
@@ -178,7 +188,7 @@ impl Files {
         let shared: Vec<&str> = shared.into_iter().chain(yolo.iter().copied()).chain(results).collect();
         let taken: Vec<&str> = shared.iter().filter_map(|name| Path::new(name).file_stem()?.to_str()).collect();
         let mut folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
-        shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.may_write(plan, name, None))?;
+        shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
         let places = 0..plan.pictures.len();
         let done: Vec<Option<i64>> = places.map(|place| Some(folder.done(plan, place)?.image_id)).collect();
         let done = if plan.arguments.resume { done } else { vec![None; done.len()] };
@@ -188,9 +198,15 @@ impl Files {
         let mut gathered = Vec::new();
         for format in plan.formats.iter().filter(|format| gathered::file_name(**format).is_some()) {
             let resumed: Option<&dyn Fn(&str) -> bool> = if plan.arguments.resume { Some(&is_kept) } else { None };
-            gathered.push(Gathered::open(*format, &folder.own(), resumed).map_err(|error| io(&folder.own(), &error))?);
+            gathered.push(Gathered::open(*format, &folder.place.own(), resumed).map_err(|error| io(&folder.place.own(), &error))?);
         }
-        Ok(Self { ids: ids(plan.pictures, &folder.stems, &done), is_done: done.iter().map(Option::is_some).collect(), folder, results, gathered })
+        Ok(Self {
+            ids: ids(plan.pictures, &folder.stems, &done),
+            is_done: done.iter().map(Option::is_some).collect(),
+            folder,
+            results,
+            gathered,
+        })
     }
 
     fn write(&mut self, plan: &Plan<'_>, (place, image): (usize, &Image), drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
@@ -199,7 +215,7 @@ impl Files {
         let (width, height) = image.size();
         let objects = classed(drawn.objects, &plan.classes);
         let found = ImageObjects { image_id: self.ids[place], width, height, objects: &objects };
-        let file_name = self.folder.relative(&picture.path);
+        let file_name = self.folder.relative(&stem, &picture.path);
         let picture = encode::Picture { image, found, file_name: &file_name, save_conf: plan.arguments.save_conf };
         // All is encoded before anything is written: an answer that one of the formats cannot hold leaves nothing behind.
         let encoded = plan.formats.iter().map(|format| Ok((*format, encode::files(*format, &picture, drawn)?)));
@@ -207,9 +223,14 @@ impl Files {
         self.folder.note_source(&stem, &plan.pictures[place].path)?;
         let mut written = Vec::new();
         for (format, files) in encoded {
-            written.extend(self.folder.write_all(plan, Owner { stem: Some(&stem), format }, files)?);
+            written.extend(self.folder.write_all(Owner { stem: Some(&stem), format }, files)?);
         }
-        let part = Part { stem: &stem, file_name: &data_set_name(&plan.pictures[place]), found: &found, relative: &file_name };
+        let part = Part {
+            stem: &stem,
+            file_name: &data_set_name(&plan.pictures[place]),
+            found: &found,
+            relative: &self.folder.relative(RESULTS, &plan.pictures[place].path),
+        };
         self.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }
@@ -217,7 +238,7 @@ impl Files {
     fn note_done(&mut self, plan: &Plan<'_>, place: usize) -> Result<(), Error> {
         let Some(version) = Version::of(&plan.pictures[place].path) else { return Ok(()) };
         let (stem, image_id) = (self.folder.stems[place].clone(), self.ids[place]);
-        self.folder.note(|journal| journal.note_done(Done { stem, asked: plan.asked.clone(), version, image_id }))
+        self.folder.place.note(|journal| journal.note_done(Done { stem, asked: plan.asked.clone(), version, image_id }))
     }
 }
 
@@ -241,9 +262,8 @@ fn kept(stems: &[String], done: &[Option<i64>]) -> HashSet<String> {
 
 /// `results.jsonl`: anew, or with the lines of the pictures that are done.
 fn open_results(folder: &mut Folder, plan: &Plan<'_>, done: &[Option<i64>]) -> Result<GrowingFile, Error> {
-    let path = folder.path_of(RESULTS);
-    let growing = Written { name: RESULTS.into(), stem: None, format: encode::name(Format::Json).into(), blake3: None };
-    folder.note(|journal| journal.note_file(growing))?;
+    let path = folder.place.path_of(RESULTS);
+    folder.place.note_growing(RESULTS, ABOUT_RESULTS)?;
     let opened = if plan.arguments.resume {
         let named = plan.pictures.iter().zip(done).filter(|(_, done)| done.is_some()).map(|(picture, _)| pictures::shown(&picture.path));
         let named: HashSet<String> = named.collect();

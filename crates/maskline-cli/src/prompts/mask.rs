@@ -100,8 +100,10 @@ fn of_file(path: &Path, size: (usize, usize)) -> Result<Mask, MaskError> {
     let here = |error: MaskError| MaskError { path: Some(path.to_path_buf()), ..error };
     // Its errors name the file.
     let mask = mask_of_file(path, &DecodeOptions::default()).map_err(|error| {
-        let error = Error::from(error);
-        MaskError { kind: error.kind(), message: error.to_string(), path: None }
+        // A mask that is not there is a mistake of who names it.
+        let message = error.to_string();
+        let kind = if path.exists() { Error::from(error).kind() } else { ErrorKind::BadInput };
+        MaskError { kind, message, path: None }
     })?;
     if (mask.width(), mask.height()) != size {
         return Err(here(of_other_size(size, (mask.width(), mask.height()))));

@@ -121,7 +121,12 @@ fn model_file(source: &ModelSource) -> Option<&Path> {
 /// A hash of all that answers and their files depend on, beside the picture.
 fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
     let Run { options, compute, prompted, everything, .. } = arguments;
-    let files = sources.iter().filter_map(model_file).chain(prompted.prompts.as_deref()).chain(options.names.as_deref()).chain(prompted.mask.iter().map(AsRef::as_ref));
+    let files = sources
+        .iter()
+        .filter_map(model_file)
+        .chain(prompted.prompts.as_deref())
+        .chain(options.names.as_deref())
+        .chain(prompted.mask.iter().map(AsRef::as_ref));
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
     let detector = format!(

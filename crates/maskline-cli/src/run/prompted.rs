@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use maskline::vision::draw::{Marks, Unanswered};
-use maskline::{EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask};
+use maskline::{
+    EmbeddingSource, Error, ErrorKind, Image, Model, Multimask, Object, Prompt, PromptTimings, SegmentOptions, Task as ModelTask,
+};
 use serde_json::{Value, json};
 
 use super::detect::predict_options;

@@ -121,7 +121,8 @@ impl<'a> Report<'a> {
             self.complain(&name, error);
         }
         if self.pass == 0 {
-            let noted = self.outputs.line(&line).and_then(|()| if answer.errors.is_empty() { self.outputs.note_done(place) } else { Ok(()) });
+            let noted =
+                self.outputs.line(&line).and_then(|()| if answer.errors.is_empty() { self.outputs.note_done(place) } else { Ok(()) });
             noted.unwrap_or_else(|error| self.complain(&name, &error));
         }
         if self.arguments.json {

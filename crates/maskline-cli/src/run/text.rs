@@ -65,7 +65,8 @@ fn summary(objects: &[Object]) -> String {
     }
     kinds.retain(|(kind, _)| !kind.is_empty());
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let named: Vec<String> = kinds.iter().map(|(kind, count)| if *count == 1 { kind.clone() } else { format!("{kind} × {count}") }).collect();
+    let named: Vec<String> =
+        kinds.iter().map(|(kind, count)| if *count == 1 { kind.clone() } else { format!("{kind} × {count}") }).collect();
     let objects = match objects.len() {
         0 => return String::new(),
         1 => "1 object".into(),
