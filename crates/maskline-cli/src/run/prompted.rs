@@ -18,6 +18,7 @@ use crate::args::{self, Prompted, Run};
 use crate::failure::{self, Failure};
 use crate::output::Drawn;
 use crate::prompts::Prompts;
+use crate::terminal;
 
 /// What the models of a command do together.
 pub(super) enum Task<'a> {
@@ -66,6 +67,9 @@ impl<'a> Task<'a> {
                 message
                     + "\n  help: add --point X,Y or --box X1,Y1,X2,Y2, give --prompts FILE, say --everything, or join a detector: yolov8n+NAME",
             );
+        }
+        if detector.is_some() && !prompts.is_empty() && !arguments.quiet {
+            terminal::say("the prompts are objects of their own, after those that the detector finds");
         }
         Ok(Self::Segment(Segmenter { detector, model, prompts, options: segment_options(&arguments.prompted) }))
     }

@@ -49,10 +49,15 @@ impl Place {
         self.started(home, &arguments.iter().map(OsStr::new).collect::<Vec<_>>())
     }
 
+    /// What `maskline` finds in its environment.
+    pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [("MASKLINE_HOME", self.path("home")), ("MASKLINE_ONNXRUNTIME", RUNTIME.clone())]
+    }
+
     fn started(&self, home: &Path, arguments: &[&OsStr]) -> Outcome {
         let mut command = Command::cargo_bin("maskline").unwrap();
         command.current_dir(self.folder.path()).args(arguments);
-        command.env("MASKLINE_HOME", home).env("MASKLINE_ONNXRUNTIME", &*RUNTIME);
+        command.envs(self.environment()).env("MASKLINE_HOME", home);
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Outcome { code: output.status.code().unwrap(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
