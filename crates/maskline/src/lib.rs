@@ -46,6 +46,7 @@ pub mod eval;
 pub mod hub;
 mod image;
 mod model;
+mod names;
 mod network;
 mod postprocess;
 mod promptable;
@@ -62,6 +63,7 @@ pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::{ClassScore, Detections, InputSize, Model, PredictOptions};
+pub use names::read_names;
 pub use promptable::{
     Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Prompt, PromptMask, SegmentOptions,
     Segments,
