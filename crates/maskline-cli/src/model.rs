@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use maskline::hub::find;
 use maskline::runtime::{LibraryOptions, Variant};
-use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, parse_names};
+use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, read_names};
 use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
@@ -93,15 +93,8 @@ pub(crate) fn is_architecture(name: &str) -> bool {
 /// # Errors
 /// `BadInput` for a file of names that cannot be read.
 pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) -> Result<BundleOptions, Failure> {
-    let labels = options.names.as_deref().map(names).transpose()?;
+    let labels = options.names.as_deref().map(read_names).transpose()?;
     Ok(BundleOptions { keypoint_shape: options.keypoints, image_size, labels, ..BundleOptions::default() })
-}
-
-/// The class names in a file.
-fn names(path: &Path) -> Result<Vec<String>, Failure> {
-    let bad = |why: String| Failure::new(ErrorKind::BadInput, format!("the class names cannot be read: {why}\n  in   {}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    parse_names(&text).map_err(|error| bad(error.to_string()))
 }
 
 /// What people should know of a model that they were not told by anybody: that its class names are assumed, that it has a size of its own.

@@ -52,6 +52,8 @@ pub(crate) fn resolve(path: &Path) -> Result<Files> {
     }
     match index_of_shard(&name).map(|index| file.with_file_name(index)) {
         Some(index) if index.is_file() => shards(index),
+        // One shard of one is whole.
+        Some(_) if name.contains("-00001-of-00001.") => Ok(Files { place: file.clone(), index: None, weights: vec![file] }),
         Some(index) => {
             let message = format!("{name} is one of several shards, and their index is missing");
             let help = format!("put {} beside them, and name it or the folder", index.file_name().unwrap_or_default().to_string_lossy());

@@ -17,7 +17,7 @@ struct Reader<'t> {
     rest: &'t str,
 }
 
-impl<'t> Reader<'t> {
+impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Option<Attribute> {
         if depth > MAX_DEPTH {
             return None;

@@ -97,7 +97,7 @@ fn an_index_reaches_no_file_outside_of_its_folder() {
 fn a_folder_without_the_usual_name_opens_its_one_checkpoint() {
     let pickle = Pickle::new().op(b"}(").str("w").tensor(&Storage::floats(1), 0, &[1], &[1]).op(b"u");
     let archive = pickle.archive(&[("0", &floats(&[3.0]))]);
-    for name in ["pytorch_model.bin", "best.pt", "weights.safetensors"] {
+    for name in ["pytorch_model.bin", "best.pt", "weights.safetensors", "model-00001-of-00001.safetensors"] {
         let folder = TempDir::new().unwrap();
         write(folder.path(), "config.json", b"{}");
         write(folder.path(), name, &if name.ends_with("safetensors") { tensor("w", 3.0) } else { archive.clone() });

@@ -47,6 +47,7 @@ pub mod hub;
 mod image;
 mod limits;
 mod model;
+mod names;
 mod network;
 mod postprocess;
 mod predict;
@@ -64,6 +65,7 @@ pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::Model;
+pub use names::read_names;
 pub use predict::{ClassScore, Detections, InputSize, PredictOptions};
 pub use promptable::{
     Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Progress, Prompt, PromptMask,

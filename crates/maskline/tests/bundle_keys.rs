@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use maskline::runtime::LibraryOptions;
-use maskline::{BundleOptions, Engine, EngineOptions, ErrorKind, LabelSource, ModelSource, SizeSource, write_generated_weights};
+use maskline::{
+    BundleOptions, Engine, EngineOptions, ErrorKind, LabelSource, ModelSource, SizeSource, read_names, write_generated_weights,
+};
 use maskline_onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use maskline_onnx::{Constant, DType, Dialect, Dim, Graph};
 use prost::Message;
@@ -193,6 +195,23 @@ fn given_names_are_counted_and_kept() {
     assert_eq!(engine.build(promptable, &options).unwrap_err().kind(), ErrorKind::InvalidOption);
     let huge = BundleOptions { keypoint_shape: Some([usize::MAX, 3]), ..BundleOptions::default() };
     assert_eq!(engine.build(&export, &huge).unwrap_err().kind(), ErrorKind::InvalidOption);
+}
+
+#[test]
+fn names_are_read_from_files_of_any_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names");
+    for text in ["\u{feff}a\r\nb c\r\n", "nc: 2\nnames:\n  1: b c\n  0: a\n", "{\"names\": [\"a\", \"b c\"]}"] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(read_names(&path).unwrap(), ["a", "b c"], "{text}");
+    }
+    for bad in [&b""[..], b"a\n\nb", b"\xff\xfea\0", b"{\"names\": 3}"] {
+        std::fs::write(&path, bad).unwrap();
+        let error = read_names(&path).unwrap_err();
+        assert!(error.kind() == ErrorKind::BadInput && error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+    assert_eq!(read_names(folder.path()).unwrap_err().kind(), ErrorKind::BadInput);
+    assert_eq!(read_names(&folder.path().join("absent")).unwrap_err().kind(), ErrorKind::BadInput);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn default_size(header: &ModelHeader, task: Task, fixed: Option<(usize, usize)>)
 }
 
 fn classifier(header: &ModelHeader, names: Option<&Names>) -> Result<(Output, usize)> {
-    let &[(ref name, _, ref dims)] = header.outputs.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
+    let [(name, _, dims)] = header.outputs.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
     let &[_, classes] = dims.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
     let named = names.map(Names::classes);
     let Some(classes) = classes.or(named).filter(|classes| *classes > 0) else { return Err(unexpected_outputs(&header.outputs)) };
