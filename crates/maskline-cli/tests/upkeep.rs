@@ -117,11 +117,19 @@ fn a_user_without_a_home_folder_is_asked_for_one() {
     let program = place.path("maskline");
     std::fs::copy(assert_cmd::cargo::cargo_bin("maskline"), &program).unwrap();
     for arguments in [&["run", "photo.png"][..], &["cache", "du"], &["pull", "yolov8n"]] {
-        let mut command = Command::new(&program);
-        command.args(arguments).env_clear().current_dir(place.folder.path()).env("TMPDIR", place.folder.path()).uid(54_321);
-        let refused = outcome(&mut command);
-        assert!(refused.code != 0 && refused.stderr.contains("set MASKLINE_HOME"), "{arguments:?}: {}", refused.stderr);
+        // No home, one that is in no folder of its own, and one that cannot be made.
+        for home in [None, Some("relative"), Some("/absent")] {
+            if home == Some("/absent") && arguments[0] == "cache" {
+                continue; // To look at what is not there needs no folder.
+            }
+            let mut command = Command::new(&program);
+            command.args(arguments).env_clear().current_dir(place.folder.path()).env("TMPDIR", place.folder.path()).uid(54_321);
+            home.map(|home| command.env("HOME", home));
+            let refused = outcome(&mut command);
+            assert!(refused.code != 0 && refused.stderr.contains("set MASKLINE_HOME"), "{arguments:?} {home:?}: {}", refused.stderr);
+        }
     }
+    assert!(!place.path("relative").exists());
     assert!(!place.path("maskline").is_dir() && !place.path("bundles").exists());
 }
 

@@ -131,7 +131,7 @@ enum Ended {
 /// A process and those that it started. Dropping it ends them all; so does the end of this process, however it comes.
 struct Group {
     child: Child,
-    /// Waits for the end of its input, which is this process's end.
+    /// Leads the group, and ends it at the end of its own input, which is this process's end.
     #[cfg(unix)]
     guard: Option<Child>,
 }
@@ -141,12 +141,19 @@ impl Group {
     fn spawn(command: &mut Command) -> std::io::Result<Self> {
         use std::os::unix::process::CommandExt;
         // In a group of its own it can be ended with all that it started, but a Ctrl-C at the terminal does not reach it: hence the
-        // guard. Without a shell there is none, and pip runs to its own end.
-        let child = command.process_group(0).spawn()?;
+        // guard, which is there first. Without a shell there is none, and pip runs to its own end.
         let mut guard = Command::new("sh");
         guard.args(["-c", "read line; kill -KILL 0"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let guard = i32::try_from(child.id()).ok().and_then(|group| guard.process_group(group).spawn().ok());
-        Ok(Self { child, guard })
+        let mut guard = guard.process_group(0).spawn().ok();
+        let group = guard.as_ref().and_then(|guard| i32::try_from(guard.id()).ok());
+        match command.process_group(group.unwrap_or(0)).spawn() {
+            Ok(child) => Ok(Self { child, guard }),
+            Err(error) => {
+                // Its input is closed first, so that it goes by itself.
+                let _ = guard.as_mut().map(Child::wait);
+                Err(error)
+            }
+        }
     }
 
     #[cfg(not(unix))]
@@ -156,9 +163,12 @@ impl Group {
 
     #[cfg(unix)]
     fn end(&mut self) {
-        let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        // While the guard has not been waited for, the group's number is nobody else's. No such group means that all have ended.
-        if let Some(group) = group.filter(|_| self.guard.is_some() || self.child.try_wait().is_ok_and(|status| status.is_none())) {
+        let leader = self.guard.as_ref().unwrap_or(&self.child).id();
+        let group = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw);
+        // Until its leader is waited for, below, the group's number is nobody else's; pip's own may be, once pip has ended.
+        let is_ours = self.guard.is_some() || self.child.try_wait().is_ok_and(|status| status.is_none());
+        if let Some(group) = group.filter(|_| is_ours) {
+            // No such group means that all have ended.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         if let Some(guard) = &mut self.guard {

@@ -142,7 +142,10 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     // Whatever the user's mask allows: code is loaded from here, and others are not to put any there.
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
-    builder.create(folder).map_err(|error| Error::io(folder, error))
+    builder.create(folder).map_err(|error| match Error::io(folder, error) {
+        error if is_read_only(&error) => error.with_help(crate::home::NAME_A_HOME),
+        error => error,
+    })
 }
 
 /// An empty file that only this user may write to.

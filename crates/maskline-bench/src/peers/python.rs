@@ -87,3 +87,17 @@ fn check_maker(python: &Path) -> Result<(), String> {
 pub(super) fn of_environment(folder: &Path) -> PathBuf {
     folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_send_no_telemetry_unless_the_user_says_so() {
+        let command = isolated(Path::new("python3"));
+        let given = command.get_envs().find(|(name, _)| *name == TELEMETRY_VARIABLE).and_then(|(_, value)| value);
+        // What the user set is inherited as it is.
+        let expected = if std::env::var_os(TELEMETRY_VARIABLE).is_some() { None } else { Some(std::ffi::OsStr::new("1")) };
+        assert_eq!(given, expected);
+    }
+}
