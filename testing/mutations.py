@@ -111,7 +111,7 @@ def changed_json(value, rng: random.Random):
             case 0:
                 del out[place]
             case 1:
-                out[place:place] = [out[place]] * rng.choice([1, 2, 300])
+                out[place:place] = [out[place]] * rng.choice([1, 2, 30])
             case _:
                 out[place] = changed_json(out[place], rng)
         return out

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
 use crate::pictures::shown;
-use crate::{hub, terminal};
+use crate::{applies, hub, terminal};
 
 /// Loads ONNX Runtime, telling about a fetch as it goes.
 pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
@@ -92,12 +92,14 @@ pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) 
 }
 
 /// `maskline build`.
-pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
+pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(), Failure> {
     let Model { model, options } = &arguments.model;
     let source = source(options, model)?;
+    let name = source.name();
     let engine = engine(options.runtime.as_deref(), options.offline)?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
     let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size) })?;
+    applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
         copy(&bundle.directory, folder)?;
     }
