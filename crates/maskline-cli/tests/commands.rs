@@ -25,7 +25,9 @@ fn run_writes_every_format_and_prints_tables() {
 #[test]
 fn json_has_the_documented_shape_and_timings_that_add_up() {
     let place = Place::new();
-    ["a.png", "b.png"].into_iter().for_each(|name| drop(std::fs::copy(place.path("photo.png"), place.path(name)).unwrap()));
+    for name in ["a.png", "b.png"] {
+        std::fs::copy(place.path("photo.png"), place.path(name)).unwrap();
+    }
     let arguments = ["--json", "--conf", "0", "--max-detections", "4", "photo.png", "a.png", "b.png"];
     let cold = place.run_small(&arguments);
     let warm = place.run_small(&[&arguments[..], &["--batch", "2"]].concat());
