@@ -155,7 +155,7 @@ impl Model {
         }
         let [height, width] = self.info().fixed_size.unwrap_or([self.info().default_size; 2]);
         let batch = self.info().fixed_batch.unwrap_or(1);
-        let mut outputs = self.run(vec![0.0; batch * 3 * height * width], [batch, height, width])?;
+        let mut outputs = self.run(vec![0.0; input_length([batch, height, width])?], [batch, height, width])?;
         if let Some(Answerer::Decoders(decoders)) = &self.answerer {
             let embedding = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
             decoders.tune(&embedding)?;
@@ -276,8 +276,8 @@ impl Model {
     fn predict_together(&self, images: &[&Image], [height, width]: [usize; 2], options: &PredictOptions) -> Result<Vec<Detections>> {
         let mut clock = Clock::start();
         let batch = self.info().fixed_batch.unwrap_or(images.len());
+        let mut values = vec![0.0; input_length([batch, height, width])?];
         let length = 3 * height * width;
-        let mut values = vec![0.0; batch * length];
         let mut fitted = Vec::with_capacity(images.len());
         for (image, out) in images.iter().zip(values.chunks_exact_mut(length)) {
             let fit = self.preprocess(image, [height, width], out)?;
@@ -397,6 +397,21 @@ impl Model {
         Ok(best.map(score).collect())
     }
 }
+
+/// Numbers of a network input of [batch, height, width] pictures.
+///
+/// # Errors
+/// `OverLimit` for more than [`MOST_NUMBERS`]: an export may claim any size.
+fn input_length([batch, height, width]: [usize; 3]) -> Result<usize> {
+    let length = [batch, height, width].into_iter().try_fold(3_usize, usize::checked_mul);
+    length.filter(|length| *length <= MOST_NUMBERS).ok_or_else(|| {
+        let message = format!("size: a network input of {batch} × 3 × {height} × {width} numbers, the limit is {MOST_NUMBERS}");
+        Error::new(ErrorKind::OverLimit, message + "\n  help: choose a smaller size or batch")
+    })
+}
+
+/// Most numbers of a network input: 2 GiB, which is 45 × 3 × 2000 × 2000.
+const MOST_NUMBERS: usize = 1 << 29;
 
 fn postprocess_time(postprocess: Duration) -> Timings {
     Timings { postprocess, ..Timings::default() }
