@@ -20,8 +20,9 @@ def mutate(kind: str, data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.25:
         return of_bytes(data, rng)
     try:
+        # Several changes one after the other may leave nothing that the next one could change.
         mutated = BY_KIND.get(kind, of_fields)(data, rng)
-    except (ValueError, IndexError, struct.error, zlib.error, zipfile.BadZipFile):
+    except (ValueError, TypeError, LookupError, StopIteration, struct.error, zlib.error, zipfile.BadZipFile):
         return of_bytes(data, rng)
     return mutated if mutated != data else of_bytes(data, rng)
 
@@ -111,7 +112,7 @@ def changed_json(value, rng: random.Random):
             case 0:
                 del out[place]
             case 1:
-                out[place:place] = [out[place]] * rng.choice([1, 2, 300])
+                out[place:place] = [out[place]] * rng.choice([1, 2, 30])
             case _:
                 out[place] = changed_json(out[place], rng)
         return out
@@ -140,12 +141,12 @@ def of_safetensors(data: bytes, rng: random.Random) -> bytes:
         rest[place : place + 4] = struct.pack("<f", rng.choice([float("nan"), float("inf"), -3e38, 1e-45]))
     else:
         for _ in range(rng.choice([1, 1, 3])):
-            header = changed_header(header, rng)
+            header = changed_header(header, rng) if isinstance(header, dict) else changed_json(header, rng)
     text = json.dumps(header).encode("utf-8", "surrogatepass")
     return struct.pack("<Q", len(text)) + text + bytes(rest)
 
 
-def changed_header(header: dict, rng: random.Random) -> dict:
+def changed_header(header: dict, rng: random.Random):
     """One tensor with another name, shape, type or place."""
     out = dict(header)
     names = [name for name in out if isinstance(out[name], dict) and "shape" in out[name]] or [""]
@@ -172,7 +173,7 @@ def changed_header(header: dict, rng: random.Random) -> dict:
             out[rng.choice([name + "x", "", "x" * 70000, name.replace("0", "7"), other])] = out.pop(name, entry)
             return out
         case 7:
-            return changed_json(out, rng) or {}
+            return changed_json(out, rng)
         case _:
             out["__metadata__"] = rng.choice([None, {"a": 5}, {"format": "pt" * 1000}, []])
             return out

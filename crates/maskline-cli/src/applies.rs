@@ -21,6 +21,8 @@ enum Needs {
     Predictor,
     /// Its network takes several sizes; nano looks at every picture as it is.
     Size,
+    /// Is built for one size.
+    BuiltSize,
     /// Finds keypoints.
     Pose,
     /// Answers prompts.
@@ -40,6 +42,9 @@ struct Rule {
 const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
     Rule { id, flag, needs }
 }
+
+/// Options of `build` that do not apply to every model.
+const BUILD: [Rule; 2] = [rule("size", "--size", Needs::BuiltSize), rule("keypoints", "--keypoints", Needs::Pose)];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
 const RUN: [Rule; 23] = [
@@ -135,6 +140,14 @@ pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments:
     Err(Failure::new(ErrorKind::InvalidOption, message))
 }
 
+/// The same for `build`, of a model that is built.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_build(matches: &ArgMatches, name: &str, info: &ModelInfo) -> Result<(), Failure> {
+    refuse(matches, &BUILD, &[Subject { name, info }])
+}
+
 /// A model as far as options need to know it.
 #[derive(Debug)]
 struct Subject<'a> {
@@ -154,6 +167,7 @@ impl<'a> Subject<'a> {
             Needs::Detector => !is_promptable && !classifies,
             Needs::Predictor => !is_promptable,
             Needs::Size => !matches!(self.info.output, Output::Looks(_)),
+            Needs::BuiltSize => matches!(self.info.output, Output::Promptable(_)),
             Needs::Pose => task == Task::Pose,
             Needs::Prompts => is_promptable,
             Needs::SeveralMasks => matches!(&self.info.output, Output::Promptable(head) if head.masks > 1),
@@ -186,6 +200,7 @@ fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
         Needs::Detector => ("", "they are for detectors"),
         Needs::Predictor => ("", "pictures go through the network together where no prompts are asked"),
         Needs::Size => (", which looks at every picture at its own size", ""),
+        Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
         Needs::Prompts => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
         Needs::SeveralMasks => (", which gives one mask per prompt", ""),
@@ -242,8 +257,8 @@ mod tests {
     #[test]
     fn every_rule_is_about_an_option_that_exists() {
         let all = Arguments::command();
-        let (run, eval) = (all.find_subcommand("run"), all.find_subcommand("eval"));
-        for (command, rules) in [(run, &RUN[..]), (eval, &EVAL[..])] {
+        let (run, eval, build) = (all.find_subcommand("run"), all.find_subcommand("eval"), all.find_subcommand("build"));
+        for (command, rules) in [(run, &RUN[..]), (eval, &EVAL[..]), (build, &BUILD[..])] {
             for Rule { id, flag, .. } in rules {
                 assert!(command.is_some_and(|command| has(command, id, flag)), "{flag}");
             }

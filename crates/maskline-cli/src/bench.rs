@@ -92,7 +92,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         return Err(Failure::new(ErrorKind::InvalidOption, format!("models: {name} is there twice")));
     }
     let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(files(&setting.images)?) };
-    let threads = match setting.threads {
+    let threads = match model::threads(setting.threads) {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
     };

@@ -113,7 +113,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     let engine = model::engine_for(&arguments.compute.provider, arguments.runtime.as_deref(), arguments.offline)?;
     let options = LoadOptions {
         provider: arguments.compute.provider.parse()?,
-        threads: arguments.compute.threads,
+        threads: model::threads(arguments.compute.threads),
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,

@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
     let result = match (&arguments.command, matches.subcommand()) {
         (Command::Run(run), Some((_, matches))) => run::run(run, matches),
         (Command::Eval(arguments), Some((_, matches))) => eval::eval(arguments, matches),
+        (Command::Build(arguments), Some((_, matches))) => model::build(arguments, matches),
         (Command::BenchWorker, _) => bench::worker(began),
         (command, _) => other(command),
     };
@@ -43,9 +44,8 @@ fn main() -> std::process::ExitCode {
 
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
-        Command::Run(_) | Command::Eval(_) | Command::BenchWorker => Ok(()),
+        Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::BenchWorker => Ok(()),
         Command::Bench(arguments) => bench::bench(arguments),
-        Command::Build(build) => model::build(build),
         Command::Verify(verify) => verify::verify(verify),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),

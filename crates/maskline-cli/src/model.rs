@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use maskline::hub::find;
-use maskline::runtime::{LibraryOptions, Variant};
+use maskline::runtime::{LibraryOptions, Variant, usable_threads};
 use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, read_names};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
 use crate::output::Reports;
 use crate::pictures::shown;
-use crate::{hub, terminal};
+use crate::{applies, hub, terminal};
 
 /// Loads ONNX Runtime, telling about a fetch as it goes.
 pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
@@ -97,6 +97,15 @@ pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) 
     Ok(BundleOptions { keypoint_shape: options.keypoints, image_size, labels, ..BundleOptions::default() })
 }
 
+/// The threads that a model gets; that fewer are used than were wished is said.
+pub(crate) fn threads(wished: usize) -> usize {
+    let usable = usable_threads(wished);
+    if let Some(remark) = usable.remark() {
+        terminal::say(&remark);
+    }
+    if wished == 0 { 0 } else { usable.count }
+}
+
 /// What people should know of a model that they were not told by anybody: that its class names are assumed, that it has a size of its own.
 pub(crate) fn notes(model: &maskline::Model) -> Vec<String> {
     let info = model.info();
@@ -105,12 +114,14 @@ pub(crate) fn notes(model: &maskline::Model) -> Vec<String> {
 }
 
 /// `maskline build`.
-pub(crate) fn build(arguments: &Build) -> Result<(), Failure> {
+pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(), Failure> {
     let Model { model, options } = &arguments.model;
     let source = source(options, model)?;
+    let name = source.name();
     let engine = engine(options.runtime.as_deref(), options.offline)?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
     let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
+    applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
         copy(&bundle.directory, folder, arguments.overwrite)?;
     }

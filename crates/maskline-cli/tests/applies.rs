@@ -118,3 +118,13 @@ fn eval_takes_the_options_of_its_model() {
     assert_eq!(eval(&["--predictions", "found.json"]).code, 0);
     assert_eq!(eval(&["nano", "--clicks", "1"]).code, 0);
 }
+
+#[test]
+fn build_takes_the_options_of_its_model() {
+    let place = Place::new();
+    let build = |model: &str, options: &[&str]| place.maskline(&[&["build", "--synthetic", model, "-o", "built"], options].concat());
+    build("yolov8n", &["--size", "64"]).fails(2, &["--size does not apply to yolov8n", "built for every size"]);
+    build("yolov8n", &["--keypoints", "17x3"]).fails(2, &["--keypoints does not apply to yolov8n"]);
+    assert!(!place.path("built").exists());
+    assert_eq!(build("sam2.1-tiny", &["--size", "64"]).code, 0);
+}

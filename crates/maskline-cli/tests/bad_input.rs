@@ -77,6 +77,9 @@ fn sizes_and_thresholds_outside_their_domain() {
     let place = Place::new();
     place.maskline(&["run", "--synthetic", "yolov8n", "--size", "0", "photo.png"]).fails(2, &["size", "multiple of 32", "found 0"]);
     place.maskline(&["run", "--synthetic", "yolov8n", "--size", "100", "photo.png"]).fails(2, &["found 100"]);
+    place.maskline(&["run", "--synthetic", "yolov8n", "--size", "320000", "photo.png"]).fails(5, &["320000", "the limit is"]);
+    let widest = (usize::MAX / 32 * 32).to_string();
+    place.maskline(&["run", "--synthetic", "yolov8n", "--size", &widest, "photo.png"]).fails(5, &["the limit is"]);
     place.run_small(&["--conf", "1.5", "photo.png"]).fails(2, &["conf", "1.5"]);
     place.run_small(&["--iou", "NaN", "photo.png"]).fails(2, &["iou"]);
 }

@@ -164,7 +164,8 @@ fn ground_truth_that_contradicts_itself_is_refused() {
     changed("/annotations/0/category_id", json!(8)).fails(&["annotation 5", "category 8"]);
     changed("/annotations/0/bbox", json!([1, 2, 3])).fails(&["annotation 5", "bbox"]);
     changed("/annotations/0/bbox", json!([])).fails(&["annotation 5", "neither"]);
-    changed("/annotations/0", json!({"id": "five"})).fails(&["expected i64", "COCO's instances"]);
+    changed("/annotations/0", json!({"id": [5]})).fails(&["expected an id: a whole number, or text", "COCO's instances"]);
+    changed("/annotations/0", json!({"id": "five"})).fails(&["missing field `image_id`"]);
     changed("/images/0", json!({"id": 1})).fails(&["width", "COCO's instances"]);
     first("segmentation", json!({"size": [100, 80], "counts": [8000]})).fails(&["annotation 5", "[80, 100]", "[100, 80]"]);
     first("segmentation", json!({"size": [80, 100], "counts": [80, 100]})).fails(&["annotation 5", "8000", "found 180"]);

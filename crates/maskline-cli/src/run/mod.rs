@@ -161,7 +161,7 @@ const MANY: usize = 8;
 fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
-        threads: arguments.compute.threads,
+        threads: model::threads(arguments.compute.threads),
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
