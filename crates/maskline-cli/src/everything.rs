@@ -23,7 +23,7 @@ pub(crate) struct Everything<'a> {
 pub(crate) fn options(arguments: &Run) -> EverythingOptions {
     let wished = &arguments.everything;
     EverythingOptions {
-        points_per_side: Some(wished.points_per_side),
+        points_per_side: wished.points_per_side,
         pred_iou_thresh: wished.pred_iou_thresh,
         stability_score_thresh: wished.stability_thresh,
         stability_score_offset: wished.stability_offset,
