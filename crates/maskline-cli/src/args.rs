@@ -254,9 +254,9 @@ pub(crate) struct Everything {
         "point", "bounds", "mask", "label", "object", "prompts", "fill_holes", "remove_spots", "no_overlap",
     ])]
     pub(crate) everything: bool,
-    /// Points along each side of the grid.
-    #[arg(long, default_value_t = 32, value_name = "COUNT", requires = "everything")]
-    pub(crate) points_per_side: usize,
+    /// Points along each side of the grid. [default: 32, for nano 16]
+    #[arg(long, value_name = "COUNT", requires = "everything")]
+    pub(crate) points_per_side: Option<usize>,
     /// Masks with a predicted IoU up to this go; 0 keeps all. [default: 0.8 for SAM 2, 0.88 for SAM 1, 0.6 for nano]
     #[arg(long, value_name = "IOU", requires = "everything")]
     pub(crate) pred_iou_thresh: Option<f32>,

@@ -255,3 +255,25 @@ proptest! {
         prop_assert_eq!(mask.is_empty(), object.bounds == [0.0; 4], "an empty mask has no box");
     }
 }
+
+#[test]
+fn one_thing_is_looked_at_once_and_found_all_the_same() {
+    let grid = |box_nms_thresh| EverythingOptions { points_per_side: Some(8), box_nms_thresh, ..EverythingOptions::default() };
+    let found = |options: &EverythingOptions| {
+        // It is told after every few looks.
+        let mut told = 0;
+        let mut count = |_| {
+            told += 1;
+            ControlFlow::Continue(())
+        };
+        let found = model().everything_watched(&picture(), options, &mut count).unwrap();
+        (found, told)
+    };
+    let (usual, few) = found(&grid(0.7));
+    // Nothing overlaps by more than the whole: every click is looked at to the end.
+    let (all, many) = found(&grid(1.0));
+    assert!(usual.objects.len() < all.objects.len() && few < many, "{few} and {many}");
+    let best = all.objects.iter().max_by(|a, b| a.score.total_cmp(&b.score)).unwrap().mask.as_ref().unwrap();
+    let nearest = usual.objects.iter().map(|object| object.mask.as_ref().unwrap().iou(best).unwrap()).fold(0.0, f64::max);
+    assert!(nearest > 0.8, "the best of all is among the usual ones, {nearest}");
+}

@@ -25,7 +25,7 @@ pub(super) struct Everything<'a> {
 pub(super) fn options(arguments: &Run) -> EverythingOptions {
     let wished = &arguments.everything;
     EverythingOptions {
-        points_per_side: Some(wished.points_per_side),
+        points_per_side: wished.points_per_side,
         pred_iou_thresh: wished.pred_iou_thresh,
         stability_score_thresh: wished.stability_thresh,
         stability_score_offset: wished.stability_offset,

@@ -12,7 +12,8 @@ use crate::{Concern, Error, ErrorKind, Result};
 /// the family decides, of `SamAutomaticMaskGenerator`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EverythingOptions {
-    /// Points along each side of the grid. Exclusive with `point_grids`: exactly one of the two is given.
+    /// Points along each side of the grid, unless `point_grids` are given. `None`: 32 as in the official generators; 16 of nano, which looks
+    /// at the picture anew for every point, and finds as much with a quarter of them.
     pub points_per_side: Option<usize>,
     /// Points `[x, y]` in 0..=1 of the crop, one list for each layer of crops from the whole picture on.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
@@ -52,7 +53,7 @@ pub struct EverythingOptions {
 impl Default for EverythingOptions {
     fn default() -> Self {
         Self {
-            points_per_side: Some(32),
+            points_per_side: None,
             point_grids: None,
             pred_iou_thresh: None,
             stability_score_thresh: None,
@@ -81,13 +82,15 @@ pub(super) struct Convention {
     stability: f32,
     /// Small regions are removed from the logits, not from the finished masks.
     cleans_logits: bool,
+    /// Default of [`EverythingOptions::points_per_side`].
+    points_per_side: usize,
 }
 
 impl Convention {
-    const SAM_1: Self = Self { predicted_iou: 0.88, stability: 0.95, cleans_logits: false };
-    const SAM_2: Self = Self { predicted_iou: 0.8, stability: 0.95, cleans_logits: true };
+    const SAM_1: Self = Self { predicted_iou: 0.88, stability: 0.95, cleans_logits: false, points_per_side: 32 };
+    const SAM_2: Self = Self { predicted_iou: 0.8, stability: 0.95, cleans_logits: true, points_per_side: 32 };
     /// Its predicted IoU is a sober one: of an object that it has not seen before, rarely above 0.8.
-    const NANO: Self = Self { predicted_iou: 0.6, stability: 0.7, cleans_logits: true };
+    const NANO: Self = Self { predicted_iou: 0.6, stability: 0.7, cleans_logits: true, points_per_side: 16 };
 
     pub(super) fn of(answerer: &Answerer) -> Self {
         match answerer {
@@ -141,11 +144,12 @@ impl EverythingOptions {
         self.chunk.map_or(Ok(()), |chunk| limits::check_count("chunk", chunk, LARGEST_CHUNK))
     }
 
-    /// The points of each layer of crops.
-    fn grids(&self) -> Result<Vec<Vec<[f64; 2]>>> {
+    /// The points of each layer of crops; so many a side where nothing is said.
+    fn grids(&self, default_side: usize) -> Result<Vec<Vec<[f64; 2]>>> {
         let layers = self.crop_n_layers;
         match (self.points_per_side, &self.point_grids) {
-            (Some(side), None) => {
+            (side, None) => {
+                let side = side.unwrap_or(default_side);
                 // Counted first: a grid may be larger than memory.
                 let downscale = self.crop_n_points_downscale_factor;
                 let of_layer = |layer| side / downscale.saturating_pow(layer as u32).max(1);
@@ -168,10 +172,7 @@ impl EverythingOptions {
                 self.limit(grids.iter().take(layers + 1).map(Vec::len))?;
                 Ok(grids.clone())
             }
-            (side, _) => {
-                let found = if side.is_some() { "both" } else { "neither" };
-                invalid(format!("expected either points_per_side or point_grids, found {found}"))
-            }
+            (Some(_), Some(_)) => invalid("expected either points_per_side or point_grids, found both".into()),
         }
     }
 
@@ -219,12 +220,12 @@ impl<'o> Plan<'o> {
     /// `size` is width and height of the picture.
     pub(super) fn new(options: &'o EverythingOptions, (convention, (width, height)): (Convention, (usize, usize))) -> Result<Self> {
         options.check()?;
-        let grids = options.grids()?;
+        let grids = options.grids(convention.points_per_side)?;
         let size = [height, width];
         // The options are in their domain: what is wrong now is the picture.
         let too_small = |error: maskline_vision::Error| Error::new(ErrorKind::BadInput, error.to_string());
         let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio).map_err(too_small)?;
-        let Convention { cleans_logits, predicted_iou, stability } = convention;
+        let Convention { cleans_logits, predicted_iou, stability, .. } = convention;
         let predicted_iou = options.pred_iou_thresh.unwrap_or(predicted_iou);
         let stability = options.stability_score_thresh.unwrap_or(stability);
         Ok(Self { options, crops, grids, predicted_iou, stability, size, cleans_logits })
@@ -257,6 +258,8 @@ mod tests {
         assert_eq!((plan(true).predicted_iou, plan(false).predicted_iou), (0.8, 0.88));
         assert_eq!((plan(true).cleans_logits, plan(false).cleans_logits), (true, false));
         assert_eq!((plan(true).crops.len(), plan(true).grids[0].len()), (1, 1024));
+        let plan = |options| Plan::new(options, (Convention::NANO, (640, 480))).unwrap().points();
+        assert_eq!((plan(&options), plan(&EverythingOptions { points_per_side: Some(32), ..options.clone() })), (256, 1024));
         let options = EverythingOptions { pred_iou_thresh: Some(0.5), ..options };
         assert_eq!(Plan::new(&options, (Convention::SAM_1, (640, 480))).unwrap().predicted_iou, 0.5);
     }
@@ -265,7 +268,7 @@ mod tests {
     fn options_outside_their_domain_are_named() {
         let size = (640, 480);
         type Change = fn(&mut EverythingOptions);
-        let bad: [(Change, &str); 15] = [
+        let bad: [(Change, &str); 14] = [
             (|o| o.pred_iou_thresh = Some(1.5), "pred_iou_thresh"),
             (|o| o.stability_score_thresh = Some(f32::NAN), "stability_score_thresh"),
             (|o| o.stability_score_offset = -1.0, "stability_score_offset"),
@@ -275,8 +278,7 @@ mod tests {
             (|o| o.crop_overlap_ratio = f64::NAN, "crop_overlap_ratio"),
             (|o| o.crop_n_layers = 9, "crop_n_layers"),
             (|o| o.chunk = Some(0), "chunk"),
-            (|o| o.points_per_side = None, "neither"),
-            (|o| o.point_grids = Some(vec![]), "both"),
+            (|o| (o.points_per_side, o.point_grids) = (Some(3), Some(vec![])), "both"),
             (|o| o.points_per_side = Some(0), "at least 1 a side"),
             (|o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 10), "crop layer 2"),
             (|o| (o.points_per_side, o.point_grids) = (None, Some(vec![vec![[0.5, 1.5]]])), "0.5, 1.5"),
