@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use maskline::{Error, ErrorKind};
 
+use crate::nearest::shortened;
+
+/// Letters of an error: ONNX Runtime's quote names from the file, which may be of any length.
+const LONGEST: usize = 4000;
+
 /// Why the command ends with an exit code other than 0.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -24,7 +29,7 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Error(error) => {
-                crate::terminal::complain(&error.to_string());
+                crate::terminal::complain(&shortened(&error.to_string(), LONGEST));
                 ExitCode::from(code(error.kind()))
             }
             Self::Told(code) => ExitCode::from(code),

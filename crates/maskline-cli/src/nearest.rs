@@ -47,19 +47,16 @@ pub(crate) fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A message that quotes what a file holds, without the middle of what is too long for a message.
-pub(crate) fn shortened(message: &str) -> String {
+/// A message that quotes what a file holds, without the middle of what is longer than so many letters.
+pub(crate) fn shortened(message: &str, most: usize) -> String {
     let count = message.chars().count();
-    if count <= LONGEST_MESSAGE {
+    if count <= most {
         return message.to_owned();
     }
-    let start: String = message.chars().take(LONGEST_MESSAGE / 2).collect();
-    let end: String = message.chars().skip(count - LONGEST_MESSAGE / 2).collect();
+    let start: String = message.chars().take(most / 2).collect();
+    let end: String = message.chars().skip(count - most / 2).collect();
     format!("{start} … {end}")
 }
-
-/// Letters of a message.
-const LONGEST_MESSAGE: usize = 600;
 
 #[cfg(test)]
 mod tests {
@@ -73,7 +70,7 @@ mod tests {
         assert_eq!(nearest("cas", names), ["car", "cat"]);
         assert_eq!(nearest("trafic ligth", names), ["traffic light"]);
         assert!(nearest("elephant", names).is_empty() && nearest("", []).is_empty());
-        assert_eq!((shortened("short").as_str(), shortened(&"é".repeat(5000)).chars().count()), ("short", 603));
+        assert_eq!((shortened("short", 5).as_str(), shortened(&"é".repeat(5000), 600).chars().count()), ("short", 603));
         assert_eq!(listed(&["a", "b", "c"]), "`a`, `b` or `c`");
     }
 }

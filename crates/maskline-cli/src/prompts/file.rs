@@ -15,6 +15,9 @@ use crate::nearest::shortened;
 
 const FORM: &str = "{\"prompts\": [{\"box\": [x1, y1, x2, y2], \"points\": [[x, y, 1]]}, …]}, or {\"images\": {\"photo.jpg\": […]}}";
 
+/// Letters of what is wrong: it may quote the file.
+const LONGEST: usize = 600;
+
 /// A prompt file. Prompts are read one by one, so that an error names the one that is wrong.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "prompts")]
@@ -59,7 +62,7 @@ impl<'de> Deserialize<'de> for ByKey {
 /// `BadInput`, with the prompt it is about, for a file that cannot be read or has another form.
 pub(super) fn read(path: &Path) -> Result<Prompts, Failure> {
     let bad = |why: String| {
-        let place = format!("the prompts cannot be read: {}\n  in   {}", shortened(&why), path.display());
+        let place = format!("the prompts cannot be read: {}\n  in   {}", shortened(&why, LONGEST), path.display());
         Failure::new(ErrorKind::BadInput, format!("{place}\n  help: expected {FORM}"))
     };
     let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;

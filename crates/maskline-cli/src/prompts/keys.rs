@@ -8,6 +8,8 @@ use crate::pictures::{Picture, identity};
 
 /// More keys than these are only counted.
 const MOST_TOLD: usize = 3;
+/// Letters of a warning.
+const LONGEST: usize = 600;
 
 /// Keys and the pictures that they mean.
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ impl Bound {
     /// What is said of the keys that mean no picture.
     pub(super) fn warnings(&self, file: &Path) -> Vec<String> {
         let mut lines: Vec<String> =
-            self.unused.iter().take(MOST_TOLD).map(|key| format!("warning: {}: {}", file.display(), shortened(key))).collect();
+            self.unused.iter().take(MOST_TOLD).map(|key| format!("warning: {}: {}", file.display(), shortened(key, LONGEST))).collect();
         if self.unused.len() > MOST_TOLD {
             lines.push(format!("warning: {}: {} more keys name none of the pictures", file.display(), self.unused.len() - MOST_TOLD));
         }
