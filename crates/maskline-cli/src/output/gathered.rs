@@ -1,8 +1,9 @@
 //! Files that hold the answers to all pictures of a run. What goes into them waits on disk, not in memory: picture by picture in
 //! `.maskline/<name>.parts`, from which the file is made when the run ends, however it ends.
 
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use maskline::Error;
 use maskline::vision::draw::Marks;
@@ -44,12 +45,21 @@ pub(crate) fn file_name(format: Format) -> Option<&'static str> {
     }
 }
 
+fn parts_of(format: Format, own: &Path) -> PathBuf {
+    own.join(format!("{}.parts", file_name(format).unwrap_or_default()))
+}
+
 impl Gathered {
+    /// The stems that have whole parts.
+    pub(crate) fn stems(format: Format, own: &Path) -> std::io::Result<HashSet<String>> {
+        GrowingFile::values(&parts_of(format, own), "stem")
+    }
+
     /// The parts of a format below `own`, maskline's folder; `is_done` says of which stems the old ones are kept.
     pub(crate) fn open(format: Format, own: &Path, is_done: Option<&dyn Fn(&str) -> bool>) -> std::io::Result<Self> {
-        let path = own.join(format!("{}.parts", file_name(format).unwrap_or_default()));
+        let path = parts_of(format, own);
         let parts = match is_done {
-            Some(is_done) => GrowingFile::resume(&path, |part| part["stem"].as_str().is_some_and(is_done))?,
+            Some(is_done) => GrowingFile::resume(&path, &own.join("partial"), |part| part["stem"].as_str().is_some_and(is_done))?,
             None => GrowingFile::create(&path)?,
         };
         Ok(Self { format, parts })

@@ -1,5 +1,6 @@
 //! Files that grow line by line while a run goes on, and stay whole when it ends early.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -21,23 +22,38 @@ impl GrowingFile {
         Ok(Self { path: path.to_path_buf(), file, length: 0 })
     }
 
-    /// Goes on with a file: of its lines those stay that are whole and wished for. One that is missing begins empty.
-    pub(crate) fn resume(path: &Path, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<Self> {
+    /// Goes on with a file: of its lines those stay that are whole and wished for. One that is missing begins empty. The new file grows
+    /// at `aside` first.
+    pub(crate) fn resume(path: &Path, aside: &Path, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<Self> {
         let old = match File::open(path) {
             Ok(old) => old,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::create(path),
             Err(error) => return Err(error),
         };
-        let aside = path.with_added_extension("partial");
-        let mut kept = Self::create(&aside)?;
+        let mut kept = Self::create(aside)?;
         for line in BufReader::new(old).split(b'\n') {
             let line = line?;
             if serde_json::from_slice(&line).is_ok_and(|value| is_wanted(&value)) {
                 kept.append(&line)?;
             }
         }
-        std::fs::rename(&aside, path)?;
+        std::fs::rename(aside, path)?;
         Ok(Self { path: path.to_path_buf(), ..kept })
+    }
+
+    /// What the whole lines of a file have under a key; nothing where there is no file.
+    pub(crate) fn values(path: &Path, key: &str) -> std::io::Result<HashSet<String>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            Err(error) => return Err(error),
+        };
+        let mut values = HashSet::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let value: Option<Value> = serde_json::from_slice(&line?).ok();
+            values.extend(value.and_then(|line| line[key].as_str().map(str::to_string)));
+        }
+        Ok(values)
     }
 
     /// Adds a line: whole, or on an error (a full disk) nothing.

@@ -189,9 +189,7 @@ impl Files {
         let taken: Vec<&str> = shared.iter().filter_map(|name| Path::new(name).file_stem()?.to_str()).collect();
         let mut folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
         shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
-        let places = 0..plan.pictures.len();
-        let done: Vec<Option<i64>> = places.map(|place| Some(folder.done(plan, place)?.image_id)).collect();
-        let done = if plan.arguments.resume { done } else { vec![None; done.len()] };
+        let done = if plan.arguments.resume { done(&folder, plan)? } else { vec![None; plan.pictures.len()] };
         let kept: HashSet<String> = kept(&folder.stems, &done);
         let is_kept = |stem: &str| kept.contains(stem);
         let results = if results.is_some() { Some(open_results(&mut folder, plan, &done)?) } else { None };
@@ -255,6 +253,21 @@ fn classed<'a>(objects: &'a [Object], classes: &[String]) -> Cow<'a, [Object]> {
     Cow::Owned(objects)
 }
 
+/// The numbers of the pictures that an earlier run has answered, in its own files and in those of all pictures.
+fn done(folder: &Folder, plan: &Plan<'_>) -> Result<Vec<Option<i64>>, Error> {
+    let (own, failed) = (folder.place.own(), |error: std::io::Error| io(&folder.place.path, &error));
+    let gathered = plan.formats.iter().filter(|format| gathered::file_name(**format).is_some());
+    let parts = gathered.map(|format| Gathered::stems(*format, &own)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let lines = plan.formats.contains(&Format::Json).then(|| GrowingFile::values(&folder.place.path_of(RESULTS), "image"));
+    let lines = lines.transpose().map_err(failed)?;
+    let is_gathered = |place: usize| {
+        let name = pictures::shown(&plan.pictures[place].path);
+        parts.iter().all(|stems| stems.contains(&folder.stems[place])) && lines.as_ref().is_none_or(|lines| lines.contains(&name))
+    };
+    let one = |place: usize| folder.done(plan, place).filter(|_| is_gathered(place)).map(|done| done.image_id);
+    Ok((0..plan.pictures.len()).map(one).collect())
+}
+
 /// Stems of the pictures that are done.
 fn kept(stems: &[String], done: &[Option<i64>]) -> HashSet<String> {
     stems.iter().zip(done).filter(|(_, done)| done.is_some()).map(|(stem, _)| stem.clone()).collect()
@@ -266,8 +279,8 @@ fn open_results(folder: &mut Folder, plan: &Plan<'_>, done: &[Option<i64>]) -> R
     folder.place.note_growing(RESULTS, ABOUT_RESULTS)?;
     let opened = if plan.arguments.resume {
         let named = plan.pictures.iter().zip(done).filter(|(_, done)| done.is_some()).map(|(picture, _)| pictures::shown(&picture.path));
-        let named: HashSet<String> = named.collect();
-        GrowingFile::resume(&path, |line| line["error"].is_null() && line["image"].as_str().is_some_and(|image| named.contains(image)))
+        let (named, aside): (HashSet<String>, _) = (named.collect(), folder.place.own().join("partial"));
+        GrowingFile::resume(&path, &aside, |line| line["error"].is_null() && line["image"].as_str().is_some_and(|image| named.contains(image)))
     } else {
         GrowingFile::create(&path)
     };

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     };
     let outputs = Outputs::open(plan)?;
     let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
-    let models = load(&engine, sources, &load_options(arguments, pictures.len() * arguments.repeat)?, arguments.quiet)?;
+    let models = load(&engine, sources, &load_options(arguments, pictures.len().saturating_mul(arguments.repeat))?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
     let task = Task::of(&models, &prompts, arguments)?;
     interrupt::listen();
@@ -177,7 +177,7 @@ fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
     if left.len() < report.pictures.len() && !arguments.quiet {
         terminal::say(&format!("{} of {} pictures were done before", report.pictures.len() - left.len(), report.pictures.len()));
     }
-    report.progress = progress(left.len() * arguments.repeat, arguments.quiet);
+    report.progress = progress(left.len().saturating_mul(arguments.repeat), arguments.quiet);
     for pass in 0..arguments.repeat.max(1) {
         report.pass = pass;
         for together in left.chunks(arguments.batch.max(1)) {

@@ -173,7 +173,7 @@ impl<'a> Report<'a> {
             timing: &answer.timings.line,
             total: answer.timings.total,
         };
-        if self.pictures.len() * self.arguments.repeat > text::MOST_TABLES {
+        if self.pictures.len().saturating_mul(self.arguments.repeat) > text::MOST_TABLES {
             return self.print(&telling.line());
         }
         self.print(&telling.whole())?;
