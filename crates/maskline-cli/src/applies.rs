@@ -118,6 +118,10 @@ pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> 
         return Ok(());
     }
     refuse(matches, &RUN, &subjects)?;
+    if subjects.len() == 2 && is_given(matches, "batch") {
+        let message = "--batch does not apply to a detector with a segmenter: their pictures are done one by one\n  help: leave it out";
+        return Err(Failure::new(ErrorKind::InvalidOption, message));
+    }
     refuse_several_masks(arguments.prompted.multimask, &subjects)
 }
 

@@ -71,6 +71,13 @@ fn joined_models_take_the_options_of_both() {
 }
 
 #[test]
+fn a_detectors_pictures_are_segmented_one_by_one() {
+    let place = Place::new();
+    let both = ["run", "--synthetic", "yolov8n+sam2.1-tiny", "--size", "64", "photo.png", "--json"];
+    place.maskline(&[&both[..], &["--batch", "2"]].concat()).fails(2, &["--batch", "one by one"]);
+}
+
+#[test]
 fn classes_by_index_and_by_name() {
     let place = Place::new();
     let found = |classes: &str| {

@@ -159,7 +159,7 @@ fn give_size(info: &mut ModelInfo, side: usize) -> Result<()> {
         Preprocess::Letterbox { stride } => stride,
         _ => 32,
     };
-    if info.fixed_size.is_none() && (side == 0 || side % multiple != 0) {
+    if info.fixed_size.is_none() && (side == 0 || !side.is_multiple_of(multiple)) {
         let message = format!("size: expected a multiple of {multiple} from {multiple} up, found {side}");
         return Err(Error::new(ErrorKind::InvalidOption, message));
     }

@@ -1,0 +1,90 @@
+//! What a model file says about itself, and what nobody said: used, or told.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Place, shared};
+use serde_json::Value;
+
+fn first(place: &Place, arguments: &[&str]) -> Value {
+    let outcome = place.maskline(arguments);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    outcome.json_lines().remove(0)
+}
+
+#[test]
+fn names_that_are_assumed_are_told() {
+    let place = Place::new();
+    let synthetic = ["run", "--synthetic", "yolov8n", "--size", "64", "--conf", "0", "--max-detections", "1", "photo.png"];
+    let line = first(&place, &[&synthetic[..], &["--json"]].concat());
+    assert!(line["notes"][0].as_str().unwrap().contains("COCO's, assumed"), "{line}");
+    let said = place.maskline(&synthetic);
+    assert!(said.stderr.contains("COCO's, assumed"), "{}", said.stderr);
+}
+
+#[test]
+fn names_can_be_given() {
+    let place = Place::new();
+    let names: Vec<String> = (0..80).map(|index| format!("thing {index}")).collect();
+    std::fs::write(place.path("names.txt"), names.join("\n")).unwrap();
+    let run = ["run", "--synthetic", "yolov8n", "--size", "64", "--conf", "0", "photo.png", "--names", "names.txt"];
+    let line = first(&place, &[&run[..], &["--json", "--max-detections", "3", "-f", "yolo,coco", "-o", "out"]].concat());
+    assert!(line["objects"][0]["label"].as_str().unwrap().starts_with("thing ") && line.get("notes").is_none(), "{line}");
+    assert_eq!(std::fs::read_to_string(place.path("out/classes.txt")).unwrap().lines().nth(79), Some("thing 79"));
+    let named = first(&place, &[&run[..], &["--json", "--classes", "thing 5,7"]].concat());
+    assert!(named["objects"].as_array().unwrap().iter().all(|object| [5, 7].contains(&object["class_id"].as_u64().unwrap())));
+    std::fs::write(place.path("names.txt"), "one\ntwo\n").unwrap();
+    place.maskline(&run).fails(2, &["80", "2"]);
+    place.maskline(&["run", "photo.png", "--box", "1,1,50,50", "--names", "names.txt"]).fails(2, &["--names"]);
+}
+
+#[test]
+fn a_checkpoint_runs_at_its_own_size_with_its_own_activation() {
+    let (Some(size), Some(relu)) = (shared("cases/det_imgsz480.pt"), shared("cases/det_relu.pt")) else { return };
+    let place = Place::new();
+    let objects = |model: &str, more: &[&str]| first(&place, &[&["run", model, "photo.png", "--json", "--conf", "0.0001"], more].concat());
+    let size = size.to_str().unwrap();
+    let own = objects(size, &[]);
+    assert!(own["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("480")), "{own}");
+    assert_eq!(own["objects"], objects(size, &["--size", "480"])["objects"]);
+    assert_ne!(own["objects"], objects(size, &["--size", "640"])["objects"]);
+    assert_ne!(objects(relu.to_str().unwrap(), &["--size", "480"])["objects"], own["objects"], "the same weights, another activation");
+}
+
+#[test]
+fn sizes_beyond_all_memory_are_refused() {
+    let place = Place::new();
+    for model in ["yolov8n", "sam2.1-tiny"] {
+        for size in ["3200000", "99999999999999999"] {
+            let outcome = place.maskline(&["run", "--synthetic", model, "--size", size, "photo.png", "--box", "1,1,50,50"]);
+            assert!([2, 5].contains(&outcome.code) && outcome.stderr.contains("size"), "{}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn more_threads_than_cores_are_cut_with_a_word() {
+    let place = Place::new();
+    let outcome = place.run_small(&["photo.png", "--json", "--threads", "256"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("256 threads were asked for"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_detectors_object_stays_what_it_is() {
+    let place = Place::new();
+    let detect = ["--size", "64", "--conf", "0", "--max-detections", "3", "photo.png", "--json"];
+    let alone = first(&place, &[&["run", "--synthetic", "yolov8n"], &detect[..]].concat());
+    let outcome = place.maskline(&[&["run", "--synthetic", "yolov8n+sam2.1-tiny", "--box", "5,5,60,60"], &detect[..]].concat());
+    assert!(outcome.stderr.contains("objects of their own"), "{}", outcome.stderr);
+    let both = outcome.json_lines().remove(0);
+    let (found, masked) = (alone["objects"].as_array().unwrap(), both["objects"].as_array().unwrap());
+    assert_eq!(masked.len(), found.len() + 1);
+    for (object, masked) in found.iter().zip(masked) {
+        for key in ["box", "score", "class_id", "label"] {
+            assert_eq!(object[key], masked[key], "{key}");
+        }
+        assert!(masked["mask_score"].is_f64() && (masked["area"] == 0 || masked["mask_box"].is_array()), "{masked}");
+    }
+    assert!(masked[3].get("mask_box").is_none(), "what was asked for by a box has one box and one score");
+}
