@@ -35,7 +35,7 @@ fn names_can_be_given() {
     assert!(named["objects"].as_array().unwrap().iter().all(|object| [5, 7].contains(&object["class_id"].as_u64().unwrap())));
     std::fs::write(place.path("names.txt"), "one\ntwo\n").unwrap();
     place.maskline(&run).fails(2, &["80", "2"]);
-    place.maskline(&["run", "photo.png", "--box", "1,1,50,50", "--names", "names.txt"]).fails(2, &["--names"]);
+    place.maskline(&["run", "photo.png", "--box", "1,1,50,50", "--names", "names.txt"]).fails(2, &["names"]);
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn two_values_are_a_mask_whatever_they_are() {
     for bits in [BitDepth::One, BitDepth::Two, BitDepth::Four] {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 8, 1);
-        (encoder.set_color(ColorType::Grayscale), encoder.set_depth(bits));
+        encoder.set_color(ColorType::Grayscale);
+        encoder.set_depth(bits);
         encoder.write_header().unwrap().write_image_data(&vec![0x11; bits as usize]).unwrap();
         assert!(!read(&bytes).unwrap().is_empty(), "{bits:?}");
     }

@@ -280,7 +280,9 @@ fn open_results(folder: &mut Folder, plan: &Plan<'_>, done: &[Option<i64>]) -> R
     let opened = if plan.arguments.resume {
         let named = plan.pictures.iter().zip(done).filter(|(_, done)| done.is_some()).map(|(picture, _)| pictures::shown(&picture.path));
         let (named, aside): (HashSet<String>, _) = (named.collect(), folder.place.own().join("partial"));
-        GrowingFile::resume(&path, &aside, |line| line["error"].is_null() && line["image"].as_str().is_some_and(|image| named.contains(image)))
+        GrowingFile::resume(&path, &aside, |line| {
+            line["error"].is_null() && line["image"].as_str().is_some_and(|image| named.contains(image))
+        })
     } else {
         GrowingFile::create(&path)
     };
