@@ -1,4 +1,4 @@
-"""How long nano takes: medians over many answers of one process. `python3 benchmarks/nano.py target/release/maskline PHOTO`"""
+"""How long nano takes: medians over many answers of one process. `python3 benchmarks/nano.py target/dist/maskline PHOTO`"""
 
 import argparse
 import json

@@ -7,8 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 MASKLINE_COMMIT="$(git describe --always --dirty --abbrev=12)"
 export MASKLINE_COMMIT
-cargo build --release --package maskline-cli
-maskline="${CARGO_TARGET_DIR:-target}/release/maskline"
+cargo build --profile dist --package maskline-cli
+maskline="${CARGO_TARGET_DIR:-target}/dist/maskline"
 reports="$(mktemp -d)"
 trap 'rm -rf "$reports"' EXIT
 

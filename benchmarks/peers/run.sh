@@ -15,7 +15,7 @@ fi
 
 case " $* " in
     *" --maskline "* | *" --maskline="* | *" --skip maskline "* | *" --skip=maskline "* | *" --help "* | *" -h "*) ;;
-    *) cargo build --manifest-path "$root/Cargo.toml" --release --package maskline-cli ;;
+    *) cargo build --manifest-path "$root/Cargo.toml" --profile dist --package maskline-cli ;;
 esac
 
 exec "$venv/bin/python" "$here/yolov8.py" "$@"

@@ -158,7 +158,7 @@ def parser_for(description, skippable):
     parser.add_argument("--photo", type=Path, help="by default truck.jpg of the test data, else a generated picture")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--skip", action="append", choices=[*skippable, *TASKS], default=[])
-    parser.add_argument("--maskline", type=Path, help="the release binary; without it maskline is left out")
+    parser.add_argument("--maskline", type=Path, help="the binary, built with --profile dist; without it maskline is left out")
     parser.add_argument("--maskline-model", help="MODEL given to maskline; by default the checkpoint of the peers")
     parser.add_argument("--maskline-args", default="", help="further flags for `maskline run`, one string")
     parser.add_argument("--repeat", type=int, default=3, help="passes of maskline per process, the first not counted")

@@ -197,7 +197,7 @@ def arguments():
     parser.add_argument("--skip", action="append", choices=SKIPPABLE, default=[])
     parser.add_argument("--results", type=Path, default=peer_setup.HERE / "results")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser.add_argument("--maskline", type=Path, default=target / "release" / "maskline", help="the release binary")
+    parser.add_argument("--maskline", type=Path, default=target / "dist" / "maskline", help="the binary, built with --profile dist")
     parser.add_argument("--maskline-model", help="MODEL given to maskline; by default the checkpoint of the peers")
     parser.add_argument("--maskline-args", default="", help="further flags for `maskline run`, one string")
     options = parser.parse_args()
