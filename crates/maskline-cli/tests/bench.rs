@@ -119,7 +119,10 @@ fn results_are_written_in_all_forms() {
     assert!(read("report.csv").starts_with("section,row,item,metric,unit,value,low,high\r\n"));
     let page = read("report.html");
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("<script"), "one page without a network");
-    assert_eq!(std::fs::read_dir(place.path("out/report")).unwrap().count(), 4, "nothing is left over");
+    let files = std::fs::read_dir(place.path("out/report")).unwrap().flatten().filter(|entry| entry.path().is_file());
+    assert_eq!(files.count(), 4, "nothing is left over");
+    std::fs::write(place.path("out/report/report.md"), "my own").unwrap();
+    place.maskline(&quick(&["nano", "-o", "out/report", "--embedding", "held"])).fails(1, &["report.md", "--overwrite"]);
 }
 
 #[test]

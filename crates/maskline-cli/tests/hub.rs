@@ -95,7 +95,7 @@ fn pull_list_show_run_and_rm() {
     assert_eq!((&after["pulled"], &after["bytes_on_disk"]), (&true.into(), &100_000.into()));
     assert_eq!(after["checkpoint"].as_str().map(Path::new), Some(path.as_path()));
     let table = place.maskline(&["list"]).stdout;
-    for word in ["yolov8x-obb", "yolov8n-seg", "sam2.1-tiny", "SAM License (gated)", "Apache-2.0", "yes"] {
+    for word in ["yolov8x-obb", "yolov8n-seg", "sam2.1-tiny", "SAM License", "Apache-2.0", "yes"] {
         assert!(table.contains(word), "`{word}` is not in: {table}");
     }
     assert!(place.maskline(&["show", "yolov8n"]).stdout.contains("home/models/yolov8n/yolov8n.pt"));

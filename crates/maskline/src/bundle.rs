@@ -132,7 +132,8 @@ impl BundleOptions {
     fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
         if let Some(side) = self.image_size.filter(|side| *side > MOST_SIDE) {
-            return invalid(format!("size: expected at most {MOST_SIDE}, found {side}"));
+            let message = format!("size: found {side}, the limit is {MOST_SIDE} pixels a side");
+            return Err(Error::new(ErrorKind::OverLimit, message));
         }
         match self.keypoint_shape {
             Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {

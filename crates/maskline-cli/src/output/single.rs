@@ -63,6 +63,10 @@ impl SingleFile {
     /// `InvalidOption` for a path without a name, else as [`Reports::open`].
     pub(crate) fn open(path: &Path, overwrite: bool) -> Result<Self, Failure> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let message = format!("the file cannot be written: its folder does not exist\n  in   {}", path.display());
+            return Err(Failure::new(ErrorKind::Io, message + "\n  help: name a file in a folder that exists and can be written to"));
+        }
         let named = path.file_name().and_then(|name| name.to_str());
         let name = named.ok_or_else(|| Failure::new(ErrorKind::InvalidOption, format!("{} is no name of a file", path.display())))?;
         Ok(Self { folder: Reports::open(folder, &[name], overwrite)?, name: name.into() })

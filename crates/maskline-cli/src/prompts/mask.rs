@@ -100,9 +100,10 @@ fn of_file(path: &Path, size: (usize, usize)) -> Result<Mask, MaskError> {
     let here = |error: MaskError| MaskError { path: Some(path.to_path_buf()), ..error };
     // Its errors name the file.
     let mask = mask_of_file(path, &DecodeOptions::default()).map_err(|error| {
-        // A mask that is not there is a mistake of who names it.
         let message = error.to_string();
-        let kind = if path.exists() { Error::from(error).kind() } else { ErrorKind::BadInput };
+        // A mask that is not there, or is none, is bad input; what remains are disks and limits.
+        let kind = Some(Error::from(error).kind()).filter(|kind| path.exists() && *kind != ErrorKind::InvalidOption);
+        let kind = kind.unwrap_or(ErrorKind::BadInput);
         MaskError { kind, message, path: None }
     })?;
     if (mask.width(), mask.height()) != size {

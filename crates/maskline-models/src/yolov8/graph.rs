@@ -114,16 +114,22 @@ impl Layers<'_, '_> {
         self.conv(&layer.to_string(), x, ConvSpec { input, output, kernel: 3, stride: 2, groups: 1 })
     }
 
+    /// Channels of a cross-stage block's links, as its two convolutions say together; `None` where they disagree, as in a damaged file,
+    /// which is told by what the published models have: half of the output.
+    fn c2f_width(&self, layer: usize, repeats: usize) -> Result<Option<usize>> {
+        if self.model.checkpoint().is_synthetic() {
+            return Ok(None);
+        }
+        let hidden = output_channels(&self.model, &format!("{layer}.cv1.conv.weight"))? / 2;
+        let joined = self.model.shape(&format!("{layer}.cv2.conv.weight"))?.get(1).copied();
+        Ok(Some(hidden).filter(|hidden| *hidden > 0 && joined == Some((2 + repeats) * hidden)))
+    }
+
     /// A cross-stage block with all intermediate results: half the channels go through a chain of bottlenecks, each link's
     /// result is kept, and one convolution joins them all. The halves are cut out of one convolution.
     fn c2f(&mut self, layer: usize, (x, input): (&Value, usize), (output, shortcut): (usize, bool)) -> Result<Value> {
         let repeats = C2F_LAYERS.iter().position(|l| *l == layer).map_or(0, |i| self.config.repeats[i]);
-        // Half of the output in the published models.
-        let hidden = if self.model.checkpoint().is_synthetic() {
-            output / 2
-        } else {
-            output_channels(&self.model, &format!("{layer}.cv1.conv.weight"))? / 2
-        };
+        let hidden = self.c2f_width(layer, repeats)?.unwrap_or(output / 2);
         let split = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input, output: 2 * hidden, kernel: 1, stride: 1, groups: 1 })?;
         let mut last = self.g.scoped(format!("model.{layer}"), |g| g.slice(&split, 1, hidden as i64..2 * hidden as i64))?;
         let mut kept = vec![split];
