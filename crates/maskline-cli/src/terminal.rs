@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::failure::Failure;
 
@@ -45,7 +45,9 @@ pub(crate) fn is_talking() -> bool {
 /// A table without lines between rows; numbers are the caller's to align. It keeps to the terminal's width, and to 80 columns elsewhere.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    let rule = |fill| LineStyle::none().fill(fill).junction(fill);
+    table.load_style(TableStyle::new().top_border(rule('─')).header_separator(rule('─')).bottom_border(rule('─')));
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     if !std::io::stdout().is_terminal() {
         table.set_width(80);
     }

@@ -12,13 +12,25 @@ pub(crate) const UNNAMED: &str = "object";
 /// Highest number of a class that prompts may give.
 const HIGHEST: usize = 9_999;
 
-/// Class names by number: a detector's, else those that the prompts give, in their order.
+/// Class names by number: a detector's, and behind them those that the prompts give, in their order.
 pub(super) fn names(models: &[Model], prompts: &Prompts) -> Result<Vec<String>, Failure> {
     let detected = models.iter().map(|model| &model.info().labels).find(|labels| !labels.is_empty());
     match detected {
-        Some(labels) => Ok(labels.clone()),
+        Some(labels) => Ok(with_prompts(labels, prompts.classes())),
         None => of_prompts(prompts.classes()),
     }
+}
+
+/// What is asked for beside a detector is of a class of its name, never of one that happens to have its number.
+fn with_prompts<'a>(detected: &[String], given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>) -> Vec<String> {
+    let mut names = detected.to_vec();
+    for (_, label) in given.filter(|(id, _)| id.is_none()) {
+        let name = label.unwrap_or(UNNAMED);
+        if names.iter().all(|known| known != name) {
+            names.push(name.to_string());
+        }
+    }
+    names
 }
 
 /// How many keypoints a model finds for each object.
@@ -58,6 +70,13 @@ fn of_prompts<'a>(given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>)
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_beside_a_detector_comes_after_its_classes() {
+        let detected = ["person", "bus"].map(str::to_string);
+        assert_eq!(with_prompts(&detected, [(None, Some("bus")), (None, None), (Some(0), None)].into_iter()), ["person", "bus", "object"]);
+        assert_eq!(with_prompts(&detected, std::iter::empty()), detected);
+    }
 
     #[test]
     fn labels_become_classes() {
