@@ -22,6 +22,12 @@ impl GrowingFile {
         Ok(Self { path: path.to_path_buf(), file, length: 0 })
     }
 
+    /// Goes on with a file as it is.
+    pub(crate) fn extend(path: &Path) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { path: path.to_path_buf(), length: file.metadata()?.len(), file })
+    }
+
     /// Goes on with a file: of its lines those stay that are whole and wished for. One that is missing begins empty. The new file grows
     /// at `aside` first.
     pub(crate) fn resume(path: &Path, aside: &Path, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<Self> {

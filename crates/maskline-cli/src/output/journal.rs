@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use maskline::ErrorKind;
 use serde::{Deserialize, Serialize};
 
+use super::growing::GrowingFile;
 use crate::failure::Failure;
 
 /// Folder within the output folder for what is maskline's own.
@@ -81,7 +81,7 @@ impl Version {
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
-    lines: File,
+    lines: GrowingFile,
     files: BTreeMap<String, Written>,
     /// Names of the files about a stem.
     about: HashMap<String, BTreeSet<String>>,
@@ -112,7 +112,7 @@ impl Journal {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
-        let lines = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        let lines = GrowingFile::extend(&path).map_err(failed)?;
         let mut journal = Self {
             folder: folder.to_path_buf(),
             lines,
@@ -147,12 +147,14 @@ impl Journal {
             text.push(b'\n');
         }
         maskline::vision::write::write_atomically(path, &text).map_err(std::io::Error::other)?;
-        self.lines = File::options().append(true).open(path)?;
+        self.lines = GrowingFile::extend(path)?;
         Ok(())
     }
 
     fn take(&mut self, line: Line) {
         match line {
+            // A journal may come from anywhere: nothing outside of its folder is maskline's.
+            Line::File(written) if !Path::new(&written.name).components().all(|part| matches!(part, Component::Normal(_))) => {}
             Line::File(written) => {
                 self.forget(&written.name);
                 if let Some(stem) = &written.stem {
@@ -183,9 +185,7 @@ impl Journal {
     }
 
     fn note(&mut self, line: Line) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(&line)?;
-        text.push(b'\n');
-        self.lines.write_all(&text)?;
+        self.lines.append(&serde_json::to_vec(&line)?)?;
         self.take(line);
         Ok(())
     }
@@ -209,12 +209,16 @@ impl Journal {
         self.note(Line::Done(done))
     }
 
-    /// What is known of a file, if its content is still what maskline wrote (or it still grows).
+    /// What is known of a file, if it is one (no link, and no pipe, which would be waited for), and its content is still what maskline
+    /// wrote (or it still grows).
     pub(crate) fn own(&self, name: &str) -> Option<&Written> {
-        let written = self.files.get(name)?;
+        let (written, path) = (self.files.get(name)?, self.folder.join(name));
+        if !path.symlink_metadata().ok()?.is_file() {
+            return None;
+        }
         match &written.blake3 {
             None => Some(written),
-            Some(hash) => (hash_file(&self.folder.join(name)).ok()? == *hash).then_some(written),
+            Some(hash) => (hash_file(&path).ok()? == *hash).then_some(written),
         }
     }
 

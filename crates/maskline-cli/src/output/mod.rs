@@ -14,7 +14,7 @@ mod place;
 mod single;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub(crate) use encode::Drawn;
 use folder::{Folder, Owner};
-use gathered::{Gathered, Part};
+use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
 pub(crate) use inputs::Inputs;
 pub(crate) use journal::hash;
@@ -69,10 +69,16 @@ pub(crate) struct Outputs<'a> {
 
 struct Files {
     folder: Folder,
-    /// Pictures that an earlier run has answered, which this one goes on with.
-    is_done: Vec<bool>,
+    /// The numbers of the pictures that an earlier run has answered, which this one goes on with.
+    done: Vec<Option<i64>>,
     /// Each picture's number in data sets.
     ids: Vec<i64>,
+    /// None until there is something to say: a run that fails before leaves the answers of an earlier one as they are.
+    whole: Option<Whole>,
+}
+
+/// What grows over all pictures.
+struct Whole {
     results: Option<GrowingFile>,
     gathered: Vec<Gathered>,
 }
@@ -106,6 +112,11 @@ impl<'a> Outputs<'a> {
         Ok(Self { plan, files })
     }
 
+    /// Begins the files about all pictures anew, or goes on with them. The first answer does so too.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        self.files.as_mut().map_or(Ok(()), |files| files.begin(&self.plan).map(drop))
+    }
+
     /// Names the classes and counts the keypoints, once the models tell them.
     pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) {
         (self.plan.classes, self.plan.keypoints) = (classes, keypoints);
@@ -113,7 +124,7 @@ impl<'a> Outputs<'a> {
 
     /// Whether an earlier run has answered the picture, and this one goes on with it.
     pub(crate) fn is_done(&self, place: usize) -> bool {
-        self.files.as_ref().is_some_and(|files| files.is_done[place])
+        self.files.as_ref().is_some_and(|files| files.done[place].is_some())
     }
 
     /// Whether a picture's files can be written, as far as that is known before it is answered.
@@ -132,7 +143,8 @@ impl<'a> Outputs<'a> {
 
     /// Adds an answer, or an error in place of one, to the lines.
     pub(crate) fn line(&mut self, line: &Value) -> Result<(), Error> {
-        match self.files.as_mut().and_then(|files| files.results.as_mut()) {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        match &mut files.begin(&self.plan)?.results {
             Some(results) => results.append(line.to_string().as_bytes()).map_err(|error| io(results.path(), &error)),
             None => Ok(()),
         }
@@ -143,19 +155,20 @@ impl<'a> Outputs<'a> {
         self.files.as_mut().map_or(Ok(()), |files| files.note_done(&self.plan, place))
     }
 
-    /// Writes the files that hold all pictures; returns them.
-    pub(crate) fn finish(self) -> Result<Vec<PathBuf>, Error> {
-        let Some(mut files) = self.files else { return Ok(Vec::new()) };
+    /// Writes the files that hold all pictures, each where it can be; returns them.
+    pub(crate) fn finish(self) -> Vec<Result<PathBuf, Error>> {
+        let Some(mut files) = self.files else { return Vec::new() };
+        let Some(Whole { results, gathered }) = files.whole.take() else { return Vec::new() };
         let mut written = Vec::new();
-        if let Some(results) = files.results.take() {
+        if let Some(results) = results {
             let path = results.path().to_path_buf();
-            files.folder.place.note_final(RESULTS, ABOUT_RESULTS)?;
-            written.push(path);
+            written.push(files.folder.place.note_final(RESULTS, ABOUT_RESULTS).map(|()| path));
         }
-        for gathered in &files.gathered {
+        let named = names::in_data_sets(self.plan.pictures);
+        let told = Told { classes: &self.plan.classes, names: files.folder.stems.iter().cloned().zip(named).collect() };
+        for gathered in gathered {
             let name = gathered::file_name(gathered.format()).unwrap_or_default();
-            let classes = &self.plan.classes;
-            written.push(files.folder.write_whole(name, |out| gathered.assemble(out, classes))?);
+            written.push(files.folder.write_whole(name, |out| gathered.assemble(out, &told)));
         }
         if is_yolo(&self.plan.formats) {
             let pictures = files.folder.relative(RESULTS, &names::common_folder(self.plan.pictures));
@@ -165,13 +178,13 @@ impl<'a> Outputs<'a> {
             let texts = [classes_txt(&self.plan.classes), data_yaml(&self.plan.classes, &data_set)];
             for (name, text) in YOLO_FILES.into_iter().zip(texts) {
                 match files.folder.write_whole(name, |out| out.write_all(text.as_bytes())) {
-                    Ok(path) => written.push(path),
+                    Ok(path) => written.push(Ok(path)),
                     // Nobody asked for them by name, and the user's own serve as well.
                     Err(error) => terminal::say(&format!("not written: {error}")),
                 }
             }
         }
-        Ok(written)
+        written
     }
 }
 
@@ -187,24 +200,31 @@ impl Files {
         let results = plan.formats.contains(&Format::Json).then_some(RESULTS);
         let shared: Vec<&str> = shared.into_iter().chain(yolo.iter().copied()).chain(results).collect();
         let taken: Vec<&str> = shared.iter().filter_map(|name| Path::new(name).file_stem()?.to_str()).collect();
-        let mut folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
+        let folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
         shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
         let done = if plan.arguments.resume { done(&folder, plan)? } else { vec![None; plan.pictures.len()] };
-        let kept: HashSet<String> = kept(&folder.stems, &done);
+        Ok(Self { ids: ids(plan.pictures, &folder.stems, &done), folder, done, whole: None })
+    }
+
+    fn begin(&mut self, plan: &Plan<'_>) -> Result<&mut Whole, Error> {
+        let whole = match self.whole.take() {
+            Some(whole) => whole,
+            None => self.open_whole(plan)?,
+        };
+        Ok(self.whole.insert(whole))
+    }
+
+    fn open_whole(&mut self, plan: &Plan<'_>) -> Result<Whole, Error> {
+        let kept = kept(&self.folder.stems, &self.done);
         let is_kept = |stem: &str| kept.contains(stem);
-        let results = if results.is_some() { Some(open_results(&mut folder, plan, &done)?) } else { None };
+        let results = plan.formats.contains(&Format::Json).then(|| open_results(&mut self.folder, plan, &self.done)).transpose()?;
         let mut gathered = Vec::new();
         for format in plan.formats.iter().filter(|format| gathered::file_name(**format).is_some()) {
             let resumed: Option<&dyn Fn(&str) -> bool> = if plan.arguments.resume { Some(&is_kept) } else { None };
-            gathered.push(Gathered::open(*format, &folder.place.own(), resumed).map_err(|error| io(&folder.place.own(), &error))?);
+            let own = self.folder.place.own();
+            gathered.push(Gathered::open(*format, &own, resumed).map_err(|error| io(&own, &error))?);
         }
-        Ok(Self {
-            ids: ids(plan.pictures, &folder.stems, &done),
-            is_done: done.iter().map(Option::is_some).collect(),
-            folder,
-            results,
-            gathered,
-        })
+        Ok(Whole { results, gathered })
     }
 
     fn write(&mut self, plan: &Plan<'_>, (place, image): (usize, &Image), drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
@@ -223,13 +243,8 @@ impl Files {
         for (format, files) in encoded {
             written.extend(self.folder.write_all(Owner { stem: Some(&stem), format }, files)?);
         }
-        let part = Part {
-            stem: &stem,
-            file_name: &data_set_name(&plan.pictures[place]),
-            found: &found,
-            relative: &self.folder.relative(RESULTS, &plan.pictures[place].path),
-        };
-        self.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
+        let part = Part { stem: &stem, found: &found, relative: &self.folder.relative(RESULTS, &plan.pictures[place].path) };
+        self.begin(plan)?.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }
 
@@ -295,19 +310,16 @@ fn ids(pictures: &[Picture], stems: &[String], done: &[Option<i64>]) -> Vec<i64>
     let number = |picture: &Picture| picture.path.file_stem()?.to_str()?.parse::<i64>().ok().filter(|number| *number >= 0);
     let numbers: Option<Vec<i64>> = pictures.iter().map(number).collect();
     let names: HashSet<&String> = stems.iter().collect();
-    if let Some(numbers) = numbers.filter(|numbers| numbers.iter().collect::<HashSet<_>>().len() == names.len()) {
+    let is_kept = |numbers: &[i64]| done.iter().zip(numbers).all(|(done, number)| done.is_none_or(|done| done == *number));
+    let is_distinct = |numbers: &[i64]| numbers.iter().collect::<HashSet<_>>().len() == names.len();
+    if let Some(numbers) = numbers.filter(|numbers| is_distinct(numbers) && is_kept(numbers)) {
         return numbers;
     }
     let used: HashSet<i64> = done.iter().flatten().copied().collect();
     let mut free = (1..).filter(|id| !used.contains(id));
-    let mut given: std::collections::HashMap<&String, i64> = std::collections::HashMap::new();
+    let mut given: HashMap<&String, i64> = HashMap::new();
     let ids = stems.iter().zip(done);
     ids.map(|(stem, done)| *given.entry(stem).or_insert_with(|| done.or_else(|| free.next()).unwrap_or_default())).collect()
-}
-
-/// How a data set names a picture: below the folder that was named, with forward slashes.
-fn data_set_name(picture: &Picture) -> String {
-    names::slashed(&picture.below)
 }
 
 #[cfg(test)]
@@ -328,5 +340,6 @@ mod tests {
         assert_eq!(of(&["001.jpg", "1.jpg"], &[None; 2]), [1, 2]);
         assert_eq!(of(&["7.jpg", "bus.jpg"], &[None; 2]), [1, 2], "a number beside a name");
         assert_eq!(of(&["c.jpg", "a.jpg", "b.jpg"], &[None, Some(1), Some(3)]), [2, 1, 3], "what is done keeps its number");
+        assert_eq!(of(&["2.jpg", "1.jpg"], &[Some(1), None]), [1, 2], "also where it is called by another one");
     }
 }

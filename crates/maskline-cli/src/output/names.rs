@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::pictures::Picture;
+use crate::pictures::{self, Picture};
 
 /// Stems for pictures, in their order. `taken` are stems that files of the whole run need (`coco`, `classes`).
 ///
@@ -85,10 +85,28 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The folder that holds all pictures.
+/// The folder that holds all pictures; links to pictures are in their own folder.
 pub(crate) fn common_folder(pictures: &[Picture]) -> PathBuf {
-    let absolute: Vec<PathBuf> = pictures.iter().map(|picture| absolute(&picture.path)).collect();
-    shared_folder(&absolute.iter().filter_map(|path| path.parent()).collect())
+    let real: Vec<PathBuf> = pictures.iter().map(|picture| pictures::identity(&picture.path)).collect();
+    shared_folder(&real.iter().filter_map(|path| path.parent()).collect())
+}
+
+/// How data sets name pictures, with forward slashes: below the folder that was named where all lie below the same one, else below the
+/// folder that holds them all. In both cases there is one folder in which all are found, and no two have the same name.
+pub(crate) fn in_data_sets(pictures: &[Picture]) -> Vec<String> {
+    let root = |picture: &Picture| {
+        let path = std::path::absolute(&picture.path).unwrap_or_else(|_| picture.path.clone());
+        path.ancestors().nth(picture.below.components().count()).map(Path::to_path_buf)
+    };
+    // What is missing is in no data set.
+    let roots: HashSet<Option<PathBuf>> = pictures.iter().filter(|picture| picture.path.exists()).map(root).collect();
+    if roots.len() <= 1 {
+        return pictures.iter().map(|picture| slashed(&picture.below)).collect();
+    }
+    let common = common_folder(pictures);
+    let below =
+        |picture: &Picture| pictures::identity(&picture.path).strip_prefix(&common).map_or_else(|_| slashed(&picture.path), slashed);
+    pictures.iter().map(below).collect()
 }
 
 fn shared_folder(folders: &HashSet<&Path>) -> PathBuf {

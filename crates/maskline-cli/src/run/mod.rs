@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         pictures: &pictures,
         formats,
         inputs: inputs(arguments, &sources, &pictures, &prompts),
-        asked: asked(arguments, &sources),
+        asked: asked(arguments, &sources, &prompts),
         classes: Vec::new(),
         keypoints: None,
     };
@@ -53,7 +53,11 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
     report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
-    let ended = answer_all(&mut report, &task);
+    let ended = answer_all(&mut report, &task).and_then(|()| match interrupt::is_wished() {
+        true => Ok(()),
+        // Also where nothing was left to do, the files about all pictures are about those of this run.
+        false => Ok(report.outputs.begin()?),
+    });
     // What was answered is written, whatever ended the command.
     let code = report.finish();
     ended?;
@@ -119,14 +123,14 @@ fn model_file(source: &ModelSource) -> Option<&Path> {
 }
 
 /// A hash of all that answers and their files depend on, beside the picture.
-fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
+fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String {
     let Run { options, compute, prompted, everything, .. } = arguments;
     let files = sources
         .iter()
         .filter_map(model_file)
         .chain(prompted.prompts.as_deref())
         .chain(options.names.as_deref())
-        .chain(prompted.mask.iter().map(AsRef::as_ref));
+        .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
     let detector = format!(
@@ -134,7 +138,9 @@ fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
     );
     let written = format!("{:?} {}", arguments.format, arguments.save_conf);
-    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{everything:?}").as_bytes())
+    // Which words belong to one object, the options alone do not tell.
+    let prompts = prompts.for_all();
+    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{prompts:?}\n{everything:?}").as_bytes())
 }
 
 /// Loads the models; what takes more than a moment says what it does.
