@@ -326,3 +326,53 @@ fn quiet_is_quiet_and_many_pictures_get_a_line_each() {
     assert!(masks.stderr.contains("and 1 more"), "{}", masks.stderr);
     assert!(masks.stdout.lines().filter(|line| !line.ends_with(" ms")).all(|line| line.chars().count() <= 80), "{}", masks.stdout);
 }
+
+#[test]
+fn pictures_that_are_called_like_files_of_another_one_make_way() {
+    let place = Place::new();
+    let named = ["photo.mask-001.png", "photo.index.png", "photo.polygons.png", "photo.png"];
+    named[..3].iter().for_each(|name| copy(&place, "photo.png", name));
+    let boxes = ["--box", "5,10,25,60", "--box", "25,10,45,60"];
+    let formats = ["-f", "png,masks,png-index,polygons,labelme,json", "-o", "out"];
+    let outcome = place.maskline(&[&["run"][..], &named, &boxes, &formats, &["--json"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let lines = outcome.json_lines();
+    let files: Vec<&str> = lines.iter().flat_map(|line| line["files"].as_array().unwrap()).map(|file| file.as_str().unwrap()).collect();
+    assert_eq!((files.len(), files.iter().collect::<BTreeSet<_>>().len()), (24, 24), "{files:?}");
+    assert!(files.contains(&"out/photo.index.png") && files.iter().all(|file| place.path(file).exists()), "{files:?}");
+}
+
+#[test]
+fn labels_are_called_like_their_pictures_wherever_they_can() {
+    let place = Place::new();
+    let named = ["data.png", "coco.png", "photo.mask-001.png", "classes.png"];
+    named.iter().for_each(|name| copy(&place, "photo.png", name));
+    assert_eq!(detect(&place, &[&named[..], &["photo.png", "-f", "yolo,coco", "-o", "out"]].concat()).code, 0);
+    let files = ["classes.png.txt", "classes.txt", "coco.json", "coco.txt", "data.txt", "data.yaml", "photo.mask-001.txt", "photo.txt"];
+    assert_eq!(names(&place.path("out")), files);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_answer_without_room_in_one_format_leaves_nothing_behind() {
+    let place = Place::new();
+    let long = format!("{}.png", "n".repeat(250));
+    copy(&place, "photo.png", &long);
+    let formats = ["-f", "jpg,cutout,yolo", "-o", "out", "--json"];
+    let outcome = place.maskline(&[&["run", &long, "photo.png", "--box", "5,10,25,60"], &formats[..]].concat());
+    assert_eq!(outcome.json_lines()[0]["files"], serde_json::json!([]), "{}", outcome.stderr);
+    assert!(outcome.code == 1 && outcome.stderr.contains("too long"), "{}", outcome.stderr);
+    assert!(names(&place.path("out")).iter().all(|name| !name.starts_with('n')), "{:?}", names(&place.path("out")));
+    assert!(place.path("out/photo.txt").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_with_a_line_break_is_one_line() {
+    let place = Place::new();
+    let pictures: Vec<String> = (0..9).map(|index| format!("a\n\x1b[31m{index}.png")).collect();
+    pictures.iter().for_each(|name| copy(&place, "photo.png", name));
+    let outcome = detect(&place, &[&pictures.iter().map(String::as_str).collect::<Vec<_>>()[..], &["-o", "out"]].concat());
+    assert_eq!((outcome.code, outcome.stdout.lines().count()), (0, 9), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with(r"a\n\u{1b}[31m0.png  120"), "{}", outcome.stdout);
+}

@@ -113,3 +113,24 @@ fn a_pipe_in_place_of_an_answer_is_not_waited_for() {
     let outcome = run();
     assert!(outcome.code == 1 && outcome.stderr.contains("maskline did not write it"), "{}", outcome.stderr);
 }
+
+#[test]
+fn answers_beside_their_pictures_are_no_pictures_of_the_next_run() {
+    let place = Place::new();
+    ["in/a.png", "in/sub/b.png"].iter().for_each(|name| copy(&place, name));
+    let run = |arguments: &[&str]| {
+        let outcome = detect(&place, &[arguments, &["-r", "-f", "png", "-o", "in", "--json"]].concat());
+        let named = |line: &Value| line["image"].as_str().unwrap().to_string();
+        (outcome.json_lines().iter().map(named).collect::<Vec<_>>(), outcome.stderr)
+    };
+    let pictures = ["in/a.png", "in/sub/b.png"];
+    assert_eq!(run(&["in"]).0, pictures);
+    assert!(place.path("in/a-2.png").exists() && place.path("in/sub/b-2.png").exists());
+    let (named, said) = run(&["in"]);
+    assert!(named == pictures && said.contains("2 pictures that maskline wrote"), "{named:?} {said}");
+    assert_eq!(run(&["in/*.png", "in/sub"]).0, pictures);
+    // One that a person has changed is his, and one that is named is meant.
+    copy(&place, "in/a-2.png");
+    assert_eq!(run(&["in"]).0, ["in/a-2.png", "in/a.png", "in/sub/b.png"]);
+    assert_eq!(run(&["in/sub/b-2.png"]).0, ["in/sub/b-2.png"]);
+}

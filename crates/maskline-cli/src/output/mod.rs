@@ -3,31 +3,35 @@
 //! No input of the run is ever replaced, and no file that maskline did not write itself ([`journal`]) unless that is wished. All names are
 //! chosen before the first picture ([`names`]). What is gathered over the pictures grows on disk, not in memory.
 
+mod answers;
 mod encode;
 mod folder;
 mod gathered;
 mod growing;
 mod inputs;
 mod journal;
+mod known;
 mod names;
 mod place;
 mod single;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
 use maskline::{Error, Image, Object};
 use serde_json::Value;
 
+pub(crate) use answers::Answers;
 pub(crate) use encode::Drawn;
-use folder::{Folder, Owner};
+use folder::Folder;
 use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
 pub(crate) use inputs::Inputs;
-pub(crate) use journal::hash;
-use journal::{Done, Version};
+pub(crate) use known::hash;
+use known::{Done, Version};
+use names::Taken;
 use place::{About, io};
 pub(crate) use single::{Reports, SingleFile};
 
@@ -199,7 +203,11 @@ impl Files {
         let yolo = if is_yolo(&plan.formats) { &YOLO_FILES[..] } else { &[] };
         let results = plan.formats.contains(&Format::Json).then_some(RESULTS);
         let shared: Vec<&str> = shared.into_iter().chain(yolo.iter().copied()).chain(results).collect();
-        let taken: Vec<&str> = shared.iter().filter_map(|name| Path::new(name).file_stem()?.to_str()).collect();
+        let endings: Vec<&str> = plan.formats.iter().filter_map(|format| encode::single_ending(*format)).collect();
+        let taken = Taken {
+            stems: shared.iter().flat_map(|name| endings.iter().filter_map(|ending| name.strip_suffix(ending))).collect(),
+            tails: plan.formats.iter().filter_map(|format| encode::tail(*format)).collect(),
+        };
         let folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
         shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
         let done = if plan.arguments.resume { done(&folder, plan)? } else { vec![None; plan.pictures.len()] };
@@ -239,10 +247,7 @@ impl Files {
         let encoded = plan.formats.iter().map(|format| Ok((*format, encode::files(*format, &picture, drawn)?)));
         let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
         self.folder.note_source(&stem, &plan.pictures[place].path)?;
-        let mut written = Vec::new();
-        for (format, files) in encoded {
-            written.extend(self.folder.write_all(Owner { stem: Some(&stem), format }, files)?);
-        }
+        let written = self.folder.write_all(&stem, encoded)?;
         let part = Part { stem: &stem, found: &found, relative: &self.folder.relative(RESULTS, &plan.pictures[place].path) };
         self.begin(plan)?.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
@@ -330,7 +335,7 @@ mod tests {
     #[test]
     fn every_picture_has_a_number_of_its_own() {
         let pictures = |paths: &[&str]| paths.iter().map(|path| alone(path)).collect::<Vec<_>>();
-        let stems = |pictures: &[Picture]| names::stems(pictures, &[]);
+        let stems = |pictures: &[Picture]| names::stems(pictures, &Taken::default());
         let of = |paths: &[&str], done: &[Option<i64>]| {
             let pictures = pictures(paths);
             ids(&pictures, &stems(&pictures), done)

@@ -26,6 +26,7 @@ use report::Report;
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
+    interrupt::listen();
     let (named, words) = pictures::split_model(&arguments.words)?;
     let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL.as_ref()))?;
     let folder = output::folder_of(arguments);
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let models = load(&engine, sources, &load_options(arguments, pictures.len().saturating_mul(arguments.repeat))?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
     let task = Task::of(&models, &prompts, arguments)?;
-    interrupt::listen();
+    interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
     report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));

@@ -101,7 +101,7 @@ impl<'a> Report<'a> {
         }
         let message = error.to_string();
         // The engine names the file where it knows it; the line must name it in any case.
-        let is_named = message.contains(name);
+        let (is_named, name) = (message.contains(name), pictures::on_a_line(name));
         self.progress.suspend(|| terminal::complain(&if is_named { message } else { format!("{name}: {message}") }));
     }
 
@@ -165,8 +165,9 @@ impl<'a> Report<'a> {
         if self.arguments.quiet {
             return Ok(());
         }
+        let name = shown(&self.pictures[place].path);
         let telling = Telling {
-            path: &shown(&self.pictures[place].path),
+            path: &pictures::on_a_line(&name),
             size: answer.image.size(),
             found: Found { objects: answer.drawn.objects, classes: answer.drawn.classes },
             nothing: &answer.nothing,
