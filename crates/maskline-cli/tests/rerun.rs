@@ -134,3 +134,54 @@ fn answers_beside_their_pictures_are_no_pictures_of_the_next_run() {
     assert_eq!(run(&["in"]).0, ["in/a-2.png", "in/a.png", "in/sub/b.png"]);
     assert_eq!(run(&["in/sub/b-2.png"]).0, ["in/sub/b-2.png"]);
 }
+
+#[test]
+fn a_namesake_that_comes_later_changes_no_name() {
+    let place = Place::new();
+    ["in/a.png", "in/b.png"].iter().for_each(|name| copy(&place, name));
+    let run = |more: &[&str]| {
+        let outcome = detect(&place, &[&["in", "-f", "yolo", "-o", "out", "--json"], more].concat());
+        outcome.json_lines().iter().map(|line| line["files"][0].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(&[]), ["out/a.txt", "out/b.txt"]);
+    image::RgbImage::from_pixel(50, 40, image::Rgb([9, 9, 9])).save(place.path("in/a.jpg")).unwrap();
+    assert_eq!(run(&["--resume"]), ["out/a.jpg.txt"]);
+    assert_eq!(run(&[]), ["out/a.jpg.txt", "out/a.txt", "out/b.txt"]);
+}
+
+#[test]
+fn answers_are_those_of_their_pictures_wherever_both_are() {
+    let place = Place::new();
+    copy(&place, "one/in/a.png");
+    let run = |base: &str, output: &str| {
+        let (pictures, output) = (format!("{base}/in"), format!("{base}/{output}"));
+        let outcome = detect(&place, &[&pictures, "-f", "labelme,label-studio,json", "-o", &output, "--json", "--resume"]);
+        outcome.json_lines().iter().map(|line| line["files"][0].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(run("one", "out"), ["one/out/a.json"]);
+    // The answers alone are moved: they say where their picture is.
+    std::fs::create_dir(place.path("one/deep")).unwrap();
+    std::fs::rename(place.path("one/out"), place.path("one/deep/out")).unwrap();
+    assert_eq!(run("one", "deep/out"), ["one/deep/out/a.json"]);
+    assert_eq!(json(&place.path("one/deep/out/a.json"))["imagePath"], "../../in/a.png");
+    assert_eq!(json(&place.path("one/deep/out/label-studio.json"))[0]["data"]["image"], "../../in/a.png");
+    assert!(run("one", "deep/out").is_empty());
+    // Both are copied.
+    for name in ["in/a.png", "deep/out/a.json", "deep/out/.maskline/journal.jsonl"] {
+        std::fs::create_dir_all(place.path("two").join(name).parent().unwrap()).unwrap();
+        std::fs::copy(place.path("one").join(name), place.path("two").join(name)).unwrap();
+    }
+    assert_eq!(run("two", "deep/out"), ["two/deep/out/a.json"]);
+    let lines = std::fs::read_to_string(place.path("two/deep/out/results.jsonl")).unwrap();
+    assert!(lines.lines().count() == 1 && lines.contains("two/deep/out/a.json"), "{lines}");
+}
+
+#[test]
+fn labels_that_are_numbered_by_other_classes_are_told() {
+    let place = Place::new();
+    copy(&place, "other.png");
+    assert_eq!(detect(&place, &["photo.png", "-f", "yolo", "-o", "out"]).code, 0);
+    let run = |picture: &str| place.maskline(&["run", picture, "--box", "5,10,25,60", "--label", "mug", "-f", "yolo", "-o", "out"]).stderr;
+    let (other, same) = (run("other.png"), run("photo.png"));
+    assert!(other.contains("the labels of 1 picture of an earlier run") && !same.contains("numbered by"), "{other} {same}");
+}

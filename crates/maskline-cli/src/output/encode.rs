@@ -72,6 +72,11 @@ pub(crate) fn tail(format: Format) -> Option<&'static str> {
     }
 }
 
+/// Whether the files of a format name the picture, as seen from where they are.
+pub(crate) fn names_picture(format: Format) -> bool {
+    matches!(format, Format::CocoRle | Format::Polygons | Format::Labelme | Format::LabelStudio)
+}
+
 /// The files of a format for one picture.
 pub(crate) fn files(format: Format, picture: &Picture<'_>, drawn: &Drawn<'_>) -> Result<Vec<EncodedFile>, Error> {
     let masks = |format: MaskFormat| {

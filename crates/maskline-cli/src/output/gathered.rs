@@ -58,7 +58,7 @@ fn parts_of(format: Format, own: &Path) -> PathBuf {
 impl Gathered {
     /// The stems that have whole parts.
     pub(crate) fn stems(format: Format, own: &Path) -> std::io::Result<HashSet<String>> {
-        GrowingFile::values(&parts_of(format, own), "stem")
+        GrowingFile::values(&parts_of(format, own), "stem", |_| true)
     }
 
     /// The parts of a format below `own`, maskline's folder; `is_done` says of which stems the old ones are kept.

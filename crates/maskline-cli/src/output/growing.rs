@@ -47,8 +47,8 @@ impl GrowingFile {
         Ok(Self { path: path.to_path_buf(), ..kept })
     }
 
-    /// What the whole lines of a file have under a key; nothing where there is no file.
-    pub(crate) fn values(path: &Path, key: &str) -> std::io::Result<HashSet<String>> {
+    /// What the whole lines of a file say under a key, of those that are wanted; nothing where there is no file.
+    pub(crate) fn values(path: &Path, key: &str, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<HashSet<String>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
@@ -57,7 +57,7 @@ impl GrowingFile {
         let mut values = HashSet::new();
         for line in BufReader::new(file).split(b'\n') {
             let value: Option<Value> = serde_json::from_slice(&line?).ok();
-            values.extend(value.and_then(|line| line[key].as_str().map(str::to_string)));
+            values.extend(value.filter(&is_wanted).and_then(|line| line[key].as_str().map(str::to_string)));
         }
         Ok(values)
     }

@@ -1,6 +1,6 @@
 //! What a journal says of a folder: which files maskline wrote into it, and for which picture.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
@@ -43,6 +43,9 @@ pub(crate) struct Source {
     pub(crate) stem: String,
     /// Absolute path, which counts while the picture stays where it is; afterwards its content does.
     pub(crate) path: String,
+    /// The same as seen from the folder, which counts where both were moved or copied together.
+    #[serde(default)]
+    pub(crate) relative: String,
     pub(crate) blake3: String,
 }
 
@@ -178,6 +181,13 @@ impl Known {
     /// Whether any file about a stem is still there.
     pub(crate) fn has_files(&self, stem: &str) -> bool {
         self.about.get(stem).into_iter().flatten().any(|name| self.folder.join(name).exists())
+    }
+
+    /// How many pictures beside these stems have files of a format.
+    pub(crate) fn count_beside(&self, stems: &[String], format: &str) -> usize {
+        let stems: HashSet<&String> = stems.iter().collect();
+        let has_files = |stem: &String| self.files_of(stem, format).iter().any(|name| self.folder.join(name).exists());
+        self.about.keys().filter(|stem| !stems.contains(stem) && has_files(stem)).count()
     }
 
     /// Names of the files that a format has for a picture.

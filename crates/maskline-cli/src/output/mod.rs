@@ -17,7 +17,7 @@ mod single;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
 use maskline::{Error, Image, Object};
@@ -47,7 +47,8 @@ const FOLDER: &str = "maskline-out";
 const RESULTS: &str = "results.jsonl";
 const ABOUT_RESULTS: About<'_> = About { stem: None, format: "json" };
 /// Class names and the description of a data set, which belong to YOLO's label files.
-const YOLO_FILES: [&str; 2] = ["classes.txt", "data.yaml"];
+const CLASSES: &str = "classes.txt";
+const YOLO_FILES: [&str; 2] = [CLASSES, "data.yaml"];
 
 /// What the files of a run depend on.
 pub(crate) struct Plan<'a> {
@@ -175,7 +176,10 @@ impl<'a> Outputs<'a> {
             written.push(files.folder.write_whole(name, |out| gathered.assemble(out, &told)));
         }
         if is_yolo(&self.plan.formats) {
-            let pictures = files.folder.relative(RESULTS, &names::common_folder(self.plan.pictures));
+            if let Some(warning) = files.folder.other_classes(&self.plan.classes) {
+                terminal::say(&warning);
+            }
+            let pictures = files.folder.from_here(&names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
             let data_set =
                 YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
@@ -248,7 +252,7 @@ impl Files {
         let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
         self.folder.note_source(&stem, &plan.pictures[place].path)?;
         let written = self.folder.write_all(&stem, encoded)?;
-        let part = Part { stem: &stem, found: &found, relative: &self.folder.relative(RESULTS, &plan.pictures[place].path) };
+        let part = Part { stem: &stem, found: &found, relative: &self.folder.from_here(&plan.pictures[place].path) };
         self.begin(plan)?.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }
@@ -278,7 +282,11 @@ fn done(folder: &Folder, plan: &Plan<'_>) -> Result<Vec<Option<i64>>, Error> {
     let (own, failed) = (folder.place.own(), |error: std::io::Error| io(&folder.place.path, &error));
     let gathered = plan.formats.iter().filter(|format| gathered::file_name(**format).is_some());
     let parts = gathered.map(|format| Gathered::stems(*format, &own)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let lines = plan.formats.contains(&Format::Json).then(|| GrowingFile::values(&folder.place.path_of(RESULTS), "image"));
+    // Lines name files as this run would.
+    let names_them = |file: &Value| file.as_str().is_some_and(|file| folder.place.names(Path::new(file)));
+    let is_right = |line: &Value| line["files"].as_array().is_some_and(|files| files.iter().all(names_them));
+    let is_wished = plan.formats.contains(&Format::Json);
+    let lines = is_wished.then(|| GrowingFile::values(&folder.place.path_of(RESULTS), "image", is_right));
     let lines = lines.transpose().map_err(failed)?;
     let is_gathered = |place: usize| {
         let name = pictures::shown(&plan.pictures[place].path);

@@ -18,12 +18,12 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    fn has(&self, stem: &str, others: &HashSet<String>) -> bool {
+    pub(crate) fn has(&self, stem: &str, others: &HashSet<String>) -> bool {
         let is_part_of = |tail: &str| {
             let (before, behind) = stem.rsplit_once(tail)?;
             (behind.bytes().all(|byte| byte.is_ascii_digit()) && others.contains(before)).then_some(())
         };
-        self.stems.contains(&stem) || self.tails.iter().any(|tail| is_part_of(tail).is_some())
+        self.stems.contains(&folded(stem).as_str()) || self.tails.iter().any(|tail| is_part_of(tail).is_some())
     }
 }
 
@@ -93,6 +93,10 @@ fn folded(stem: &str) -> String {
 /// Names only: nothing that would lead out of the output folder.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter_map(|component| if let Component::Normal(name) = component { Some(name) } else { None }).collect()
+}
+
+pub(crate) fn without_ending(stem: &str) -> String {
+    slashed(&Path::new(stem).with_extension(""))
 }
 
 /// With forward slashes, as journals and data sets of every system have them; what is no UTF-8 is replaced.

@@ -54,6 +54,11 @@ impl Place {
         if self.path == Path::new(".") { PathBuf::from(name) } else { self.path.join(name) }
     }
 
+    /// Whether a path names something in the folder as [`path_of`](Self::path_of) does.
+    pub(crate) fn names(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.path).is_ok() || (self.path == Path::new(".") && path.is_relative())
+    }
+
     /// Whether a file may be written: it is no input, and new or maskline's own about the same picture, or it is wished.
     pub(crate) fn may_write(&self, name: &str, stem: Option<&str>) -> Result<(), Error> {
         let path = self.path_of(name);
