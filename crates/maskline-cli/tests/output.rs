@@ -135,6 +135,19 @@ fn inputs_other_than_pictures_stay_too() {
 }
 
 #[test]
+fn what_says_how_a_model_is_built_is_an_input() {
+    let place = Place::new();
+    let Some(checkpoint) = common::shared("goldens/sam2_image/tiny128/model.safetensors") else { return };
+    std::fs::copy(&checkpoint, place.path("model.safetensors")).unwrap();
+    std::fs::copy(checkpoint.with_file_name("config.json"), place.path("config.json")).unwrap();
+    copy(&place, "photo.png", "config.png");
+    let before = std::fs::read(place.path("config.json")).unwrap();
+    let arguments = ["run", "model.safetensors", "config.png", "--box", "5,10,25,60", "-f", "labelme", "-o", ".", "--overwrite"];
+    place.maskline(&arguments).fails(1, &["config.json", "input"]);
+    assert_eq!(std::fs::read(place.path("config.json")).unwrap(), before);
+}
+
+#[test]
 fn masks_of_an_earlier_answer_with_more_objects_go() {
     let place = Place::new();
     assert_eq!(masks(&place, 4, &["-f", "masks,cutout", "-o", "out"]).code, 0);
@@ -375,4 +388,20 @@ fn a_name_with_a_line_break_is_one_line() {
     let outcome = detect(&place, &[&pictures.iter().map(String::as_str).collect::<Vec<_>>()[..], &["-o", "out"]].concat());
     assert_eq!((outcome.code, outcome.stdout.lines().count()), (0, 9), "{}", outcome.stdout);
     assert!(outcome.stdout.starts_with(r"a\n\u{1b}[31m0.png  120"), "{}", outcome.stdout);
+}
+
+#[test]
+fn other_commands_replace_nothing_that_they_read() {
+    let place = Place::new();
+    let truth = r#"{"images": [], "annotations": [], "categories": []}"#;
+    for (name, text) in [("truth.json", truth), ("found.json", "[]")] {
+        std::fs::write(place.path(name), text).unwrap();
+        let eval = ["eval", "--data", "truth.json", "--predictions", "found.json", "--overwrite", "-o"];
+        place.maskline(&[&eval[..], &[&format!("./{name}")]].concat()).fails(1, &["input of this run"]);
+        assert_eq!(std::fs::read_to_string(place.path(name)).unwrap(), text);
+    }
+    std::fs::create_dir(place.path("case")).unwrap();
+    std::fs::write(place.path("case/model.safetensors"), "weights").unwrap();
+    place.maskline(&["verify", "case", "--dump", "case/model.safetensors", "--overwrite"]).fails(1, &["input of this run"]);
+    assert_eq!(std::fs::read_to_string(place.path("case/model.safetensors")).unwrap(), "weights");
 }

@@ -7,7 +7,7 @@ mod prompted;
 mod report;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -112,23 +112,24 @@ fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompt
     inputs.add(prompts.mask_files());
     arguments.words.iter().filter_map(|word| pictures::list_of(word)).for_each(|list| inputs.add([list.as_path()]));
     inputs.add(arguments.options.runtime.as_deref());
-    inputs.add(sources.iter().filter_map(model_file));
+    sources.iter().for_each(|source| inputs.add(model_files(source).iter().map(PathBuf::as_path)));
     inputs
 }
 
-fn model_file(source: &ModelSource) -> Option<&Path> {
-    match source {
-        ModelSource::Checkpoint(path) | ModelSource::Onnx(path) => Some(path),
-        _ => None,
-    }
+/// A model's file, and the configurations beside it that say how it is built, some of which may not exist.
+fn model_files(source: &ModelSource) -> Vec<PathBuf> {
+    let (ModelSource::Checkpoint(path) | ModelSource::Onnx(path)) = source else { return Vec::new() };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    vec![path.clone(), path.with_extension("config.json"), folder.join("config.json")]
 }
 
 /// A hash of all that answers and their files depend on, beside the picture.
 fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String {
     let Run { options, compute, prompted, everything, .. } = arguments;
-    let files = sources
+    let model_files: Vec<PathBuf> = sources.iter().flat_map(model_files).collect();
+    let files = model_files
         .iter()
-        .filter_map(model_file)
+        .map(PathBuf::as_path)
         .chain(prompted.prompts.as_deref())
         .chain(options.names.as_deref())
         .chain(prompts.mask_files());
