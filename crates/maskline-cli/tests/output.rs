@@ -405,3 +405,11 @@ fn other_commands_replace_nothing_that_they_read() {
     place.maskline(&["verify", "case", "--dump", "case/model.safetensors", "--overwrite"]).fails(1, &["input of this run"]);
     assert_eq!(std::fs::read_to_string(place.path("case/model.safetensors")).unwrap(), "weights");
 }
+
+#[test]
+fn no_object_gets_the_number_of_another_class() {
+    let place = Place::new();
+    let outcome = place.maskline(&["run", "photo.png", "--box", "5,10,25,60", "--label", "mug", "-f", "coco91", "-o", "out"]);
+    outcome.fails(2, &["coco91", "`mug`", "coco-results"]);
+    assert!(!place.path("out/coco91-results.json").exists());
+}

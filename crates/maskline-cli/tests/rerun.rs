@@ -185,3 +185,20 @@ fn labels_that_are_numbered_by_other_classes_are_told() {
     let (other, same) = (run("other.png"), run("photo.png"));
     assert!(other.contains("the labels of 1 picture of an earlier run") && !same.contains("numbered by"), "{other} {same}");
 }
+
+#[test]
+fn what_took_the_place_of_a_file_that_never_became_whole_stays() {
+    let place = Place::new();
+    let run = || detect(&place, &["photo.png", "-f", "json", "-o", "out"]);
+    assert_eq!(run().code, 0);
+    let whole = std::fs::read_to_string(place.path("out/results.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(place.path("out/.maskline/journal.jsonl")).unwrap()
+        + "{\"file\":{\"name\":\"results.jsonl\",\"format\":\"json\"}}\n";
+    for (content, code) in [("my notes\n", 1), ("{\"mine\":1}\n", 1), ("", 0), (&whole[..40], 0), (&*whole, 0)] {
+        std::fs::write(place.path("out/.maskline/journal.jsonl"), &journal).unwrap();
+        std::fs::write(place.path("out/results.jsonl"), content).unwrap();
+        let outcome = run();
+        assert_eq!(outcome.code, code, "{content}: {}", outcome.stderr);
+        assert_eq!(std::fs::read_to_string(place.path("out/results.jsonl")).unwrap() == content, code == 1, "{content}");
+    }
+}

@@ -62,7 +62,7 @@ impl Folder {
             return true;
         }
         // Where the old picture is no longer there, it may be this one, moved; or this one was copied together with the folder.
-        let may_be = !Path::new(&source.path).exists() || source.relative == self.from_here(picture);
+        let may_be = !Path::new(&source.path).exists() || source.relative == self.seen_from_here(picture);
         may_be && known::hash_file(picture).is_ok_and(|hash| hash == source.blake3)
     }
 
@@ -123,7 +123,7 @@ impl Folder {
     pub(crate) fn note_source(&mut self, stem: &str, picture: &Path) -> Result<(), Error> {
         let blake3 = known::hash_file(picture).map_err(|error| io(picture, &error))?;
         let path = names::absolute(picture).to_string_lossy().into_owned();
-        let source = Source { stem: stem.into(), path, relative: self.from_here(picture), blake3 };
+        let source = Source { stem: stem.into(), path, relative: self.seen_from_here(picture), blake3 };
         self.place.note(|journal| journal.note_source(source))
     }
 
@@ -134,14 +134,14 @@ impl Folder {
         // Where files name the picture as seen from their folder, that must still be right.
         let is_named = plan.formats.iter().any(|format| encode::names_picture(*format));
         let is_same = |source: &Source| {
-            self.from_here(path) == source.relative || (!is_named && names::absolute(path).to_string_lossy() == source.path)
+            self.seen_from_here(path) == source.relative || (!is_named && names::absolute(path).to_string_lossy() == source.path)
         };
         let is_same = self.place.journal.known.source(&self.stems[place]).is_none_or(is_same);
         self.place.journal.known.done(&self.stems[place]).filter(|done| is_same && done.asked == plan.asked && done.version == version)
     }
 
     /// A picture as seen from the folder.
-    pub(crate) fn from_here(&self, picture: &Path) -> String {
+    pub(crate) fn seen_from_here(&self, picture: &Path) -> String {
         self.relative("", picture)
     }
 

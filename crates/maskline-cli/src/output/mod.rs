@@ -19,8 +19,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
-use maskline::{Error, Image, Object};
+use maskline::vision::write::{COCO_91, ImageObjects, YoloDataSet, classes_txt, data_yaml};
+use maskline::{Error, ErrorKind, Image, Object};
 use serde_json::Value;
 
 pub(crate) use answers::Answers;
@@ -123,8 +123,17 @@ impl<'a> Outputs<'a> {
     }
 
     /// Names the classes and counts the keypoints, once the models tell them.
-    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) {
+    ///
+    /// # Errors
+    /// `InvalidOption` where a format has numbers for other classes only: an object would be called what it is not.
+    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) -> Result<(), Error> {
+        if self.plan.formats.contains(&Format::Coco91) && classes.len() != COCO_91.len() {
+            let names = if classes.len() == 1 { format!("`{}`", classes[0]) } else { format!("{} other ones", classes.len()) };
+            let message = format!("-f coco91 has numbers for COCO's {} classes, and here there are {names}", COCO_91.len());
+            return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: use -f coco-results, whose numbers are class indices"));
+        }
         (self.plan.classes, self.plan.keypoints) = (classes, keypoints);
+        Ok(())
     }
 
     /// Whether an earlier run has answered the picture, and this one goes on with it.
@@ -179,7 +188,7 @@ impl<'a> Outputs<'a> {
             if let Some(warning) = files.folder.other_classes(&self.plan.classes) {
                 terminal::say(&warning);
             }
-            let pictures = files.folder.from_here(&names::common_folder(self.plan.pictures));
+            let pictures = files.folder.seen_from_here(&names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
             let data_set =
                 YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
@@ -252,7 +261,7 @@ impl Files {
         let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
         self.folder.note_source(&stem, &plan.pictures[place].path)?;
         let written = self.folder.write_all(&stem, encoded)?;
-        let part = Part { stem: &stem, found: &found, relative: &self.folder.from_here(&plan.pictures[place].path) };
+        let part = Part { stem: &stem, found: &found, relative: &self.folder.seen_from_here(&plan.pictures[place].path) };
         self.begin(plan)?.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }

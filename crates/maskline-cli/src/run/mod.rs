@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
-    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
+    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models))?;
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
     let ended = answer_all(&mut report, &task).and_then(|()| match interrupt::is_wished() {
         true => Ok(()),
