@@ -202,3 +202,15 @@ fn what_took_the_place_of_a_file_that_never_became_whole_stays() {
         assert_eq!(std::fs::read_to_string(place.path("out/results.jsonl")).unwrap() == content, code == 1, "{content}");
     }
 }
+
+#[test]
+fn pictures_that_leave_the_files_about_all_are_told() {
+    let place = Place::new();
+    ["in/a.png", "in/b.png"].iter().for_each(|name| copy(&place, name));
+    let run = |more: &[&str]| detect(&place, &[&["-f", "json,coco,yolo", "-o", "out"], more].concat()).stderr;
+    let words = "of an earlier run left out";
+    assert!(!run(&["in"]).contains(words) && !run(&["./in/a.png", "in", "--resume"]).contains(words));
+    let said = run(&["in/b.png", "photo.png"]);
+    assert!(said.contains("results.jsonl, coco.json: 1 picture of an earlier run left out"), "{said}");
+    assert!(!run(&["in/b.png", "photo.png"]).contains(words));
+}

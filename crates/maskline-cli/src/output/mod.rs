@@ -235,7 +235,35 @@ impl Files {
         Ok(self.whole.insert(whole))
     }
 
+    /// The files about all pictures that tell of some which are not of this run, and of how many at most.
+    fn leaving(&self, plan: &Plan<'_>) -> std::io::Result<(Vec<&'static str>, usize)> {
+        let stems: HashSet<&String> = self.folder.stems.iter().collect();
+        let pictures: HashSet<PathBuf> = plan.pictures.iter().map(|picture| names::absolute(&picture.path)).collect();
+        let (mut files, mut most) = (Vec::new(), 0);
+        for format in &plan.formats {
+            let (name, count) = match (gathered::file_name(*format), format) {
+                (Some(name), _) => {
+                    let old = Gathered::stems(*format, &self.folder.place.own())?;
+                    (name, old.iter().filter(|stem| !stems.contains(stem)).count())
+                }
+                (None, Format::Json) => {
+                    let old = GrowingFile::values(&self.folder.place.path_of(RESULTS), "image", |line| line["error"].is_null())?;
+                    (RESULTS, old.iter().filter(|image| !pictures.contains(&names::absolute(Path::new(image)))).count())
+                }
+                _ => continue,
+            };
+            most = most.max(count);
+            files.extend((count > 0).then_some(name));
+        }
+        Ok((files, most))
+    }
+
     fn open_whole(&mut self, plan: &Plan<'_>) -> Result<Whole, Error> {
+        let (files, count) = self.leaving(plan).map_err(|error| io(&self.folder.place.path, &error))?;
+        if count > 0 && !plan.arguments.quiet {
+            let pictures = if count == 1 { "1 picture".into() } else { format!("{count} pictures") };
+            terminal::say(&format!("{}: {pictures} of an earlier run left out, being none of this one", files.join(", ")));
+        }
         let kept = kept(&self.folder.stems, &self.done);
         let is_kept = |stem: &str| kept.contains(stem);
         let results = plan.formats.contains(&Format::Json).then(|| open_results(&mut self.folder, plan, &self.done)).transpose()?;
