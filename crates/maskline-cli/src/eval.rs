@@ -4,7 +4,7 @@ mod arguments;
 mod table;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,7 +16,7 @@ pub(crate) use arguments::Eval;
 
 use crate::args::Multimask;
 use crate::failure::Failure;
-use crate::output::SingleFile;
+use crate::output::{Inputs, SingleFile};
 use crate::pictures::shown;
 use crate::run::say_loaded;
 use crate::{applies, args, model, terminal};
@@ -24,7 +24,10 @@ use crate::{applies, args, model, terminal};
 /// Reads the data set, judges the model or the detections, and prints or writes the report.
 pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure> {
     // A report that cannot be written is told before the hours of making it.
-    let output = arguments.output.as_deref().map(|path| SingleFile::open(path, arguments.overwrite)).transpose()?;
+    let mut inputs = Inputs::default();
+    let files = [Some(&arguments.data), arguments.predictions.as_ref()].into_iter().flatten().map(PathBuf::as_path);
+    inputs.add(files.chain(arguments.model.as_deref().map(Path::new)));
+    let output = arguments.output.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
     let mut truth = Truth::open(&arguments.data)?;
     if let Some(folder) = &arguments.images {
         truth = truth.with_pictures(folder);

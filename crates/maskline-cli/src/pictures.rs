@@ -14,11 +14,12 @@ use maskline::vision::decode::EXTENSIONS;
 use maskline::{Error, ErrorKind};
 
 pub(crate) use list::named as list_of;
-pub(crate) use names::shown;
+pub(crate) use names::{on_a_line, shown};
 pub(crate) use words::split_model;
 
 use crate::failure::Failure;
 use crate::nearest::{listed, nearest};
+use crate::output::Answers;
 use crate::terminal;
 use left_out::LeftOut;
 
@@ -123,6 +124,8 @@ struct Gathering<'a> {
     search: &'a Search<'a>,
     /// The folder to pass over, as it really is.
     without: Option<PathBuf>,
+    /// What lies in that folder of earlier runs: where it is searched itself, or what it is in, that is passed over.
+    answers: Option<Answers>,
     found: Found,
     left_out: LeftOut,
     /// Files that were named, each as its name in the real folder.
@@ -138,6 +141,7 @@ impl<'a> Gathering<'a> {
         Self {
             search,
             without: search.without.and_then(|folder| folder.canonicalize().ok()),
+            answers: search.without.and_then(Answers::of),
             found: Found::default(),
             left_out: LeftOut::default(),
             named: HashSet::new(),
@@ -179,6 +183,15 @@ impl<'a> Gathering<'a> {
         }
     }
 
+    /// Adds a picture that was not named by itself, unless an earlier run wrote it.
+    fn push_found(&mut self, path: PathBuf, below: PathBuf) {
+        if self.answers.as_ref().is_some_and(|answers| answers.has(&identity(&path))) {
+            self.left_out.answers += 1;
+        } else {
+            self.push(path, below);
+        }
+    }
+
     fn fail(&mut self, argument: &Path, error: Error) {
         self.found.missing.push(Missing { argument: argument.to_path_buf(), error });
     }
@@ -217,7 +230,7 @@ impl<'a> Gathering<'a> {
                 // A pipe, or a device: there is no end to reading some of them.
                 Ok(facts) if !facts.is_file() => self.left_out.special += 1,
                 // Also a link that leads nowhere, which gets its own error.
-                _ if EXTENSIONS.contains(&ending(&path).as_str()) => self.push(path, below),
+                _ if EXTENSIONS.contains(&ending(&path).as_str()) => self.push_found(path, below),
                 _ if is_hidden(&name) => {}
                 _ => self.left_out.ending(&ending(&path)),
             }
@@ -252,7 +265,7 @@ impl<'a> Gathering<'a> {
         for path in matches.files {
             let below = path.strip_prefix(&matches.base).unwrap_or(&path);
             let below = below.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-            self.push(path, below);
+            self.push_found(path, below);
         }
         if self.search.is_recursive {
             matches.folders.iter().for_each(|folder| self.add_folder(folder));

@@ -96,6 +96,11 @@ impl Prompts {
         })
     }
 
+    /// What is asked of every picture, object by object.
+    pub(crate) fn for_all(&self) -> &impl std::fmt::Debug {
+        &self.all
+    }
+
     fn drafts(&self) -> impl Iterator<Item = &Draft> {
         self.all.iter().chain(self.own.iter().flat_map(|own| &own.drafts))
     }

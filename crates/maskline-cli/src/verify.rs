@@ -8,12 +8,17 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::Verify;
 use crate::failure::Failure;
-use crate::output::SingleFile;
+use crate::output::{Inputs, SingleFile};
 use crate::{model, terminal};
 
 /// Runs every case; what fails is in the table, and the exit code is 1.
 pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
-    let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, arguments.overwrite)).transpose()?;
+    let mut inputs = Inputs::default();
+    for case in &arguments.cases {
+        let files = std::fs::read_dir(case).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.for_each(|file| inputs.add([file.as_path()]));
+    }
+    let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
     let engine = model::engine(arguments.runtime.as_deref(), arguments.offline)?;
     let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { Dialect::Ort } };
     let mut reports = Vec::new();

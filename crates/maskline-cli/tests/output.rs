@@ -135,6 +135,19 @@ fn inputs_other_than_pictures_stay_too() {
 }
 
 #[test]
+fn what_says_how_a_model_is_built_is_an_input() {
+    let place = Place::new();
+    let Some(checkpoint) = common::shared("goldens/sam2_image/tiny128/model.safetensors") else { return };
+    std::fs::copy(&checkpoint, place.path("model.safetensors")).unwrap();
+    std::fs::copy(checkpoint.with_file_name("config.json"), place.path("config.json")).unwrap();
+    copy(&place, "photo.png", "config.png");
+    let before = std::fs::read(place.path("config.json")).unwrap();
+    let arguments = ["run", "model.safetensors", "config.png", "--box", "5,10,25,60", "-f", "labelme", "-o", ".", "--overwrite"];
+    place.maskline(&arguments).fails(1, &["config.json", "input"]);
+    assert_eq!(std::fs::read(place.path("config.json")).unwrap(), before);
+}
+
+#[test]
 fn masks_of_an_earlier_answer_with_more_objects_go() {
     let place = Place::new();
     assert_eq!(masks(&place, 4, &["-f", "masks,cutout", "-o", "out"]).code, 0);
@@ -325,4 +338,78 @@ fn quiet_is_quiet_and_many_pictures_get_a_line_each() {
     let masks = masks(&place, 5, &["-f", "masks", "-o", "masks"]);
     assert!(masks.stderr.contains("and 1 more"), "{}", masks.stderr);
     assert!(masks.stdout.lines().filter(|line| !line.ends_with(" ms")).all(|line| line.chars().count() <= 80), "{}", masks.stdout);
+}
+
+#[test]
+fn pictures_that_are_called_like_files_of_another_one_make_way() {
+    let place = Place::new();
+    let named = ["photo.mask-001.png", "photo.index.png", "photo.polygons.png", "photo.png"];
+    named[..3].iter().for_each(|name| copy(&place, "photo.png", name));
+    let boxes = ["--box", "5,10,25,60", "--box", "25,10,45,60"];
+    let formats = ["-f", "png,masks,png-index,polygons,labelme,json", "-o", "out"];
+    let outcome = place.maskline(&[&["run"][..], &named, &boxes, &formats, &["--json"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let lines = outcome.json_lines();
+    let files: Vec<&str> = lines.iter().flat_map(|line| line["files"].as_array().unwrap()).map(|file| file.as_str().unwrap()).collect();
+    assert_eq!((files.len(), files.iter().collect::<BTreeSet<_>>().len()), (24, 24), "{files:?}");
+    assert!(files.contains(&"out/photo.index.png") && files.iter().all(|file| place.path(file).exists()), "{files:?}");
+}
+
+#[test]
+fn labels_are_called_like_their_pictures_wherever_they_can() {
+    let place = Place::new();
+    let named = ["data.png", "coco.png", "photo.mask-001.png", "classes.png"];
+    named.iter().for_each(|name| copy(&place, "photo.png", name));
+    assert_eq!(detect(&place, &[&named[..], &["photo.png", "-f", "yolo,coco", "-o", "out"]].concat()).code, 0);
+    let files = ["classes.png.txt", "classes.txt", "coco.json", "coco.txt", "data.txt", "data.yaml", "photo.mask-001.txt", "photo.txt"];
+    assert_eq!(names(&place.path("out")), files);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_answer_without_room_in_one_format_leaves_nothing_behind() {
+    let place = Place::new();
+    let long = format!("{}.png", "n".repeat(250));
+    copy(&place, "photo.png", &long);
+    let formats = ["-f", "jpg,cutout,yolo", "-o", "out", "--json"];
+    let outcome = place.maskline(&[&["run", &long, "photo.png", "--box", "5,10,25,60"], &formats[..]].concat());
+    assert_eq!(outcome.json_lines()[0]["files"], serde_json::json!([]), "{}", outcome.stderr);
+    assert!(outcome.code == 1 && outcome.stderr.contains("too long"), "{}", outcome.stderr);
+    assert!(names(&place.path("out")).iter().all(|name| !name.starts_with('n')), "{:?}", names(&place.path("out")));
+    assert!(place.path("out/photo.txt").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_with_a_line_break_is_one_line() {
+    let place = Place::new();
+    let pictures: Vec<String> = (0..9).map(|index| format!("a\n\x1b[31m{index}.png")).collect();
+    pictures.iter().for_each(|name| copy(&place, "photo.png", name));
+    let outcome = detect(&place, &[&pictures.iter().map(String::as_str).collect::<Vec<_>>()[..], &["-o", "out"]].concat());
+    assert_eq!((outcome.code, outcome.stdout.lines().count()), (0, 9), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with(r"a\n\u{1b}[31m0.png  120"), "{}", outcome.stdout);
+}
+
+#[test]
+fn other_commands_replace_nothing_that_they_read() {
+    let place = Place::new();
+    let truth = r#"{"images": [], "annotations": [], "categories": []}"#;
+    for (name, text) in [("truth.json", truth), ("found.json", "[]")] {
+        std::fs::write(place.path(name), text).unwrap();
+        let eval = ["eval", "--data", "truth.json", "--predictions", "found.json", "--overwrite", "-o"];
+        place.maskline(&[&eval[..], &[&format!("./{name}")]].concat()).fails(1, &["input of this run"]);
+        assert_eq!(std::fs::read_to_string(place.path(name)).unwrap(), text);
+    }
+    std::fs::create_dir(place.path("case")).unwrap();
+    std::fs::write(place.path("case/model.safetensors"), "weights").unwrap();
+    place.maskline(&["verify", "case", "--dump", "case/model.safetensors", "--overwrite"]).fails(1, &["input of this run"]);
+    assert_eq!(std::fs::read_to_string(place.path("case/model.safetensors")).unwrap(), "weights");
+}
+
+#[test]
+fn no_object_gets_the_number_of_another_class() {
+    let place = Place::new();
+    let outcome = place.maskline(&["run", "photo.png", "--box", "5,10,25,60", "--label", "mug", "-f", "coco91", "-o", "out"]);
+    outcome.fails(2, &["coco91", "`mug`", "coco-results"]);
+    assert!(!place.path("out/coco91-results.json").exists());
 }

@@ -110,6 +110,20 @@ fn ctrl_c_ends_at_the_next_picture_and_the_rest_is_done_later() {
 }
 
 #[test]
+fn ctrl_c_before_the_first_answer_ends_at_once() {
+    let place = Place::new();
+    // A pipe that nobody writes to: the command waits for its list for as long as it is let.
+    assert!(Command::new("mkfifo").arg(place.path("list")).status().unwrap().success());
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("maskline"));
+    command.current_dir(place.folder.path()).args(["run", "--synthetic", "yolov8n", "@list"]).envs(place.environment());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Opening it for writing waits until the command reads.
+    let _writer = std::fs::File::options().write(true).open(place.path("list")).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn what_a_killed_run_leaves_is_whole() {
     let place = Place::new();
     pictures(&place);

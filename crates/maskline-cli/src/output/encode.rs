@@ -59,6 +59,24 @@ pub(crate) fn single_ending(format: Format) -> Option<&'static str> {
     }
 }
 
+/// What stands between a picture's stem and the last ending in the names of a format's files, without the number of an object: another
+/// picture may be called so.
+pub(crate) fn tail(format: Format) -> Option<&'static str> {
+    match format {
+        Format::CocoRle => Some(".rle"),
+        Format::PngIndex => Some(".index"),
+        Format::Polygons => Some(".polygons"),
+        Format::Masks => Some(".mask-"),
+        Format::Cutout => Some(".cutout-"),
+        _ => None,
+    }
+}
+
+/// Whether the files of a format name the picture, as seen from where they are.
+pub(crate) fn names_picture(format: Format) -> bool {
+    matches!(format, Format::CocoRle | Format::Polygons | Format::Labelme | Format::LabelStudio)
+}
+
 /// The files of a format for one picture.
 pub(crate) fn files(format: Format, picture: &Picture<'_>, drawn: &Drawn<'_>) -> Result<Vec<EncodedFile>, Error> {
     let masks = |format: MaskFormat| {

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use maskline::Error;
-use maskline::vision::write::EncodedFile;
+use maskline::vision::write::{EncodedFile, classes_txt};
 
-use super::journal::{self, Done, Source, Version};
+use super::known::{self, Done, Source, Version};
+use super::names::Taken;
 use super::place::{About, Place, io};
-use super::{Plan, encode, names};
+use super::{CLASSES, Plan, encode, names};
 use crate::args::Format;
 use crate::failure::Failure;
 
@@ -21,32 +22,30 @@ pub(crate) struct Folder {
     pub(crate) stems: Vec<String>,
 }
 
-/// Where a file belongs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Owner<'a> {
-    /// The picture that it is about, or all.
-    pub(crate) stem: Option<&'a str>,
-    pub(crate) format: Format,
-}
-
 impl Folder {
-    /// Makes the folder and names all pictures; `taken` are stems that they cannot have.
-    pub(crate) fn open(path: &Path, plan: &mut Plan<'_>, taken: &[&str]) -> Result<Self, Failure> {
+    /// Makes the folder and names all pictures.
+    pub(crate) fn open(path: &Path, plan: &mut Plan<'_>, taken: &Taken<'_>) -> Result<Self, Failure> {
         let inputs = std::mem::take(&mut plan.inputs);
         let mut folder = Self { place: Place::open(path, inputs, plan.arguments.overwrite)?, stems: Vec::new() };
-        folder.stems = folder.stems_beside_old_ones(names::stems(plan.pictures, taken), plan);
+        folder.stems = folder.stems_beside_old_ones(names::stems(plan.pictures, taken), plan, taken);
         Ok(folder)
     }
 
-    /// A stem that an earlier run gave to another picture stays that picture's.
-    fn stems_beside_old_ones(&self, stems: Vec<String>, plan: &Plan<'_>) -> Vec<String> {
+    /// A stem that an earlier run gave to another picture stays that picture's, and a picture keeps the one that it had where a namesake
+    /// with another ending has come or gone.
+    fn stems_beside_old_ones(&self, stems: Vec<String>, plan: &Plan<'_>, taken: &Taken<'_>) -> Vec<String> {
         let mut given: HashSet<String> = stems.iter().cloned().collect();
         let one = |(stem, picture): (String, &crate::pictures::Picture)| {
+            let known = self.place.journal.known.stem_of(&names::absolute(&picture.path).to_string_lossy());
+            let known = known.filter(|known| !given.contains(*known) && !taken.has(known, &given)).map(str::to_string);
+            let is_namesake = |known: &String| names::without_ending(known) == stem || names::without_ending(&stem) == *known;
+            if let Some(known) = known.as_ref().filter(|known| is_namesake(known) && self.is_of(known, &picture.path)) {
+                given.insert(known.clone());
+                return known.clone();
+            }
             if self.is_of(&stem, &picture.path) {
                 return stem;
             }
-            let known = self.place.journal.stem_of(&names::absolute(&picture.path).to_string_lossy());
-            let known = known.filter(|known| !given.contains(*known)).map(str::to_string);
             let free = |stem: &String| !given.contains(stem) && self.is_of(stem, &picture.path);
             let numbered = || (2..).map(|number| format!("{stem}-{number}")).find(free);
             let stem = known.or_else(numbered).unwrap_or(stem);
@@ -58,32 +57,35 @@ impl Folder {
 
     /// Whether a stem is free for a picture: nothing is left of another one that had it.
     fn is_of(&self, stem: &str, picture: &Path) -> bool {
-        let Some(source) = self.place.journal.source(stem) else { return true };
-        if source.path == names::absolute(picture).to_string_lossy() || !self.place.journal.has_files(stem) {
+        let Some(source) = self.place.journal.known.source(stem) else { return true };
+        if source.path == names::absolute(picture).to_string_lossy() || !self.place.journal.known.has_files(stem) {
             return true;
         }
-        // Where the old picture is no longer there, it may be this one, moved.
-        !Path::new(&source.path).exists() && journal::hash_file(picture).is_ok_and(|hash| hash == source.blake3)
+        // Where the old picture is no longer there, it may be this one, moved; or this one was copied together with the folder.
+        let may_be = !Path::new(&source.path).exists() || source.relative == self.seen_from_here(picture);
+        may_be && known::hash_file(picture).is_ok_and(|hash| hash == source.blake3)
     }
 
-    /// Writes the files of one format for one picture and removes what an earlier answer left of it.
-    pub(crate) fn write_all(&mut self, owner: Owner<'_>, files: Vec<EncodedFile>) -> Result<Vec<PathBuf>, Error> {
-        let stem = owner.stem.unwrap_or_default();
-        let is_overlay = matches!(owner.format, Format::Jpg | Format::Png);
-        let mut named = Vec::with_capacity(files.len());
-        for file in files {
-            let name = if is_overlay { self.free_name(stem, &file.suffix) } else { format!("{stem}{}", file.suffix) };
-            self.place.may_write(&name, owner.stem)?;
-            named.push((name, file.bytes));
+    /// Writes a picture's files in all formats, and removes what an earlier answer left in them. All names are asked for before anything
+    /// is written: an answer that one format has no place for leaves nothing behind.
+    pub(crate) fn write_all(&mut self, stem: &str, encoded: Vec<(Format, Vec<EncodedFile>)>) -> Result<Vec<PathBuf>, Error> {
+        let mut named = Vec::with_capacity(encoded.len());
+        for (format, files) in encoded {
+            let is_overlay = matches!(format, Format::Jpg | Format::Png);
+            let name = |suffix: &str| if is_overlay { self.free_name(stem, suffix) } else { format!("{stem}{suffix}") };
+            let files: Vec<(String, Vec<u8>)> = files.into_iter().map(|file| (name(&file.suffix), file.bytes)).collect();
+            files.iter().try_for_each(|(name, _)| self.place.may_write(name, Some(stem)))?;
+            named.push((encode::name(format), files));
         }
-        let old = self.place.journal.files_of(stem, encode::name(owner.format));
-        let mut written = Vec::with_capacity(named.len());
-        for (name, bytes) in &named {
-            let about = About { stem: owner.stem, format: encode::name(owner.format) };
-            written.push(self.place.put(name, about, |out| out.write_all(bytes))?);
-        }
-        for left in old.iter().filter(|old| named.iter().all(|(name, _)| name != *old)) {
-            self.place.journal.remove(left).map_err(|error| io(&self.place.path_of(left), &error))?;
+        let mut written = Vec::new();
+        for (format, files) in &named {
+            let old = self.place.journal.known.files_of(stem, format);
+            for (name, bytes) in files {
+                written.push(self.place.put(name, About { stem: Some(stem), format }, |out| out.write_all(bytes))?);
+            }
+            for left in old.iter().filter(|old| files.iter().all(|(name, _)| name != *old)) {
+                self.place.journal.remove(left).map_err(|error| io(&self.place.path_of(left), &error))?;
+            }
         }
         Ok(written)
     }
@@ -102,19 +104,45 @@ impl Folder {
         self.place.put(name, About { stem: None, format: name }, fill)
     }
 
+    /// What is to be said where labels of an earlier run stay, and the classes of this one are not those that they are numbered by.
+    pub(crate) fn other_classes(&self, classes: &[String]) -> Option<String> {
+        self.place.journal.known.own(CLASSES)?;
+        let old = std::fs::read_to_string(self.place.path_of(CLASSES)).ok()?;
+        let formats = [Format::Yolo, Format::YoloSeg].map(encode::name);
+        let others: usize = formats.iter().map(|format| self.place.journal.known.count_beside(&self.stems, format)).sum();
+        (others > 0 && !classes_txt(classes).starts_with(&old)).then(|| {
+            let labels = if others == 1 { "the labels of 1 picture" } else { &format!("the labels of {others} pictures") };
+            format!(
+                "{labels} of an earlier run in {} are numbered by other classes than {CLASSES} names now\n  help: write them elsewhere with -o DIR",
+                self.place.path.display()
+            )
+        })
+    }
+
     /// Notes which picture the stem stands for.
     pub(crate) fn note_source(&mut self, stem: &str, picture: &Path) -> Result<(), Error> {
-        let blake3 = journal::hash_file(picture).map_err(|error| io(picture, &error))?;
+        let blake3 = known::hash_file(picture).map_err(|error| io(picture, &error))?;
         let path = names::absolute(picture).to_string_lossy().into_owned();
-        self.place.note(|journal| journal.note_source(Source { stem: stem.into(), path, blake3 }))
+        let source = Source { stem: stem.into(), path, relative: self.seen_from_here(picture), blake3 };
+        self.place.note(|journal| journal.note_source(source))
     }
 
     /// Whether a picture was answered whole by an earlier run that asked the same, and has not changed since.
     pub(crate) fn done(&self, plan: &Plan<'_>, place: usize) -> Option<&Done> {
         let version = Version::of(&plan.pictures[place].path)?;
-        let path = names::absolute(&plan.pictures[place].path);
-        let is_same = self.place.journal.source(&self.stems[place]).is_none_or(|source| source.path == path.to_string_lossy());
-        self.place.journal.done(&self.stems[place]).filter(|done| is_same && done.asked == plan.asked && done.version == version)
+        let path = &plan.pictures[place].path;
+        // Where files name the picture as seen from their folder, that must still be right.
+        let is_named = plan.formats.iter().any(|format| encode::names_picture(*format));
+        let is_same = |source: &Source| {
+            self.seen_from_here(path) == source.relative || (!is_named && names::absolute(path).to_string_lossy() == source.path)
+        };
+        let is_same = self.place.journal.known.source(&self.stems[place]).is_none_or(is_same);
+        self.place.journal.known.done(&self.stems[place]).filter(|done| is_same && done.asked == plan.asked && done.version == version)
+    }
+
+    /// A picture as seen from the folder.
+    pub(crate) fn seen_from_here(&self, picture: &Path) -> String {
+        self.relative("", picture)
     }
 
     /// A picture as seen from the folder that a file lies in, with forward slashes; absolute where no path leads there (another drive).

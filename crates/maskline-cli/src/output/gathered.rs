@@ -1,7 +1,7 @@
 //! Files that hold the answers to all pictures of a run. What goes into them waits on disk, not in memory: picture by picture in
 //! `.maskline/<name>.parts`, from which the file is made when the run ends, however it ends.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -27,11 +27,17 @@ pub(crate) struct Gathered {
 /// What a picture is to the files that hold all.
 pub(crate) struct Part<'a> {
     pub(crate) stem: &'a str,
-    /// How data sets name the picture.
-    pub(crate) file_name: &'a str,
     pub(crate) found: &'a ImageObjects<'a>,
     /// The picture as seen from the folder of the files.
     pub(crate) relative: &'a str,
+}
+
+/// What is only known when all pictures are.
+pub(crate) struct Told<'a> {
+    /// Class names by index.
+    pub(crate) classes: &'a [String],
+    /// How data sets name each picture, by its stem.
+    pub(crate) names: HashMap<String, String>,
 }
 
 /// Name of the file of a format that gathers all pictures; `results.jsonl` grows in its place and is none of them.
@@ -52,7 +58,7 @@ fn parts_of(format: Format, own: &Path) -> PathBuf {
 impl Gathered {
     /// The stems that have whole parts.
     pub(crate) fn stems(format: Format, own: &Path) -> std::io::Result<HashSet<String>> {
-        GrowingFile::values(&parts_of(format, own), "stem")
+        GrowingFile::values(&parts_of(format, own), "stem", |_| true)
     }
 
     /// The parts of a format below `own`, maskline's folder; `is_done` says of which stems the old ones are kept.
@@ -72,53 +78,58 @@ impl Gathered {
     /// Adds one picture.
     pub(crate) fn add(&mut self, part: &Part<'_>) -> Result<(), Error> {
         let (image, items) = match self.format {
-            Format::Coco => (coco_image(part.found, part.file_name), json!(coco_annotations(part.found, &CocoAnnotations::default()))),
-            Format::Coco91 => (Value::Null, results(part, Some(&COCO_91))),
+            Format::Coco => (coco_image(part.found, ""), json!(coco_annotations(part.found, &CocoAnnotations::default()))),
+            Format::Coco91 => (Value::Null, coco_results(std::slice::from_ref(part.found), Some(&COCO_91))),
             Format::LabelStudio => {
                 let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };
                 (Value::Null, json!([label_studio(&answer, &LabelStudioNames::default())?]))
             }
-            _ => (Value::Null, results(part, None)),
+            _ => (Value::Null, coco_results(std::slice::from_ref(part.found), None)),
         };
         let line = json!({"stem": part.stem, "image": image, "items": items});
         self.parts.append(line.to_string().as_bytes()).map_err(|error| io(self.parts.path(), &error))
     }
 
-    /// Writes the whole file to `out`: a list of all items, or COCO's data set with these `classes`.
-    pub(crate) fn assemble(&self, out: impl Write, classes: &[String]) -> std::io::Result<()> {
+    /// Writes the whole file to `out`: a list of all items, or COCO's data set.
+    pub(crate) fn assemble(&self, out: impl Write, told: &Told<'_>) -> std::io::Result<()> {
         let mut out = BufWriter::new(out);
         if self.format == Format::Coco {
-            self.data_set(&mut out, classes)?;
+            self.data_set(&mut out, told)?;
         } else {
-            self.list(&mut out, "items")?;
+            self.list(&mut out, "items", told)?;
         }
         out.write_all(b"\n")?;
         out.flush()
     }
 
-    fn data_set(&self, out: &mut impl Write, classes: &[String]) -> std::io::Result<()> {
+    fn data_set(&self, out: &mut impl Write, told: &Told<'_>) -> std::io::Result<()> {
         let info = json!({"description": "masks and boxes found by maskline", "version": env!("CARGO_PKG_VERSION")});
-        let categories = classes.iter().enumerate().filter_map(|(class_id, name)| coco_category(class_id, name, None));
+        let categories = told.classes.iter().enumerate().filter_map(|(class_id, name)| coco_category(class_id, name, None));
         write!(out, "{{\"info\": {info}, \"licenses\": [], \"categories\": {}", Value::Array(categories.collect()))?;
         out.write_all(b",\n\"images\": ")?;
-        self.list(out, "image")?;
+        self.list(out, "image", told)?;
         out.write_all(b",\n\"annotations\": ")?;
-        self.list(out, "items")?;
+        self.list(out, "items", told)?;
         out.write_all(b"}")
     }
 
-    /// One key of all parts as a list; annotations are numbered on the way.
-    fn list(&self, out: &mut impl Write, key: &str) -> std::io::Result<()> {
+    /// One key of all parts as a list; annotations are numbered on the way, and pictures named.
+    fn list(&self, out: &mut impl Write, key: &str, told: &Told<'_>) -> std::io::Result<()> {
         let (mut separator, mut number) = ("[", 0);
         for part in self.parts.lines()? {
-            let items = match part?[key].take() {
+            let mut part = part?;
+            let name = part["stem"].as_str().and_then(|stem| told.names.get(stem)).cloned().unwrap_or_default();
+            let items = match part[key].take() {
                 Value::Array(items) => items,
                 item => vec![item],
             };
             for mut item in items {
                 number += 1;
-                if self.format == Format::Coco && key == "items" {
-                    item["id"] = json!(number);
+                match (self.format, key) {
+                    (Format::LabelStudio, _) => {}
+                    (Format::Coco, "items") => item["id"] = json!(number),
+                    // A picture's number only counts within this run: results have the name beside it.
+                    _ => item["file_name"] = json!(name),
                 }
                 write!(out, "{separator}\n{item}")?;
                 separator = ",";
@@ -126,13 +137,4 @@ impl Gathered {
         }
         out.write_all(if number == 0 { b"[]" } else { b"\n]" })
     }
-}
-
-/// COCO's results; the picture's name stands beside its number, which only counts within this run.
-fn results(part: &Part<'_>, categories: Option<&[i64]>) -> Value {
-    let mut results = coco_results(std::slice::from_ref(part.found), categories);
-    for result in results.as_array_mut().into_iter().flatten() {
-        result["file_name"] = json!(part.file_name);
-    }
-    results
 }

@@ -22,6 +22,12 @@ impl GrowingFile {
         Ok(Self { path: path.to_path_buf(), file, length: 0 })
     }
 
+    /// Goes on with a file as it is.
+    pub(crate) fn extend(path: &Path) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { path: path.to_path_buf(), length: file.metadata()?.len(), file })
+    }
+
     /// Goes on with a file: of its lines those stay that are whole and wished for. One that is missing begins empty. The new file grows
     /// at `aside` first.
     pub(crate) fn resume(path: &Path, aside: &Path, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<Self> {
@@ -41,8 +47,8 @@ impl GrowingFile {
         Ok(Self { path: path.to_path_buf(), ..kept })
     }
 
-    /// What the whole lines of a file have under a key; nothing where there is no file.
-    pub(crate) fn values(path: &Path, key: &str) -> std::io::Result<HashSet<String>> {
+    /// What the whole lines of a file say under a key, of those that are wanted; nothing where there is no file.
+    pub(crate) fn values(path: &Path, key: &str, is_wanted: impl Fn(&Value) -> bool) -> std::io::Result<HashSet<String>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
@@ -51,7 +57,7 @@ impl GrowingFile {
         let mut values = HashSet::new();
         for line in BufReader::new(file).split(b'\n') {
             let value: Option<Value> = serde_json::from_slice(&line?).ok();
-            values.extend(value.and_then(|line| line[key].as_str().map(str::to_string)));
+            values.extend(value.filter(&is_wanted).and_then(|line| line[key].as_str().map(str::to_string)));
         }
         Ok(values)
     }

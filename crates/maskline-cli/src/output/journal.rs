@@ -3,92 +3,21 @@
 //! Names in it are relative to the folder, so that the folder can be moved or copied. A file counts as maskline's only while its content is
 //! what maskline wrote: one that a person has changed since is his.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use maskline::ErrorKind;
-use serde::{Deserialize, Serialize};
 
+use super::growing::GrowingFile;
+use super::known::{self, Done, Known, Line, OWN_FOLDER, Source, Written};
 use crate::failure::Failure;
-
-/// Folder within the output folder for what is maskline's own.
-pub(crate) const OWN_FOLDER: &str = ".maskline";
-
-/// One line of the journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Line {
-    File(Written),
-    Removed { name: String },
-    Picture(Source),
-    Done(Done),
-}
-
-/// A file that maskline writes; noted before it is there, so that a killed run leaves no file that nobody knows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Written {
-    /// Name below the folder, with forward slashes.
-    pub(crate) name: String,
-    /// Stem of the picture that it is about; none where it is about all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) stem: Option<String>,
-    /// The format's name.
-    pub(crate) format: String,
-    /// BLAKE3 of the content; none while it still grows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) blake3: Option<String>,
-}
-
-/// The picture that a stem stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Source {
-    pub(crate) stem: String,
-    /// Absolute path, which counts while the picture stays where it is; afterwards its content does.
-    pub(crate) path: String,
-    pub(crate) blake3: String,
-}
-
-/// A picture that was answered whole.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Done {
-    pub(crate) stem: String,
-    /// What was asked, as a hash.
-    pub(crate) asked: String,
-    /// Bytes of the picture and when it was changed, in nanoseconds since 1970.
-    pub(crate) version: Version,
-    /// The picture's number in data sets.
-    pub(crate) image_id: i64,
-}
-
-/// What tells without reading whether a file was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Version {
-    bytes: u64,
-    modified: u64,
-}
-
-impl Version {
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let facts = std::fs::metadata(path).ok()?;
-        let modified = facts.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(Self { bytes: facts.len(), modified: u64::try_from(modified.as_nanos()).ok()? })
-    }
-}
 
 /// The journal of one folder. Only one process at a time has it.
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
-    lines: File,
-    files: BTreeMap<String, Written>,
-    /// Names of the files about a stem.
-    about: HashMap<String, BTreeSet<String>>,
-    sources: HashMap<String, Source>,
-    /// Stems by the path of their picture.
-    stems: HashMap<String, String>,
-    done: HashMap<String, Done>,
+    lines: GrowingFile,
+    pub(crate) known: Known,
     _lock: File,
 }
 
@@ -106,87 +35,29 @@ impl Journal {
             let message = format!("another maskline is writing into this folder\n  in   {}", folder.display());
             return Err(Failure::new(ErrorKind::Io, message + "\n  help: wait until it is done, or give another one with -o DIR"));
         }
-        let path = own.join("journal.jsonl");
-        let text = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        let lines = File::options().create(true).append(true).open(&path).map_err(failed)?;
-        let mut journal = Self {
-            folder: folder.to_path_buf(),
-            lines,
-            files: BTreeMap::new(),
-            about: HashMap::new(),
-            sources: HashMap::new(),
-            stems: HashMap::new(),
-            done: HashMap::new(),
-            _lock: lock,
-        };
-        let lines = || text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        // A line that cannot be read (of a killed run, the last one) makes nothing maskline's: the file it spoke of is left alone.
-        lines().filter_map(|line| serde_json::from_slice(line).ok()).for_each(|line| journal.take(line));
-        let is_cut_off = text.last().is_some_and(|byte| *byte != b'\n');
-        if is_cut_off || lines().count() > 2 * journal.live().count() + 1000 {
-            journal.rewrite(&path).map_err(failed)?;
+        let (known, is_old) = Known::read(folder).map_err(failed)?;
+        let lines = GrowingFile::extend(&known::path(folder)).map_err(failed)?;
+        let mut journal = Self { folder: folder.to_path_buf(), lines, known, _lock: lock };
+        if is_old {
+            journal.rewrite().map_err(failed)?;
         }
         Ok(journal)
     }
 
-    /// The lines that still say something.
-    fn live(&self) -> impl Iterator<Item = Line> + '_ {
-        let files = self.files.values().cloned().map(Line::File);
-        let sources = self.sources.values().cloned().map(Line::Picture);
-        files.chain(sources).chain(self.done.values().cloned().map(Line::Done))
-    }
-
-    fn rewrite(&mut self, path: &Path) -> std::io::Result<()> {
-        let mut text = Vec::new();
-        for line in self.live() {
+    fn rewrite(&mut self) -> std::io::Result<()> {
+        let (path, mut text) = (known::path(&self.folder), Vec::new());
+        for line in self.known.live() {
             text.extend(serde_json::to_vec(&line)?);
             text.push(b'\n');
         }
-        maskline::vision::write::write_atomically(path, &text).map_err(std::io::Error::other)?;
-        self.lines = File::options().append(true).open(path)?;
+        maskline::vision::write::write_atomically(&path, &text).map_err(std::io::Error::other)?;
+        self.lines = GrowingFile::extend(&path)?;
         Ok(())
     }
 
-    fn take(&mut self, line: Line) {
-        match line {
-            Line::File(written) => {
-                self.forget(&written.name);
-                if let Some(stem) = &written.stem {
-                    self.about.entry(stem.clone()).or_default().insert(written.name.clone());
-                }
-                self.files.insert(written.name.clone(), written);
-            }
-            Line::Removed { name } => self.forget(&name),
-            Line::Picture(source) => {
-                // Another picture of this name: what was done for the old one is not done for it.
-                if self.sources.get(&source.stem).is_some_and(|old| *old != source) {
-                    self.done.remove(&source.stem);
-                }
-                self.stems.insert(source.path.clone(), source.stem.clone());
-                self.sources.insert(source.stem.clone(), source);
-            }
-            Line::Done(done) => {
-                self.done.insert(done.stem.clone(), done);
-            }
-        }
-    }
-
-    fn forget(&mut self, name: &str) {
-        let stem = self.files.remove(name).and_then(|written| written.stem);
-        if let Some(names) = stem.and_then(|stem| self.about.get_mut(&stem)) {
-            names.remove(name);
-        }
-    }
-
     fn note(&mut self, line: Line) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(&line)?;
-        text.push(b'\n');
-        self.lines.write_all(&text)?;
-        self.take(line);
+        self.lines.append(&serde_json::to_vec(&line)?)?;
+        self.known.take(line);
         Ok(())
     }
 
@@ -197,7 +68,7 @@ impl Journal {
 
     /// Notes which picture a stem stands for.
     pub(crate) fn note_source(&mut self, source: Source) -> std::io::Result<()> {
-        if self.sources.get(&source.stem) == Some(&source) && self.stem_of(&source.path) == Some(&source.stem) {
+        if self.known.source(&source.stem) == Some(&source) && self.known.stem_of(&source.path) == Some(&source.stem) {
             Ok(())
         } else {
             self.note(Line::Picture(source))
@@ -209,57 +80,11 @@ impl Journal {
         self.note(Line::Done(done))
     }
 
-    /// What is known of a file, if its content is still what maskline wrote (or it still grows).
-    pub(crate) fn own(&self, name: &str) -> Option<&Written> {
-        let written = self.files.get(name)?;
-        match &written.blake3 {
-            None => Some(written),
-            Some(hash) => (hash_file(&self.folder.join(name)).ok()? == *hash).then_some(written),
-        }
-    }
-
-    /// The picture that a stem stood for last.
-    pub(crate) fn source(&self, stem: &str) -> Option<&Source> {
-        self.sources.get(stem)
-    }
-
-    /// The stem that a picture has had, by its path.
-    pub(crate) fn stem_of(&self, path: &str) -> Option<&str> {
-        self.stems.get(path).map(String::as_str)
-    }
-
-    /// The answer to a picture, if all files that were written for it are there.
-    pub(crate) fn done(&self, stem: &str) -> Option<&Done> {
-        let mut files = self.about.get(stem).into_iter().flatten();
-        self.done.get(stem).filter(|_| files.all(|name| self.folder.join(name).exists()))
-    }
-
-    /// Whether any file about a stem is still there.
-    pub(crate) fn has_files(&self, stem: &str) -> bool {
-        self.about.get(stem).into_iter().flatten().any(|name| self.folder.join(name).exists())
-    }
-
-    /// Names of the files that a format has for a picture.
-    pub(crate) fn files_of(&self, stem: &str, format: &str) -> Vec<String> {
-        let names = self.about.get(stem).into_iter().flatten();
-        names.filter(|name| self.files.get(*name).is_some_and(|written| written.format == format)).cloned().collect()
-    }
-
     /// Removes a file of ours; one that was changed since stays, and is no longer ours.
     pub(crate) fn remove(&mut self, name: &str) -> std::io::Result<()> {
-        if self.own(name).is_some() {
+        if self.known.own(name).is_some() {
             std::fs::remove_file(self.folder.join(name))?;
         }
         self.note(Line::Removed { name: name.into() })
     }
-}
-
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
-}
-
-pub(crate) fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
 }

@@ -3,31 +3,35 @@
 //! No input of the run is ever replaced, and no file that maskline did not write itself ([`journal`]) unless that is wished. All names are
 //! chosen before the first picture ([`names`]). What is gathered over the pictures grows on disk, not in memory.
 
+mod answers;
 mod encode;
 mod folder;
 mod gathered;
 mod growing;
 mod inputs;
 mod journal;
+mod known;
 mod names;
 mod place;
 mod single;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
-use maskline::{Error, Image, Object};
+use maskline::vision::write::{COCO_91, ImageObjects, YoloDataSet, classes_txt, data_yaml};
+use maskline::{Error, ErrorKind, Image, Object};
 use serde_json::Value;
 
+pub(crate) use answers::Answers;
 pub(crate) use encode::Drawn;
-use folder::{Folder, Owner};
-use gathered::{Gathered, Part};
+use folder::Folder;
+use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
 pub(crate) use inputs::Inputs;
-pub(crate) use journal::hash;
-use journal::{Done, Version};
+pub(crate) use known::hash;
+use known::{Done, Version};
+use names::Taken;
 use place::{About, io};
 pub(crate) use single::{Reports, SingleFile};
 
@@ -43,7 +47,8 @@ const FOLDER: &str = "maskline-out";
 const RESULTS: &str = "results.jsonl";
 const ABOUT_RESULTS: About<'_> = About { stem: None, format: "json" };
 /// Class names and the description of a data set, which belong to YOLO's label files.
-const YOLO_FILES: [&str; 2] = ["classes.txt", "data.yaml"];
+const CLASSES: &str = "classes.txt";
+const YOLO_FILES: [&str; 2] = [CLASSES, "data.yaml"];
 
 /// What the files of a run depend on.
 pub(crate) struct Plan<'a> {
@@ -69,10 +74,16 @@ pub(crate) struct Outputs<'a> {
 
 struct Files {
     folder: Folder,
-    /// Pictures that an earlier run has answered, which this one goes on with.
-    is_done: Vec<bool>,
+    /// The numbers of the pictures that an earlier run has answered, which this one goes on with.
+    done: Vec<Option<i64>>,
     /// Each picture's number in data sets.
     ids: Vec<i64>,
+    /// None until there is something to say: a run that fails before leaves the answers of an earlier one as they are.
+    whole: Option<Whole>,
+}
+
+/// What grows over all pictures.
+struct Whole {
     results: Option<GrowingFile>,
     gathered: Vec<Gathered>,
 }
@@ -106,14 +117,28 @@ impl<'a> Outputs<'a> {
         Ok(Self { plan, files })
     }
 
+    /// Begins the files about all pictures anew, or goes on with them. The first answer does so too.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        self.files.as_mut().map_or(Ok(()), |files| files.begin(&self.plan).map(drop))
+    }
+
     /// Names the classes and counts the keypoints, once the models tell them.
-    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) {
+    ///
+    /// # Errors
+    /// `InvalidOption` where a format has numbers for other classes only: an object would be called what it is not.
+    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) -> Result<(), Error> {
+        if self.plan.formats.contains(&Format::Coco91) && classes.len() != COCO_91.len() {
+            let names = if classes.len() == 1 { format!("`{}`", classes[0]) } else { format!("{} other ones", classes.len()) };
+            let message = format!("-f coco91 has numbers for COCO's {} classes, and here there are {names}", COCO_91.len());
+            return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: use -f coco-results, whose numbers are class indices"));
+        }
         (self.plan.classes, self.plan.keypoints) = (classes, keypoints);
+        Ok(())
     }
 
     /// Whether an earlier run has answered the picture, and this one goes on with it.
     pub(crate) fn is_done(&self, place: usize) -> bool {
-        self.files.as_ref().is_some_and(|files| files.is_done[place])
+        self.files.as_ref().is_some_and(|files| files.done[place].is_some())
     }
 
     /// Whether a picture's files can be written, as far as that is known before it is answered.
@@ -132,7 +157,8 @@ impl<'a> Outputs<'a> {
 
     /// Adds an answer, or an error in place of one, to the lines.
     pub(crate) fn line(&mut self, line: &Value) -> Result<(), Error> {
-        match self.files.as_mut().and_then(|files| files.results.as_mut()) {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        match &mut files.begin(&self.plan)?.results {
             Some(results) => results.append(line.to_string().as_bytes()).map_err(|error| io(results.path(), &error)),
             None => Ok(()),
         }
@@ -143,35 +169,39 @@ impl<'a> Outputs<'a> {
         self.files.as_mut().map_or(Ok(()), |files| files.note_done(&self.plan, place))
     }
 
-    /// Writes the files that hold all pictures; returns them.
-    pub(crate) fn finish(self) -> Result<Vec<PathBuf>, Error> {
-        let Some(mut files) = self.files else { return Ok(Vec::new()) };
+    /// Writes the files that hold all pictures, each where it can be; returns them.
+    pub(crate) fn finish(self) -> Vec<Result<PathBuf, Error>> {
+        let Some(mut files) = self.files else { return Vec::new() };
+        let Some(Whole { results, gathered }) = files.whole.take() else { return Vec::new() };
         let mut written = Vec::new();
-        if let Some(results) = files.results.take() {
+        if let Some(results) = results {
             let path = results.path().to_path_buf();
-            files.folder.place.note_final(RESULTS, ABOUT_RESULTS)?;
-            written.push(path);
+            written.push(files.folder.place.note_final(RESULTS, ABOUT_RESULTS).map(|()| path));
         }
-        for gathered in &files.gathered {
+        let named = names::in_data_sets(self.plan.pictures);
+        let told = Told { classes: &self.plan.classes, names: files.folder.stems.iter().cloned().zip(named).collect() };
+        for gathered in gathered {
             let name = gathered::file_name(gathered.format()).unwrap_or_default();
-            let classes = &self.plan.classes;
-            written.push(files.folder.write_whole(name, |out| gathered.assemble(out, classes))?);
+            written.push(files.folder.write_whole(name, |out| gathered.assemble(out, &told)));
         }
         if is_yolo(&self.plan.formats) {
-            let pictures = files.folder.relative(RESULTS, &names::common_folder(self.plan.pictures));
+            if let Some(warning) = files.folder.other_classes(&self.plan.classes) {
+                terminal::say(&warning);
+            }
+            let pictures = files.folder.seen_from_here(&names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
             let data_set =
                 YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
             let texts = [classes_txt(&self.plan.classes), data_yaml(&self.plan.classes, &data_set)];
             for (name, text) in YOLO_FILES.into_iter().zip(texts) {
                 match files.folder.write_whole(name, |out| out.write_all(text.as_bytes())) {
-                    Ok(path) => written.push(path),
+                    Ok(path) => written.push(Ok(path)),
                     // Nobody asked for them by name, and the user's own serve as well.
                     Err(error) => terminal::say(&format!("not written: {error}")),
                 }
             }
         }
-        Ok(written)
+        written
     }
 }
 
@@ -186,25 +216,64 @@ impl Files {
         let yolo = if is_yolo(&plan.formats) { &YOLO_FILES[..] } else { &[] };
         let results = plan.formats.contains(&Format::Json).then_some(RESULTS);
         let shared: Vec<&str> = shared.into_iter().chain(yolo.iter().copied()).chain(results).collect();
-        let taken: Vec<&str> = shared.iter().filter_map(|name| Path::new(name).file_stem()?.to_str()).collect();
-        let mut folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
+        let endings: Vec<&str> = plan.formats.iter().filter_map(|format| encode::single_ending(*format)).collect();
+        let taken = Taken {
+            stems: shared.iter().flat_map(|name| endings.iter().filter_map(|ending| name.strip_suffix(ending))).collect(),
+            tails: plan.formats.iter().filter_map(|format| encode::tail(*format)).collect(),
+        };
+        let folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
         shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
         let done = if plan.arguments.resume { done(&folder, plan)? } else { vec![None; plan.pictures.len()] };
-        let kept: HashSet<String> = kept(&folder.stems, &done);
+        Ok(Self { ids: ids(plan.pictures, &folder.stems, &done), folder, done, whole: None })
+    }
+
+    fn begin(&mut self, plan: &Plan<'_>) -> Result<&mut Whole, Error> {
+        let whole = match self.whole.take() {
+            Some(whole) => whole,
+            None => self.open_whole(plan)?,
+        };
+        Ok(self.whole.insert(whole))
+    }
+
+    /// The files about all pictures that tell of some which are not of this run, and of how many at most.
+    fn leaving(&self, plan: &Plan<'_>) -> std::io::Result<(Vec<&'static str>, usize)> {
+        let stems: HashSet<&String> = self.folder.stems.iter().collect();
+        let pictures: HashSet<PathBuf> = plan.pictures.iter().map(|picture| names::absolute(&picture.path)).collect();
+        let (mut files, mut most) = (Vec::new(), 0);
+        for format in &plan.formats {
+            let (name, count) = match (gathered::file_name(*format), format) {
+                (Some(name), _) => {
+                    let old = Gathered::stems(*format, &self.folder.place.own())?;
+                    (name, old.iter().filter(|stem| !stems.contains(stem)).count())
+                }
+                (None, Format::Json) => {
+                    let old = GrowingFile::values(&self.folder.place.path_of(RESULTS), "image", |line| line["error"].is_null())?;
+                    (RESULTS, old.iter().filter(|image| !pictures.contains(&names::absolute(Path::new(image)))).count())
+                }
+                _ => continue,
+            };
+            most = most.max(count);
+            files.extend((count > 0).then_some(name));
+        }
+        Ok((files, most))
+    }
+
+    fn open_whole(&mut self, plan: &Plan<'_>) -> Result<Whole, Error> {
+        let (files, count) = self.leaving(plan).map_err(|error| io(&self.folder.place.path, &error))?;
+        if count > 0 && !plan.arguments.quiet {
+            let pictures = if count == 1 { "1 picture".into() } else { format!("{count} pictures") };
+            terminal::say(&format!("{}: {pictures} of an earlier run left out, being none of this one", files.join(", ")));
+        }
+        let kept = kept(&self.folder.stems, &self.done);
         let is_kept = |stem: &str| kept.contains(stem);
-        let results = if results.is_some() { Some(open_results(&mut folder, plan, &done)?) } else { None };
+        let results = plan.formats.contains(&Format::Json).then(|| open_results(&mut self.folder, plan, &self.done)).transpose()?;
         let mut gathered = Vec::new();
         for format in plan.formats.iter().filter(|format| gathered::file_name(**format).is_some()) {
             let resumed: Option<&dyn Fn(&str) -> bool> = if plan.arguments.resume { Some(&is_kept) } else { None };
-            gathered.push(Gathered::open(*format, &folder.place.own(), resumed).map_err(|error| io(&folder.place.own(), &error))?);
+            let own = self.folder.place.own();
+            gathered.push(Gathered::open(*format, &own, resumed).map_err(|error| io(&own, &error))?);
         }
-        Ok(Self {
-            ids: ids(plan.pictures, &folder.stems, &done),
-            is_done: done.iter().map(Option::is_some).collect(),
-            folder,
-            results,
-            gathered,
-        })
+        Ok(Whole { results, gathered })
     }
 
     fn write(&mut self, plan: &Plan<'_>, (place, image): (usize, &Image), drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
@@ -219,17 +288,9 @@ impl Files {
         let encoded = plan.formats.iter().map(|format| Ok((*format, encode::files(*format, &picture, drawn)?)));
         let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
         self.folder.note_source(&stem, &plan.pictures[place].path)?;
-        let mut written = Vec::new();
-        for (format, files) in encoded {
-            written.extend(self.folder.write_all(Owner { stem: Some(&stem), format }, files)?);
-        }
-        let part = Part {
-            stem: &stem,
-            file_name: &data_set_name(&plan.pictures[place]),
-            found: &found,
-            relative: &self.folder.relative(RESULTS, &plan.pictures[place].path),
-        };
-        self.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
+        let written = self.folder.write_all(&stem, encoded)?;
+        let part = Part { stem: &stem, found: &found, relative: &self.folder.seen_from_here(&plan.pictures[place].path) };
+        self.begin(plan)?.gathered.iter_mut().try_for_each(|gathered| gathered.add(&part))?;
         Ok(written)
     }
 
@@ -258,7 +319,11 @@ fn done(folder: &Folder, plan: &Plan<'_>) -> Result<Vec<Option<i64>>, Error> {
     let (own, failed) = (folder.place.own(), |error: std::io::Error| io(&folder.place.path, &error));
     let gathered = plan.formats.iter().filter(|format| gathered::file_name(**format).is_some());
     let parts = gathered.map(|format| Gathered::stems(*format, &own)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let lines = plan.formats.contains(&Format::Json).then(|| GrowingFile::values(&folder.place.path_of(RESULTS), "image"));
+    // Lines name files as this run would.
+    let names_them = |file: &Value| file.as_str().is_some_and(|file| folder.place.names(Path::new(file)));
+    let is_right = |line: &Value| line["files"].as_array().is_some_and(|files| files.iter().all(names_them));
+    let is_wished = plan.formats.contains(&Format::Json);
+    let lines = is_wished.then(|| GrowingFile::values(&folder.place.path_of(RESULTS), "image", is_right));
     let lines = lines.transpose().map_err(failed)?;
     let is_gathered = |place: usize| {
         let name = pictures::shown(&plan.pictures[place].path);
@@ -295,19 +360,16 @@ fn ids(pictures: &[Picture], stems: &[String], done: &[Option<i64>]) -> Vec<i64>
     let number = |picture: &Picture| picture.path.file_stem()?.to_str()?.parse::<i64>().ok().filter(|number| *number >= 0);
     let numbers: Option<Vec<i64>> = pictures.iter().map(number).collect();
     let names: HashSet<&String> = stems.iter().collect();
-    if let Some(numbers) = numbers.filter(|numbers| numbers.iter().collect::<HashSet<_>>().len() == names.len()) {
+    let is_kept = |numbers: &[i64]| done.iter().zip(numbers).all(|(done, number)| done.is_none_or(|done| done == *number));
+    let is_distinct = |numbers: &[i64]| numbers.iter().collect::<HashSet<_>>().len() == names.len();
+    if let Some(numbers) = numbers.filter(|numbers| is_distinct(numbers) && is_kept(numbers)) {
         return numbers;
     }
     let used: HashSet<i64> = done.iter().flatten().copied().collect();
     let mut free = (1..).filter(|id| !used.contains(id));
-    let mut given: std::collections::HashMap<&String, i64> = std::collections::HashMap::new();
+    let mut given: HashMap<&String, i64> = HashMap::new();
     let ids = stems.iter().zip(done);
     ids.map(|(stem, done)| *given.entry(stem).or_insert_with(|| done.or_else(|| free.next()).unwrap_or_default())).collect()
-}
-
-/// How a data set names a picture: below the folder that was named, with forward slashes.
-fn data_set_name(picture: &Picture) -> String {
-    names::slashed(&picture.below)
 }
 
 #[cfg(test)]
@@ -318,7 +380,7 @@ mod tests {
     #[test]
     fn every_picture_has_a_number_of_its_own() {
         let pictures = |paths: &[&str]| paths.iter().map(|path| alone(path)).collect::<Vec<_>>();
-        let stems = |pictures: &[Picture]| names::stems(pictures, &[]);
+        let stems = |pictures: &[Picture]| names::stems(pictures, &Taken::default());
         let of = |paths: &[&str], done: &[Option<i64>]| {
             let pictures = pictures(paths);
             ids(&pictures, &stems(&pictures), done)
@@ -328,5 +390,6 @@ mod tests {
         assert_eq!(of(&["001.jpg", "1.jpg"], &[None; 2]), [1, 2]);
         assert_eq!(of(&["7.jpg", "bus.jpg"], &[None; 2]), [1, 2], "a number beside a name");
         assert_eq!(of(&["c.jpg", "a.jpg", "b.jpg"], &[None, Some(1), Some(3)]), [2, 1, 3], "what is done keeps its number");
+        assert_eq!(of(&["2.jpg", "1.jpg"], &[Some(1), None]), [1, 2], "also where it is called by another one");
     }
 }

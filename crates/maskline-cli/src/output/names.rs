@@ -6,13 +6,32 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::pictures::Picture;
+use crate::pictures::{self, Picture};
 
-/// Stems for pictures, in their order. `taken` are stems that files of the whole run need (`coco`, `classes`).
+/// Names that pictures make way for.
+#[derive(Debug, Default)]
+pub(crate) struct Taken<'a> {
+    /// Stems that files of the whole run need (`coco`, `classes`).
+    pub(crate) stems: Vec<&'a str>,
+    /// What formats put behind the stem of a picture: beside `photo`, another one called `photo.mask-001` would have the name of a mask.
+    pub(crate) tails: Vec<&'a str>,
+}
+
+impl Taken<'_> {
+    pub(crate) fn has(&self, stem: &str, others: &HashSet<String>) -> bool {
+        let is_part_of = |tail: &str| {
+            let (before, behind) = stem.rsplit_once(tail)?;
+            (behind.bytes().all(|byte| byte.is_ascii_digit()) && others.contains(before)).then_some(())
+        };
+        self.stems.contains(&folded(stem).as_str()) || self.tails.iter().any(|tail| is_part_of(tail).is_some())
+    }
+}
+
+/// Stems for pictures, in their order.
 ///
 /// A picture is called by its own name, below the folders that it has below the named one. Equal names of different folders keep as much
 /// of their folders as tells them apart, equal names with other endings their endings.
-pub(crate) fn stems(pictures: &[Picture], taken: &[&str]) -> Vec<String> {
+pub(crate) fn stems(pictures: &[Picture], taken: &Taken<'_>) -> Vec<String> {
     let mut places: Vec<PathBuf> = pictures.iter().map(|picture| plain(&picture.below)).collect();
     let absolute: Vec<PathBuf> = pictures.iter().map(|picture| absolute(&picture.path)).collect();
     for group in groups(&places) {
@@ -32,8 +51,9 @@ pub(crate) fn stems(pictures: &[Picture], taken: &[&str]) -> Vec<String> {
             group.into_iter().for_each(|place| stems[place] = slashed(&places[place]));
         }
     }
+    let others: HashSet<String> = stems.iter().map(|stem| folded(stem)).collect();
     for (stem, place) in stems.iter_mut().zip(&places) {
-        if taken.contains(&folded(stem).as_str()) {
+        if taken.has(&folded(stem), &others) {
             *stem = slashed(place);
         }
     }
@@ -75,6 +95,10 @@ fn plain(path: &Path) -> PathBuf {
     path.components().filter_map(|component| if let Component::Normal(name) = component { Some(name) } else { None }).collect()
 }
 
+pub(crate) fn without_ending(stem: &str) -> String {
+    slashed(&Path::new(stem).with_extension(""))
+}
+
 /// With forward slashes, as journals and data sets of every system have them; what is no UTF-8 is replaced.
 pub(crate) fn slashed(path: &Path) -> String {
     let names: Vec<_> = path.components().map(|component| component.as_os_str().to_string_lossy()).collect();
@@ -85,10 +109,28 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The folder that holds all pictures.
+/// The folder that holds all pictures; links to pictures are in their own folder.
 pub(crate) fn common_folder(pictures: &[Picture]) -> PathBuf {
-    let absolute: Vec<PathBuf> = pictures.iter().map(|picture| absolute(&picture.path)).collect();
-    shared_folder(&absolute.iter().filter_map(|path| path.parent()).collect())
+    let real: Vec<PathBuf> = pictures.iter().map(|picture| pictures::identity(&picture.path)).collect();
+    shared_folder(&real.iter().filter_map(|path| path.parent()).collect())
+}
+
+/// How data sets name pictures, with forward slashes: below the folder that was named where all lie below the same one, else below the
+/// folder that holds them all. In both cases there is one folder in which all are found, and no two have the same name.
+pub(crate) fn in_data_sets(pictures: &[Picture]) -> Vec<String> {
+    let root = |picture: &Picture| {
+        let path = std::path::absolute(&picture.path).unwrap_or_else(|_| picture.path.clone());
+        path.ancestors().nth(picture.below.components().count()).map(Path::to_path_buf)
+    };
+    // What is missing is in no data set.
+    let roots: HashSet<Option<PathBuf>> = pictures.iter().filter(|picture| picture.path.exists()).map(root).collect();
+    if roots.len() <= 1 {
+        return pictures.iter().map(|picture| slashed(&picture.below)).collect();
+    }
+    let common = common_folder(pictures);
+    let below =
+        |picture: &Picture| pictures::identity(&picture.path).strip_prefix(&common).map_or_else(|_| slashed(&picture.path), slashed);
+    pictures.iter().map(below).collect()
 }
 
 fn shared_folder(folders: &HashSet<&Path>) -> PathBuf {
@@ -111,7 +153,7 @@ pub(super) mod tests {
 
     fn of(paths: &[&str]) -> Vec<String> {
         let pictures: Vec<Picture> = paths.iter().map(|path| alone(path)).collect();
-        stems(&pictures, &["coco"])
+        stems(&pictures, &Taken { stems: vec!["coco"], tails: vec![".mask-", ".index"] })
     }
 
     #[test]
@@ -124,6 +166,8 @@ pub(super) mod tests {
         assert_eq!(of(&["x/a.jpg", "x/a.png", "y/a.jpg"]), ["x/a.jpg", "x/a.png", "y/a"]);
         assert_eq!(of(&["a.v1.jpg", "a.v2.jpg"]), ["a.v1", "a.v2"]);
         assert_eq!(of(&["coco.jpg"]), ["coco.jpg"]);
+        assert_eq!(of(&["a.mask-001.jpg", "a.jpg", "A.index.png"]), ["a.mask-001.jpg", "a", "A.index.png"]);
+        assert_eq!(of(&["a.mask-001.jpg", "b.mask-x.jpg", "b.jpg"]), ["a.mask-001", "b.mask-x", "b"]);
     }
 
     #[test]
@@ -140,6 +184,6 @@ pub(super) mod tests {
     fn folders_are_mirrored() {
         let below = |path: &str, below: &str| Picture { path: path.into(), below: below.into() };
         let pictures = [below("in/a.jpg", "a.jpg"), below("in/s/a.jpg", "s/a.jpg"), below("in/s/t/b.jpg", "s/t/b.jpg")];
-        assert_eq!(stems(&pictures, &[]), ["a", "s/a", "s/t/b"]);
+        assert_eq!(stems(&pictures, &Taken::default()), ["a", "s/a", "s/t/b"]);
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use maskline::{Error, ErrorKind};
 
 use super::inputs::Inputs;
-use super::journal::{Journal, OWN_FOLDER, Written};
+use super::journal::Journal;
+use super::known::{self, OWN_FOLDER, Written};
 use crate::failure::Failure;
 
 /// A folder and what maskline wrote into it. One process at a time has it.
@@ -53,10 +54,22 @@ impl Place {
         if self.path == Path::new(".") { PathBuf::from(name) } else { self.path.join(name) }
     }
 
+    /// Whether a path names something in the folder as [`path_of`](Self::path_of) does.
+    pub(crate) fn names(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.path).is_ok() || (self.path == Path::new(".") && path.is_relative())
+    }
+
     /// Whether a file may be written: it is no input, and new or maskline's own about the same picture, or it is wished.
     pub(crate) fn may_write(&self, name: &str, stem: Option<&str>) -> Result<(), Error> {
         let path = self.path_of(name);
-        let Ok(facts) = path.symlink_metadata() else { return Ok(()) };
+        let facts = match path.symlink_metadata() {
+            Ok(facts) => facts,
+            // Such as a name that is too long.
+            Err(error) if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Err(io(&path, &error));
+            }
+            Err(_) => return Ok(()),
+        };
         let refused = |what: &str, help: &str| {
             let message = format!("{} {what}\n  help: {help}", path.display());
             Err(Error::new(ErrorKind::Io, message))
@@ -67,7 +80,7 @@ impl Place {
         if self.inputs.contains(&path) {
             return refused("is an input of this run and is never replaced", "write elsewhere with -o DIR");
         }
-        if self.overwrite || self.journal.own(name).is_some_and(|written| written.stem.as_deref() == stem) {
+        if self.overwrite || self.journal.known.own(name).is_some_and(|written| written.stem.as_deref() == stem) {
             return Ok(());
         }
         let what = "is there already, and maskline did not write it (or it was changed since, or is about another picture)";
@@ -111,7 +124,7 @@ impl Place {
     /// Notes that a file that grew is whole now.
     pub(crate) fn note_final(&mut self, name: &str, about: About<'_>) -> Result<(), Error> {
         let path = self.path_of(name);
-        let blake3 = super::journal::hash_file(&path).map_err(|error| io(&path, &error))?;
+        let blake3 = known::hash_file(&path).map_err(|error| io(&path, &error))?;
         self.note(|journal| journal.note_file(written(name, about, Some(blake3))))
     }
 

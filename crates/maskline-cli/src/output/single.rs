@@ -21,7 +21,12 @@ impl Reports {
     /// # Errors
     /// `Io` if one of them may not be written.
     pub(crate) fn open(folder: &Path, names: &[&str], overwrite: bool) -> Result<Self, Failure> {
-        let place = Place::open(folder, Inputs::default(), overwrite)?;
+        Self::beside(Inputs::default(), folder, names, overwrite)
+    }
+
+    /// The same where the command reads files, which are never replaced.
+    fn beside(inputs: Inputs, folder: &Path, names: &[&str], overwrite: bool) -> Result<Self, Failure> {
+        let place = Place::open(folder, inputs, overwrite)?;
         names.iter().try_for_each(|name| place.may_write(name, None))?;
         Ok(Self { place })
     }
@@ -57,11 +62,11 @@ pub(crate) struct SingleFile {
 }
 
 impl SingleFile {
-    /// A file that will be written; asked before anything is computed.
+    /// A file that will be written, and is none of those that the command reads; asked before anything is computed.
     ///
     /// # Errors
     /// `InvalidOption` for a path without a name, else as [`Reports::open`].
-    pub(crate) fn open(path: &Path, overwrite: bool) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, inputs: Inputs, overwrite: bool) -> Result<Self, Failure> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             let message = format!("the file cannot be written: its folder does not exist\n  in   {}", path.display());
@@ -69,7 +74,7 @@ impl SingleFile {
         }
         let named = path.file_name().and_then(|name| name.to_str());
         let name = named.ok_or_else(|| Failure::new(ErrorKind::InvalidOption, format!("{} is no name of a file", path.display())))?;
-        Ok(Self { folder: Reports::open(folder, &[name], overwrite)?, name: name.into() })
+        Ok(Self { folder: Reports::beside(inputs, folder, &[name], overwrite)?, name: name.into() })
     }
 
     /// Writes it.

@@ -21,6 +21,8 @@ pub(super) struct LeftOut {
     pub(super) special: usize,
     /// The folder of the answers.
     pub(super) output: Option<PathBuf>,
+    /// Pictures in it that an earlier run wrote.
+    pub(super) answers: usize,
     /// How often a file was named once more.
     pub(super) twice: usize,
 }
@@ -48,6 +50,9 @@ impl LeftOut {
         }
         if let Some(folder) = &self.output {
             parts.push(format!("the output folder {}", folder.display()));
+        }
+        if self.answers > 0 {
+            parts.push(format!("{} that maskline wrote", pictures(self.answers)));
         }
         if self.twice > 0 {
             parts.push(format!("{} named more than once, which is done once", pictures(self.twice)));

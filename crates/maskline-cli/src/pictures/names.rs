@@ -1,5 +1,6 @@
 //! Names of files as text.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A path for JSON, which holds text only, and names need not be text.
@@ -13,6 +14,14 @@ pub(crate) fn shown(path: &Path) -> String {
         _ if cfg!(windows) => path.to_string_lossy().into_owned(),
         _ => escaped(path.as_os_str().as_encoded_bytes()),
     }
+}
+
+/// A name within a line for a person: a line break in it, or an escape that colours the terminal, is shown as `\n`, `\u{1b}`.
+pub(crate) fn on_a_line(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    name.chars().map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }).collect()
 }
 
 fn escaped(bytes: &[u8]) -> String {

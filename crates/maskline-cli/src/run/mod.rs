@@ -7,7 +7,7 @@ mod prompted;
 mod report;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -26,6 +26,7 @@ use report::Report;
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
+    interrupt::listen();
     let (named, words) = pictures::split_model(&arguments.words)?;
     let sources = model::sources(&arguments.options, named.unwrap_or(DEFAULT_MODEL.as_ref()))?;
     let folder = output::folder_of(arguments);
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         pictures: &pictures,
         formats,
         inputs: inputs(arguments, &sources, &pictures, &prompts),
-        asked: asked(arguments, &sources),
+        asked: asked(arguments, &sources, &prompts),
         classes: Vec::new(),
         keypoints: None,
     };
@@ -48,12 +49,16 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let models = load(&engine, sources, &load_options(arguments, pictures.len().saturating_mul(arguments.repeat))?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
     let task = Task::of(&models, &prompts, arguments)?;
-    interrupt::listen();
+    interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
-    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
+    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models))?;
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
-    let ended = answer_all(&mut report, &task);
+    let ended = answer_all(&mut report, &task).and_then(|()| match interrupt::is_wished() {
+        true => Ok(()),
+        // Also where nothing was left to do, the files about all pictures are about those of this run.
+        false => Ok(report.outputs.begin()?),
+    });
     // What was answered is written, whatever ended the command.
     let code = report.finish();
     ended?;
@@ -107,26 +112,27 @@ fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompt
     inputs.add(prompts.mask_files());
     arguments.words.iter().filter_map(|word| pictures::list_of(word)).for_each(|list| inputs.add([list.as_path()]));
     inputs.add(arguments.options.runtime.as_deref());
-    inputs.add(sources.iter().filter_map(model_file));
+    sources.iter().for_each(|source| inputs.add(model_files(source).iter().map(PathBuf::as_path)));
     inputs
 }
 
-fn model_file(source: &ModelSource) -> Option<&Path> {
-    match source {
-        ModelSource::Checkpoint(path) | ModelSource::Onnx(path) => Some(path),
-        _ => None,
-    }
+/// A model's file, and the configurations beside it that say how it is built, some of which may not exist.
+fn model_files(source: &ModelSource) -> Vec<PathBuf> {
+    let (ModelSource::Checkpoint(path) | ModelSource::Onnx(path)) = source else { return Vec::new() };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    vec![path.clone(), path.with_extension("config.json"), folder.join("config.json")]
 }
 
 /// A hash of all that answers and their files depend on, beside the picture.
-fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
+fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String {
     let Run { options, compute, prompted, everything, .. } = arguments;
-    let files = sources
+    let model_files: Vec<PathBuf> = sources.iter().flat_map(model_files).collect();
+    let files = model_files
         .iter()
-        .filter_map(model_file)
+        .map(PathBuf::as_path)
         .chain(prompted.prompts.as_deref())
         .chain(options.names.as_deref())
-        .chain(prompted.mask.iter().map(AsRef::as_ref));
+        .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
     let detector = format!(
@@ -134,7 +140,9 @@ fn asked(arguments: &Run, sources: &[ModelSource]) -> String {
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
     );
     let written = format!("{:?} {}", arguments.format, arguments.save_conf);
-    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{everything:?}").as_bytes())
+    // Which words belong to one object, the options alone do not tell.
+    let prompts = prompts.for_all();
+    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{prompts:?}\n{everything:?}").as_bytes())
 }
 
 /// Loads the models; what takes more than a moment says what it does.

@@ -101,7 +101,7 @@ impl<'a> Report<'a> {
         }
         let message = error.to_string();
         // The engine names the file where it knows it; the line must name it in any case.
-        let is_named = message.contains(name);
+        let (is_named, name) = (message.contains(name), pictures::on_a_line(name));
         self.progress.suspend(|| terminal::complain(&if is_named { message } else { format!("{name}: {message}") }));
     }
 
@@ -165,8 +165,9 @@ impl<'a> Report<'a> {
         if self.arguments.quiet {
             return Ok(());
         }
+        let name = shown(&self.pictures[place].path);
         let telling = Telling {
-            path: &shown(&self.pictures[place].path),
+            path: &pictures::on_a_line(&name),
             size: answer.image.size(),
             found: Found { objects: answer.drawn.objects, classes: answer.drawn.classes },
             nothing: &answer.nothing,
@@ -191,13 +192,14 @@ impl<'a> Report<'a> {
     pub(super) fn finish(mut self) -> Result<u8, Failure> {
         self.progress.finish_and_clear();
         let is_quiet = self.arguments.quiet || self.arguments.json;
-        match self.outputs.finish() {
-            Ok(files) if !files.is_empty() && !is_quiet => terminal::say(&text::written(&files)),
-            Ok(_) => {}
-            Err(error) => {
-                terminal::complain(&error.to_string());
-                self.code = if self.code == 0 { failure::code(error.kind()) } else { self.code };
-            }
+        let (files, errors): (Vec<_>, Vec<_>) = self.outputs.finish().into_iter().partition(Result::is_ok);
+        for error in errors.into_iter().filter_map(Result::err) {
+            terminal::complain(&error.to_string());
+            self.code = if self.code == 0 { failure::code(error.kind()) } else { self.code };
+        }
+        let files: Vec<PathBuf> = files.into_iter().flatten().collect();
+        if !files.is_empty() && !is_quiet {
+            terminal::say(&text::written(&files));
         }
         if self.pictures.len() > text::MOST_TABLES && self.written > 0 && !is_quiet {
             let folder = crate::output::folder_of(self.arguments);

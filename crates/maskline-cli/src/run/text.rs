@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use maskline::{ClassScore, Model, Object};
 
+use crate::pictures::on_a_line;
 use crate::terminal;
 
 /// More pictures than this get a line each instead of a table.
@@ -85,7 +86,7 @@ fn shortened(names: &[String]) -> String {
 
 /// What was written, in one line.
 pub(super) fn written(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names: Vec<String> = files.iter().map(|file| on_a_line(&file.display().to_string()).into_owned()).collect();
     format!("wrote {}", shortened(&names))
 }
 
