@@ -1,9 +1,9 @@
 //! The seam between families and the engine.
 
 use maskline_onnx::{Dialect, Model, ModelHeader};
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
-use crate::{Error, ErrorKind, ModelInfo, Result, Task, unsupported};
+use crate::{Error, ErrorKind, ModelInfo, Result, Task, branch, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,8 @@ pub trait Family: Sync {
         false
     }
 
-    /// Whether the checkpoint's tensor names are this family's.
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool;
+    /// Whether the names of the tensors in a scope are this family's.
+    fn recognises(&self, names: &Scope<'_>) -> bool;
 
     /// Emits the graphs of a checkpoint.
     ///
@@ -99,14 +99,21 @@ pub fn families() -> &'static [&'static dyn Family] {
 /// # Errors
 /// `UnknownModel` with what the checkpoint looks like.
 pub fn family_of(checkpoint: &Checkpoint) -> Result<&'static dyn Family> {
-    families().iter().copied().find(|f| f.recognises(checkpoint)).ok_or_else(|| unknown(checkpoint))
+    family_in(&checkpoint.root()).ok_or_else(|| unknown(checkpoint))
+}
+
+pub(crate) fn family_in(names: &Scope<'_>) -> Option<&'static dyn Family> {
+    families().iter().copied().find(|family| family.recognises(names))
 }
 
 /// The family of a checkpoint. A prefix that all names have in common (`model.`, `module.`, `ema.model.` …: what a trainer put the
 /// model under) is taken off, segment by segment, if a family knows what is left.
 ///
+/// Where the model is one branch of several (beside it a loss, averaged weights, a teacher), that branch is taken alone, and
+/// [`Checkpoint::choice_notes`] says so: averaged weights rather than those of the last step, a teacher only where there is nothing else.
+///
 /// # Errors
-/// `UnknownModel` with what the checkpoint looks like.
+/// `UnknownModel` with what the checkpoint looks like, or with the branches between which it leaves the choice open.
 pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn Family)> {
     // Of the names as they are in the file, so that the error shows those.
     let error = match family_of(&checkpoint) {
@@ -118,7 +125,16 @@ pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn
             return Ok((checkpoint, family));
         }
     }
-    Err(error)
+    if unsupported::what(&checkpoint).is_some() {
+        return Err(error);
+    }
+    match branch::choose(&checkpoint)? {
+        Some((prefix, family)) => {
+            checkpoint.keep_under(&prefix);
+            Ok((checkpoint, family))
+        }
+        None => Err(error),
+    }
 }
 
 /// What a checkpoint is that no family knows, as far as its names tell.

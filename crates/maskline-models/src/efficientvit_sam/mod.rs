@@ -12,7 +12,7 @@ mod read;
 
 pub use config::{Block, Config, Stage};
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first, names};
@@ -36,8 +36,8 @@ impl Family for EfficientVitSam {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         has("image_encoder.backbone.stages.0.op_list.0.conv.weight") && has("mask_decoder.mask_tokens.weight")
     }
 

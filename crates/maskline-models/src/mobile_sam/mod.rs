@@ -9,7 +9,7 @@ mod encoder;
 
 pub use config::{Config, Stage};
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first, names};
@@ -37,8 +37,8 @@ impl Family for MobileSam {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         has("image_encoder.patch_embed.seq.0.c.weight") && has("mask_decoder.mask_tokens.weight")
     }
 

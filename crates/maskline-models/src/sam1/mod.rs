@@ -12,7 +12,7 @@ mod relative;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first};
@@ -39,8 +39,8 @@ impl Family for Sam1 {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        names::of(checkpoint).is_some() && checkpoint.info("mask_decoder.mask_tokens.weight").is_some()
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        names::of(names).is_some() && names.contains("mask_decoder.mask_tokens.weight")
     }
 
     fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {

@@ -12,7 +12,7 @@ mod names;
 
 pub use config::{Config, Stage};
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::Decoder;
@@ -39,8 +39,8 @@ impl Family for Sam2 {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         (has("image_encoder.trunk.pos_embed_window") && has("sam_mask_decoder.mask_tokens.weight"))
             || (has("vision_encoder.backbone.pos_embed_window") && has("mask_decoder.mask_tokens.weight"))
     }
@@ -74,6 +74,7 @@ fn info(config: &Config) -> ModelInfo {
         task: Task::Promptable,
         labels: vec![],
         labels_from: LabelSource::None,
+        weights_notes: vec![],
         input: encoder::INPUT.into(),
         preprocess: Preprocess::Stretch(Normalise::IMAGENET),
         default_size: size,

@@ -64,6 +64,7 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         task,
         labels,
         labels_from,
+        weights_notes: vec![],
         input: input.clone(),
         preprocess: preprocess(task),
         default_size,

@@ -15,7 +15,7 @@ mod said;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::refuse_left_over;
 use crate::{
@@ -49,8 +49,8 @@ impl Family for YoloV8 {
     }
 
     /// The C2f blocks set it apart from YOLOv5, the index of the head from YOLO11 and others.
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         has("model.0.conv.weight")
             && has("model.2.cv1.conv.weight")
             && has("model.2.m.0.cv1.conv.weight")
@@ -97,6 +97,7 @@ fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (def
         task: config.task,
         labels,
         labels_from,
+        weights_notes: vec![],
         input: graph::INPUT.into(),
         preprocess: preprocess(config.task),
         default_size,
