@@ -1,7 +1,7 @@
 //! The seam between families and the engine.
 
-use maskline_onnx::{Dialect, Model, ModelHeader};
-use maskline_weights::{Checkpoint, Scope};
+use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
+use maskline_weights::{Attribute, Checkpoint, Module, Scope};
 
 use crate::{Error, ErrorKind, ModelInfo, Result, Task, branch, unsupported};
 
@@ -187,15 +187,28 @@ pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&s
     Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
 }
 
-/// Refuses a pickle of modules whose activations are none of those that promptable models have: GELU and ReLU, where each belongs.
-pub(crate) fn refuse_other_activations(checkpoint: &Checkpoint) -> Result<()> {
-    let is_other = |class: &str| {
-        let name = class.rsplit('.').next().unwrap_or(class);
-        class.starts_with("torch.nn.modules.activation.") && !["GELU", "ReLU", "Identity", "MultiheadAttention", "Softmax"].contains(&name)
+/// Refuses a pickle of modules whose activations are not those of promptable models: ReLU in the decoder's transformer and in the
+/// prediction heads, GELU everywhere else, in the encoder in this form.
+pub(crate) fn refuse_other_activations(checkpoint: &Checkpoint, encoder: GeluForm) -> Result<()> {
+    const RELU_PLACES: [&str; 5] = ["transformer.", "hypernetworks", "iou_prediction", "pred_obj_score", "kernel_func"];
+    let form = |module: &Module| match module.attributes.get("approximate").and_then(Attribute::as_str) {
+        Some("tanh") => GeluForm::Tanh,
+        _ => GeluForm::Exact,
     };
-    match checkpoint.modules().find(|(_, module)| is_other(&module.class)) {
+    let fits = |name: &str, module: &Module| match module.class_name() {
+        "ReLU" => RELU_PLACES.iter().any(|place| name.contains(place)),
+        "GELU" if RELU_PLACES.iter().any(|place| name.contains(place)) => false,
+        "GELU" => form(module) == if name.starts_with("image_encoder") { encoder } else { GeluForm::Exact },
+        // What Hugging Face calls the exact one.
+        "GELUActivation" => encoder == GeluForm::Exact,
+        class => ["MultiheadAttention", "Softmax"].contains(&class),
+    };
+    let is_activation = |class: &str| ["torch.nn.modules.activation.", "transformers.activations."].iter().any(|at| class.starts_with(at));
+    match checkpoint.modules().find(|(name, module)| is_activation(&module.class) && !fits(name, module)) {
         Some((name, module)) => {
-            let message = format!("{name}: the activation `{}` is not built here", module.class);
+            let options = module.attributes.get("approximate").and_then(Attribute::as_str);
+            let options = options.map_or(String::new(), |form| format!(" (approximate `{form:.20}`)"));
+            let message = format!("{name}: the activation `{}`{options} is not built here", module.class);
             Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
         }
         None => Ok(()),

@@ -80,6 +80,25 @@ pub fn epsilon(scope: &Scope<'_>, published: f64) -> Result<f64> {
     }
 }
 
+/// Whether a normalisation has no scale and shift of its own (`affine=False`).
+pub fn is_plain(scope: &Scope<'_>) -> bool {
+    let says = |module: &Module| module.attributes.get("affine").and_then(Attribute::as_bool) == Some(false);
+    module(scope).is_some_and(says) && !scope.contains("weight") && !scope.contains("bias")
+}
+
+/// Refuses a batch normalisation without stored statistics (`track_running_stats=False`): it would take those of each batch.
+///
+/// # Errors
+/// `Checkpoint`, which names it.
+pub fn check_statistics(scope: &Scope<'_>) -> Result<()> {
+    match module(scope) {
+        Some(_) if !scope.contains("running_mean") && !scope.contains("running_var") => {
+            Err(refuse(scope, "it normalises by the statistics of each batch (`track_running_stats=False`), which is not built"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a convolution that steps, pads or groups in another way than `spec`.
 ///
 /// # Errors

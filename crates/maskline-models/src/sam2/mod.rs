@@ -11,7 +11,7 @@ mod hiera;
 mod names;
 
 pub use config::{Config, Stage};
-use maskline_onnx::ModelHeader;
+use maskline_onnx::{GeluForm, ModelHeader};
 use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
@@ -56,7 +56,7 @@ impl Family for Sam2 {
         // The position encoding of prompts is stored twice; both copies are equal.
         let mut known = names::KNOWN_EXTRAS.to_vec();
         known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
-        refuse_other_activations(checkpoint)?;
+        refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
         Ok(Built { info: info(&config), parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
     }

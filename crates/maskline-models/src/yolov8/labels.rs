@@ -27,7 +27,8 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &
         Some(names) if names.classes() == config.classes => Ok((names.fill(), LabelSource::File)),
         Some(names) => fail(format!("the checkpoint names {} classes, its head has {}", names.classes(), config.classes)),
         None => {
-            fail(format!("the names of the classes are {}, which is neither a list nor a dictionary", crate::blocks::pickled::shown(&said)))
+            let shown = crate::blocks::pickled::shown(&said);
+            fail(format!("the names of the classes are {shown}; expected a list of names, or a dictionary from class index to name"))
         }
     }
 }

@@ -67,6 +67,7 @@ impl Family for YoloV8 {
         let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
         refuse_left_over(checkpoint, "a YOLOv8", &KNOWN_EXTRAS)?;
         said::check_no_other_modules(checkpoint)?;
+        said::check_task(checkpoint, config.task)?;
         let part = if config.task == Task::Classify { "classifier" } else { "detector" };
         let labels = labels::of_checkpoint(checkpoint, &config, options)?;
         let size = said::picture_side(checkpoint, config.task)?;

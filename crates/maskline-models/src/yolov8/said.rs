@@ -181,6 +181,22 @@ fn check_wiring(layer: &Scope<'_>, index: usize) -> Result<()> {
     })
 }
 
+/// What the file says that it is for must be what its head answers.
+pub(super) fn check_task(checkpoint: &Checkpoint, task: Task) -> Result<()> {
+    const KNOWN: [Task; 5] = [Task::Detect, Task::Segment, Task::Pose, Task::Classify, Task::Obb];
+    let said = told(checkpoint, &[&["task"], &["train_args", "task"], &["args", "task"]]);
+    let said = said.as_ref().and_then(Attribute::as_str);
+    // Words of others, such as `object-detection`, contradict nothing.
+    match KNOWN.iter().find(|known| said == Some(known.name()) && **known != task) {
+        Some(other) => {
+            let message = format!("it says that its task is `{other}`, and its head is one for `{task}`");
+            let help = "the file was put together from two models; save the model again";
+            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_head(head: &Scope<'_>, config: &Config) -> Result<()> {
     let class = match config.task {
         Task::Segment => "Segment",
