@@ -225,6 +225,16 @@ fn names_are_those_of_the_checkpoint_in_whatever_form() {
         let info = tensors(&detector(3), &[("names", text)], &options).unwrap().info;
         assert_eq!((info.labels, info.labels_from), (vec!["a".into(), "b's".into(), "c".into()], LabelSource::File), "{text}");
     }
+    for (key, text) in [
+        ("names", "0: a\n2: c\n1: \"b's\"\n"),
+        ("names", "nc: 3\nnames:\n  - a\n  - b's\n  - c"),
+        ("names", "\u{feff}a\r\nb's\r\nc\r\n"),
+        ("classes", "[\"a\", \"b's\", \"c\"]"),
+        ("id2label", r#"{"2": "c", "0": "a", "1": "b's"}"#),
+    ] {
+        let info = tensors(&detector(3), &[(key, text)], &options).unwrap().info;
+        assert_eq!((info.labels, info.labels_from), (vec!["a".into(), "b's".into(), "c".into()], LabelSource::File), "{key} {text}");
+    }
     let map = Value::Map(vec![(2.into(), "c".into()), (0.into(), "a".into()), (1.into(), 7.into())]);
     let info = pickled(&detector(3).set("names", map), &[]).unwrap().info;
     assert_eq!(info.labels, ["a", "7", "c"]);

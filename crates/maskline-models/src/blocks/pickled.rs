@@ -72,7 +72,7 @@ pub fn is_all(value: &Attribute, wanted: usize) -> bool {
 pub fn epsilon(scope: &Scope<'_>, published: f64) -> Result<f64> {
     let Some(module) = module(scope) else { return Ok(published) };
     if !["BatchNorm", "SyncBatchNorm", "FrozenBatchNorm", "LayerNorm"].iter().any(|known| module.class_name().starts_with(known)) {
-        return Err(refuse(scope, &format!("expected a normalisation, found a `{}`", module.class)));
+        return Err(refuse(scope, &format!("expected a batch or layer normalisation, found a `{}`", module.class)));
     }
     match module.attributes.get("eps").or_else(|| module.attributes.get("variance_epsilon")).and_then(Attribute::as_float) {
         Some(epsilon) if epsilon.is_finite() && epsilon >= 0.0 => Ok(epsilon),
