@@ -235,6 +235,11 @@ fn names_are_those_of_the_checkpoint_in_whatever_form() {
         let info = tensors(&detector(3), &[(key, text)], &options).unwrap().info;
         assert_eq!((info.labels, info.labels_from), (vec!["a".into(), "b's".into(), "c".into()], LabelSource::File), "{key} {text}");
     }
+    for entry in ["hyper_parameters", "args"] {
+        let told = Value::Map(vec![("names".into(), "['a', 'b', 'c']".into()), ("imgsz".into(), 320.into())]);
+        let info = pickled(&detector(3), &[(entry, told)]).unwrap().info;
+        assert_eq!((info.labels.concat().as_str(), info.default_size), ("abc", 320), "{entry}");
+    }
     let map = Value::Map(vec![(2.into(), "c".into()), (0.into(), "a".into()), (1.into(), 7.into())]);
     let info = pickled(&detector(3).set("names", map), &[]).unwrap().info;
     assert_eq!(info.labels, ["a", "7", "c"]);

@@ -20,7 +20,9 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &
         let help = "give the names of the classes: the API's `labels`, the program's `--names FILE`";
         Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
     };
-    let Some(said) = said::told(checkpoint, &[&["names"], &["classes"], &["id2label"], &["yaml", "names"]]) else {
+    const PLACES: [&[&str]; 6] =
+        [&["names"], &["classes"], &["id2label"], &["yaml", "names"], &["hyper_parameters", "names"], &["args", "names"]];
+    let Some(said) = said::told(checkpoint, &PLACES) else {
         return Ok(by_count(config.task, config.classes));
     };
     match Names::of(&said) {

@@ -42,7 +42,7 @@ pub(super) fn sizes(value: &Attribute) -> Option<Vec<usize>> {
 ///
 /// Of a height and a width the larger one counts, as in training; it is rounded up to the stride, as ultralytics does.
 pub(super) fn picture_side(checkpoint: &Checkpoint, task: Task) -> Result<(usize, SizeSource)> {
-    let Some(said) = told(checkpoint, &[&["train_args", "imgsz"], &["args", "imgsz"], &["imgsz"]]) else {
+    let Some(said) = told(checkpoint, &[&["train_args", "imgsz"], &["args", "imgsz"], &["hyper_parameters", "imgsz"], &["imgsz"]]) else {
         return Ok((super::default_size(task), SizeSource::Published));
     };
     side_of(&said).map(|side| (side, SizeSource::File)).ok_or_else(|| {
