@@ -106,11 +106,12 @@ pub(crate) fn threads(wished: usize) -> usize {
     if wished == 0 { 0 } else { usable.count }
 }
 
-/// What people should know of a model that they were not told by anybody: that its class names are assumed, that it has a size of its own.
+/// What people should know of a model that they were not told by anybody: which weights of its file were taken,
+/// that its class names are assumed, that it has a size of its own.
 pub(crate) fn notes(model: &maskline::Model) -> Vec<String> {
     let info = model.info();
     let size = (info.size_from == SizeSource::File).then(|| format!("size: {}, as the model file says", info.default_size));
-    info.labels_from.note().into_iter().chain(size).collect()
+    info.weights_notes.iter().cloned().chain(info.labels_from.note()).chain(size).collect()
 }
 
 /// `maskline build`.

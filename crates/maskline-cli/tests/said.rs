@@ -38,6 +38,30 @@ fn names_can_be_given() {
     place.maskline(&["run", "photo.png", "--box", "1,1,50,50", "--names", "names.txt"]).fails(2, &["names"]);
 }
 
+/// A safetensors file with a prefix in front of each name, and one more tensor beside them.
+fn wrapped(file: &[u8], prefix: &str) -> Vec<u8> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let data = &file[8 + length..];
+    let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
+    let mut renamed: serde_json::Map<String, Value> = tensors.map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+    let loss = serde_json::json!({"dtype": "F32", "shape": [1], "data_offsets": [data.len(), data.len() + 4]});
+    renamed.insert("criterion.weight".into(), loss);
+    let header = Value::Object(renamed).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data, &[0; 4]].concat()
+}
+
+#[test]
+fn a_model_beside_a_loss_gives_the_same_answers_and_says_what_is_left_out() {
+    let Some(plain) = shared("goldens/yolov8/detect_narrow/model.safetensors") else { return };
+    let place = Place::new();
+    std::fs::write(place.path("trained.safetensors"), wrapped(&std::fs::read(&plain).unwrap(), "model.")).unwrap();
+    let run = |model: &str| first(&place, &["run", model, "photo.png", "--json", "--conf", "0.0001"]);
+    let (trained, plain) = (run("trained.safetensors"), run(plain.to_str().unwrap()));
+    assert_eq!(trained["objects"], plain["objects"]);
+    assert_eq!(trained["notes"][0], "weights: those under `model`; left out: `criterion`");
+}
+
 #[test]
 fn a_checkpoint_runs_at_its_own_size_with_its_own_activation() {
     let (Some(size), Some(relu)) = (shared("cases/det_imgsz480.pt"), shared("cases/det_relu.pt")) else { return };

@@ -11,6 +11,8 @@ use crate::{BuildOptions, Error, ErrorKind, Result};
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     json: Value,
+    /// Keys that lead here, each with a dot after it.
+    place: String,
 }
 
 /// No configuration of a model is as long.
@@ -32,7 +34,7 @@ impl Facts {
     pub fn of(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
         if let Some(json) = &options.config {
             check(json, "the configuration").map_err(|error| error.at(checkpoint.path()))?;
-            return Ok(Self { json: json.clone() });
+            return Ok(Self { json: json.clone(), place: String::new() });
         }
         let Some(path) = checkpoint.path().and_then(config_file) else { return Ok(Self::default()) };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -44,13 +46,13 @@ impl Facts {
         let text = std::fs::read(&path).map_err(|e| broken(e.to_string()))?;
         let json = serde_json::from_slice(without_mark(&text)).map_err(|e| broken(e.to_string()))?;
         check(&json, &name).map_err(|error| error.at(Some(&path)))?;
-        Ok(Self { json })
+        Ok(Self { json, place: String::new() })
     }
 
     /// The facts below a key; nothing where it is missing.
     #[must_use]
     pub fn under(&self, key: &str) -> Self {
-        Self { json: self.json[key].clone() }
+        Self { json: self.json[key].clone(), place: format!("{}{key}.", self.place) }
     }
 
     /// A whole number; of a list, its first entry (`image_size: [1024, 1024]`).
@@ -74,9 +76,31 @@ impl Facts {
         self.json[key].as_bool()
     }
 
-    /// A word.
-    pub fn word(&self, key: &str) -> Option<&str> {
-        self.json[key].as_str()
+    /// Refuses a fact that contradicts what is built: the sizes of the tensors, or what no model of the family does otherwise. Of lists,
+    /// each entry must fit, or all of them one number.
+    ///
+    /// # Errors
+    /// `Configuration`, which names the key.
+    pub(crate) fn expect(&self, key: &str, built: impl Into<Value>) -> Result<()> {
+        let (found, built) = (&self.json[key], built.into());
+        if found.is_null() || fits(found, &built) {
+            return Ok(());
+        }
+        let message = format!("config.json: {}{key}: expected {built}, as is built, found {found}", self.place);
+        let help = "it is not the configuration of this checkpoint, or of a variant that is not built";
+        Err(Error::new(ErrorKind::Configuration, message).help(help))
+    }
+}
+
+fn fits(found: &Value, built: &Value) -> bool {
+    match (found, built) {
+        (Value::Array(found), Value::Array(built)) => {
+            found.len() == built.len() && found.iter().zip(built).all(|(found, built)| fits(found, built))
+        }
+        (Value::Array(found), built) => !found.is_empty() && found.iter().all(|found| fits(found, built)),
+        // Graphs compute in f32.
+        (Value::Number(_), Value::Number(_)) => found.as_f64().map(|number| number as f32) == built.as_f64().map(|number| number as f32),
+        _ => found == built,
     }
 }
 
@@ -96,25 +120,36 @@ const BOUNDS: [(&str, u64); 12] = [
     ("global_attention_blocks", 4096),
 ];
 
-/// Refuses sizes that no model has, wherever they are in the configuration.
+/// Those of them that are lists.
+const LISTS: [&str; 4] = ["num_attention_heads_per_stage", "window_size_per_stage", "global_attn_indexes", "global_attention_blocks"];
+
+/// Refuses what cannot be meant, wherever it is in the configuration: sizes that no model has, and values of another type, which would
+/// otherwise count as not being there.
 fn check(json: &Value, name: &str) -> Result<()> {
-    for (key, value) in json.as_object().into_iter().flatten() {
-        if let Some((_, most)) = BOUNDS.iter().find(|(known, _)| known == key) {
-            let numbers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            let bad = numbers.iter().find(|number| number.is_number() && number.as_u64().is_none_or(|number| number > *most));
-            if let Some(bad) = bad {
-                return Err(Error::new(
-                    ErrorKind::Configuration,
-                    format!("{name}: {key}: expected whole numbers up to {most}, found {bad}"),
-                ));
-            }
-        }
-        if key == "layer_norm_eps" && value.as_f64().is_some_and(|epsilon| epsilon < 0.0) {
-            return Err(Error::new(ErrorKind::Configuration, format!("{name}: {key}: expected a number of 0 or more, found {value}")));
+    for (key, value) in json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        if let Some(expected) = expectation(key, value) {
+            return Err(Error::new(ErrorKind::Configuration, format!("{name}: {key}: expected {expected}, found {value}")));
         }
         check(value, name)?;
     }
     Ok(())
+}
+
+/// What is expected of a value that is something else.
+fn expectation(key: &str, value: &Value) -> Option<String> {
+    if let Some((_, most)) = BOUNDS.iter().find(|(known, _)| *known == key) {
+        let numbers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let is_right = !LISTS.contains(&key) || value.is_array();
+        let fits = is_right && numbers.iter().all(|number| number.as_u64().is_some_and(|number| number <= *most));
+        return (!fits).then(|| format!("{}whole numbers up to {most}", if is_right { "" } else { "a list of " }));
+    }
+    let number = value.as_f64().filter(|number| (*number as f32).is_finite());
+    match key {
+        "layer_norm_eps" if number.is_none_or(|epsilon| epsilon < 0.0) => Some("a number of 0 or more".into()),
+        "dynamic_multimask_stability_delta" | "dynamic_multimask_stability_thresh" if number.is_none() => Some("a number".into()),
+        "dynamic_multimask_via_stability" if !value.is_boolean() => Some("true or false".into()),
+        _ => None,
+    }
 }
 
 /// A text without the byte order mark that some editors write in front of it.

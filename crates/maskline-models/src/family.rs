@@ -1,9 +1,9 @@
 //! The seam between families and the engine.
 
-use maskline_onnx::{Dialect, Model, ModelHeader};
-use maskline_weights::Checkpoint;
+use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
+use maskline_weights::{Attribute, Checkpoint, Module, Scope};
 
-use crate::{Error, ErrorKind, ModelInfo, Result, Task, unsupported};
+use crate::{Error, ErrorKind, ModelInfo, Result, Task, branch, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,8 @@ pub trait Family: Sync {
         false
     }
 
-    /// Whether the checkpoint's tensor names are this family's.
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool;
+    /// Whether the names of the tensors in a scope are this family's.
+    fn recognises(&self, names: &Scope<'_>) -> bool;
 
     /// Emits the graphs of a checkpoint.
     ///
@@ -99,14 +99,21 @@ pub fn families() -> &'static [&'static dyn Family] {
 /// # Errors
 /// `UnknownModel` with what the checkpoint looks like.
 pub fn family_of(checkpoint: &Checkpoint) -> Result<&'static dyn Family> {
-    families().iter().copied().find(|f| f.recognises(checkpoint)).ok_or_else(|| unknown(checkpoint))
+    family_in(&checkpoint.root()).ok_or_else(|| unknown(checkpoint))
+}
+
+pub(crate) fn family_in(names: &Scope<'_>) -> Option<&'static dyn Family> {
+    families().iter().copied().find(|family| family.recognises(names))
 }
 
 /// The family of a checkpoint. A prefix that all names have in common (`model.`, `module.`, `ema.model.` …: what a trainer put the
 /// model under) is taken off, segment by segment, if a family knows what is left.
 ///
+/// Where the model is one branch of several (beside it a loss, averaged weights, a teacher), that branch is taken alone, and
+/// [`Checkpoint::choice_notes`] says so: averaged weights rather than those of the last step, a teacher only where there is nothing else.
+///
 /// # Errors
-/// `UnknownModel` with what the checkpoint looks like.
+/// `UnknownModel` with what the checkpoint looks like, or with the branches between which it leaves the choice open.
 pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn Family)> {
     // Of the names as they are in the file, so that the error shows those.
     let error = match family_of(&checkpoint) {
@@ -118,7 +125,16 @@ pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn
             return Ok((checkpoint, family));
         }
     }
-    Err(error)
+    if unsupported::what(&checkpoint).is_some() {
+        return Err(error);
+    }
+    match branch::choose(&checkpoint)? {
+        Some((prefix, family)) => {
+            checkpoint.keep_under(&prefix);
+            Ok((checkpoint, family))
+        }
+        None => Err(error),
+    }
 }
 
 /// What a checkpoint is that no family knows, as far as its names tell.
@@ -171,15 +187,28 @@ pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&s
     Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
 }
 
-/// Refuses a pickle of modules whose activations are none of those that promptable models have: GELU and ReLU, where each belongs.
-pub(crate) fn refuse_other_activations(checkpoint: &Checkpoint) -> Result<()> {
-    let is_other = |class: &str| {
-        let name = class.rsplit('.').next().unwrap_or(class);
-        class.starts_with("torch.nn.modules.activation.") && !["GELU", "ReLU", "Identity", "MultiheadAttention", "Softmax"].contains(&name)
+/// Refuses a pickle of modules whose activations are not those of promptable models: ReLU in the decoder's transformer and in the
+/// prediction heads, GELU everywhere else, in the encoder in this form.
+pub(crate) fn refuse_other_activations(checkpoint: &Checkpoint, encoder: GeluForm) -> Result<()> {
+    const RELU_PLACES: [&str; 5] = ["transformer.", "hypernetworks", "iou_prediction", "pred_obj_score", "kernel_func"];
+    let form = |module: &Module| match module.attributes.get("approximate").and_then(Attribute::as_str) {
+        Some("tanh") => GeluForm::Tanh,
+        _ => GeluForm::Exact,
     };
-    match checkpoint.modules().find(|(_, module)| is_other(&module.class)) {
+    let fits = |name: &str, module: &Module| match module.class_name() {
+        "ReLU" => RELU_PLACES.iter().any(|place| name.contains(place)),
+        "GELU" if RELU_PLACES.iter().any(|place| name.contains(place)) => false,
+        "GELU" => form(module) == if name.starts_with("image_encoder") { encoder } else { GeluForm::Exact },
+        // What Hugging Face calls the exact one.
+        "GELUActivation" => encoder == GeluForm::Exact,
+        class => ["MultiheadAttention", "Softmax"].contains(&class),
+    };
+    let is_activation = |class: &str| ["torch.nn.modules.activation.", "transformers.activations."].iter().any(|at| class.starts_with(at));
+    match checkpoint.modules().find(|(name, module)| is_activation(&module.class) && !fits(name, module)) {
         Some((name, module)) => {
-            let message = format!("{name}: the activation `{}` is not built here", module.class);
+            let options = module.attributes.get("approximate").and_then(Attribute::as_str);
+            let options = options.map_or(String::new(), |form| format!(" (approximate `{form:.20}`)"));
+            let message = format!("{name}: the activation `{}`{options} is not built here", module.class);
             Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
         }
         None => Ok(()),

@@ -380,6 +380,9 @@ pub struct ModelInfo {
     /// Where the class names come from.
     #[serde(default)]
     pub labels_from: LabelSource,
+    /// Which weights of a file that holds several were taken, and what was left out: sentences for people.
+    #[serde(default)]
+    pub weights_notes: Vec<String>,
     /// Name of the picture input.
     pub input: String,
     /// How pictures are brought to the input.

@@ -14,17 +14,27 @@ const MAX_CLASSES: usize = 1 << 20;
 pub(crate) struct Names(BTreeMap<usize, String>);
 
 impl Names {
-    /// A list of names, a dictionary from index to name in any order, or either as a text in Python's or JSON's form. Numbers are names
-    /// too, as Python would print them.
+    /// A list of names, a dictionary from index to name in any order, or either as a text in Python's, JSON's or YAML's form, or a name a
+    /// line. Numbers are names too, as Python would print them.
     pub(crate) fn of(attribute: &Attribute) -> Option<Self> {
         match attribute {
-            Attribute::Str(text) => Attribute::parse(text).filter(|value| value.as_str().is_none()).and_then(|value| Self::of(&value)),
+            Attribute::Str(text) => match Attribute::parse(text) {
+                Some(Attribute::Str(_)) => None,
+                Some(value) => Self::of(&value),
+                None => Self::of_lines(text),
+            },
             Attribute::List(items) => items.iter().map(name).enumerate().map(|(i, name)| Some((i, name?))).collect::<Option<_>>().map(Self),
             Attribute::Map(entries) => {
                 entries.iter().map(|(key, value)| Some((index(key)?, name(value)?))).collect::<Option<_>>().map(Self)
             }
             _ => None,
         }
+    }
+
+    /// YAML, or a name a line; one line alone is neither.
+    fn of_lines(text: &str) -> Option<Self> {
+        let is_block = text.trim().contains('\n') && !text.trim_start().starts_with(['{', '[', '(']);
+        is_block.then(|| parse_names(text).ok())?.map(|names| Self(names.into_iter().enumerate().collect()))
     }
 
     /// One more than the largest index.
@@ -79,10 +89,10 @@ fn unreadable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Configuration, message).help(help)
 }
 
-/// JSON, as it is or under the key `names`.
+/// JSON, as it is or under the key `names`, in Hugging Face's configurations `id2label`.
 fn structured(text: &str) -> Option<Names> {
     let value = Attribute::parse(text)?;
-    Names::of(value.get("names").unwrap_or(&value))
+    Names::of(value.get("names").or_else(|| value.get("id2label")).unwrap_or(&value))
 }
 
 fn lines(text: &str) -> Result<Vec<String>> {
@@ -106,7 +116,8 @@ mod yaml {
 
     pub(super) fn names(text: &str) -> Option<Names> {
         let Some((after, rest)) = key_line(text) else { return block(content(text)) };
-        if after.is_empty() {
+        let next = content(rest).next().unwrap_or_default().trim_start();
+        if after.is_empty() && !next.starts_with(['[', '{']) {
             return block(content(rest).take_while(|line| line.starts_with([' ', '\t', '-'])));
         }
         // An inline list may go on over several lines.
@@ -117,7 +128,7 @@ mod yaml {
             }
             inline = inline + " " + line.trim();
         }
-        flow(&inline)
+        flow(inline.trim())
     }
 
     /// What follows `names:` in its line, and the lines after it.
@@ -258,6 +269,7 @@ mod tests {
         assert_eq!(read(r#"["cat", "d\u00f6g"]"#), ["cat", "dög"]);
         assert_eq!(read("\u{feff}{\"nc\": 2, \"names\": {\"1\": \"b\", \"0\": \"a\"}}"), ["a", "b"]);
         assert_eq!(read(r#"{"names": ["a", 7]}"#), ["a", "7"]);
+        assert_eq!(read(r#"{"model_type": "x", "id2label": {"0": "a", "1": "b"}}"#), ["a", "b"]);
         assert_eq!(read("{2: 'c', 0: \"it's\"}"), ["it's", "1", "c"], "a gap is called by its index");
         for broken in ["{\"names\": 3}", "[]", "{}", "[\"a\"", "{\"a\": \"b\"}", "{\"-1\": \"b\"}", "{\"99999999999\": \"b\"}"] {
             assert!(parse_names(broken).is_err(), "{broken}");
@@ -270,6 +282,7 @@ mod tests {
         assert_eq!(read(block), ["person", "dög: #1", "it's"]);
         assert_eq!(read("nc: 3\nnames:\n- a\n- dog's # comment\n- C# sharp\nval: x"), ["a", "dog's", "C# sharp"]);
         assert_eq!(read("names: [cat, 'a, b', \"c]\",\n  traffic light]\nnc: 4"), ["cat", "a, b", "c]", "traffic light"]);
+        assert_eq!(read("names:\n  [\n    cat, 'a, b',\n    dog\n  ]\nnc: 3"), ["cat", "a, b", "dog"]);
         assert_eq!(read("names: {0: cat, 1: \"x: y\"}"), ["cat", "x: y"]);
         assert_eq!(read("0: cat\n1: dog\n"), ["cat", "dog"]);
         assert_eq!(read("- cat\n- dog\n"), ["cat", "dog"]);

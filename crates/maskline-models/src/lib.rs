@@ -4,6 +4,7 @@
 //! from tensor shapes, and emits its graphs; what the engine must know to feed and read them is data, a [`ModelInfo`].
 
 pub mod blocks;
+mod branch;
 pub mod efficientvit_sam;
 mod error;
 mod facts;

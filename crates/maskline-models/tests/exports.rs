@@ -110,6 +110,9 @@ fn sizes_that_no_model_has_are_refused() {
     for stride in ["64", "0", "-32", "nan", ""] {
         refused(&header("detect", &[names, ("stride", stride)], &[&[1, 5, 8400]]), "stride");
     }
+    for stride in ["32.0", "[8, 16, 32]", "[8.0, 16.0, 32.0]"] {
+        assert!(read(&header("detect", &[names, ("stride", stride)], &[&[1, 5, 8400]])).is_ok(), "{stride}");
+    }
     for sides in
         [[0, 3, 640, 640], [1, 3, 0, 640], [1, 3, 640, 100], [1, 3, 1 << 40, 640], [usize::MAX, 3, 640, 640], [1024, 3, 8192, 8192]]
     {

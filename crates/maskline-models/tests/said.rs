@@ -225,11 +225,26 @@ fn names_are_those_of_the_checkpoint_in_whatever_form() {
         let info = tensors(&detector(3), &[("names", text)], &options).unwrap().info;
         assert_eq!((info.labels, info.labels_from), (vec!["a".into(), "b's".into(), "c".into()], LabelSource::File), "{text}");
     }
+    for (key, text) in [
+        ("names", "0: a\n2: c\n1: \"b's\"\n"),
+        ("names", "nc: 3\nnames:\n  - a\n  - b's\n  - c"),
+        ("names", "\u{feff}a\r\nb's\r\nc\r\n"),
+        ("classes", "[\"a\", \"b's\", \"c\"]"),
+        ("id2label", r#"{"2": "c", "0": "a", "1": "b's"}"#),
+    ] {
+        let info = tensors(&detector(3), &[(key, text)], &options).unwrap().info;
+        assert_eq!((info.labels, info.labels_from), (vec!["a".into(), "b's".into(), "c".into()], LabelSource::File), "{key} {text}");
+    }
+    for entry in ["hyper_parameters", "args"] {
+        let told = Value::Map(vec![("names".into(), "['a', 'b', 'c']".into()), ("imgsz".into(), 320.into())]);
+        let info = pickled(&detector(3), &[(entry, told)]).unwrap().info;
+        assert_eq!((info.labels.concat().as_str(), info.default_size), ("abc", 320), "{entry}");
+    }
     let map = Value::Map(vec![(2.into(), "c".into()), (0.into(), "a".into()), (1.into(), 7.into())]);
     let info = pickled(&detector(3).set("names", map), &[]).unwrap().info;
     assert_eq!(info.labels, ["a", "7", "c"]);
     for (text, word) in
-        [("{0: 'a'}", "names 1 classes"), ("a, b, c", "neither a list"), ("{-1: 'a'}", "neither a list"), ("[[1]]", "neither a list")]
+        [("{0: 'a'}", "names 1 classes"), ("a, b, c", "list of names"), ("{-1: 'a'}", "class index"), ("[[1]]", "list of names")]
     {
         let error = tensors(&detector(3), &[("names", text)], &options).err().unwrap().to_string();
         assert!(error.contains(word) && error.contains("--names"), "{text}: {error}");
@@ -250,6 +265,40 @@ fn assumed_names_say_so_and_given_ones_win() {
     assert_eq!((info.labels[79].as_str(), info.labels_from), ("own 79", LabelSource::Given));
     let error = tensors(&detector(80), &[], &given(79)).err().unwrap().to_string();
     assert!(error.contains("expected 80, found 79"), "{error}");
+}
+
+/// Every normalisation without these tensors, and saying so.
+fn normalised(attribute: &str, tensors: [&str; 2]) -> Module {
+    detector(3).each(&|name, mut module| {
+        if name == "bn" {
+            module.tensors.retain(|(name, _)| !tensors.contains(&name.as_str()));
+            module = module.set(attribute, false);
+        }
+        module
+    })
+}
+
+#[test]
+fn normalisations_without_scale_are_built_and_those_without_statistics_refused() {
+    let plain = pickled(&normalised("affine", ["weight", "bias"]), &[]).unwrap();
+    let scaled = pickled(&detector(3), &[]).unwrap();
+    // The scales of the fixture are below 1 1/2; without them the weights are other ones.
+    assert_eq!(plain.count("Conv"), scaled.count("Conv"));
+    assert_ne!(plain.first_weight(), scaled.first_weight());
+    refused(&normalised("track_running_stats", ["running_mean", "running_var"]), &["model.0.bn", "track_running_stats"]);
+}
+
+#[test]
+fn a_task_that_the_head_does_not_answer_is_refused() {
+    refused(&detector(3).set("task", "segment"), &["`segment`", "`detect`"]);
+    let error =
+        pickled(&detector(3), &[("train_args", Value::Map(vec![("task".into(), "pose".into())]))]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("`pose`") && error.contains("help:"), "{error}");
+    let error = tensors(&detector(3), &[("task", "obb")], &BuildOptions::default()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("`obb`"), "{error}");
+    for fine in ["detect", "object-detection"] {
+        assert!(tensors(&detector(3), &[("task", fine)], &BuildOptions::default()).is_ok(), "{fine}");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! An opened checkpoint: what is in it, and what of it was used.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::Mmap;
 
 use crate::attribute::{Attribute, Module};
-use crate::contents::{Contents, Facts, common_prefix, stripped_modules};
+use crate::contents::{Choice, Contents, Facts, common_prefix, stripped_modules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Files, Index};
 use crate::format::{self, Format};
@@ -31,6 +31,7 @@ pub struct Checkpoint {
     skipped: BTreeMap<String, String>,
     /// What was taken off in front of all names.
     stripped: String,
+    choices: Vec<Choice>,
 }
 
 #[derive(Debug)]
@@ -104,6 +105,7 @@ impl Checkpoint {
             facts: Facts::default(),
             skipped: BTreeMap::new(),
             stripped: String::new(),
+            choices: Vec::new(),
         }
     }
 
@@ -124,7 +126,7 @@ impl Checkpoint {
 
     /// Joins what was found in each file; facts of earlier files come first.
     fn from_contents(source: Source, files: Vec<Contents>) -> Result<Self> {
-        let (mut tensors, mut skipped, mut facts) = (Vec::new(), BTreeMap::new(), Facts::default());
+        let (mut tensors, mut skipped, mut facts, mut choices) = (Vec::new(), BTreeMap::new(), Facts::default(), Vec::new());
         for (file, mut contents) in files.into_iter().enumerate() {
             contents.clean().map_err(|error| source.in_place(error))?;
             let stored = |(name, info, layout)| Stored { name, info, layout, file, used: AtomicBool::new(false) };
@@ -132,12 +134,13 @@ impl Checkpoint {
             skipped.append(&mut contents.skipped);
             facts.root.append(&mut contents.facts.root);
             facts.modules.append(&mut contents.facts.modules);
+            choices.append(&mut contents.choices);
         }
         tensors.sort_by(|left, right| left.name.cmp(&right.name));
         if let Some([double, _]) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(source.in_place(Error::corrupt(format!("{:.200}: two shards hold this tensor", double.name))));
         }
-        Ok(Self { source, tensors, facts, skipped, stripped: String::new() })
+        Ok(Self { source, tensors, facts, skipped, stripped: String::new(), choices })
     }
 
     /// The first segment of the names, if all tensors have the same one and more after it: what a trainer put the model under.
@@ -148,13 +151,33 @@ impl Checkpoint {
     /// Takes the [`common_prefix`](Self::common_prefix) off all names; whether there was one.
     pub fn strip_common_prefix(&mut self) -> bool {
         let Some(prefix) = self.common_prefix().map(str::to_owned) else { return false };
-        let length = prefix.len() + 1;
-        self.tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..length)));
-        self.skipped = std::mem::take(&mut self.skipped).into_iter().map(|(name, dtype)| (name[length..].to_owned(), dtype)).collect();
-        self.facts.modules = stripped_modules(std::mem::take(&mut self.facts.modules), &prefix);
-        self.facts.adopt_root_module();
-        self.stripped += &format!("{prefix}.");
+        self.keep_under(&prefix);
         true
+    }
+
+    /// Keeps only what lies under a dotted prefix, and takes that off the names. What is left out is noted, see
+    /// [`choice_notes`](Self::choice_notes).
+    pub fn keep_under(&mut self, prefix: &str) {
+        let dotted = format!("{prefix}.");
+        let left: BTreeSet<String> = self.names().filter(|name| !name.starts_with(&dotted)).map(|name| branch(name, prefix)).collect();
+        if !left.is_empty() {
+            let taken = format!("{}{prefix}", self.stripped);
+            let left = left.into_iter().map(|name| format!("{}{name}", self.stripped)).collect();
+            self.choices.push(Choice { taken, left });
+        }
+        self.tensors.retain(|tensor| tensor.name.starts_with(&dotted));
+        self.tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..dotted.len())));
+        let skipped = std::mem::take(&mut self.skipped).into_iter();
+        self.skipped = skipped.filter_map(|(name, dtype)| Some((name.strip_prefix(&dotted)?.to_owned(), dtype))).collect();
+        self.facts.modules = stripped_modules(std::mem::take(&mut self.facts.modules), prefix);
+        self.facts.adopt_root_module();
+        self.stripped += &dotted;
+    }
+
+    /// Which weights were taken where the file holds several (averaged ones beside those of the last step, a teacher, a loss with weights
+    /// of its own), and what was left out: sentences for people.
+    pub fn choice_notes(&self) -> Vec<String> {
+        self.choices.iter().map(Choice::note).collect()
     }
 
     /// What was taken off in front of all names, with its last dot; empty where nothing was.
@@ -326,6 +349,12 @@ fn read(file: &[u8]) -> Result<Contents> {
         Format::Safetensors => safetensors::read(file),
         Format::TorchZip => torch::read(file),
     }
+}
+
+/// The shortest part of a name, in whole segments, with which it leaves a dotted prefix.
+fn branch(name: &str, prefix: &str) -> String {
+    let common = name.split('.').zip(prefix.split('.')).take_while(|(part, other)| part == other).count();
+    name.split('.').take(common + 1).collect::<Vec<_>>().join(".")
 }
 
 /// Every tensor of the index must be where it says.

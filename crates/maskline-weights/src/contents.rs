@@ -16,18 +16,35 @@ pub(crate) struct Facts {
     pub(crate) modules: BTreeMap<String, Module>,
 }
 
+/// Which of several sets of weights in one file was taken, and what stands beside it.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) taken: String,
+    pub(crate) left: Vec<String>,
+}
+
+impl Choice {
+    /// For people.
+    pub(crate) fn note(&self) -> String {
+        const SHOWN: usize = 6;
+        let more = if self.left.len() > SHOWN { format!(" and {} more", self.left.len() - SHOWN) } else { String::new() };
+        format!("weights: those under `{}`; left out: `{}`{more}", self.taken, self.left[..self.left.len().min(SHOWN)].join("`, `"))
+    }
+}
+
 /// What a reader finds in a file.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     pub(crate) tensors: Vec<(String, TensorInfo, Layout)>,
     pub(crate) skipped: BTreeMap<String, String>,
     pub(crate) facts: Facts,
+    pub(crate) choices: Vec<Choice>,
 }
 
 /// Modules that `torch.compile`, FSDP and activation checkpoints put around others, wherever they are; no network calls its own so.
 const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// Counters that the profiler `thop` leaves in every module.
-const COUNTERS: [&str; 2] = ["total_ops", "total_params"];
+/// Counters that the profiler `thop` leaves in every module, and the one of PyTorch's `AveragedModel`.
+const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
 
 impl Facts {
     /// The attributes of the outermost module come before the entries of the file.

@@ -10,6 +10,19 @@ use crate::error::{Error, ErrorKind, Result};
 const WHOLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 const EXTENSIONS: [&str; 4] = ["safetensors", "pt", "pth", "bin"];
+/// How files are called that trainers put beside a checkpoint, without what follows a `_` and a number.
+const TRAINER_FILES: [&str; 10] = [
+    "optimizer",
+    "optimizer_state",
+    "optimizer_states",
+    "scheduler",
+    "lr_scheduler",
+    "scaler",
+    "sampler",
+    "training_args",
+    "rng_state",
+    "random_states",
+];
 /// An index names a few thousand tensors; this is a hundred times as much.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 const MAX_SHARDS: usize = 1024;
@@ -72,7 +85,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let is_weights = |name: &String| name.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && EXTENSIONS.contains(&end));
-    let mut names: Vec<String> = names.filter(is_weights).collect();
+    let mut names: Vec<String> = names.filter(|name| is_weights(name) && !is_trainers(name)).collect();
     names.sort();
     let refuse = |message: String, help: String| Err(Error::new(ErrorKind::Unsupported, message).in_file(folder).with_help(help));
     match names.as_slice() {
@@ -86,6 +99,12 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
             None => refuse(format!("a folder with {} checkpoints", names.len()), format!("name one of them: {}", listed(&names))),
         },
     }
+}
+
+/// Whether a trainer keeps its own state in a file of this name.
+fn is_trainers(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name);
+    TRAINER_FILES.contains(&stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_'))
 }
 
 /// The index that belongs to a file called `<stem>-00001-of-00003.<extension>`.

@@ -104,6 +104,16 @@ fn a_folder_without_the_usual_name_opens_its_one_checkpoint() {
         let checkpoint = Checkpoint::open(folder.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(checkpoint.root().f32("w", &[1]).unwrap().data[..], [3.0], "{name}");
     }
+    // What trainers keep beside it is none.
+    let folder = TempDir::new().unwrap();
+    for name in
+        ["optimizer.pt", "training_args.bin", "scheduler.bin", "scaler.pt", "rng_state_0.pth", "random_states_12.pt", "optimizer_1.bin"]
+    {
+        write(folder.path(), name, b"none");
+    }
+    assert!(Checkpoint::open(folder.path()).unwrap_err().to_string().contains("without a checkpoint"));
+    write(folder.path(), "finetuned.pt", &archive);
+    assert_eq!(Checkpoint::open(folder.path()).unwrap().names().collect::<Vec<_>>(), ["w"]);
     let folder = TempDir::new().unwrap();
     let error = Checkpoint::open(folder.path()).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("model.safetensors"), "{error}");

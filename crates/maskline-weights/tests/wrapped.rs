@@ -70,6 +70,30 @@ fn the_model_is_found_under_the_keys_of_trainers() {
     assert_eq!(checkpoint.attribute(&["epoch"]).and_then(Attribute::as_int), Some(3));
 }
 
+#[test]
+fn which_of_several_weights_are_taken_is_said() {
+    // A dictionary with two state dicts under these keys.
+    let two = |keys: [&str; 2]| {
+        let pickle = keys.iter().fold(Pickle::new().op(b"}("), |pickle, key| state_dict(pickle.str(key), &[&format!("of_{key}.w"), "b"]));
+        archive(pickle.op(b"u"))
+    };
+    for (keys, taken) in [(["model", "ema"], "ema"), (["state_dict_ema", "state_dict"], "state_dict_ema"), (["teacher", "model"], "model")]
+    {
+        let checkpoint = two(keys);
+        let left = keys.iter().find(|key| **key != taken).unwrap();
+        assert_eq!(names(&checkpoint), ["b", &format!("of_{taken}.w")]);
+        assert_eq!(checkpoint.choice_notes(), [format!("weights: those under `{taken}`; left out: `{left}`")]);
+    }
+    assert!(two(["model", "optimizer"]).choice_notes().is_empty(), "the state of an optimizer is none of the weights");
+    // `ema` has its settings only.
+    let settings = Pickle::new().op(b"}(").str("ema").op(b"}(").str("config").op(b"}(").str("decay").int(1).op(b"uu").str("model");
+    let checkpoint = archive(state_dict(settings, &["w"]).op(b"u"));
+    assert_eq!((names(&checkpoint), checkpoint.choice_notes().len()), (vec!["w"], 0));
+    // `AveragedModel` counts beside its module.
+    let mut averaged = plain(&["module.a", "module.b", "n_averaged"]);
+    assert!(averaged.strip_common_prefix() && names(&averaged) == ["a", "b"]);
+}
+
 /// A module of class `module.name` with one plain attribute, whose members `fill` pushes as submodules.
 fn module(pickle: Pickle, (class, key): ((&str, &str), &str), fill: impl FnOnce(Pickle) -> Pickle) -> Pickle {
     let pickle = pickle.global(class.0, class.1).op(b")\x81}(").str("_parameters").op(b"}(");

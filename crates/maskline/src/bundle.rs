@@ -17,7 +17,7 @@ use crate::engine::{ModelSource, carried_weights};
 use crate::{Error, ErrorKind, Result};
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 11;
+const BUILDER_VERSION: u32 = 12;
 const MANIFEST: &str = "manifest.json";
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
@@ -195,7 +195,9 @@ fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Res
         }
         ModelSource::Checkpoint(path) => {
             let (checkpoint, family) = recognise(Checkpoint::open(path)?)?;
-            save(&family.build(&checkpoint, &build_options(options, None))?, options, directory)
+            let mut built = family.build(&checkpoint, &build_options(options, None))?;
+            built.info.weights_notes = checkpoint.choice_notes();
+            save(&built, options, directory)
         }
         ModelSource::Nano => {
             let checkpoint = Checkpoint::from_static(carried()?)?;

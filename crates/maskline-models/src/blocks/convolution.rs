@@ -211,8 +211,14 @@ fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, (names, init): (BatchNormed, In
         vec![0.0; spec.output]
     };
     let norm = scope.push(names.norm);
+    pickled::check_statistics(&norm)?;
     let parameter = |name: &str| norm.f32(name, &[spec.output]);
-    let (scale, shift) = (norm.f32_init("weight", &[spec.output], init)?, parameter("bias")?);
+    let (scale, shift) = if pickled::is_plain(&norm) {
+        let same = |value: f32| Tensor { shape: vec![spec.output], data: vec![value; spec.output].into(), span: None };
+        (same(1.0), same(0.0))
+    } else {
+        (norm.f32_init("weight", &[spec.output], init)?, parameter("bias")?)
+    };
     let (mean, variance) = (parameter("running_mean")?, parameter("running_var")?);
     let mut bias = Vec::with_capacity(spec.output);
     let taps = weight.data.len() / spec.output.max(1);

@@ -72,11 +72,30 @@ pub fn is_all(value: &Attribute, wanted: usize) -> bool {
 pub fn epsilon(scope: &Scope<'_>, published: f64) -> Result<f64> {
     let Some(module) = module(scope) else { return Ok(published) };
     if !["BatchNorm", "SyncBatchNorm", "FrozenBatchNorm", "LayerNorm"].iter().any(|known| module.class_name().starts_with(known)) {
-        return Err(refuse(scope, &format!("expected a normalisation, found a `{}`", module.class)));
+        return Err(refuse(scope, &format!("expected a batch or layer normalisation, found a `{}`", module.class)));
     }
     match module.attributes.get("eps").or_else(|| module.attributes.get("variance_epsilon")).and_then(Attribute::as_float) {
         Some(epsilon) if epsilon.is_finite() && epsilon >= 0.0 => Ok(epsilon),
         found => Err(refuse(scope, &format!("expected an `eps` of 0 or more, found {found:?}"))),
+    }
+}
+
+/// Whether a normalisation has no scale and shift of its own (`affine=False`).
+pub fn is_plain(scope: &Scope<'_>) -> bool {
+    let says = |module: &Module| module.attributes.get("affine").and_then(Attribute::as_bool) == Some(false);
+    module(scope).is_some_and(says) && !scope.contains("weight") && !scope.contains("bias")
+}
+
+/// Refuses a batch normalisation without stored statistics (`track_running_stats=False`): it would take those of each batch.
+///
+/// # Errors
+/// `Checkpoint`, which names it.
+pub fn check_statistics(scope: &Scope<'_>) -> Result<()> {
+    match module(scope) {
+        Some(_) if !scope.contains("running_mean") && !scope.contains("running_var") => {
+            Err(refuse(scope, "it normalises by the statistics of each batch (`track_running_stats=False`), which is not built"))
+        }
+        _ => Ok(()),
     }
 }
 

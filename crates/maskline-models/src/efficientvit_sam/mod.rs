@@ -11,8 +11,8 @@ mod encoder;
 mod read;
 
 pub use config::{Block, Config, Stage};
-use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_onnx::{GeluForm, ModelHeader};
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first, names};
@@ -36,8 +36,8 @@ impl Family for EfficientVitSam {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         has("image_encoder.backbone.stages.0.op_list.0.conv.weight") && has("mask_decoder.mask_tokens.weight")
     }
 
@@ -47,7 +47,7 @@ impl Family for EfficientVitSam {
         let decoder = Decoder::new(checkpoint, &names::OFFICIAL_1, &config.decoder);
         let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
-        refuse_other_activations(checkpoint)?;
+        refuse_other_activations(checkpoint, GeluForm::Tanh)?;
         refuse_left_over(checkpoint, "an EfficientViT-SAM", &["num_batches_tracked"])?;
         let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
         Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })

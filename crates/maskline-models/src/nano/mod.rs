@@ -11,7 +11,7 @@ mod graph;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::refuse_left_over;
 use crate::{
@@ -43,8 +43,8 @@ impl Family for Nano {
         true
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        ["stem.0.weight", "residuals.0.first.0.weight", "attentions.0.qkv.weight"].iter().all(|name| checkpoint.info(name).is_some())
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        ["stem.0.weight", "residuals.0.first.0.weight", "attentions.0.qkv.weight"].iter().all(|name| names.contains(name))
     }
 
     fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
@@ -58,6 +58,7 @@ impl Family for Nano {
             task: Task::Promptable,
             labels: vec![],
             labels_from: LabelSource::None,
+            weights_notes: vec![],
             input: LookHead::PLANES.into(),
             preprocess: Preprocess::Pyramid,
             default_size: head.input,

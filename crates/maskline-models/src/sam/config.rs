@@ -112,7 +112,30 @@ impl DecoderConfig {
             ..published
         };
         config.check(checkpoint)?;
+        config.check_facts(facts).map_err(|error| error.at(checkpoint.path()))?;
         Ok(config)
+    }
+
+    /// What Hugging Face's configuration says of prompt encoder and mask decoder must be what the tensors say, or what is built.
+    fn check_facts(&self, facts: &Facts) -> Result<()> {
+        let prompt = facts.under("prompt_encoder_config");
+        prompt.expect("hidden_act", "gelu")?;
+        prompt.expect("layer_norm_eps", MAP_EPSILON)?;
+        prompt.expect("hidden_size", self.width)?;
+        prompt.expect("mask_input_channels", self.mask_channels)?;
+        prompt.expect("num_point_embeddings", 4)?;
+        let decoder = facts.under("mask_decoder_config");
+        // That of SAM 2 has an activation in its configuration which its code does not read.
+        if self.generation == Generation::One {
+            decoder.expect("hidden_act", "relu")?;
+        }
+        decoder.expect("hidden_size", self.width)?;
+        decoder.expect("mlp_dim", self.mlp)?;
+        decoder.expect("num_hidden_layers", self.depth)?;
+        decoder.expect("num_multimask_outputs", self.masks - 1)?;
+        decoder.expect("iou_head_depth", self.score_depth)?;
+        decoder.expect("iou_head_hidden_dim", self.score_hidden)?;
+        decoder.expect("attention_downsample_rate", self.width / self.inner)
     }
 
     fn check(&self, checkpoint: &Checkpoint) -> Result<()> {

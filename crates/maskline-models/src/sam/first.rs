@@ -45,6 +45,7 @@ pub(crate) fn info(family: &str, (architecture, image_size): (&str, usize), deco
         task: Task::Promptable,
         labels: vec![],
         labels_from: LabelSource::None,
+        weights_notes: vec![],
         input: INPUT.into(),
         // In 0..255 the published numbers are 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375: ImageNet's.
         preprocess: Preprocess::LongestSide(Normalise::IMAGENET),

@@ -11,8 +11,8 @@ mod names;
 mod relative;
 
 pub use config::Config;
-use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_onnx::{GeluForm, ModelHeader};
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first};
@@ -39,8 +39,8 @@ impl Family for Sam1 {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        names::of(checkpoint).is_some() && checkpoint.info("mask_decoder.mask_tokens.weight").is_some()
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        names::of(names).is_some() && names.contains("mask_decoder.mask_tokens.weight")
     }
 
     fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
@@ -49,7 +49,7 @@ impl Family for Sam1 {
         let decoder = Decoder::new(checkpoint, config.names.decoder, &config.decoder);
         let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
-        refuse_other_activations(checkpoint)?;
+        refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a Segment Anything", &KNOWN_EXTRAS)?;
         let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
         Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })

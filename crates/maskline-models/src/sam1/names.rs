@@ -1,6 +1,6 @@
 //! Where the published layouts keep the tensors of the image encoder.
 
-use maskline_weights::Checkpoint;
+use maskline_weights::Scope;
 
 use crate::sam::names::{HUGGING_FACE_1, Names, OFFICIAL_1};
 
@@ -41,9 +41,9 @@ pub(super) static HUGGING_FACE: EncoderNames = EncoderNames {
     decoder: &HUGGING_FACE_1,
 };
 
-/// The layout of a checkpoint, if it has such an encoder.
-pub(super) fn of(checkpoint: &Checkpoint) -> Option<&'static EncoderNames> {
-    let has = |names: &EncoderNames, name: &str| checkpoint.info(&format!("{}.{name}", names.encoder)).is_some();
+/// The layout of the tensors in a scope, if it has such an encoder.
+pub(super) fn of(scope: &Scope<'_>) -> Option<&'static EncoderNames> {
+    let has = |names: &EncoderNames, name: &str| scope.contains(&format!("{}.{name}", names.encoder));
     [&OFFICIAL, &HUGGING_FACE]
         .into_iter()
         .find(|names| has(names, &format!("{}.weight", names.patches)) && has(names, &format!("{}.0.attn.qkv.weight", names.blocks)))

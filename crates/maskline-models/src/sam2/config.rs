@@ -98,7 +98,6 @@ impl Config {
     /// `Checkpoint` if a tensor that tells a size is missing, `Configuration` if a fact is not known.
     pub fn of_checkpoint(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
         let facts = Facts::of(checkpoint, options)?;
-        check_activation(&facts).map_err(|error| error.at(checkpoint.path()))?;
         let is_official = checkpoint.info("image_encoder.trunk.pos_embed").is_some();
         let (trunk_names, decoder_names) =
             if is_official { (&OFFICIAL, &names::OFFICIAL_2) } else { (&HUGGING_FACE, &names::HUGGING_FACE_2) };
@@ -140,7 +139,37 @@ impl Config {
             decoder_names,
         };
         config.check(checkpoint)?;
+        config.check_facts(&facts, told.image_size).map_err(|error| error.at(checkpoint.path()))?;
         Ok(config)
+    }
+
+    /// What Hugging Face's configuration says of the image encoder must be what the tensors say, or what is built.
+    fn check_facts(&self, facts: &Facts, image_size: Option<usize>) -> Result<()> {
+        let vision = facts.under("vision_config");
+        vision.expect("fpn_hidden_size", self.decoder.width)?;
+        vision.expect("fpn_kernel_size", 1)?;
+        vision.expect("fpn_stride", 1)?;
+        vision.expect("fpn_padding", 0)?;
+        vision.expect("fpn_top_down_levels", vec![2, 3])?;
+        vision.expect("num_feature_levels", 3)?;
+        let trunk = vision.under("backbone_config");
+        trunk.expect("hidden_act", "gelu")?;
+        trunk.expect("blocks_per_stage", self.stages.iter().map(|stage| stage.blocks).collect::<Vec<_>>())?;
+        trunk.expect("embed_dim_per_stage", self.stages.iter().map(|stage| stage.width).collect::<Vec<_>>())?;
+        trunk.expect("num_query_pool_stages", 3)?;
+        trunk.expect("query_stride", 2)?;
+        trunk.expect("patch_kernel_size", 7)?;
+        trunk.expect("patch_stride", 4)?;
+        trunk.expect("patch_padding", 3)?;
+        trunk.expect("mlp_ratio", self.mlp_ratio)?;
+        trunk.expect("window_positional_embedding_background_size", self.position_sides[0])?;
+        // Pictures are square, and prompts are given in them.
+        if let Some(side) = image_size {
+            trunk.expect("image_size", side)?;
+            facts.under("prompt_encoder_config").expect("image_size", side)?;
+            facts.under("prompt_encoder_config").expect("patch_size", 16)?;
+        }
+        Ok(())
     }
 
     fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
@@ -188,18 +217,6 @@ impl Told {
             global_blocks: trunk.numbers("global_attention_blocks").or_else(|| facts.numbers("glob")),
             epsilon: trunk.fraction("layer_norm_eps"),
         }
-    }
-}
-
-/// Another activation of the trunk than the published one is not built.
-fn check_activation(facts: &Facts) -> Result<()> {
-    let trunk = facts.under("vision_config").under("backbone_config");
-    match trunk.word("hidden_act").filter(|word| *word != "gelu") {
-        Some(found) => {
-            let message = format!("config.json: vision_config.backbone_config.hidden_act: expected gelu, found {found}");
-            Err(Error::new(ErrorKind::Configuration, message))
-        }
-        None => Ok(()),
     }
 }
 

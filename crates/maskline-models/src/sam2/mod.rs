@@ -11,8 +11,8 @@ mod hiera;
 mod names;
 
 pub use config::{Config, Stage};
-use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_onnx::{GeluForm, ModelHeader};
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::Decoder;
@@ -39,8 +39,8 @@ impl Family for Sam2 {
         &DESCRIPTION
     }
 
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         (has("image_encoder.trunk.pos_embed_window") && has("sam_mask_decoder.mask_tokens.weight"))
             || (has("vision_encoder.backbone.pos_embed_window") && has("mask_decoder.mask_tokens.weight"))
     }
@@ -56,7 +56,7 @@ impl Family for Sam2 {
         // The position encoding of prompts is stored twice; both copies are equal.
         let mut known = names::KNOWN_EXTRAS.to_vec();
         known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
-        refuse_other_activations(checkpoint)?;
+        refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
         Ok(Built { info: info(&config), parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
     }
@@ -74,6 +74,7 @@ fn info(config: &Config) -> ModelInfo {
         task: Task::Promptable,
         labels: vec![],
         labels_from: LabelSource::None,
+        weights_notes: vec![],
         input: encoder::INPUT.into(),
         preprocess: Preprocess::Stretch(Normalise::IMAGENET),
         default_size: size,

@@ -4,6 +4,7 @@ use maskline_onnx::{DType, ModelHeader, Port};
 
 use maskline_weights::Attribute;
 
+use super::head::STRIDES;
 use super::{DESCRIPTION, labels, preprocess, said};
 use crate::info::MOST_SIDE;
 use crate::labels::Names;
@@ -64,6 +65,7 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         task,
         labels,
         labels_from,
+        weights_notes: vec![],
         input: input.clone(),
         preprocess: preprocess(task),
         default_size,
@@ -103,7 +105,11 @@ fn check_input(batch: Option<usize>, rows: Option<usize>, columns: Option<usize>
 /// Detectors answer on levels of stride 8, 16 and 32.
 fn check_stride(header: &ModelHeader, task: Task) -> Result<()> {
     let stride = header.metadata.get("stride").map(|text| text.trim());
-    match stride.filter(|stride| task != Task::Classify && *stride != "32") {
+    let fits = |said: &str| {
+        let sizes = Attribute::parse(said).as_ref().and_then(said::sizes);
+        sizes.is_some_and(|sizes| sizes == [STRIDES[2]] || sizes == STRIDES)
+    };
+    match stride.filter(|stride| task != Task::Classify && !fits(stride)) {
         Some(stride) => {
             let message = format!("the export's metadata says stride `{stride:.40}`; expected 32");
             Err(Error::new(ErrorKind::UnknownModel, message).help("models of four levels (P6) and others are not supported"))

@@ -20,14 +20,17 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &
         let help = "give the names of the classes: the API's `labels`, the program's `--names FILE`";
         Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
     };
-    let Some(said) = said::told(checkpoint, &[&["names"], &["classes"], &["yaml", "names"]]) else {
+    const PLACES: [&[&str]; 6] =
+        [&["names"], &["classes"], &["id2label"], &["yaml", "names"], &["hyper_parameters", "names"], &["args", "names"]];
+    let Some(said) = said::told(checkpoint, &PLACES) else {
         return Ok(by_count(config.task, config.classes));
     };
     match Names::of(&said) {
         Some(names) if names.classes() == config.classes => Ok((names.fill(), LabelSource::File)),
         Some(names) => fail(format!("the checkpoint names {} classes, its head has {}", names.classes(), config.classes)),
         None => {
-            fail(format!("the names of the classes are {}, which is neither a list nor a dictionary", crate::blocks::pickled::shown(&said)))
+            let shown = crate::blocks::pickled::shown(&said);
+            fail(format!("the names of the classes are {shown}; expected a list of names, or a dictionary from class index to name"))
         }
     }
 }

@@ -15,7 +15,7 @@ mod said;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Scope};
 
 use crate::family::refuse_left_over;
 use crate::{
@@ -49,8 +49,8 @@ impl Family for YoloV8 {
     }
 
     /// The C2f blocks set it apart from YOLOv5, the index of the head from YOLO11 and others.
-    fn recognises(&self, checkpoint: &Checkpoint) -> bool {
-        let has = |name: &str| checkpoint.info(name).is_some();
+    fn recognises(&self, names: &Scope<'_>) -> bool {
+        let has = |name: &str| names.contains(name);
         has("model.0.conv.weight")
             && has("model.2.cv1.conv.weight")
             && has("model.2.m.0.cv1.conv.weight")
@@ -67,6 +67,7 @@ impl Family for YoloV8 {
         let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
         refuse_left_over(checkpoint, "a YOLOv8", &KNOWN_EXTRAS)?;
         said::check_no_other_modules(checkpoint)?;
+        said::check_task(checkpoint, config.task)?;
         let part = if config.task == Task::Classify { "classifier" } else { "detector" };
         let labels = labels::of_checkpoint(checkpoint, &config, options)?;
         let size = said::picture_side(checkpoint, config.task)?;
@@ -97,6 +98,7 @@ fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (def
         task: config.task,
         labels,
         labels_from,
+        weights_notes: vec![],
         input: graph::INPUT.into(),
         preprocess: preprocess(config.task),
         default_size,

@@ -42,7 +42,7 @@ pub(super) fn sizes(value: &Attribute) -> Option<Vec<usize>> {
 ///
 /// Of a height and a width the larger one counts, as in training; it is rounded up to the stride, as ultralytics does.
 pub(super) fn picture_side(checkpoint: &Checkpoint, task: Task) -> Result<(usize, SizeSource)> {
-    let Some(said) = told(checkpoint, &[&["train_args", "imgsz"], &["args", "imgsz"], &["imgsz"]]) else {
+    let Some(said) = told(checkpoint, &[&["train_args", "imgsz"], &["args", "imgsz"], &["hyper_parameters", "imgsz"], &["imgsz"]]) else {
         return Ok((super::default_size(task), SizeSource::Published));
     };
     side_of(&said).map(|side| (side, SizeSource::File)).ok_or_else(|| {
@@ -179,6 +179,22 @@ fn check_wiring(layer: &Scope<'_>, index: usize) -> Result<()> {
         Attribute::List(items) => items.iter().map(Attribute::as_int).eq(expected.iter().map(|from| Some(*from))),
         other => expected.len() == 1 && other.as_int() == expected.first().copied(),
     })
+}
+
+/// What the file says that it is for must be what its head answers.
+pub(super) fn check_task(checkpoint: &Checkpoint, task: Task) -> Result<()> {
+    const KNOWN: [Task; 5] = [Task::Detect, Task::Segment, Task::Pose, Task::Classify, Task::Obb];
+    let said = told(checkpoint, &[&["task"], &["train_args", "task"], &["args", "task"]]);
+    let said = said.as_ref().and_then(Attribute::as_str);
+    // Words of others, such as `object-detection`, contradict nothing.
+    match KNOWN.iter().find(|known| said == Some(known.name()) && **known != task) {
+        Some(other) => {
+            let message = format!("it says that its task is `{other}`, and its head is one for `{task}`");
+            let help = "the file was put together from two models; save the model again";
+            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_head(head: &Scope<'_>, config: &Config) -> Result<()> {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::facts::FactReader;
 use super::value::{Id, Storage, TensorRecord, Value, Values};
 use crate::attribute::Module;
-use crate::contents::Contents;
+use crate::contents::{Choice, Contents};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, View};
 use crate::tensor::{DType, TensorInfo};
@@ -68,11 +68,17 @@ pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<S
     let (file, storages) = archive;
     let reader = TensorReader { values, file, storages };
     let mut facts = FactReader::new(&reader);
-    let mut outer = Vec::new();
-    let mut weights = root;
+    let (mut outer, mut choices) = (Vec::new(), Vec::new());
+    let (mut weights, mut path) = (root, String::new());
     for _ in 0..MAX_WRAPPERS {
-        let Some(inner) = wrapped(values, weights) else { break };
-        outer.extend(facts.entries(values.entries(weights).unwrap_or_default()));
+        let Some((key, inner)) = wrapped(values, weights) else { break };
+        let entries = values.entries(weights).unwrap_or_default();
+        let left = beside(values, entries, key);
+        if !left.is_empty() {
+            choices.push(Choice { taken: format!("{path}{key}"), left: left.iter().map(|other| format!("{path}{other:.80}")).collect() });
+        }
+        outer.extend(facts.entries(entries));
+        path += &format!("{key}.");
         weights = inner;
     }
     let mut walk = Walk { reader: &reader, facts, found: BTreeMap::new(), skipped: BTreeMap::new(), modules: BTreeMap::new(), work: 0 };
@@ -82,7 +88,7 @@ pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<S
         return Err(Error::new(ErrorKind::Unsupported, "the file holds no state dict and no module: there are no tensors in it")
             .with_help("pass a checkpoint: a state_dict() or a model saved with torch.save"));
     }
-    let mut contents = Contents { skipped, ..Contents::default() };
+    let mut contents = Contents { skipped, choices, ..Contents::default() };
     contents.tensors = found.into_iter().map(|(name, (info, layout))| (name, info, layout)).collect();
     contents.facts.modules = modules;
     // A plain state dict has facts as well: entries that are no tensors.
@@ -94,19 +100,42 @@ pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<S
     Ok(contents)
 }
 
-/// The weights inside a training checkpoint: the first wrapper key with something like a state dict or module under it.
-fn wrapped(values: &Values<'_>, id: Id) -> Option<Id> {
+/// The weights inside a training checkpoint, and their key: the first wrapper key with a state dict or module under it.
+fn wrapped(values: &Values<'_>, id: Id) -> Option<(&'static str, Id)> {
     let entries = values.entries(id)?;
     WRAPPERS.iter().find_map(|key| {
         let inner = values.entry(entries, key)?;
-        (values.is_module(inner) || values.entries(inner).is_some_and(|inner| has_weights(values, inner))).then_some(inner)
+        has_weights(values, inner).then_some((*key, inner))
     })
 }
 
-/// Whether there is a tensor, a module or another filled dictionary in it.
-fn has_weights(values: &Values<'_>, entries: &[(Id, Id)]) -> bool {
-    let filled = |id| values.is_module(id) || values.entries(id).is_some_and(|inner| !inner.is_empty());
-    values.hold_tensors(entries) || entries.iter().any(|(_, value)| filled(*value))
+/// Keys of further weights beside those under `key`.
+fn beside<'v>(values: &'v Values<'v>, entries: &[(Id, Id)], key: &str) -> Vec<&'v str> {
+    let names = entries.iter().filter_map(|(name, value)| Some((values.str(*name)?, *value)));
+    names
+        .filter(|(name, value)| *name != key && !TRAINER_STATE.contains(name) && has_weights(values, *value))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Whether it is a module, or a dictionary with tensors or modules in it, at any depth: `ema` may hold a state dict, or only its settings.
+fn has_weights(values: &Values<'_>, id: Id) -> bool {
+    /// Entries looked at; in a structure that unfolds into more there is hardly none.
+    const MAX_ENTRIES: usize = 100_000;
+    let (mut pending, mut left) = (vec![(id, 0)], MAX_ENTRIES);
+    while let Some((id, depth)) = pending.pop() {
+        if values.is_module(id) {
+            return true;
+        }
+        let Some(entries) = values.entries(id).filter(|_| depth < MAX_DEPTH) else { continue };
+        if values.hold_tensors(entries) || left < entries.len() {
+            return true;
+        }
+        left -= entries.len();
+        let is_state = |name: Id| values.str(name).is_some_and(|name| TRAINER_STATE.contains(&name));
+        pending.extend(entries.iter().filter(|(name, _)| !is_state(*name)).map(|(_, value)| (*value, depth + 1)));
+    }
+    false
 }
 
 /// `DataParallel` and `torch.compile` wrap the model in one more module; its name is in front of every tensor.

@@ -1,0 +1,109 @@
+//! What the configuration beside a checkpoint says is what its tensors say and what is built, or it is refused by its key.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use maskline_models::{BuildOptions, recognise};
+use maskline_weights::Checkpoint;
+use serde_json::{Value, json};
+
+/// Builds a case with one value of its configuration changed.
+fn build(case: &Path, pointer: &str, value: &Value) -> Result<(), String> {
+    let mut config: Value = serde_json::from_slice(&std::fs::read(case.join("config.json")).unwrap()).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    config.pointer_mut(parent).unwrap()[key] = value.clone();
+    let (checkpoint, family) = recognise(Checkpoint::open(&case.join("model.safetensors")).unwrap()).unwrap();
+    let options = BuildOptions { config: Some(config), ..BuildOptions::default() };
+    family.build(&checkpoint, &options).map(drop).map_err(|error| error.to_string())
+}
+
+fn refuses(case: &Path, changes: &[(&str, Value)]) {
+    for (pointer, value) in changes {
+        let error = build(case, pointer, value).expect_err(&format!("{pointer} {value}"));
+        let key = pointer.rsplit('/').next().unwrap();
+        assert!(error.contains(key) && error.contains("expected"), "{pointer} {value}: {error}");
+    }
+}
+
+fn takes(case: &Path, changes: &[(&str, Value)]) {
+    for (pointer, value) in changes {
+        build(case, pointer, value).unwrap_or_else(|error| panic!("{pointer} {value}: {error}"));
+    }
+}
+
+#[test]
+fn of_a_segment_anything() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../maskline/tests/cases/sam_vit/tiny96_hf");
+    refuses(
+        &case,
+        &[
+            ("/vision_config/hidden_act", json!("relu")),
+            ("/vision_config/hidden_act", json!(5)),
+            ("/vision_config/mlp_dim", json!(191)),
+            ("/vision_config/num_hidden_layers", json!(5)),
+            ("/vision_config/qkv_bias", json!(false)),
+            ("/vision_config/use_rel_pos", json!(false)),
+            ("/vision_config/window_size", json!("5")),
+            ("/vision_config/layer_norm_eps", json!("1e-6")),
+            ("/prompt_encoder_config/hidden_act", json!("relu")),
+            ("/prompt_encoder_config/layer_norm_eps", json!(0.5)),
+            ("/mask_decoder_config/hidden_act", json!("gelu")),
+            ("/mask_decoder_config/attention_downsample_rate", json!(4)),
+            ("/mask_decoder_config/num_hidden_layers", json!(3)),
+        ],
+    );
+    takes(&case, &[("/vision_config/mlp_dim", Value::Null), ("/vision_config/layer_norm_eps", json!(1e-5)), ("/unknown", json!("x"))]);
+}
+
+#[test]
+fn of_a_sam_2() {
+    let case = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/goldens/sam2_image/tiny128"));
+    if !case.exists() {
+        eprintln!("skipped: {} is missing", case.display());
+        return;
+    }
+    let trunk = |key: &str| format!("/vision_config/backbone_config/{key}");
+    for (key, value) in [
+        ("hidden_act", json!("gelu_pytorch_tanh")),
+        ("layer_norm_eps", json!("1e-6")),
+        ("layer_norm_eps", json!(1e300)),
+        ("window_size_per_stage", json!(8)),
+        ("window_size_per_stage", json!([8, 4, 14, "7"])),
+        ("num_attention_heads_per_stage", json!({"0": 1})),
+        ("global_attention_blocks", json!("4")),
+        ("image_size", json!("128")),
+        ("image_size", json!([128, 256])),
+        ("blocks_per_stage", json!([1, 1, 3, 1])),
+        ("embed_dim_per_stage", json!([16, 32, 48, 65])),
+        ("query_stride", json!([4, 4])),
+        ("patch_stride", json!([8, 8])),
+        ("patch_padding", json!([1, 1])),
+        ("mlp_ratio", json!(2.0)),
+        ("window_positional_embedding_background_size", json!([14, 14])),
+    ] {
+        refuses(&case, &[(&trunk(key), value)]);
+    }
+    refuses(
+        &case,
+        &[
+            ("/vision_config/fpn_top_down_levels", json!([2])),
+            ("/vision_config/fpn_hidden_size", json!(49)),
+            ("/prompt_encoder_config/hidden_act", json!("relu")),
+            ("/prompt_encoder_config/image_size", json!(256)),
+            ("/mask_decoder_config/mlp_dim", json!(64)),
+            ("/mask_decoder_config/num_multimask_outputs", json!(4)),
+            ("/mask_decoder_config/dynamic_multimask_via_stability", json!("no")),
+            ("/mask_decoder_config/dynamic_multimask_stability_delta", json!("x")),
+        ],
+    );
+    takes(
+        &case,
+        &[
+            ("/vision_config/backbone_config/query_stride", json!(2)),
+            ("/vision_config/backbone_config/image_size", json!(128)),
+            ("/vision_config/backbone_config/patch_stride", Value::Null),
+            ("/vision_config/backbone_config/mlp_ratio", json!(4)),
+            ("/mask_decoder_config/hidden_act", json!("relu")),
+        ],
+    );
+}
