@@ -21,7 +21,7 @@ use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml}
 use maskline::{Error, Image, Object};
 use serde_json::Value;
 
-pub(crate) use encode::Drawn;
+pub(crate) use encode::{Drawn, name};
 use folder::{Folder, Owner};
 use gathered::{Gathered, Part};
 use growing::GrowingFile;

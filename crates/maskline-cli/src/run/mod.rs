@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref(), &pictures)?;
     let formats = output::formats(arguments, named.is_none());
     check(arguments, &formats)?;
+    applies::check_everything(matches, &arguments.everything)?;
     let plan = Plan {
         arguments,
         pictures: &pictures,
@@ -88,6 +89,9 @@ fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
     }
     if arguments.save_conf && !formats.iter().any(|format| matches!(format, Format::Yolo | Format::YoloSeg)) {
         return refused("--save-conf is about YOLO's label files, and none are written\n  help: add -f yolo, or leave it out");
+    }
+    if arguments.repeat == 0 {
+        return refused("--repeat: expected 1 or more, found 0");
     }
     if arguments.resume && formats.is_empty() {
         return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
@@ -178,7 +182,7 @@ fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
         terminal::say(&format!("{} of {} pictures were done before", report.pictures.len() - left.len(), report.pictures.len()));
     }
     report.progress = progress(left.len().saturating_mul(arguments.repeat), arguments.quiet);
-    for pass in 0..arguments.repeat.max(1) {
+    for pass in 0..arguments.repeat {
         report.pass = pass;
         for together in left.chunks(arguments.batch.max(1)) {
             if interrupt::is_wished() {
