@@ -159,3 +159,18 @@ fn a_command_that_is_killed_while_it_fetches_leaves_no_pip_behind() {
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
     wait_for("pip ends", &|| state().map_or(true, |state| state.rsplit(") ").next().unwrap_or_default().starts_with('Z')));
 }
+
+#[test]
+fn doctor_tells_what_keeps_the_first_run_from_fetching() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "").unwrap();
+    let report = doctor(alone(&place, &["doctor", "--json"]).env("MASKLINE_HOME", "file/below"));
+    let home = report["home"].as_str().unwrap();
+    assert!(home.contains("found a file") && home.contains("MASKLINE_HOME"), "{home}");
+    let report = doctor(alone(&place, &["doctor", "--json"]).env("MASKLINE_PYTHON", place.path("absent")));
+    let missing = report["runtime"]["missing"].as_str().unwrap();
+    assert!(missing.contains("no Python with pip") && !missing.contains("the first run fetches"), "{missing}");
+    let run = ["run", "photo.png", "--box", "1,1,50,50"];
+    outcome(alone(&place, &run).env("MASKLINE_HOME", "file").env("MASKLINE_ONNXRUNTIME", library()))
+        .fails(1, &["file", "set MASKLINE_HOME"]);
+}

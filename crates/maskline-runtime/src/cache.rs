@@ -202,7 +202,7 @@ impl Cache {
         if !staging::is_read_only(&error) {
             return error;
         }
-        let message = format!("{}: it is not there yet, and the cache cannot be written to: {error}", self.root.display());
+        let message = format!("{}: it is not there yet, and the cache cannot be written to: {}", self.root.display(), error.message());
         Error::new(ErrorKind::Cache, message)
             .with_help("build it where the cache can be written to, or set MASKLINE_HOME to a folder of your own")
     }
