@@ -179,7 +179,7 @@ fn formats_that_hold_nothing_of_what_a_model_finds_are_refused() {
 }
 
 #[test]
-fn numbers_below_zero_are_values_and_told_as_such() {
+fn what_cannot_be_meant_is_told_as_it_was_written() {
     let place = Place::new();
     for (option, words) in
         [("--conf", "expected a number from 0 to 1, found -1"), ("--threads", "'-1' for '--threads"), ("--iou", "found -1")]
@@ -187,6 +187,8 @@ fn numbers_below_zero_are_values_and_told_as_such() {
         place.run_small(&["photo.png", option, "-1"]).fails(2, &[words]);
     }
     place.maskline(&["run", "photo.png", "--everything", "--stability-offset", "-1"]).fails(2, &["found -1"]);
+    let several = ["run", "--synthetic", "sam2.1-tiny", "photo.png", "--box", "1,1,50,50", "--no-overlap", "--multimask", "on"];
+    place.maskline(&several).fails(2, &["--no-overlap", "--multimask on", "leave one of them out"]);
     place.run_small(&["photo.png", "--repeat", "0"]).fails(2, &["--repeat", "found 0"]);
     place.maskline(&["run", "yolov8n+", "photo.png"]).fails(2, &["yolov8n+", "nothing on one side", "yolov8n+nano"]);
 }

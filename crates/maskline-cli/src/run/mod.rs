@@ -14,7 +14,7 @@ use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::{BundleOptions, Engine, ErrorKind, LoadOptions, Model, ModelSource};
 
-use crate::args::{Format, Run};
+use crate::args::{Format, Multimask, Run};
 use crate::failure::Failure;
 use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
@@ -92,6 +92,10 @@ fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
     }
     if arguments.repeat == 0 {
         return refused("--repeat: expected 1 or more, found 0");
+    }
+    if arguments.prompted.no_overlap && arguments.prompted.multimask == Multimask::On {
+        let message = "--no-overlap does not apply to --multimask on: the three masks of a prompt are guesses at one object, and overlap";
+        return refused(&format!("{message}\n  help: leave one of them out"));
     }
     if arguments.resume && formats.is_empty() {
         return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
