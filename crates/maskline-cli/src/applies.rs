@@ -5,6 +5,7 @@ mod company;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use maskline::vision::write::COCO_91;
 use maskline::{ErrorKind, Model, ModelInfo, Output, Task};
 
 pub(crate) use classes::classes;
@@ -37,6 +38,8 @@ enum Needs {
     Objects,
     /// Finds objects with masks.
     Masks,
+    /// Finds objects of COCO's classes, or of the first of them alone, as pose models do.
+    CocoClasses,
 }
 
 /// An option by its name among the arguments and on the command line.
@@ -186,6 +189,10 @@ impl<'a> Subject<'a> {
             Needs::Prompts | Needs::Promptable => is_promptable,
             Needs::Objects => !classifies,
             Needs::Masks => is_promptable || task == Task::Segment,
+            Needs::CocoClasses => match &self.info.output {
+                Output::Detector(head) => head.classes == COCO_91.len() || self.info.labels == ["person"],
+                _ => false,
+            },
             Needs::SeveralMasks => matches!(&self.info.output, Output::Promptable(head) if head.masks > 1),
         }
     }
@@ -221,7 +228,7 @@ fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
         Needs::Prompts => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
         Needs::Promptable => (", which takes no prompts", ""),
         Needs::SeveralMasks => (", which gives one mask per prompt", ""),
-        Needs::Objects | Needs::Masks => ("", ""),
+        Needs::Objects | Needs::Masks | Needs::CocoClasses => ("", ""),
     };
     let more = if help.is_empty() { String::new() } else { format!("; {help}") };
     let more = if needs == Needs::Prompts { more.replacen("; ", ", or ", 1) } else { more };

@@ -174,6 +174,13 @@ fn formats_that_hold_nothing_of_what_a_model_finds_are_refused() {
         refused.fails(2, &[format, "(a classifier)", "finds no objects", "-f json"]);
     }
     assert_eq!(place.maskline(&[&classifier[..], &["json,jpg"]].concat()).code, 0);
+    // Another class than COCO's would get the number of one of COCO's.
+    let coco91 = |model: &[&str]| place.maskline(&[&["run", "photo.png", "-o", "coco91", "-f", "coco91"], model].concat());
+    coco91(&["--box", "1,1,50,50"]).fails(2, &["-f coco91 does not apply to nano", "not the 80 of COCO", "coco-results"]);
+    for (model, code) in [("yolov8n-obb", 2), ("yolov8n-pose", 0), ("yolov8n", 0)] {
+        let run = ["run", "--synthetic", model, "--size", "64", "photo.png", "-o", model, "-f", "coco91"];
+        assert_eq!(place.maskline(&run).code, code, "{model}");
+    }
     let joined = ["run", "--synthetic", "yolov8n+sam2.1-tiny", "--size", "64", "photo.png", "-o", "joined", "-f", "masks,coco,yolo"];
     assert_eq!(place.maskline(&joined).code, 0);
 }

@@ -80,6 +80,9 @@ pub(super) fn check_formats(arguments: &Run, subjects: &[Subject<'_>]) -> Result
         Some(Needs::Masks) if subjects.iter().any(|subject| subject.meets(Needs::Detector)) => {
             ("whose objects have no masks", "leave it out, or let a promptable model add them: yolov8n+nano")
         }
+        Some(Needs::CocoClasses) if subjects.iter().any(|subject| subject.meets(Needs::Objects)) => {
+            ("whose classes are not the 80 of COCO", "leave it out; -f coco and -f coco-results number the classes that there are")
+        }
         _ => ("which finds no objects", "leave it out; -f json and --json have the classes"),
     };
     let message = format!("-f {} does not apply to {}, {why}\n  help: {help}", output::name(*format), models.join(" and "));
@@ -91,9 +94,8 @@ fn needs(format: Format) -> Option<Needs> {
         Format::Jpg | Format::Png | Format::Json => None,
         Format::Masks | Format::Cutout | Format::PngIndex | Format::Polygons | Format::CocoRle => Some(Needs::Masks),
         // Boxes will do.
-        Format::Coco | Format::CocoResults | Format::Coco91 | Format::Yolo | Format::YoloSeg | Format::Labelme | Format::LabelStudio => {
-            Some(Needs::Objects)
-        }
+        Format::Coco | Format::CocoResults | Format::Yolo | Format::YoloSeg | Format::Labelme | Format::LabelStudio => Some(Needs::Objects),
+        Format::Coco91 => Some(Needs::CocoClasses),
     }
 }
 
