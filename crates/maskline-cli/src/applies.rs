@@ -1,12 +1,15 @@
 //! Options that mean nothing to the models at hand are refused, not ignored.
 
 mod classes;
+mod company;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use maskline::vision::write::COCO_91;
 use maskline::{ErrorKind, Model, ModelInfo, Output, Task};
 
 pub(crate) use classes::classes;
+pub(crate) use company::check_everything;
 
 use crate::args::{Multimask, Run};
 use crate::eval::Eval;
@@ -27,8 +30,16 @@ enum Needs {
     Pose,
     /// Answers prompts.
     Prompts,
+    /// The same of a model that stands for itself.
+    Promptable,
     /// Answers prompts with several masks each.
     SeveralMasks,
+    /// Finds objects.
+    Objects,
+    /// Finds objects with masks.
+    Masks,
+    /// Finds objects of COCO's classes, or of the first of them alone, as pose models do.
+    CocoClasses,
 }
 
 /// An option by its name among the arguments and on the command line.
@@ -82,12 +93,12 @@ const EVAL: [Rule; 13] = [
     rule("iou", "--iou", Needs::Detector),
     rule("max_detections", "--max-detections", Needs::Detector),
     rule("batch", "--batch", Needs::Detector),
-    rule("min_area", "--min-area", Needs::Prompts),
-    rule("objects_limit", "--objects-limit", Needs::Prompts),
-    rule("clicks", "--clicks", Needs::Prompts),
-    rule("mask_feedback", "--mask-feedback", Needs::Prompts),
-    rule("multimask", "--multimask", Needs::Prompts),
-    rule("per_object", "--per-object", Needs::Prompts),
+    rule("min_area", "--min-area", Needs::Promptable),
+    rule("objects_limit", "--objects-limit", Needs::Promptable),
+    rule("clicks", "--clicks", Needs::Promptable),
+    rule("mask_feedback", "--mask-feedback", Needs::Promptable),
+    rule("multimask", "--multimask", Needs::Promptable),
+    rule("per_object", "--per-object", Needs::Promptable),
 ];
 
 /// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
@@ -122,7 +133,8 @@ pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> 
         let message = "--batch does not apply to a detector with a segmenter: their pictures are done one by one\n  help: leave it out";
         return Err(Failure::new(ErrorKind::InvalidOption, message));
     }
-    refuse_several_masks(arguments.prompted.multimask, &subjects)
+    refuse_several_masks(arguments.prompted.multimask, &subjects)?;
+    company::check_formats(arguments, &subjects)
 }
 
 /// The same for `eval`; without a model, detections are read from a file.
@@ -133,7 +145,8 @@ pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments:
     if let Some(model) = model {
         let subjects = [Subject::of(model)];
         refuse(matches, &EVAL, &subjects)?;
-        return refuse_several_masks(arguments.multimask, &subjects);
+        refuse_several_masks(arguments.multimask, &subjects)?;
+        return company::check_eval(arguments);
     }
     let all = EVAL.iter().map(|rule| (rule.id, rule.flag)).chain(MODEL_ONLY);
     let named: Vec<&str> = all.filter(|(id, _)| is_given(matches, id)).map(|(_, flag)| flag).collect();
@@ -173,7 +186,17 @@ impl<'a> Subject<'a> {
             Needs::Size => !matches!(self.info.output, Output::Looks(_)),
             Needs::BuiltSize => matches!(self.info.output, Output::Promptable(_)),
             Needs::Pose => task == Task::Pose,
-            Needs::Prompts => is_promptable,
+            Needs::Prompts | Needs::Promptable => is_promptable,
+            Needs::Objects => !classifies,
+            Needs::Masks => is_promptable || task == Task::Segment,
+            Needs::CocoClasses => match &self.info.output {
+                // By their number and their ends: names that were given may be other ones.
+                Output::Detector(head) => {
+                    let ends = (self.info.labels.first().map(String::as_str), self.info.labels.last().map(String::as_str));
+                    (head.classes == COCO_91.len() && ends == (Some("person"), Some("toothbrush"))) || self.info.labels == ["person"]
+                }
+                _ => false,
+            },
             Needs::SeveralMasks => matches!(&self.info.output, Output::Promptable(head) if head.masks > 1),
         }
     }
@@ -207,7 +230,9 @@ fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
         Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
         Needs::Prompts => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
+        Needs::Promptable => (", which takes no prompts", ""),
         Needs::SeveralMasks => (", which gives one mask per prompt", ""),
+        Needs::Objects | Needs::Masks | Needs::CocoClasses => ("", ""),
     };
     let more = if help.is_empty() { String::new() } else { format!("; {help}") };
     let more = if needs == Needs::Prompts { more.replacen("; ", ", or ", 1) } else { more };

@@ -130,7 +130,7 @@ pub(crate) struct ModelOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "maskline run [OPTIONS] [MODEL] <IMAGES>...")]
+#[command(override_usage = "maskline run [OPTIONS] [MODEL] <IMAGES>...", allow_negative_numbers = true)]
 pub(crate) struct Run {
     /// MODEL: checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see
     /// `maskline list`); left out, the small model that maskline carries. IMAGES: pictures (JPEG, PNG, WebP, BMP, TIFF, GIF), folders of

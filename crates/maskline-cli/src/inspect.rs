@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use maskline::runtime::{
-    ErrorKind, LibraryOptions, TELEMETRY_VARIABLE, cache_limit, check_home, free_space, home_dir, is_telemetry_off, load, peak_rss,
-    pip_version, tree_size, usable_threads,
+    ErrorKind, LibraryOptions, TELEMETRY_VARIABLE, cache_limit, check_home, free_space, home_dir, is_home_writable, is_telemetry_off, load,
+    peak_rss, pip_version, tree_size, usable_threads,
 };
 use serde_json::{Value, json};
 
@@ -26,15 +26,16 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
     let options = LibraryOptions::from_env();
     let home = home_dir();
     let bundles = folder_mb(&home.join("bundles"));
+    let pip = pip_version(&options);
     let report = json!({
         "maskline": env!("CARGO_PKG_VERSION"),
         "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         "processor": processor(),
         "threads": usable_threads(0).count,
-        "runtime": runtime(&options),
+        "runtime": runtime(&options, pip.is_some()),
         "telemetry": telemetry(),
-        "pip": pip_version(&options).unwrap_or_else(|| "none found; only the first fetch of ONNX Runtime needs it".into()),
-        "home": if check_home(&home).is_ok() { json!(shown(&home)) } else { json!("none: set MASKLINE_HOME") },
+        "pip": pip.unwrap_or_else(|| "none found; only the first fetch of ONNX Runtime needs it".into()),
+        "home": check_home(&home).map_or_else(|error| json!(error.to_string()), |()| json!(shown(&home))),
         "disk_free_mb": free_space(&home).map(|bytes| bytes as f64 / 1e6),
         "cache_mb": bundles,
         "cache_limit_mb": match cache_limit() {
@@ -61,7 +62,7 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
 }
 
 /// ONNX Runtime as it is loaded, or why it is not.
-fn runtime(options: &LibraryOptions) -> Value {
+fn runtime(options: &LibraryOptions, has_pip: bool) -> Value {
     match load(&LibraryOptions { offline: true, ..options.clone() }) {
         Ok(library) => json!({
             "version": library.version(), "path": library.path(), "source": library.source().to_string(),
@@ -70,7 +71,17 @@ fn runtime(options: &LibraryOptions) -> Value {
         // That nothing is fetched here is this command's own doing, not the user's.
         Err(error) if error.kind() == ErrorKind::Offline && !options.offline => {
             let size = options.variant.download_bytes().map_or_else(String::new, |bytes| format!(" ({:.0} MB)", bytes as f64 / 1e6));
-            json!({"missing": format!("not fetched yet: the first run fetches it{size}")})
+            let missing = if !is_home_writable(&options.home) {
+                format!(
+                    "not fetched yet, and {} cannot be written to\n  help: set MASKLINE_HOME to a folder that is yours alone",
+                    shown(&options.home)
+                )
+            } else if !has_pip {
+                format!("not fetched yet{size}, and there is no Python with pip to fetch it with")
+            } else {
+                format!("not fetched yet: the first run fetches it{size}")
+            };
+            json!({ "missing": missing })
         }
         Err(error) => json!({"missing": error.to_string()}),
     }

@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use maskline::hub::find;
+use maskline::hub::{find, registry};
 use maskline::runtime::{LibraryOptions, Variant, usable_threads};
 use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, read_names};
 use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
 use crate::failure::Failure;
+use crate::nearest::{listed, nearest};
 use crate::output::Reports;
 use crate::pictures::shown;
 use crate::{applies, hub, terminal};
@@ -45,6 +46,10 @@ pub(crate) fn engine_at(
 pub(crate) fn sources(options: &ModelOptions, model: &OsStr) -> Result<Vec<ModelSource>, Failure> {
     // A file may have a `+` in its name, and a name need not be text.
     match model.to_str().filter(|model| !Path::new(model).exists()) {
+        Some(text) if text.split('+').any(str::is_empty) => {
+            let message = format!("{text}: expected models joined by `+`, found nothing on one side of it");
+            Err(Failure::new(ErrorKind::InvalidOption, format!("{message}\n  help: a detector and a promptable model: yolov8n+nano")))
+        }
         Some(text) => text.split('+').map(|name| source(options, name.as_ref())).collect(),
         None => Ok(vec![source(options, model)?]),
     }
@@ -70,7 +75,25 @@ fn source(options: &ModelOptions, word: &OsStr) -> Result<ModelSource, Failure> 
         let help = "\n  help: give the path of its checkpoint, or add --synthetic to run it with generated weights";
         return Err(Failure::new(ErrorKind::BadInput, message + help));
     }
+    if is_name(path) {
+        return Err(Failure::new(ErrorKind::BadInput, format!("no such model: {name}\n  help: {}", alike(name))));
+    }
     Ok(ModelSource::of_path(path))
+}
+
+/// Whether a word that is no file is more likely a name than a path.
+fn is_name(path: &Path) -> bool {
+    let endings = ["pt", "pth", "safetensors", "onnx"];
+    path.components().count() == 1 && path.extension().is_none_or(|ending| !endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// The names that may be meant by one that there is not.
+fn alike(name: &str) -> String {
+    let names: Vec<&str> = registry().iter().map(|entry| entry.name).chain(["nano"]).collect();
+    let longer: Vec<&str> = names.iter().copied().filter(|known| known.starts_with(name)).collect();
+    let near = if longer.is_empty() { nearest(name, names) } else { longer };
+    let all = "`maskline list` names all; else give the path of a checkpoint (.safetensors, .pt) or an ONNX export";
+    if near.is_empty() { all.into() } else { format!("is {} meant? {all}", listed(&near)) }
 }
 
 /// A model by its name. One that is not here is never fetched unasked.

@@ -172,7 +172,7 @@ fn drafts(words: Vec<Word>) -> Vec<Draft> {
 
 /// `x,y` or `x,y,0` (beside the object) or `x,y,1`.
 pub(crate) fn parse_click(text: &str) -> Result<Click, String> {
-    match numbers(text)?.as_slice() {
+    match numbers(text).map_err(|why| format!("expected x,y or x,y,0: {why}"))?.as_slice() {
         [x, y] => Ok(Click { x: *x, y: *y, is_positive: true }),
         [x, y, label] if *label == 0.0 || *label == 1.0 => Ok(Click { x: *x, y: *y, is_positive: *label == 1.0 }),
         _ => Err("expected x,y or x,y,0 (a click beside the object)".into()),
@@ -181,7 +181,8 @@ pub(crate) fn parse_click(text: &str) -> Result<Click, String> {
 
 /// `x1,y1,x2,y2`.
 pub(crate) fn parse_bounds(text: &str) -> Result<[f32; 4], String> {
-    numbers(text)?.try_into().map_err(|_| "expected x1,y1,x2,y2".into())
+    let numbers = numbers(text).map_err(|why| format!("expected x1,y1,x2,y2: {why}"))?;
+    numbers.try_into().map_err(|_| "expected x1,y1,x2,y2".into())
 }
 
 fn numbers(text: &str) -> Result<Vec<f32>, String> {

@@ -135,3 +135,67 @@ fn build_takes_the_options_of_its_model() {
     assert!(!place.path("built").exists());
     assert_eq!(build("sam2.1-tiny", &["--size", "64"]).code, 0);
 }
+
+#[test]
+fn options_of_everything_mode_are_refused_beside_prompts_and_those_of_crops_without_crops() {
+    let place = Place::new();
+    let run = |options: &[&str]| place.maskline(&[&["run", "photo.png"], options].concat());
+    for option in [
+        &["--points-per-side", "4"][..],
+        &["--pred-iou-thresh", "0.5"],
+        &["--stability-thresh", "0.5"],
+        &["--stability-offset", "2"],
+        &["--box-nms-thresh", "0.5"],
+        &["--crop-layers", "1"],
+        &["--crop-overlap", "0.2"],
+        &["--min-area", "3"],
+        &["--m2m"],
+    ] {
+        let words = [option[0], "does not apply where prompts are asked", "--everything"];
+        run(&[&["--box", "10,10,60,60"], option].concat()).fails(2, &words);
+    }
+    for option in [["--crop-nms-thresh", "0.5"], ["--crop-overlap", "0.2"], ["--crop-points-downscale", "2"]] {
+        run(&[&["--everything"], &option[..]].concat()).fails(2, &[option[0], "where there are no crops", "--crop-layers 1"]);
+    }
+    let all = ["--everything", "--points-per-side", "2", "--crop-layers", "1", "--crop-overlap", "0.2", "--json"];
+    assert_eq!(run(&all).code, 0);
+}
+
+#[test]
+fn formats_that_hold_nothing_of_what_a_model_finds_are_refused() {
+    let place = Place::new();
+    for format in ["masks", "cutout", "png-index", "polygons", "coco-rle"] {
+        let words = [format, "does not apply to yolov8n", "no masks", "yolov8n+nano"];
+        place.run_small(&["photo.png", "-o", "out", "-f", &format!("jpg,{format}")]).fails(2, &words);
+    }
+    let classifier = ["run", "--synthetic", "yolov8n-cls", "--size", "64", "photo.png", "-o", "classes", "-f"];
+    for format in ["yolo", "coco", "coco91", "labelme", "label-studio", "masks"] {
+        let refused = place.maskline(&[&classifier[..], &[format]].concat());
+        refused.fails(2, &[format, "(a classifier)", "finds no objects", "-f json"]);
+    }
+    assert_eq!(place.maskline(&[&classifier[..], &["json,jpg"]].concat()).code, 0);
+    // Another class than COCO's would get the number of one of COCO's.
+    let coco91 = |model: &[&str]| place.maskline(&[&["run", "photo.png", "-o", "coco91", "-f", "coco91"], model].concat());
+    coco91(&["--box", "1,1,50,50"]).fails(2, &["-f coco91 does not apply to nano", "not the 80 of COCO", "coco-results"]);
+    for (model, code) in [("yolov8n-obb", 2), ("yolov8n-pose", 0), ("yolov8n", 0)] {
+        let run = ["run", "--synthetic", model, "--size", "64", "photo.png", "-o", model, "-f", "coco91"];
+        assert_eq!(place.maskline(&run).code, code, "{model}");
+    }
+    let joined = ["run", "--synthetic", "yolov8n+sam2.1-tiny", "--size", "64", "photo.png", "-o", "joined", "-f", "masks,coco,yolo"];
+    assert_eq!(place.maskline(&joined).code, 0);
+}
+
+#[test]
+fn what_cannot_be_meant_is_told_as_it_was_written() {
+    let place = Place::new();
+    for (option, words) in
+        [("--conf", "expected a number from 0 to 1, found -1"), ("--threads", "'-1' for '--threads"), ("--iou", "found -1")]
+    {
+        place.run_small(&["photo.png", option, "-1"]).fails(2, &[words]);
+    }
+    place.maskline(&["run", "photo.png", "--everything", "--stability-offset", "-1"]).fails(2, &["found -1"]);
+    let several = ["run", "--synthetic", "sam2.1-tiny", "photo.png", "--box", "1,1,50,50", "--no-overlap", "--multimask", "on"];
+    place.maskline(&several).fails(2, &["--no-overlap", "--multimask on", "leave one of them out"]);
+    place.run_small(&["photo.png", "--repeat", "0"]).fails(2, &["--repeat", "found 0"]);
+    place.maskline(&["run", "yolov8n+", "photo.png"]).fails(2, &["yolov8n+", "nothing on one side", "yolov8n+nano"]);
+}

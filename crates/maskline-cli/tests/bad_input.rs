@@ -95,6 +95,10 @@ fn an_output_folder_that_cannot_be_written() {
 #[test]
 fn models_that_are_none() {
     let place = Place::new();
+    for (word, meant) in [("yolo8n", "`yolov8n`"), ("sam2.1-tny", "`sam2.1-tiny`"), ("sam2", "`sam2.1-tiny`"), ("nan0", "`nano`")] {
+        place.maskline(&["run", word, "photo.png"]).fails(3, &["no such model", word, meant, "maskline list"]);
+    }
+    place.maskline(&["run", "photo.png", "--box", "1 2 3 4"]).fails(2, &["expected x1,y1,x2,y2", "`1 2 3 4`"]);
     place.maskline(&["run", "none.pt", "photo.png"]).fails(3, &["no such model", "none.pt"]);
     place.maskline(&["run", "yolov8n", "photo.png"]).fails(4, &["maskline pull yolov8n", "architecture", "--synthetic"]);
     place.maskline(&["run", "yolov8n-obb", "photo.png"]).fails(3, &["architecture", "--synthetic"]);

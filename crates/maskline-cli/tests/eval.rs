@@ -108,6 +108,12 @@ fn what_cannot_be_judged_is_told() {
     eval(&["--data", "coco.json", "--images", "nowhere"]).fails(3, &["1 of 1 pictures are missing", "nowhere", "--images DIR"]);
     eval(&["--data", "coco.json", "-o", "no/such/folder.json"]).fails(1, &["cannot be written", "no/such"]);
     eval(&["--data", "coco.json", "--conf", "7"]).fails(2, &["conf"]);
+    let nano = |arguments: &[&str]| place.maskline(&[&["eval", "nano", "--data", "coco.json"], arguments].concat());
+    nano(&["--per-object"]).fails(2, &["--per-object", "--json"]);
+    nano(&["--clicks", "1", "--mask-feedback"]).fails(2, &["--mask-feedback", "--clicks"]);
+    let refused = eval(&["--data", "coco.json", "--clicks", "2"]);
+    refused.fails(2, &["--clicks", "takes no prompts", "leave it out"]);
+    assert!(!refused.stderr.contains("join it"), "models are judged alone: {}", refused.stderr);
     let mut other = good.clone();
     other["categories"][0]["name"] = "Mensch".into();
     std::fs::write(place.path("other.json"), other.to_string()).unwrap();

@@ -174,3 +174,27 @@ fn byte_order_marks() {
     let outcome = read(&std::fs::read(case).unwrap());
     assert!(!outcome.stderr.contains("cannot be read"), "{}", outcome.stderr);
 }
+
+#[test]
+fn what_any_model_found_and_annotations_of_keypoints_are_prompts_as_they_stand() {
+    let place = Place::new();
+    let bounds = objects(&ask(&place, &json!([{"box": [20, 10, 70, 60]}])));
+    let found = json!({
+        "box": [20, 10, 70, 60], "class_id": 3, "label": "cat", "score": 0.5, "area": 9, "mask_box": [1, 1, 2, 2], "mask_score": 0.2,
+        "keypoints": [[1, 2, 0.5]], "rotated_box": {"center": [1, 2]}, "stability": 0.5, "prompt": 0,
+    });
+    let annotation = json!({
+        "id": 7, "image_id": 1, "category_id": 3, "bbox": [20, 10, 50, 50], "iscrowd": 0, "area": 9, "num_keypoints": 1, "keypoints": [1, 2, 2],
+    });
+    for prompt in [found, annotation] {
+        let object = &objects(&ask(&place, &json!([prompt])))[0];
+        assert_eq!((&object["segmentation"], &object["class_id"]), (&bounds[0]["segmentation"], &json!(3)));
+    }
+    // What everything mode found, and what looks like it.
+    let all = place.maskline(&["run", "photo.png", "--everything", "--points-per-side", "2", "--pred-iou-thresh", "0", "--json"]);
+    let found = objects(&all);
+    assert!(found[0]["crop_box"].is_array(), "{}", found[0]);
+    assert_eq!(objects(&ask(&place, &json!(found))).len(), found.len());
+    ask(&place, &json!([{"point": [30, 20], "box": [20, 10, 70, 60]}])).fails(3, &["unknown field `point`", "`points`"]);
+    place.maskline(&["run", "photo.png", "--prompts", "absent.json"]).fails(3, &["absent.json", "No such file"]);
+}

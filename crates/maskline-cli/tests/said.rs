@@ -112,7 +112,8 @@ fn a_detectors_object_stays_what_it_is() {
     }
     assert!(masked[3].get("mask_box").is_none(), "what was asked for by a box has one box and one score");
     // In label files it is of a class of its own, not of the detector's class of the same number.
-    let labels = place.maskline(&[&["run", "--synthetic", "yolov8n+sam2.1-tiny", "--point", "30,30", "-o", "out", "-f", "yolo"], &detect[..]].concat());
+    let labels = place
+        .maskline(&[&["run", "--synthetic", "yolov8n+sam2.1-tiny", "--point", "30,30", "-o", "out", "-f", "yolo"], &detect[..]].concat());
     assert_eq!(labels.code, 0, "{}", labels.stderr);
     assert_eq!(std::fs::read_to_string(place.path("out/classes.txt")).unwrap().lines().nth(80), Some("object"));
     let text = std::fs::read_to_string(place.path("out/photo.txt")).unwrap();

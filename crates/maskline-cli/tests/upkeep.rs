@@ -95,7 +95,8 @@ fn the_cache_keeps_to_its_limit_and_says_so() {
     }
     let both = du("1GB");
     assert_eq!((both["entries"].as_array().unwrap().len(), &both["limit"]), (2, &Value::from(1_000_000_000)));
-    assert_eq!(run("20MB", "3").code, 0);
+    // A bundle has 13 MB, and as much again once its optimised graph lies beside it.
+    assert_eq!(run("40MB", "3").code, 0);
     let one = du("none");
     assert_eq!((one["entries"].as_array().unwrap().len(), &one["limit"]), (1, &Value::Null));
     let text = outcome(alone(&place, &["cache", "du"]).env("MASKLINE_CACHE_MAX", "5GB")).stdout;
@@ -158,4 +159,19 @@ fn a_command_that_is_killed_while_it_fetches_leaves_no_pip_behind() {
     // A dead process that nobody has collected yet is as good as gone.
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
     wait_for("pip ends", &|| state().map_or(true, |state| state.rsplit(") ").next().unwrap_or_default().starts_with('Z')));
+}
+
+#[test]
+fn doctor_tells_what_keeps_the_first_run_from_fetching() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "").unwrap();
+    let report = doctor(alone(&place, &["doctor", "--json"]).env("MASKLINE_HOME", "file/below"));
+    let home = report["home"].as_str().unwrap();
+    assert!(home.contains("found a file") && home.contains("MASKLINE_HOME"), "{home}");
+    let report = doctor(alone(&place, &["doctor", "--json"]).env("MASKLINE_PYTHON", place.path("absent")));
+    let missing = report["runtime"]["missing"].as_str().unwrap();
+    assert!(missing.contains("no Python with pip") && !missing.contains("the first run fetches"), "{missing}");
+    let run = ["run", "photo.png", "--box", "1,1,50,50"];
+    outcome(alone(&place, &run).env("MASKLINE_HOME", "file").env("MASKLINE_ONNXRUNTIME", library()))
+        .fails(1, &["file", "set MASKLINE_HOME"]);
 }

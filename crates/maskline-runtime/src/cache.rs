@@ -191,10 +191,22 @@ impl Cache {
         drop(lock);
         let gone = || Error::new(ErrorKind::Cache, format!("{}: the entry was removed while it was built", target.display()));
         let mut entry = self.existing(&target, built)?.ok_or_else(gone)?;
-        if let Some(limit) = self.limit.filter(|_| built) {
-            entry.evicted = self.prune(&PruneOptions { max_bytes: Some(limit), ..PruneOptions::default() })?;
+        if built {
+            entry.evicted = self.keep_to_limit()?;
         }
         Ok(entry)
+    }
+
+    /// Makes room where the cache is over its [limit](Cache::with_limit): the least recently used entries go, but for those in use. For
+    /// who adds to an entry after it was built.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn keep_to_limit(&self) -> Result<Pruned> {
+        match self.limit {
+            Some(limit) => self.prune(&PruneOptions { max_bytes: Some(limit), ..PruneOptions::default() }),
+            None => Ok(Pruned::default()),
+        }
     }
 
     /// What it means that nothing can be built here.
@@ -202,7 +214,7 @@ impl Cache {
         if !staging::is_read_only(&error) {
             return error;
         }
-        let message = format!("{}: it is not there yet, and the cache cannot be written to: {error}", self.root.display());
+        let message = format!("{}: it is not there yet, and the cache cannot be written to: {}", self.root.display(), error.message());
         Error::new(ErrorKind::Cache, message)
             .with_help("build it where the cache can be written to, or set MASKLINE_HOME to a folder of your own")
     }

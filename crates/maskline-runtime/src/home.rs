@@ -49,10 +49,36 @@ pub(crate) fn homeless(path: &Path) -> Option<Error> {
         .then(|| Error::new(ErrorKind::Cache, "this user has no home folder, where maskline would keep its files").with_help(NAME_A_HOME))
 }
 
-/// Fails where there is no folder to keep files in.
+/// Fails where there is no folder to keep files in: none of the user's, or something else in its place.
 ///
 /// # Errors
 /// `Cache`, which asks for `MASKLINE_HOME`.
 pub fn check_home(home: &Path) -> Result<()> {
-    homeless(home).map_or(Ok(()), Err)
+    if let Some(error) = homeless(home) {
+        return Err(error);
+    }
+    match nearest(home).filter(|path| !path.is_dir()) {
+        Some(path) => {
+            let message = format!("{}: expected a folder for maskline's files, found a file", path.display());
+            Err(Error::new(ErrorKind::Cache, message).with_help(NAME_A_HOME))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether this user may write to maskline's folder, or may make it. `true` where the system does not tell (Windows).
+pub fn is_home_writable(home: &Path) -> bool {
+    #[cfg(unix)]
+    return nearest(home).is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+    #[cfg(not(unix))]
+    {
+        let _ = home;
+        true
+    }
+}
+
+/// What is there of a path: itself, or the nearest folder above it.
+fn nearest(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().find(|path| path.exists()).map(Path::to_path_buf)
 }

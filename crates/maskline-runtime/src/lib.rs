@@ -27,7 +27,7 @@ pub use artefact::device_key;
 pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
 pub use disk::free_space;
 pub use error::{Error, ErrorKind, Result};
-pub use home::{check_home, home_dir};
+pub use home::{check_home, home_dir, is_home_writable};
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
 pub use pip::{FetchLimits, pip_version};

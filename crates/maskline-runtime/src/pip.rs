@@ -67,7 +67,8 @@ impl Download<'_> {
             Err(error) => return Err(Error::io(python, error)),
         };
         let ended = self.watch(&mut pip, python);
-        let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+        // pip says paths as the system has them, which need not be text.
+        let log = String::from_utf8_lossy(&std::fs::read(&log_path).unwrap_or_default()).into_owned();
         match ended? {
             Ended::Exited(status) if status.success() => Ok(Attempt::Done),
             Ended::Exited(_) if log.contains("No module named pip") => Ok(Attempt::NoPip),
@@ -88,7 +89,8 @@ impl Download<'_> {
         command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"]);
         command.args(["--disable-pip-version-check", "--progress-bar=off", "--require-hashes", "--implementation=cp"]);
         command.args(["--python-version=3.11", "--platform", self.wheel.platform]);
-        command.arg("--requirement").arg(self.folder.join("requirements.txt")).arg("--dest").arg(self.folder);
+        // It is started in the folder, whose name need not be text, which pip's own code expects of its arguments.
+        command.args(["--requirement", "requirements.txt", "--dest", "."]);
         // pip downloads to its temporary folder first: inside ours, its growth can be watched and a crash leaves nothing behind.
         command.env("TMPDIR", self.folder).stdin(Stdio::null());
         // Python looks for modules where it is started: what is called pip in the user's folder must not be taken for pip.

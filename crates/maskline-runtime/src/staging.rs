@@ -57,8 +57,16 @@ impl Lock {
 
 /// Whether an error came of a folder that this process may not write to.
 pub(crate) fn is_read_only(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| matches!(cause.kind(), IoKind::PermissionDenied | IoKind::ReadOnlyFilesystem))
+    cause(error).is_some_and(|kind| matches!(kind, IoKind::PermissionDenied | IoKind::ReadOnlyFilesystem))
+}
+
+/// Whether an error came of a file in the place of a folder.
+fn is_no_folder(error: &Error) -> bool {
+    cause(error).is_some_and(|kind| matches!(kind, IoKind::NotADirectory | IoKind::AlreadyExists))
+}
+
+fn cause(error: &Error) -> Option<IoKind> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind)
 }
 
 /// A hidden folder that becomes `target` when it is complete. Removed when dropped before.
@@ -143,7 +151,7 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
     builder.create(folder).map_err(|error| match Error::io(folder, error) {
-        error if is_read_only(&error) => error.with_help(crate::home::NAME_A_HOME),
+        error if is_read_only(&error) || is_no_folder(&error) => error.with_help(crate::home::NAME_A_HOME),
         error => error,
     })
 }

@@ -147,3 +147,29 @@ fn python_is_not_started_where_the_user_is() {
     let folder = std::fs::read_to_string(home.path().join("where")).unwrap();
     assert!(Path::new(folder.trim()).starts_with(home.path().canonicalize().unwrap()), "{folder}");
 }
+
+#[test]
+fn a_home_whose_name_is_no_text_is_fetched_to_and_pips_words_are_shown() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&home).unwrap();
+    // As Python does with what is no text among its arguments.
+    let script =
+        r#"printf '%s' "$*" | grep -q caf && { printf 'caf\351: surrogates not allowed\n'; exit 2; }; echo 'no index'; pwd; exit 1"#;
+    let error = locate(&options(&home, script)).unwrap_err().to_string();
+    assert!(error.contains("no index") && !error.contains("surrogates"), "{error}");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_home_is_told_with_the_way_out() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for home in [file.clone(), file.join("below")] {
+        let wished = LibraryOptions { home, ..options(place.path(), "exit 1") };
+        let error = locate(&wished).unwrap_err();
+        assert!(error.to_string().contains("found a file"), "{error}");
+        assert!(error.help().is_some_and(|help| help.contains("MASKLINE_HOME")), "{error}");
+    }
+}

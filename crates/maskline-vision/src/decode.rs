@@ -1,5 +1,6 @@
 //! Files to pixels, within limits that are checked on the header.
 
+mod exif;
 mod format;
 mod levels;
 mod mask;
@@ -100,6 +101,9 @@ fn open(bytes: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, ImageFor
     if format == ImageFormat::Bmp {
         check_bmp(bytes, options)?;
     }
+    if format == ImageFormat::WebP {
+        check_webp(bytes)?;
+    }
     // Floats of one channel are not for the library.
     if format == ImageFormat::Tiff
         && let Some(floats) = tiff::grey_floats(bytes, options)?
@@ -117,7 +121,7 @@ fn open(bytes: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, ImageFor
     // The picture itself, as much again for its pieces, and what the header may have.
     let most = 2 * WIDEST_PIXEL * u64::from(width) * u64::from(height) + LARGEST_HEADER;
     decoder.set_limits(limits(most)).map_err(broken)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = exif::orientation(&mut decoder, format, bytes);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if options.apply_exif {
         picture.apply_orientation(orientation);
@@ -135,6 +139,17 @@ fn check_size((width, height): (u32, u32), options: &DecodeOptions) -> Result<()
         return Err(Error::new(ErrorKind::TooLarge, message).help("raise the limit if this picture is meant (--max-pixels)"));
     }
     Ok(())
+}
+
+/// The library takes what is there: the picture without the EXIF that says how it stands. libwebp refuses what is cut off.
+fn check_webp(bytes: &[u8]) -> Result<()> {
+    const HEADER: u64 = 8;
+    let said = bytes.get(4..8).map_or(0, |size| HEADER + u64::from(u32::from_le_bytes([size[0], size[1], size[2], size[3]])));
+    if said <= bytes.len() as u64 {
+        return Ok(());
+    }
+    let message = format!("the WebP is cut off: expected {said} bytes, found {}", bytes.len());
+    Err(Error::new(ErrorKind::Corrupt, message))
 }
 
 /// The library calls a BMP broken that has longer sides than it reads.
@@ -184,7 +199,7 @@ pub fn exif_orientation(bytes: &[u8]) -> Result<u8> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits(LARGEST_HEADER));
     let mut decoder = reader.into_decoder().map_err(|error| broken(format, &error))?;
-    Ok(decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif())
+    Ok(exif::orientation(&mut decoder, format, bytes).to_exif())
 }
 
 /// The picture turned as an EXIF orientation says: what [`decode`] does with `apply_exif`, for pixels that lie upright in

@@ -252,3 +252,58 @@ proptest! {
         let _ = maskline_vision::decode::mask_of_picture(&bytes, &options);
     }
 }
+
+/// EXIF that says: turned by a quarter.
+const TURNED: [u8; 26] = [b'M', b'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 18, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+
+/// A PNG chunk whose checksum nobody reads.
+fn png_with_exif_after_its_pixels() -> Vec<u8> {
+    let mut bytes = encoded(&DynamicImage::ImageRgb8(colors()), ImageFormat::Png);
+    let end = bytes.split_off(bytes.len() - 12);
+    bytes.extend((TURNED.len() as u32).to_be_bytes());
+    bytes.extend(*b"eXIf");
+    bytes.extend(TURNED);
+    bytes.extend([0; 4]);
+    bytes.extend(end);
+    bytes
+}
+
+/// The extended form of a WebP, with EXIF behind the picture.
+fn webp_with_exif(prefix: &[u8]) -> Vec<u8> {
+    let plain = encoded(&DynamicImage::ImageRgb8(colors()), ImageFormat::WebP);
+    let (width, height) = colors().dimensions();
+    let mut chunks = Vec::new();
+    let mut add = |kind: &[u8; 4], data: &[u8]| {
+        chunks.extend(kind);
+        chunks.extend((data.len() as u32).to_le_bytes());
+        chunks.extend(data);
+        chunks.resize(chunks.len().next_multiple_of(2), 0);
+    };
+    let side = |side: u32| (side - 1).to_le_bytes();
+    add(b"VP8X", &[&[8, 0, 0, 0][..], &side(width)[..3], &side(height)[..3]].concat());
+    add(b"VP8L", &plain[20..]);
+    add(b"EXIF", &[prefix, &TURNED].concat());
+    [&b"RIFF"[..], &(chunks.len() as u32 + 4).to_le_bytes(), b"WEBP", &chunks].concat()
+}
+
+#[test]
+fn exif_is_found_wherever_writers_put_it() {
+    let (width, height) = colors().dimensions();
+    let turned = read(&encoded(&DynamicImage::ImageRgb8(colors()).rotate90(), ImageFormat::Png)).unwrap();
+    for bytes in [png_with_exif_after_its_pixels(), webp_with_exif(b""), webp_with_exif(b"Exif\0\0")] {
+        let found = read(&bytes).unwrap();
+        assert_eq!([found.width, found.height], [height as usize, width as usize]);
+        assert_eq!(found, turned);
+        assert_eq!(maskline_vision::decode::exif_orientation(&bytes).unwrap(), 6);
+    }
+}
+
+#[test]
+fn a_webp_without_its_end_is_cut_off_and_does_not_stand_otherwise() {
+    let bytes = webp_with_exif(b"");
+    for missing in [1, 3, 20, 34, 60] {
+        let error = read(&bytes[..bytes.len() - missing]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{missing}: {error}");
+        assert!(error.to_string().contains("cut off"), "{missing}: {error}");
+    }
+}

@@ -177,7 +177,12 @@ impl Engine {
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();
         let opening = Opening { name: source.name(), bundle, options, cold, start };
-        Model::open(&self.library, opening).map_err(of_loading)
+        let model = Model::open(&self.library, opening).map_err(of_loading)?;
+        if !model.was_cached() {
+            // Its optimised graph lies beside it now. Where room cannot be made, the model is loaded all the same.
+            let _ = self.cache.keep_to_limit();
+        }
+        Ok(model)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::args::{Compute, Multimask, keypoint_shape};
 
 /// Which model, and what runs it, as for `run`; then what it is judged by.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Eval {
     /// Checkpoint (.safetensors, .pt), ONNX export, name of a pulled model, or with --synthetic of an architecture (see `maskline list`).
     #[arg(required_unless_present = "predictions", conflicts_with = "predictions")]

@@ -19,12 +19,12 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::{COCO_91, ImageObjects, YoloDataSet, classes_txt, data_yaml};
-use maskline::{Error, ErrorKind, Image, Object};
+use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
+use maskline::{Error, Image, Object};
 use serde_json::Value;
 
 pub(crate) use answers::Answers;
-pub(crate) use encode::Drawn;
+pub(crate) use encode::{Drawn, name};
 use folder::Folder;
 use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
@@ -123,17 +123,8 @@ impl<'a> Outputs<'a> {
     }
 
     /// Names the classes and counts the keypoints, once the models tell them.
-    ///
-    /// # Errors
-    /// `InvalidOption` where a format has numbers for other classes only: an object would be called what it is not.
-    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) -> Result<(), Error> {
-        if self.plan.formats.contains(&Format::Coco91) && classes.len() != COCO_91.len() {
-            let names = if classes.len() == 1 { format!("`{}`", classes[0]) } else { format!("{} other ones", classes.len()) };
-            let message = format!("-f coco91 has numbers for COCO's {} classes, and here there are {names}", COCO_91.len());
-            return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: use -f coco-results, whose numbers are class indices"));
-        }
+    pub(crate) fn describe(&mut self, classes: Vec<String>, keypoints: Option<usize>) {
         (self.plan.classes, self.plan.keypoints) = (classes, keypoints);
-        Ok(())
     }
 
     /// Whether an earlier run has answered the picture, and this one goes on with it.

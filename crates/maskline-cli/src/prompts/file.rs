@@ -61,11 +61,9 @@ impl<'de> Deserialize<'de> for ByKey {
 /// # Errors
 /// `BadInput`, with the prompt it is about, for a file that cannot be read or has another form.
 pub(super) fn read(path: &Path) -> Result<Prompts, Failure> {
-    let bad = |why: String| {
-        let place = format!("the prompts cannot be read: {}\n  in   {}", shortened(&why, LONGEST), path.display());
-        Failure::new(ErrorKind::BadInput, format!("{place}\n  help: expected {FORM}"))
-    };
-    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let unread = |why: &str| format!("the prompts cannot be read: {}\n  in   {}", shortened(why, LONGEST), path.display());
+    let bad = |why: String| Failure::new(ErrorKind::BadInput, format!("{}\n  help: expected {FORM}", unread(&why)));
+    let bytes = std::fs::read(path).map_err(|error| Failure::new(ErrorKind::BadInput, unread(&error.to_string())))?;
     let text = maskline::eval::without_mark(&bytes).map_err(&bad)?;
     // A bare list is the prompts of all pictures.
     let file = if text.trim_ascii_start().starts_with(b"[") {
@@ -103,8 +101,24 @@ struct Fields {
     category_id: Option<usize>,
 }
 
-/// What annotations and answers tell beside what is asked.
-const FACTS: [&str; 7] = ["id", "image_id", "iscrowd", "area", "score", "stability", "prompt"];
+/// What annotations and answers tell beside what is asked. Another `point` than that of everything mode, which `crop_box` stands beside,
+/// is a slip of the pen for `points`.
+const FACTS: [&str; 14] = [
+    "id",
+    "image_id",
+    "iscrowd",
+    "area",
+    "score",
+    "stability",
+    "prompt",
+    "keypoints",
+    "num_keypoints",
+    "rotated_box",
+    "mask_box",
+    "mask_score",
+    "attributes",
+    "file_name",
+];
 
 /// A prompt: a box, or an object.
 fn draft_of(mut json: Value, path: &Path) -> Result<Draft, String> {
@@ -114,6 +128,9 @@ fn draft_of(mut json: Value, path: &Path) -> Result<Draft, String> {
         return Ok(Draft { bounds: Some(bounds), file, ..Draft::default() });
     }
     if let Value::Object(fields) = &mut json {
+        if fields.remove("crop_box").is_some() {
+            fields.remove("point");
+        }
         fields.retain(|name, _| !FACTS.contains(&name.as_str()));
     }
     let fields: Fields = serde_json::from_value(json).map_err(|e| e.to_string())?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskline::vision::draw::Marks;
 use maskline::{ErrorKind, EverythingOptions, Image, Model, Progress};
 use serde_json::json;
@@ -87,13 +87,15 @@ const REPEAT: Duration = Duration::from_secs(10);
 /// Tells how far one picture is.
 struct Clicks {
     bar: ProgressBar,
+    start: Instant,
     next: Instant,
     is_quiet: bool,
 }
 
 impl Clicks {
     fn new(is_quiet: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), next: Instant::now() + PATIENCE, is_quiet }
+        let start = Instant::now();
+        Self { bar: ProgressBar::hidden(), start, next: start + PATIENCE, is_quiet }
     }
 
     fn tell(&mut self, now: Progress) -> ControlFlow<()> {
@@ -102,7 +104,7 @@ impl Clicks {
         }
         if !self.is_quiet && Instant::now() >= self.next && now.done < now.total {
             if terminal::is_talking() {
-                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} clicks, {eta} left");
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} clicks, {msg} left");
                 self.bar = ProgressBar::with_draw_target(Some(now.total as u64), ProgressDrawTarget::stderr())
                     .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 self.next += Duration::from_secs(u64::from(u32::MAX));
@@ -111,7 +113,26 @@ impl Clicks {
                 self.next = Instant::now() + REPEAT;
             }
         }
+        // The bar's own guess counts from when it came, by when some clicks were answered.
+        self.bar.set_message(HumanDuration(left(self.start.elapsed(), now)).to_string());
         self.bar.set_position(now.done as u64);
         ControlFlow::Continue(())
+    }
+}
+
+/// The time that the rest takes, if it goes on as it went.
+fn left(elapsed: Duration, now: Progress) -> Duration {
+    let (done, rest) = (now.done.max(1) as f64, now.total.saturating_sub(now.done) as f64);
+    elapsed.mul_f64(rest / done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_by_all_that_was_done() {
+        let left = |done, total| left(Duration::from_secs(2), Progress { done, total });
+        assert_eq!([left(50, 250), left(250, 250), left(0, 3)], [8, 0, 6].map(Duration::from_secs));
     }
 }

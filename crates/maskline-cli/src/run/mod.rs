@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{BundleOptions, Engine, ErrorKind, LoadOptions, Model, ModelSource};
+use maskline::{BundleOptions, Engine, Error, ErrorKind, LoadOptions, Model, ModelSource};
 
-use crate::args::{Format, Run};
-use crate::failure::Failure;
+use crate::args::{Format, Multimask, Run};
+use crate::failure::{self, Failure};
 use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
@@ -32,9 +32,13 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     let folder = output::folder_of(arguments);
     let search = pictures::Search { is_recursive: arguments.recursive, without: Some(&folder) };
     let pictures::Found { pictures, missing } = pictures::pictures(words, &search)?;
+    if !arguments.json {
+        refuse_if_none_is_there(&pictures)?;
+    }
     let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref(), &pictures)?;
     let formats = output::formats(arguments, named.is_none());
     check(arguments, &formats)?;
+    applies::check_everything(matches, &arguments.everything)?;
     let plan = Plan {
         arguments,
         pictures: &pictures,
@@ -52,7 +56,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
-    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models))?;
+    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
     let ended = answer_all(&mut report, &task).and_then(|()| match interrupt::is_wished() {
         true => Ok(()),
@@ -85,6 +89,17 @@ fn say_of_larger_models() {
     ));
 }
 
+/// Where no picture is there at all, that is what is wrong, whatever else is; nothing is loaded for it.
+fn refuse_if_none_is_there(pictures: &[Picture]) -> Result<(), Failure> {
+    let missing = pictures.iter().map_while(|picture| pictures::exists(&picture.path).err());
+    let missing: Vec<Error> = missing.collect();
+    if missing.len() < pictures.len() {
+        return Ok(());
+    }
+    missing.iter().for_each(|error| terminal::complain(&error.to_string()));
+    Err(Failure::Told(missing.first().map_or(1, |error| failure::code(error.kind()))))
+}
+
 /// Options that cannot go together.
 fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
     let refused = |message: &str| Err(Failure::new(ErrorKind::InvalidOption, message));
@@ -93,6 +108,13 @@ fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
     }
     if arguments.save_conf && !formats.iter().any(|format| matches!(format, Format::Yolo | Format::YoloSeg)) {
         return refused("--save-conf is about YOLO's label files, and none are written\n  help: add -f yolo, or leave it out");
+    }
+    if arguments.repeat == 0 {
+        return refused("--repeat: expected 1 or more, found 0");
+    }
+    if arguments.prompted.no_overlap && arguments.prompted.multimask == Multimask::On {
+        let message = "--no-overlap does not apply to --multimask on: the three masks of a prompt are guesses at one object, and overlap";
+        return refused(&format!("{message}\n  help: leave one of them out"));
     }
     if arguments.resume && formats.is_empty() {
         return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
@@ -186,7 +208,7 @@ fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
         terminal::say(&format!("{} of {} pictures were done before", report.pictures.len() - left.len(), report.pictures.len()));
     }
     report.progress = progress(left.len().saturating_mul(arguments.repeat), arguments.quiet);
-    for pass in 0..arguments.repeat.max(1) {
+    for pass in 0..arguments.repeat {
         report.pass = pass;
         for together in left.chunks(arguments.batch.max(1)) {
             if interrupt::is_wished() {

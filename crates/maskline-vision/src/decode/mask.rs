@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Luma};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, ImageReader, Luma};
 
 use super::format::format_of;
 use super::{DecodeOptions, LARGEST_HEADER, broken, check_size, limits, open, read};
@@ -102,7 +102,7 @@ fn indices_of_png(bytes: &[u8], options: &DecodeOptions) -> Result<Option<Values
         let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
         reader.limits(limits(LARGEST_HEADER));
         let mut decoder = reader.into_decoder().map_err(|error| broken(ImageFormat::Png, &error))?;
-        picture.apply_orientation(decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms));
+        picture.apply_orientation(super::exif::orientation(&mut decoder, ImageFormat::Png, bytes));
     }
     let indices = picture.into_luma8();
     let levels = levels_of(&indices, palette.as_chunks::<3>().0);

@@ -34,7 +34,8 @@ pub struct SegmentOptions {
     pub multimask: Multimask,
     /// Pixels with a larger logit belong to the mask.
     pub threshold: f32,
-    /// Of overlapping masks, each pixel is kept by the one with the largest logit.
+    /// Of overlapping masks, each pixel is kept by the one with the largest logit. Of several masks of a prompt only the first competes:
+    /// the others are guesses at the same object.
     pub non_overlapping: bool,
     /// Holes of at most so many low-resolution pixels are filled; 0 for none.
     pub max_hole_area: u64,
