@@ -41,7 +41,7 @@ fn its_name_means_the_same_and_options_go_anywhere() {
 #[test]
 fn what_is_missing_is_said() {
     let place = Place::new();
-    place.maskline(&["run", "photo.png"]).fails(3, &["photo.png", "photo.png"]);
+    place.maskline(&["run", "nosuch.png"]).fails(3, &["nosuch.png"]);
     place.maskline(&["run", "photo.png"]).fails(2, &["nano", "expected prompts", "--box"]);
     place.maskline(&["run", "nano"]).fails(2, &["expected pictures", "`nano`", "[MODEL] IMAGES"]);
     place.maskline(&["run"]).fails(2, &["Usage: maskline run"]);
