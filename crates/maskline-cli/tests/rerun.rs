@@ -214,3 +214,16 @@ fn pictures_that_leave_the_files_about_all_are_told() {
     assert!(said.contains("results.jsonl, coco.json: 1 picture of an earlier run left out"), "{said}");
     assert!(!run(&["in/b.png", "photo.png"]).contains(words));
 }
+
+#[test]
+fn a_file_that_was_about_to_be_replaced_is_still_ours() {
+    let place = Place::new();
+    let run = |conf: &str| place.run_small(&["photo.png", "--conf", conf, "--max-detections", "3", "-f", "yolo", "-o", "out"]);
+    assert_eq!(run("0").code, 0);
+    let journal = place.path("out/.maskline/journal.jsonl");
+    // What a run leaves that is killed after the note and before the file.
+    let noted = r#"{"file":{"name":"photo.txt","stem":"photo","format":"yolo","blake3":"00"}}"#;
+    std::fs::write(&journal, std::fs::read_to_string(&journal).unwrap() + noted + "\n").unwrap();
+    assert_eq!(run("1").code, 0);
+    assert_eq!(std::fs::read_to_string(place.path("out/photo.txt")).unwrap(), "");
+}
