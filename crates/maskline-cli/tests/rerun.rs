@@ -129,6 +129,7 @@ fn answers_beside_their_pictures_are_no_pictures_of_the_next_run() {
     let (named, said) = run(&["in"]);
     assert!(named == pictures && said.contains("2 pictures that maskline wrote"), "{named:?} {said}");
     assert_eq!(run(&["in/*.png", "in/sub"]).0, pictures);
+    assert_eq!(run(&["in/a.png", "in/a-2.png"]).0, ["in/a.png"], "as a shell writes in/*.png");
     // One that a person has changed is his, and one that is named is meant.
     copy(&place, "in/a-2.png");
     assert_eq!(run(&["in"]).0, ["in/a-2.png", "in/a.png", "in/sub/b.png"]);
