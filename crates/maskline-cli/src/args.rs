@@ -236,9 +236,9 @@ pub(crate) struct Prompted {
     /// Masks do not overlap: each pixel goes to the strongest.
     #[arg(long)]
     pub(crate) no_overlap: bool,
-    /// Most megabytes of encoded pictures that are kept, in case one comes again; 0 for none.
-    #[arg(long, default_value_t = 256, value_name = "MB")]
-    pub(crate) embedding_cache: usize,
+    /// Most megabytes of encoded pictures that are kept, in case one comes again; 0 for none. [default: 32, with --repeat 256]
+    #[arg(long, value_name = "MB")]
+    pub(crate) embedding_cache: Option<usize>,
     /// Prompts that go through the decoder together. [default: what was measured to be fastest]
     #[arg(long, value_name = "COUNT")]
     pub(crate) chunk: Option<usize>,

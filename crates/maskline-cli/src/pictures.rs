@@ -68,6 +68,7 @@ pub(crate) struct Found {
 pub(crate) fn pictures(arguments: &[OsString], search: &Search<'_>) -> Result<Found, Failure> {
     let mut gathering = Gathering::new(search);
     arguments.iter().for_each(|argument| gathering.add(argument, true));
+    gathering.add_answers();
     let Gathering { mut found, left_out, .. } = gathering;
     if let Some(remark) = left_out.said() {
         terminal::say(&remark);
@@ -126,6 +127,7 @@ struct Gathering<'a> {
     without: Option<PathBuf>,
     /// What lies in that folder of earlier runs: where it is searched itself, or what it is in, that is passed over.
     answers: Option<Answers>,
+    answers_named: Vec<PathBuf>,
     found: Found,
     left_out: LeftOut,
     /// Files that were named, each as its name in the real folder.
@@ -142,6 +144,7 @@ impl<'a> Gathering<'a> {
             search,
             without: search.without.and_then(|folder| folder.canonicalize().ok()),
             answers: search.without.and_then(Answers::of),
+            answers_named: Vec::new(),
             found: Found::default(),
             left_out: LeftOut::default(),
             named: HashSet::new(),
@@ -167,8 +170,30 @@ impl<'a> Gathering<'a> {
     }
 
     fn add_file(&mut self, path: &Path) {
+        if self.is_answer(path) {
+            self.answers_named.push(path.to_path_buf());
+            return;
+        }
+        self.push_named(path);
+    }
+
+    fn push_named(&mut self, path: &Path) {
         let below = path.file_name().map_or_else(|| path.to_path_buf(), PathBuf::from);
         self.push(path.to_path_buf(), below);
+    }
+
+    /// Answers that were named: beside other pictures the shell did that (`*.jpg`), and alone they are meant.
+    fn add_answers(&mut self) {
+        let named = std::mem::take(&mut self.answers_named);
+        if self.found.pictures.is_empty() {
+            named.iter().for_each(|path| self.push_named(path));
+        } else {
+            self.left_out.answers += named.len();
+        }
+    }
+
+    fn is_answer(&self, path: &Path) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.has(&identity(path)))
     }
 
     fn push(&mut self, path: PathBuf, below: PathBuf) {
@@ -185,7 +210,7 @@ impl<'a> Gathering<'a> {
 
     /// Adds a picture that was not named by itself, unless an earlier run wrote it.
     fn push_found(&mut self, path: PathBuf, below: PathBuf) {
-        if self.answers.as_ref().is_some_and(|answers| answers.has(&identity(&path))) {
+        if self.is_answer(&path) {
             self.left_out.answers += 1;
         } else {
             self.push(path, below);

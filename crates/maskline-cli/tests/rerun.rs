@@ -129,6 +129,7 @@ fn answers_beside_their_pictures_are_no_pictures_of_the_next_run() {
     let (named, said) = run(&["in"]);
     assert!(named == pictures && said.contains("2 pictures that maskline wrote"), "{named:?} {said}");
     assert_eq!(run(&["in/*.png", "in/sub"]).0, pictures);
+    assert_eq!(run(&["in/a.png", "in/a-2.png"]).0, ["in/a.png"], "as a shell writes in/*.png");
     // One that a person has changed is his, and one that is named is meant.
     copy(&place, "in/a-2.png");
     assert_eq!(run(&["in"]).0, ["in/a-2.png", "in/a.png", "in/sub/b.png"]);
@@ -213,4 +214,17 @@ fn pictures_that_leave_the_files_about_all_are_told() {
     let said = run(&["in/b.png", "photo.png"]);
     assert!(said.contains("results.jsonl, coco.json: 1 picture of an earlier run left out"), "{said}");
     assert!(!run(&["in/b.png", "photo.png"]).contains(words));
+}
+
+#[test]
+fn a_file_that_was_about_to_be_replaced_is_still_ours() {
+    let place = Place::new();
+    let run = |conf: &str| place.run_small(&["photo.png", "--conf", conf, "--max-detections", "3", "-f", "yolo", "-o", "out"]);
+    assert_eq!(run("0").code, 0);
+    let journal = place.path("out/.maskline/journal.jsonl");
+    // What a run leaves that is killed after the note and before the file.
+    let noted = r#"{"file":{"name":"photo.txt","stem":"photo","format":"yolo","blake3":"00"}}"#;
+    std::fs::write(&journal, std::fs::read_to_string(&journal).unwrap() + noted + "\n").unwrap();
+    assert_eq!(run("1").code, 0);
+    assert_eq!(std::fs::read_to_string(place.path("out/photo.txt")).unwrap(), "");
 }

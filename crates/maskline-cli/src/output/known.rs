@@ -36,6 +36,9 @@ pub(crate) struct Written {
     /// BLAKE3 of the content; none while it still grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) blake3: Option<String>,
+    /// BLAKE3 of the content before it, which is still there where a run was killed between the note and the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
 }
 
 /// The picture that a stem stands for.
@@ -121,7 +124,9 @@ impl Known {
         match line {
             // A journal may come from anywhere: nothing outside of its folder is maskline's.
             Line::File(written) if !Path::new(&written.name).components().all(|part| matches!(part, Component::Normal(_))) => {}
-            Line::File(written) => {
+            Line::File(mut written) => {
+                let old = self.files.get(&written.name).filter(|old| old.stem == written.stem);
+                written.before = written.before.or_else(|| old.and_then(|old| old.blake3.clone()));
                 self.forget(&written.name);
                 if let Some(stem) = &written.stem {
                     self.about.entry(stem.clone()).or_default().insert(written.name.clone());
@@ -159,7 +164,10 @@ impl Known {
         }
         match &written.blake3 {
             None => begins_with_an_answer(&path).then_some(written),
-            Some(hash) => (hash_file(&path).ok()? == *hash).then_some(written),
+            hashes => {
+                let found = hash_file(&path).ok()?;
+                hashes.iter().chain(&written.before).any(|hash| *hash == found).then_some(written)
+            }
         }
     }
 

@@ -134,7 +134,7 @@ impl Place {
 }
 
 fn written(name: &str, about: About<'_>, blake3: Option<String>) -> Written {
-    Written { name: name.into(), stem: about.stem.map(str::to_string), format: about.format.into(), blake3 }
+    Written { name: name.into(), stem: about.stem.map(str::to_string), format: about.format.into(), blake3, before: None }
 }
 
 /// Hashes what goes by.

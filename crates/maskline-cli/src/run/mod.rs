@@ -189,12 +189,14 @@ pub(crate) fn say_loaded(model: &Model) {
 const MANY: usize = 8;
 
 fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
+    // Each picture comes once, unless it is a copy of the one before: a run over thousands needs no memory for them.
+    let kept = if arguments.repeat > 1 { 256 } else { 32 };
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
         threads: model::threads(arguments.compute.threads),
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
-        embedding_cache: arguments.prompted.embedding_cache.saturating_mul(1 << 20),
+        embedding_cache: arguments.prompted.embedding_cache.unwrap_or(kept).saturating_mul(1 << 20),
         bundle: model::bundle_options(&arguments.options, arguments.compute.size)?,
         ..LoadOptions::default()
     })
