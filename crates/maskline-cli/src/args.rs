@@ -306,7 +306,7 @@ pub(crate) enum Format {
     Json,
     /// A COCO data set of all pictures (images, categories, annotations): coco.json.
     Coco,
-    /// COCO results of all pictures (category ids are class indices): coco-results.json.
+    /// COCO results of all pictures, with the numbers of coco.json: coco-results.json.
     CocoResults,
     /// The same with the category ids 1..90 of the COCO data set: coco91-results.json.
     Coco91,

@@ -238,6 +238,9 @@ fn coco_numbers_pictures_once_and_names_them() {
     for result in results.as_array().unwrap() {
         let image = images.iter().find(|image| image["id"] == result["image_id"]).unwrap();
         assert_eq!(image["file_name"], result["file_name"]);
+        let is_same = |annotation: &&Value| annotation["image_id"] == result["image_id"] && annotation["score"] == result["score"];
+        let annotation = annotations.iter().find(is_same).unwrap();
+        assert_eq!(annotation["category_id"], result["category_id"], "results are judged by the data set beside them");
     }
     // Where all pictures are called by numbers, as COCO's are, these are their numbers.
     detect(&place, &["y", "-f", "coco", "-o", "numbers"]);

@@ -55,6 +55,12 @@ fn parts_of(format: Format, own: &Path) -> PathBuf {
     own.join(format!("{}.parts", file_name(format).unwrap_or_default()))
 }
 
+/// The ids of [`coco_category`], for classes up to the highest that was found: results count as the data set beside them does.
+fn category_ids(found: &ImageObjects<'_>) -> Vec<i64> {
+    let classes = found.objects.iter().filter_map(|object| object.class_id).max().map_or(0, |highest| highest.saturating_add(1));
+    (1..).take(classes).collect()
+}
+
 impl Gathered {
     /// The stems that have whole parts.
     pub(crate) fn stems(format: Format, own: &Path) -> std::io::Result<HashSet<String>> {
@@ -84,7 +90,7 @@ impl Gathered {
                 let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };
                 (Value::Null, json!([label_studio(&answer, &LabelStudioNames::default())?]))
             }
-            _ => (Value::Null, coco_results(std::slice::from_ref(part.found), None)),
+            _ => (Value::Null, coco_results(std::slice::from_ref(part.found), Some(&category_ids(part.found)))),
         };
         let line = json!({"stem": part.stem, "image": image, "items": items});
         self.parts.append(line.to_string().as_bytes()).map_err(|error| io(self.parts.path(), &error))
