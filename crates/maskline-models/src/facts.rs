@@ -105,7 +105,7 @@ fn fits(found: &Value, built: &Value) -> bool {
 }
 
 /// The most that a size may be, by its key: memory is asked for them.
-const BOUNDS: [(&str, u64); 12] = [
+const BOUNDS: [(&str, u64); 13] = [
     ("image_size", 8192),
     ("img", 8192),
     ("prompt_space", 8192),
@@ -116,12 +116,14 @@ const BOUNDS: [(&str, u64); 12] = [
     ("window_size", 512),
     ("window_size_per_stage", 512),
     ("win", 512),
+    ("glob", 4096),
     ("global_attn_indexes", 4096),
     ("global_attention_blocks", 4096),
 ];
 
 /// Those of them that are lists.
-const LISTS: [&str; 4] = ["num_attention_heads_per_stage", "window_size_per_stage", "global_attn_indexes", "global_attention_blocks"];
+const LISTS: [&str; 5] =
+    ["num_attention_heads_per_stage", "window_size_per_stage", "global_attn_indexes", "global_attention_blocks", "glob"];
 
 /// Refuses what cannot be meant, wherever it is in the configuration: sizes that no model has, and values of another type, which would
 /// otherwise count as not being there.
@@ -141,6 +143,9 @@ fn expectation(key: &str, value: &Value) -> Option<String> {
         let numbers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let is_right = !LISTS.contains(&key) || value.is_array();
         let fits = is_right && numbers.iter().all(|number| number.as_u64().is_some_and(|number| number <= *most));
+        if ["image_size", "img"].contains(&key) && numbers.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Some("the one side of square pictures".into());
+        }
         return (!fits).then(|| format!("{}whole numbers up to {most}", if is_right { "" } else { "a list of " }));
     }
     let number = value.as_f64().filter(|number| (*number as f32).is_finite());

@@ -107,3 +107,30 @@ fn of_a_sam_2() {
         ],
     );
 }
+
+/// Builds a published layout of Meta's beside which there is no configuration but this one.
+fn build_with(case: &str, config: Value) -> Option<Result<(), String>> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/goldens")).join(case);
+    if !path.exists() {
+        eprintln!("skipped: {} is missing", path.display());
+        return None;
+    }
+    let (checkpoint, family) = recognise(Checkpoint::open(&path).unwrap()).unwrap();
+    let options = BuildOptions { config: Some(config), ..BuildOptions::default() };
+    Some(family.build(&checkpoint, &options).map(drop).map_err(|error| error.to_string()))
+}
+
+#[test]
+fn of_files_without_one_of_their_own() {
+    for space in [0, 1, 193] {
+        let config = json!({"img": 192, "prompt_space": space});
+        let Some(built) = build_with("mobile_sam/tiny192/mobile_sam.pt", config) else { return };
+        let error = built.expect_err("a prompt square that the grid does not divide");
+        assert!(error.contains("prompt square") && error.contains(&space.to_string()), "{error}");
+    }
+    let layout = |heads: Value| json!({"img": 128, "heads": heads, "win": [8, 4, 14, 7], "glob": [4]});
+    let build = |heads: Value| build_with("sam2_official/meta128/sam2.1_tiny.pt", layout(heads));
+    assert!(build(json!(1)).is_none_or(|built| built.is_ok()) && build(json!([1, 2, 4, 8])).is_none_or(|built| built.is_ok()));
+    // A list is not the number that it begins with.
+    assert!(build(json!([1, 3, 4, 8])).is_none_or(|built| built.unwrap_err().contains("3 heads")));
+}

@@ -45,11 +45,7 @@ fn sides((options, facts): (&BuildOptions, &Facts), stages: usize) -> Result<(us
     let space = facts.number("prompt_space").or_else(|| trained.map(|side| if stages < 6 { 2 * side } else { side }));
     let space = space.unwrap_or(first::PUBLISHED_SPACE);
     let image_size = options.image_size.or(trained).unwrap_or(published_image_size(stages, space));
-    if space == 0 || !space.is_multiple_of(PROMPT_STRIDE) || space > 8192 {
-        let message = format!("prompt square: expected a multiple of {PROMPT_STRIDE} up to 8192 as its side, found {space}");
-        return Err(Error::new(ErrorKind::Configuration, message));
-    }
-    Ok((first::check_image_size(image_size, 1 << stages)?, space))
+    Ok((first::check_image_size(image_size, 1 << stages)?, first::check_space(space, PROMPT_STRIDE)?))
 }
 
 fn stages(scope: &Scope<'_>) -> Result<Vec<Stage>> {

@@ -92,7 +92,7 @@ impl Config {
         }
         let image_size = options.image_size.or(facts.number("img")).unwrap_or(first::PUBLISHED_SPACE);
         let image_size = first::check_image_size(image_size, STRIDE)?;
-        let space = facts.number("prompt_space").unwrap_or(image_size);
+        let space = first::check_space(facts.number("prompt_space").unwrap_or(image_size), STRIDE)?;
         let patches = encoder.push("patch_embed.seq");
         let mut stages = [Stage { blocks: 0, width: size(&patches, "2.c.weight", 0)?, hidden: 0, heads: 0, window: 0, kernel: KERNEL }; 4];
         for (i, stage) in stages.iter_mut().enumerate() {

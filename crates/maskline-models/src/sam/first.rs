@@ -77,6 +77,15 @@ pub(crate) fn check_image_size(size: usize, stride: usize) -> Result<usize> {
     Err(Error::new(ErrorKind::Configuration, message))
 }
 
+/// Side of the square in which prompts are given, whose cells are so large.
+pub(crate) fn check_space(space: usize, cell: usize) -> Result<usize> {
+    if space > 0 && space.is_multiple_of(cell) && space <= 8192 {
+        return Ok(space);
+    }
+    let message = format!("prompt square: expected a multiple of {cell} up to 8192 as its side, found {space}");
+    Err(Error::new(ErrorKind::Configuration, message))
+}
+
 /// The sizes to build: a published architecture's for generated weights, else the checkpoint's.
 ///
 /// # Errors

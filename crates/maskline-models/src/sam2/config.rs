@@ -209,11 +209,12 @@ struct Told {
 impl Told {
     fn of(facts: &Facts, stages: usize) -> Self {
         let trunk = facts.under("vision_config").under("backbone_config");
+        let (own, same) = (|key: &str| facts.numbers(key), |size: usize| vec![size; stages]);
         let doubled = |heads: usize| (0..stages).map(|i| heads << i).collect();
         Self {
             image_size: trunk.number("image_size").or_else(|| facts.number("img")),
-            heads: trunk.numbers("num_attention_heads_per_stage").or_else(|| facts.number("heads").map(doubled)),
-            windows: trunk.numbers("window_size_per_stage").or_else(|| facts.numbers("win")),
+            heads: trunk.numbers("num_attention_heads_per_stage").or_else(|| own("heads")).or_else(|| facts.number("heads").map(doubled)),
+            windows: trunk.numbers("window_size_per_stage").or_else(|| own("win")).or_else(|| facts.number("win").map(same)),
             global_blocks: trunk.numbers("global_attention_blocks").or_else(|| facts.numbers("glob")),
             epsilon: trunk.fraction("layer_norm_eps"),
         }
