@@ -68,8 +68,8 @@ pub fn decode_file(path: &Path, options: &DecodeOptions) -> Result<RgbImage> {
 /// 16-bit channels become 8 as [`SixteenBits`] says. Floats (TIFF) are taken from 0 (black) to 1 (white).
 ///
 /// # Errors
-/// `UnknownFormat` if the bytes are of no known format, or of a kind of it that is not read (floats beyond 0..1, palettes and
-/// signed or 32-bit numbers in a TIFF, a camera's raw file); `TooLarge` above the limit (before any pixel is allocated),
+/// `UnknownFormat` if the bytes are of no known format, or of a kind of it that is not read (floats beyond 0..1, palettes, YCbCr,
+/// grey with alpha and signed or 32-bit numbers in a TIFF, a camera's raw file); `TooLarge` above the limit (before any pixel is allocated),
 /// `Corrupt` if the picture is broken or cut off.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage> {
     let (picture, format) = open(bytes, options)?;

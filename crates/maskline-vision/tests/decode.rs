@@ -135,6 +135,8 @@ fn tiffs_that_would_be_taken_for_others_are_refused() {
         let error = read(bytes).unwrap_err();
         assert!(error.kind() == ErrorKind::UnknownFormat && error.to_string().contains("help: "), "{place}: {error}");
     }
+    let other = read(&tiff_of::<colortype::YCbCr8>([1, 1], &[9, 9, 9], None)).unwrap_err().to_string();
+    assert!(other.contains("YCbCr") && !other.contains("Unknown"), "{other}");
     // One without the kind of its numbers says whole ones; its 32 bits are not taken for floats.
     let mut unnamed = tiff_of::<colortype::RGB32>([1, 1], &[7, 7, 7], None);
     let entry = entry(&unnamed, 339);

@@ -34,6 +34,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
         return Err(unread(NAME, "its first page is a thumbnail, as in a camera's raw file"));
     }
     let color = decoder.colortype().map_err(broken)?;
+    // The library has numbers for these.
+    match color {
+        ColorType::YCbCr(_) => return Err(unread(NAME, "brightness and colour (YCbCr) in place of RGB")),
+        ColorType::GrayA(_) => return Err(unread(NAME, "grey with alpha")),
+        ColorType::Multiband { num_samples, .. } => return Err(unread(NAME, &format!("{num_samples} channels"))),
+        _ => {}
+    }
     if color.bit_depth() > 16 && !has_floats(&mut decoder)? {
         return Err(unread(NAME, &format!("whole numbers of {} bits", color.bit_depth())));
     }
