@@ -165,9 +165,11 @@ fn a_size_makes_no_bundle_of_its_own_where_the_graph_takes_any() {
         engine.build(fixed.clone(), &sized(Some(256))).unwrap().directory,
         engine.build(fixed, &sized(Some(512))).unwrap().directory
     );
-    for bad in [0, 100, 8224, usize::MAX] {
+    for (bad, kind) in
+        [(0, ErrorKind::InvalidOption), (100, ErrorKind::InvalidOption), (8224, ErrorKind::OverLimit), (usize::MAX, ErrorKind::OverLimit)]
+    {
         let error = engine.build(&path, &sized(Some(bad))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidOption, "{bad}: {error}");
+        assert_eq!(error.kind(), kind, "{bad}: {error}");
     }
     let export = save_export(folder.path(), &str::to_owned);
     assert_eq!(engine.build(&export, &sized(Some(64))).unwrap().info().default_size, 64);
