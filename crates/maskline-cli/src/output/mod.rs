@@ -143,7 +143,7 @@ impl<'a> Outputs<'a> {
     /// Writes one picture's files and gathers the rest; returns the files.
     pub(crate) fn write(&mut self, place: usize, image: &Image, drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
         let Some(files) = &mut self.files else { return Ok(Vec::new()) };
-        files.write(&self.plan, (place, image), drawn)
+        files.write(&self.plan, place, image, drawn)
     }
 
     /// Adds an answer, or an error in place of one, to the lines.
@@ -267,7 +267,7 @@ impl Files {
         Ok(Whole { results, gathered })
     }
 
-    fn write(&mut self, plan: &Plan<'_>, (place, image): (usize, &Image), drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn write(&mut self, plan: &Plan<'_>, place: usize, image: &Image, drawn: &Drawn<'_>) -> Result<Vec<PathBuf>, Error> {
         let picture = &plan.pictures[place];
         let stem = self.folder.stems[place].clone();
         let (width, height) = image.size();

@@ -72,15 +72,13 @@ fn groups(places: &[PathBuf]) -> Vec<Vec<usize>> {
 /// What is still equal gets a number; the same file named twice is one picture.
 fn numbered(stems: Vec<String>, absolute: &[PathBuf]) -> Vec<String> {
     let mut owners: HashMap<String, &PathBuf> = HashMap::new();
-    let unique = |(stem, file): (String, &'_ PathBuf), owners: &HashMap<String, &PathBuf>| {
-        let is_free = |stem: &str| owners.get(&folded(stem)).is_none_or(|owner| *owner == file);
-        std::iter::once(stem.clone()).chain((2..).map(|number| format!("{stem}-{number}"))).find(|stem| is_free(stem)).unwrap_or(stem)
-    };
     let mut given = Vec::with_capacity(stems.len());
     for (stem, file) in stems.into_iter().zip(absolute) {
-        let stem = unique((stem, file), &owners);
-        owners.insert(folded(&stem), file);
-        given.push(stem);
+        let is_free = |stem: &String| owners.get(&folded(stem)).is_none_or(|owner| *owner == file);
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let free = std::iter::once(stem.clone()).chain(numbered).find(is_free).unwrap_or(stem);
+        owners.insert(folded(&free), file);
+        given.push(free);
     }
     given
 }

@@ -18,7 +18,7 @@ pub(super) fn answer(report: &mut Report<'_>, model: &Model, places: &[usize]) -
         match image {
             Err(error) => report.fail(*place, error)?,
             Ok(image) => match answers.next() {
-                Some(Ok(answer)) => tell(report, *place, (model, &image, &answer))?,
+                Some(Ok(answer)) => tell(report, *place, &Detected { model, image: &image, found: &answer })?,
                 Some(Err(error)) => report.fail(*place, error)?,
                 None => {}
             },
@@ -47,7 +47,15 @@ pub(super) fn predict_options(report: &Report<'_>) -> PredictOptions {
     }
 }
 
-fn tell(report: &mut Report<'_>, place: usize, (model, image, found): (&Model, &Image, &Detections)) -> Result<(), Failure> {
+/// What a model found in a picture.
+struct Detected<'a> {
+    model: &'a Model,
+    image: &'a Image,
+    found: &'a Detections,
+}
+
+fn tell(report: &mut Report<'_>, place: usize, detected: &Detected<'_>) -> Result<(), Failure> {
+    let Detected { model, image, found } = *detected;
     let timings = found.timings;
     let line = text::stages(&timings.stages(), timings.total());
     let answer = Answer {

@@ -53,7 +53,7 @@ impl Everything<'_> {
             });
             progress.bar.finish_and_clear();
             match found {
-                Ok((found, image)) => self.tell(report, (place, &image), &found)?,
+                Ok((found, image)) => self.tell(report, place, &image, &found)?,
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Ok(()),
                 Err(error) => report.fail(place, error)?,
             }
@@ -61,7 +61,7 @@ impl Everything<'_> {
         Ok(())
     }
 
-    fn tell(&self, report: &mut Report<'_>, (place, image): (usize, &Image), found: &maskline::Everything) -> Result<(), Failure> {
+    fn tell(&self, report: &mut Report<'_>, place: usize, image: &Image, found: &maskline::Everything) -> Result<(), Failure> {
         let mut all = json!(found.objects);
         for (object, origin) in all.as_array_mut().into_iter().flatten().zip(&found.origins) {
             object["point"] = json!(origin.point.map(|side| (f64::from(side) * 100.0).round() / 100.0));

@@ -93,6 +93,7 @@ fn segment_options(arguments: &Prompted) -> SegmentOptions {
 
 /// What is known of a picture's objects before the promptable model has seen it.
 struct Asked {
+    image: Image,
     /// What a detector found: the first prompts.
     detected: Vec<Object>,
     detect: Option<Duration>,
@@ -113,25 +114,26 @@ impl Segmenter<'_> {
     pub(super) fn answer(&self, report: &mut Report<'_>, places: &[usize]) -> Result<(), Failure> {
         for &place in places {
             let answered = report.open(place).and_then(|image| {
-                let mut asked = self.ask(report, place, &image)?;
-                Ok((self.segment(&image, &mut asked)?, asked, image))
+                let mut asked = self.ask(report, place, image)?;
+                Ok((self.segment(&mut asked)?, asked))
             });
             match answered {
-                Ok((answered, asked, image)) => self.tell(report, (place, &image), (&asked, &answered))?,
+                Ok((answered, asked)) => self.tell(report, place, &asked, &answered)?,
                 Err(error) => report.fail(place, error)?,
             }
         }
         Ok(())
     }
 
-    fn ask(&self, report: &Report<'_>, place: usize, image: &Image) -> Result<Asked, Error> {
-        let mut asked = Asked { detected: Vec::new(), detect: None, prompts: Vec::new(), broken: HashMap::new() };
+    fn ask(&self, report: &Report<'_>, place: usize, image: Image) -> Result<Asked, Error> {
+        let mut asked = Asked { image, detected: Vec::new(), detect: None, prompts: Vec::new(), broken: HashMap::new() };
         if let Some(detector) = self.detector {
-            let found = detector.predict(image, &predict_options(report))?;
+            let found = detector.predict(&asked.image, &predict_options(report))?;
             asked.detect = Some(found.timings.total() - found.timings.decode);
             asked.detected = found.objects;
         }
-        for prompt in self.prompts.for_picture((&report.pictures[place].path, image), asked.detected.len()) {
+        let own = self.prompts.for_picture((&report.pictures[place].path, &asked.image), asked.detected.len());
+        for prompt in own {
             let index = asked.detected.len() + asked.prompts.len();
             asked.prompts.push(prompt.unwrap_or_else(|error| {
                 asked.broken.insert(index, error);
@@ -145,20 +147,15 @@ impl Segmenter<'_> {
         Ok(asked)
     }
 
-    fn segment(&self, image: &Image, asked: &mut Asked) -> Result<Answered, Error> {
-        let embedding = self.model.embed(image)?;
+    fn segment(&self, asked: &mut Asked) -> Result<Answered, Error> {
+        let embedding = self.model.embed(&asked.image)?;
         let found = embedding.segment_detections(&asked.detected, &asked.prompts, &self.options)?;
         let why = |(index, error): (usize, Error)| (index, asked.broken.remove(&index).unwrap_or(error));
         let errors = found.errors.into_iter().map(why).collect();
         Ok(Answered { objects: found.objects, errors, timings: *embedding.timings() + found.timings })
     }
 
-    fn tell(
-        &self,
-        report: &mut Report<'_>,
-        (place, image): (usize, &Image),
-        (asked, answered): (&Asked, &Answered),
-    ) -> Result<(), Failure> {
+    fn tell(&self, report: &mut Report<'_>, place: usize, asked: &Asked, answered: &Answered) -> Result<(), Failure> {
         let Answered { objects, errors, timings } = answered;
         let mut all = json!(objects);
         if let Value::Array(all) = &mut all {
@@ -177,7 +174,7 @@ impl Segmenter<'_> {
         let unanswered = Unanswered { points: &failed_points, boxes: &boxes(&failed) };
         let models: Vec<&Model> = self.detector.into_iter().chain([self.model]).collect();
         let answer = Answer {
-            image,
+            image: &asked.image,
             models: &models,
             drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes(&drawn), unanswered } },
             found: all,
