@@ -4,7 +4,7 @@ use maskline::vision::draw::{DrawOptions, Marks, annotate_classes, annotate_prom
 use maskline::vision::write::{
     Answer, EncodedFile, ImageObjects, MaskFormat, MaskOptions, PictureFormat, encode_masks, encode_picture, yolo_txt,
 };
-use maskline::{ClassScore, Error, Image, Object};
+use maskline::{ClassScore, Error, ErrorKind, Image, Object};
 
 use crate::args::Format;
 
@@ -108,5 +108,6 @@ fn overlay(picture: &Picture<'_>, drawn: &Drawn<'_>, format: PictureFormat) -> R
         }
         None => annotate_prompted(pixels, drawn.objects, &drawn.marks, &DrawOptions::default()),
     };
-    Ok(encode_picture(&annotated, format)?)
+    // It is the picture that the format cannot hold, not an option that is wrong.
+    encode_picture(&annotated, format).map_err(|error| Error::new(ErrorKind::OverLimit, error.to_string()))
 }
