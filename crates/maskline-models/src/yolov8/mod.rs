@@ -69,9 +69,9 @@ impl Family for YoloV8 {
         said::check_no_other_modules(checkpoint)?;
         said::check_task(checkpoint, config.task)?;
         let part = if config.task == Task::Classify { "classifier" } else { "detector" };
-        let labels = labels::of_checkpoint(checkpoint, &config, options)?;
-        let size = said::picture_side(checkpoint, config.task)?;
-        let info = info(&config, labels, size);
+        let (labels, labels_from) = labels::of_checkpoint(checkpoint, &config, options)?;
+        let (default_size, size_from) = said::picture_side(checkpoint, config.task)?;
+        let info = ModelInfo { labels, labels_from, default_size, size_from, ..of_published(&config) };
         if let Output::Detector(head) = &info.output {
             head.check()?;
         }
@@ -83,7 +83,8 @@ impl Family for YoloV8 {
     }
 }
 
-fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (default_size, size_from): (usize, SizeSource)) -> ModelInfo {
+/// What the published models of a configuration are, whose classes nobody names here.
+fn of_published(config: &Config) -> ModelInfo {
     let output = match config.task {
         Task::Classify => Output::Classifier { probabilities: "probabilities".into() },
         _ => Output::Detector(DetectorHead {
@@ -96,13 +97,13 @@ fn info(config: &Config, (labels, labels_from): (Vec<String>, LabelSource), (def
         family: DESCRIPTION.name.into(),
         architecture: config.architecture.clone(),
         task: config.task,
-        labels,
-        labels_from,
+        labels: vec![],
+        labels_from: LabelSource::None,
         weights_notes: vec![],
         input: graph::INPUT.into(),
         preprocess: preprocess(config.task),
-        default_size,
-        size_from,
+        default_size: default_size(config.task),
+        size_from: SizeSource::Published,
         fixed_size: None,
         fixed_batch: None,
         output,

@@ -26,16 +26,25 @@ pub(super) struct Candidate {
     pub(super) crop: Crop,
 }
 
-/// Judges the answers for some points of a crop. `points` are in pixels of the crop, and what a mask's `prompt` counts.
-pub(super) fn judge(masks: &[PromptMask], (plan, crop, points): (&Plan<'_>, &Crop, &[[f32; 2]])) -> Result<Vec<Candidate>> {
+/// Some points of a crop that were asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clicked<'a> {
+    pub(super) crop: &'a Crop,
+    /// In pixels of the crop; what a mask's `prompt` counts.
+    pub(super) points: &'a [[f32; 2]],
+}
+
+/// Judges the answers for some points of a crop.
+pub(super) fn judge(masks: &[PromptMask], plan: &Plan<'_>, clicked: Clicked<'_>) -> Result<Vec<Candidate>> {
+    let Clicked { crop, points } = clicked;
     let threshold = plan.predicted_iou;
     let good: Vec<&PromptMask> = masks.iter().filter(|mask| threshold <= 0.0 || mask.score > threshold).collect();
-    let found = in_parallel(&good, |mask| candidate(mask, (plan, crop, points[mask.prompt])))?;
+    let found = in_parallel(&good, |mask| candidate(mask, plan, crop, points[mask.prompt]))?;
     Ok(found.into_iter().flatten().collect())
 }
 
 /// Stability, pixels, box and edges, in this order; `None` for what does not pass.
-fn candidate(answer: &PromptMask, (plan, crop, point): (&Plan<'_>, &Crop, [f32; 2])) -> Result<Option<Candidate>> {
+fn candidate(answer: &PromptMask, plan: &Plan<'_>, crop: &Crop, point: [f32; 2]) -> Result<Option<Candidate>> {
     let options = plan.options;
     let logits = cleaned(&answer.logits, plan);
     let stability = answer.upsampler().stability(&logits, options.cut())?;

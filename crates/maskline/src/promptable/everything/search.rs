@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use maskline_vision::grid::Crop;
 use maskline_vision::nms::nms;
 
-use super::candidates::{Candidate, best_of_crop, judge};
+use super::candidates::{Candidate, Clicked, best_of_crop, judge};
 use super::options::Plan;
 use super::{EverythingOptions, Progress, Watch};
 use crate::promptable::embedding::Source;
@@ -65,42 +65,42 @@ impl<'a> Search<'a> {
         let place = |[x, y]: &[f64; 2]| [(x * width as f64) as f32, (y * height as f64) as f32];
         let points: Vec<[f32; 2]> = self.plan.grids[crop.layer].iter().map(place).collect();
         let found = match embedding.source() {
-            Source::Encoded(_) => self.by_decoder(embedding, (crop, &points)),
-            Source::Looks(looks) => self.by_looks(embedding, looks, (crop, &points)),
+            Source::Encoded(_) => self.by_decoder(embedding, Clicked { crop, points: &points }),
+            Source::Looks(looks) => self.by_looks(embedding, looks, Clicked { crop, points: &points }),
         }?;
         Ok(best_of_crop(found, self.plan))
     }
 
-    fn by_decoder(&mut self, embedding: &Embedding, (crop, points): (&Crop, &[[f32; 2]])) -> Result<Vec<Candidate>> {
+    fn by_decoder(&mut self, embedding: &Embedding, clicked: Clicked<'_>) -> Result<Vec<Candidate>> {
         let multimask = if self.plan.options.multimask_output { Multimask::On } else { Multimask::Off };
         let mut found = Vec::new();
-        for points in points.chunks(POINTS_TOGETHER) {
+        for points in clicked.points.chunks(POINTS_TOGETHER) {
             let masks = self.masks(embedding, &clicks(points), multimask)?;
-            found.extend(self.judged(embedding, masks, (crop, points))?);
+            found.extend(self.judged(embedding, masks, Clicked { points, ..clicked })?);
             self.done += points.len();
             self.tell()?;
         }
         Ok(found)
     }
 
-    fn by_looks(&mut self, embedding: &Embedding, looks: &Looks, (crop, points): (&Crop, &[[f32; 2]])) -> Result<Vec<Candidate>> {
+    fn by_looks(&mut self, embedding: &Embedding, looks: &Looks, clicked: Clicked<'_>) -> Result<Vec<Candidate>> {
         let options = self.segment_options(Multimask::Off);
         let mut found = Vec::new();
-        for points in points.chunks(POINTS_COMPARED) {
+        for points in clicked.points.chunks(POINTS_COMPARED) {
             let mut sights = self.distinct_sights(looks, points)?.into_iter();
             while sights.len() > 0 {
                 let some = sights.by_ref().take(POINTS_TOGETHER);
                 let masks = some.map(|(index, sight)| looks.mask_of(index, sight, &options)).collect::<Result<Vec<_>>>()?;
-                found.extend(self.judged(embedding, masks, (crop, points))?);
+                found.extend(self.judged(embedding, masks, Clicked { points, ..clicked })?);
             }
         }
         Ok(found)
     }
 
     /// What of the answers to some points passes by itself.
-    fn judged(&mut self, embedding: &Embedding, masks: Vec<PromptMask>, (crop, points): (&Crop, &[[f32; 2]])) -> Result<Vec<Candidate>> {
-        let masks = if self.plan.options.use_m2m { self.refined(embedding, masks, points)? } else { masks };
-        judge(&masks, (self.plan, crop, points))
+    fn judged(&mut self, embedding: &Embedding, masks: Vec<PromptMask>, clicked: Clicked<'_>) -> Result<Vec<Candidate>> {
+        let masks = if self.plan.options.use_m2m { self.refined(embedding, masks, clicked.points)? } else { masks };
+        judge(&masks, self.plan, clicked)
     }
 
     /// What is seen at some points, by index of the point, each thing once.
