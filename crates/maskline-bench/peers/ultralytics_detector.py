@@ -1,4 +1,4 @@
-"""YOLOv8 in PyTorch by ultralytics: through `YOLO.predict` (`Ultralytics`), and its network alone with its own steps around (`PyTorch`)."""
+"""YOLOv8 by ultralytics: through `YOLO.predict` (`Ultralytics`), and its PyTorch network alone with its own steps around (`PyTorch`)."""
 
 import json
 import os
@@ -44,9 +44,28 @@ def pin(threads):
     cv2.setNumThreads(threads)
 
 
+def pin_onnx(threads):
+    """Left alone, the ONNX backend of ultralytics takes all processors."""
+    import onnxruntime
+    from ultralytics.nn.backends import onnx
+
+    original = onnx.ONNXBackend.__init__
+
+    def with_threads(self, *arguments, **options):
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        options.setdefault("session_options", settings)
+        original(self, *arguments, **options)
+
+    onnx.ONNXBackend.__init__ = with_threads
+
+
 def loaded(task):
-    """`YOLO` with the task's weights: its own checkpoints by itself, safetensors into the architecture."""
+    """`YOLO` with the task's weights: its own checkpoints and exports by itself, safetensors into the architecture."""
     path = weights.file_of(task["checkpoint"])
+    if path.suffix == ".onnx":
+        pin_onnx(task["threads"])
+        return YOLO(str(path), task="detect")
     with path.open("rb") as file:
         if file.read(2) == b"PK":
             model = YOLO(str(path), task="detect")
@@ -88,7 +107,8 @@ class Ultralytics:
         return listed(boxes.xyxy, boxes.conf, boxes.cls)
 
     def threads(self):
-        return torch.get_num_threads()
+        session = getattr(getattr(self.model.predictor.model, "backend", None), "session", None)
+        return session.get_session_options().intra_op_num_threads if session else torch.get_num_threads()
 
 
 class PyTorch:

@@ -19,19 +19,28 @@ pub use schedule::{Arrivals, schedule};
 
 use crate::samples::Sample;
 
+/// Which call of a run is made, and who makes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Index of the call, from 0.
+    pub index: usize,
+    /// Number of the caller, from 0: of a closed loop's callers, or of the threads that make an open loop's calls.
+    pub caller: usize,
+}
+
 /// What is under load. Calls come from several threads at once.
 pub trait Target: Sync {
     /// Why a call failed.
     type Error: std::fmt::Display;
 
-    /// Makes the call with this index and waits for its answer.
+    /// Makes a call and waits for its answer.
     ///
     /// # Errors
     /// Whatever the target calls an error; it is counted, and the run goes on.
-    fn call(&self, index: usize) -> Result<(), Self::Error>;
+    fn call(&self, request: Request) -> Result<(), Self::Error>;
 
     /// Which input the call has: samples of different inputs may differ in time. One input by default.
-    fn input(&self, _index: usize) -> u32 {
+    fn input(&self, _request: Request) -> u32 {
         0
     }
 }
@@ -43,8 +52,8 @@ where
 {
     type Error = E;
 
-    fn call(&self, index: usize) -> Result<(), E> {
-        self(index)
+    fn call(&self, request: Request) -> Result<(), E> {
+        self(request.index)
     }
 }
 
@@ -56,6 +65,9 @@ pub enum Limit {
     /// When this much time has passed: no call starts later.
     Time(Duration),
 }
+
+/// Most callers, and most threads that make the calls of an open loop.
+pub const MOST_CALLERS: usize = 4096;
 
 /// A fixed number of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

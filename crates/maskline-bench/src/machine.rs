@@ -15,7 +15,7 @@ mod watch;
 
 pub use bandwidth::bandwidth;
 pub use gemm::gemm;
-pub use process::{memory_of, peak_memory_of};
+pub use process::{memory_of, peak_memory_of, threads_of};
 pub use watch::{Observed, Watch};
 
 use crate::report::Machine;

@@ -22,14 +22,16 @@ use std::time::Instant;
 
 use maskline::{Error, ErrorKind, Result};
 
-pub use plan::{Against, Cold, Load, Pictures, Plan, Setting, Sweep};
-pub use process::{Launcher, Started, Worker};
+pub use plan::{Against, Cold, Given, Load, Pictures, Plan, Setting, Sweep};
+pub use process::{Launcher, Started, Watched, Worker};
 pub use self_test::{Check, self_test};
 
 use crate::machine::{Watch, identify};
 use crate::report::{Identity, Report, Run, Tool};
-use crate::worker::{Assignment, Compute};
+use crate::worker::Assignment;
+use assemble::Entrants;
 use inputs::Inputs;
+use plan::Process;
 use subjects::Subjects;
 
 /// What hears how far a run is: what is being done, and how much of it is, from 0 to 1.
@@ -39,7 +41,7 @@ pub type Progress<'a> = &'a dyn Fn(&str, f64);
 ///
 /// # Errors
 /// For a plan that cannot be, pictures that cannot be read, and models that do not load or answer.
-pub fn run(plan: &Plan, (launcher, commit): (&Launcher, Option<&str>), tell: Progress<'_>) -> Result<Report> {
+pub fn run(plan: &Plan, launcher: &Launcher, commit: Option<&str>, tell: Progress<'_>) -> Result<Report> {
     let start = Instant::now();
     let folder = tempfile::tempdir().map_err(|error| inputs::io(&std::env::temp_dir(), &error))?;
     let processes = plan.processes()?;
@@ -47,21 +49,21 @@ pub fn run(plan: &Plan, (launcher, commit): (&Launcher, Option<&str>), tell: Pro
     let machine = identify();
     let watch = Watch::start();
     let room = Room { plan, launcher, inputs: &inputs, folder: folder.path(), tell };
-    let running = room.start(&processes)?;
-    let subjects = Subjects::of(plan, (&processes, &running))?;
+    let running = room.start(processes)?;
+    let subjects = Subjects::of(plan, &running)?;
     let tool = Tool { version: env!("CARGO_PKG_VERSION").to_owned(), commit: commit.map(str::to_owned), onnx_runtime: versions(&running) };
     let run = Run { arguments: plan.arguments.clone(), seed: plan.seed, seconds: 0.0 };
     let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let identity = Identity { created, tool, machine, run, inputs: inputs.described.clone(), subjects: subjects.described() };
     let mut report = Report::new(identity);
     // What another program cannot run is better known before an hour of measuring than after.
-    let opponents = room.opponents((&processes, &running), &subjects)?;
-    report.cold = room.cold((&processes, &running), &subjects)?;
-    let limits = room.limits((&processes, &running), &mut report)?;
+    let opponents = room.opponents(&running, &subjects)?;
+    report.cold = room.cold(&running, &subjects)?;
+    let limits = room.limits(&running, &mut report)?;
     let parities = room.parities(&running, &subjects)?;
-    room.steady(&running, (&subjects, &parities, &opponents), &mut report)?;
+    room.steady(&Entrants { running: &running, subjects: &subjects, parities: &parities, opponents: &opponents }, &mut report)?;
     room.loads(&running, &subjects, &mut report)?;
-    room.ceilings(&running, (&subjects, &limits), &mut report)?;
+    room.ceilings(&running, &subjects, &limits, &mut report)?;
     report.sweeps = subjects.sweeps(&report.steady);
     let observed = watch.stop();
     report.identity.machine.clock_mhz = observed.clock_mhz;
@@ -81,6 +83,7 @@ fn versions(running: &[Running]) -> String {
 
 /// A process that waits for orders.
 struct Running {
+    process: Process,
     worker: RefCell<Worker>,
     started: Started,
 }
@@ -96,10 +99,10 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    fn assignment(&self, (model, compute): &(usize, Compute)) -> Assignment {
+    fn assignment(&self, process: &Process) -> Assignment {
         Assignment {
-            source: self.plan.models[*model].1.clone(),
-            compute: compute.clone(),
+            source: self.plan.models[process.model].1.clone(),
+            compute: process.compute.clone(),
             place: self.plan.place.clone(),
             pictures: self.inputs.files.clone(),
             first: self.plan.setting.prompts,
@@ -108,18 +111,19 @@ impl Room<'_> {
     }
 
     /// Starts a process for each; what they build and fetch is there from then on.
-    fn start(&self, processes: &[(usize, Compute)]) -> Result<Vec<Running>> {
+    fn start(&self, processes: Vec<Process>) -> Result<Vec<Running>> {
         let mut running = Vec::new();
-        for (done, process) in processes.iter().enumerate() {
-            (self.tell)(&format!("loading {}", self.plan.models[process.0].0), done as f64 / processes.len() as f64);
-            let (worker, started) = Worker::start(self.launcher, &self.assignment(process))?;
-            let asked = &process.1.provider;
+        let count = processes.len() as f64;
+        for process in processes {
+            (self.tell)(&format!("loading {}", self.plan.models[process.model].0), running.len() as f64 / count);
+            let (worker, started) = Worker::start(self.launcher, &self.assignment(&process))?;
+            let asked = &process.compute.provider;
             if !started.facts.provider.split('+').any(|actual| actual == asked) {
                 // The session refuses this already; a benchmark that believed it would be the worst place for a mistake.
                 let message = format!("{asked} was asked for, but {} runs the network", started.facts.provider);
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            running.push(Running { worker: RefCell::new(worker), started });
+            running.push(Running { process, worker: RefCell::new(worker), started });
         }
         Ok(running)
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use prompts::prompts;
 pub use prompts::{boxes, middle};
-pub use serve::serve;
+pub use serve::{Process, serve};
 
 use crate::report::{EmbeddingState, Precision, Prompts};
 
@@ -98,7 +98,7 @@ pub enum Order {
         /// The picture.
         picture: PathBuf,
     },
-    /// Callers that wait for their answers: [`Message::Load`].
+    /// Callers that wait for their answers, each with prompts of his own: [`Message::Load`].
     Closed {
         /// Of which kind.
         track: Track,
@@ -204,10 +204,14 @@ pub struct LoadCall {
     pub start: Duration,
     /// When it ended.
     pub end: Duration,
-    /// Index of the first picture.
-    pub picture: u32,
+    /// Number of what was asked: the picture, and the caller's own prompts.
+    pub input: u32,
     /// Whether there was an answer.
     pub is_ok: bool,
+    /// What the engine says that it waited for other calls; `None` where there was no answer.
+    pub queue: Option<Duration>,
+    /// Rows that ran together, its own among them; `None` where the engine does not tell.
+    pub rows_together: Option<usize>,
 }
 
 /// What was loaded.

@@ -13,7 +13,7 @@ use maskline_bench::report::{CacheState, Cold, ColdStage, Steady, Subject};
 use maskline_bench::samples::{Sample, Series, Summary, from_milliseconds};
 use maskline_bench::steadiness::{Status, Verdict};
 
-fn row(name: &str, median: f64, (n, seed): (usize, u64)) -> Steady {
+fn row(name: &str, median: f64, n: usize, seed: u64) -> Steady {
     let mut random = Random::new(seed);
     let duration = |_| from_milliseconds(median * (1.0 + 0.04 * random.normal())).expect("a time");
     let samples: Vec<Sample> = (0..n).map(duration).map(|duration| Sample::new(Duration::ZERO, duration)).collect();
@@ -41,7 +41,7 @@ fn report(rows: Vec<Steady>) -> Report {
     report
 }
 
-fn cold(cache: CacheState, (ready, first): (f64, f64), runs: usize) -> Cold {
+fn cold(cache: CacheState, ready: f64, first: f64, runs: usize) -> Cold {
     let mut random = Random::new(3);
     let mut stage = |name: &str, base: f64| {
         let times: Vec<f64> = (0..runs).map(|_| base * (1.0 + 0.01 * random.unit())).collect();
@@ -67,7 +67,7 @@ fn verdicts_are_right() {
         (1.0, 11, Change::Unclear),
     ];
     for (factor, n, expected) in cases {
-        let found = compared(row("a", 10.0, (n, 1)), row("a", 10.0 * factor, (n, 2)));
+        let found = compared(row("a", 10.0, n, 1), row("a", 10.0 * factor, n, 2));
         assert_eq!(found.rows[0].change, expected, "{factor}: {:?}", found.rows[0]);
         let ratio = found.rows[0].ratio.expect("two medians");
         assert!(ratio.is_sound() && ratio.low <= factor && factor <= ratio.high, "{factor}: {ratio:?}");
@@ -78,9 +78,9 @@ fn verdicts_are_right() {
 
 #[test]
 fn without_samples_intervals_are_wider_but_there() {
-    let with = compared(row("a", 10.0, (500, 1)), row("a", 12.0, (500, 2))).rows[0].ratio.expect("two medians");
+    let with = compared(row("a", 10.0, 500, 1), row("a", 12.0, 500, 2)).rows[0].ratio.expect("two medians");
     let bare = |row: Steady| Steady { samples: None, ..row };
-    let without = compared(bare(row("a", 10.0, (500, 1))), bare(row("a", 12.0, (500, 2)))).rows[0].clone();
+    let without = compared(bare(row("a", 10.0, 500, 1)), bare(row("a", 12.0, 500, 2))).rows[0].clone();
     let ratio = without.ratio.expect("two medians");
     assert!(ratio.low < with.low && with.high < ratio.high && without.change == Change::Regression, "{with:?} {ratio:?}");
 }
@@ -99,17 +99,17 @@ fn the_same_report_is_the_same() {
 
 #[test]
 fn what_cannot_be_compared_is_said() {
-    let good = || row("a", 10.0, (100, 1));
+    let good = || row("a", 10.0, 100, 1);
     let mut unsteady = good();
     unsteady.verdict = Verdict { status: Status::Unstable, reason: "two modes".to_owned(), drift: None };
     let mut other_load = good();
     other_load.load = "open loop".to_owned();
-    for (after, why) in [(unsteady, "two modes"), (other_load, "different ways"), (row("a", 10.0, (5, 1)), "n/a")] {
+    for (after, why) in [(unsteady, "two modes"), (other_load, "different ways"), (row("a", 10.0, 5, 1), "n/a")] {
         let found = compared(good(), after);
         assert!(found.rows[0].change == Change::NotComparable && found.rows[0].reason.contains(why), "{found:?}");
         assert!(!found.has_regression() && !found.is_conclusive());
     }
-    let found = compared(good(), row("b", 10.0, (100, 1)));
+    let found = compared(good(), row("b", 10.0, 100, 1));
     let reasons: Vec<&str> = found.rows.iter().map(|row| row.reason.as_str()).collect();
     assert_eq!(reasons, ["only in the later report", "only in the earlier report"]);
 }
@@ -118,7 +118,7 @@ fn what_cannot_be_compared_is_said() {
 fn cold_starts_are_compared_by_cache_and_measure() {
     let with = |starts: &[(CacheState, (f64, f64), usize)]| {
         let mut report = report(vec![]);
-        report.cold = starts.iter().map(|(cache, times, runs)| cold(*cache, *times, *runs)).collect();
+        report.cold = starts.iter().map(|(cache, times, runs)| cold(*cache, times.0, times.1, *runs)).collect();
         report
     };
     use CacheState::{Empty, Present, PresentUnread};
@@ -199,7 +199,7 @@ fn what_changes_by_itself_is_no_difference() {
 
 #[test]
 fn a_comparison_is_machine_readable() {
-    let found = compared(row("a", 10.0, (100, 1)), row("a", 20.0, (100, 2)));
+    let found = compared(row("a", 10.0, 100, 1), row("a", 20.0, 100, 2));
     let json = found.to_json().expect("finite numbers");
     assert!(json.contains("\"change\": \"regression\""));
     assert_eq!(serde_json::from_str::<Comparison>(&json).expect("what was written"), found);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use maskline_bench::load::{
-    Arrivals, Clock, ClosedLoop, Limit, OpenLoop, RealClock, Record, Target, VirtualClock, run_closed, run_open, schedule,
+    Arrivals, Clock, ClosedLoop, Limit, OpenLoop, RealClock, Record, Request, Target, VirtualClock, run_closed, run_open, schedule,
 };
 use maskline_bench::samples::Summary;
 
@@ -29,7 +29,7 @@ impl<'a> Server<'a> {
 impl Target for Server<'_> {
     type Error = Infallible;
 
-    fn call(&self, index: usize) -> Result<(), Infallible> {
+    fn call(&self, Request { index, .. }: Request) -> Result<(), Infallible> {
         let service = if self.stalls_at == Some(index) { ms(310) } else { ms(10) };
         let end = {
             let mut free_at = self.free_at.lock().expect("no panic");
@@ -156,4 +156,34 @@ fn real_time_is_at_least_what_was_slept() {
     for call in &record.calls {
         assert!(call.start >= call.intended && call.end >= call.start + ms(5), "{call:?}");
     }
+}
+
+/// Who made which call, and on what input.
+#[derive(Default)]
+struct Register(Mutex<Vec<Request>>);
+
+impl Target for Register {
+    type Error = Infallible;
+
+    fn call(&self, request: Request) -> Result<(), Infallible> {
+        self.0.lock().expect("no panic").push(request);
+        Ok(())
+    }
+
+    fn input(&self, request: Request) -> u32 {
+        u32::try_from(request.caller).expect("few callers")
+    }
+}
+
+#[test]
+fn every_caller_has_a_number_of_its_own() {
+    let register = Register::default();
+    let closed = ClosedLoop { concurrency: 3, limit: Limit::Calls(30) };
+    let record = run_closed(&register, &VirtualClock::default(), &closed).expect("a run");
+    let mut made = register.0.into_inner().expect("no panic");
+    made.sort_by_key(|request| request.index);
+    assert_eq!(made.iter().map(|request| request.index).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+    assert!(made.iter().all(|request| request.caller < 3), "{made:?}");
+    let inputs: Vec<usize> = record.calls.iter().map(|call| call.input as usize).collect();
+    assert_eq!(inputs, made.iter().map(|request| request.caller).collect::<Vec<_>>(), "the input is asked for with the same caller");
 }

@@ -1,8 +1,8 @@
 //! The real programs against maskline, on the same weights and a picture that all decode alike: their answers are the same.
 //!
-//! `MASKLINE_PEER_PYTHON=…/bin/python cargo test -p maskline-bench --test peers -- --nocapture` runs every program whose packages that
-//! Python has; with `MASKLINE_PEER_FULL=1` at the models' published sizes, which takes minutes. With `MASKLINE_PEER_FETCH=1` the
-//! environment of ONNX Runtime is made from nothing and used (90 MB from the network).
+//! `MASKLINE_PEER_PYTHON=…/bin/python cargo test -p maskline-bench --test peers -- --ignored --nocapture` runs every program whose
+//! packages that Python has; with `MASKLINE_PEER_FULL=1` at the models' published sizes, which takes minutes. With
+//! `MASKLINE_PEER_FETCH=1` the environment of ONNX Runtime is made from nothing and used (90 MB from the network).
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const THREADS: usize = 2;
 /// Side of the pictures of promptable models, unless all is tested at its real size.
 const SIDE: usize = 256;
 
-/// A Python with packages, and a picture without losses; `None`, said aloud, where one of them is missing.
+/// A Python with packages, and a picture without losses; `None`, said aloud, where the picture is missing.
 struct Place {
     folder: TempDir,
     engine: Engine,
@@ -33,17 +33,14 @@ fn shared(path: &str) -> PathBuf {
 }
 
 fn place() -> Option<Place> {
-    let Some(python) = std::env::var_os("MASKLINE_PEER_PYTHON") else {
-        eprintln!("skipped: MASKLINE_PEER_PYTHON names no Python");
-        return None;
-    };
+    let python = std::env::var_os("MASKLINE_PEER_PYTHON").expect("MASKLINE_PEER_PYTHON names a Python");
     place_with(Some(python.into()))
 }
 
 fn place_with(python: Option<PathBuf>) -> Option<Place> {
     let picture = shared("photos/skimage_astronaut.png");
     if !picture.exists() {
-        eprintln!("skipped: {} is missing", picture.display());
+        maskline_testing::skip(format_args!("{} is missing", picture.display()));
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -78,7 +75,7 @@ impl Place {
         match started {
             Ok(worker) => Some(worker),
             Err(error) if error.kind() == ErrorKind::Lacking => {
-                eprintln!("skipped: {error}");
+                maskline_testing::skip(&error);
                 None
             }
             Err(error) => panic!("{error}"),
@@ -105,7 +102,7 @@ fn check_promptable(architecture: &str) {
     let prompts = prompts();
     let embedding = model.embed(&Image::open(&place.picture).unwrap()).unwrap();
     for multimask in [Multimask::Auto, Multimask::Off] {
-        let ours = embedding.find(&prompts, &SegmentOptions { multimask, ..SegmentOptions::default() }).unwrap().objects;
+        let ours = embedding.find(&prompts, &SegmentOptions { multimask, ..SegmentOptions::default() }).unwrap().into_objects();
         for program in [Program::OnnxRuntimePython, Program::PyTorch] {
             let Some(mut worker) = place.worker(program, &peer) else { continue };
             for mode in [Mode::Miss, Mode::Hit, Mode::Held] {
@@ -133,26 +130,31 @@ fn check_promptable(architecture: &str) {
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn sam2() {
     check_promptable("sam2.1-tiny");
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn mobile_sam() {
     check_promptable("mobile-sam");
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn efficientvit_sam() {
     check_promptable("efficientvit-sam-l0");
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn efficientvit_sam_of_six_stages() {
     check_promptable("efficientvit-sam-xl0");
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn sam1() {
     check_promptable("sam-vit-base");
 }
@@ -162,11 +164,12 @@ fn detect(model: &Model, picture: &Path) -> Vec<Object> {
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn yolov8() {
     let Some(place) = place() else { return };
     let weights = shared("yolov8n/yolov8n.safetensors");
     if !weights.exists() {
-        eprintln!("skipped: {} is missing", weights.display());
+        maskline_testing::skip(format_args!("{} is missing", weights.display()));
         return;
     }
     let (model, peer) = place.open(&ModelSource::Checkpoint(weights), None);
@@ -190,6 +193,7 @@ fn yolov8() {
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn generated_weights_of_a_detector_are_all_loaded() {
     let Some(place) = place() else { return };
     let (_, peer) = place.open(&ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 0 }, None);
@@ -201,11 +205,9 @@ fn generated_weights_of_a_detector_are_all_loaded() {
 }
 
 #[test]
+#[ignore = "needs MASKLINE_PEER_FETCH, fetches 90 MB"]
 fn an_environment_made_from_nothing_works_where_it_ends_up() {
-    if std::env::var_os("MASKLINE_PEER_FETCH").is_none() {
-        eprintln!("skipped: MASKLINE_PEER_FETCH is not set");
-        return;
-    }
+    assert!(std::env::var_os("MASKLINE_PEER_FETCH").is_some(), "MASKLINE_PEER_FETCH is not set");
     let Some(mut place) = place_with(None) else { return };
     place.environments.progress = Some(std::sync::Arc::new(|text: &str| eprintln!("{text}")));
     let (model, peer) = place.open(&ModelSource::Synthetic { architecture: "mobile-sam".into(), seed: 0 }, Some(SIDE));
@@ -214,7 +216,7 @@ fn an_environment_made_from_nothing_works_where_it_ends_up() {
     let request = Request { picture: &place.picture, mode: Mode::Miss, prompts: &prompts, multimask: Multimask::Auto };
     let reply = worker.call(&request).unwrap();
     let ours = model.embed(&Image::open(&place.picture).unwrap()).unwrap().find(&prompts, &SegmentOptions::default()).unwrap();
-    assert!(parity(&ours.objects, &reply.objects).is_equal());
+    assert!(parity(&ours.into_objects(), &reply.objects).is_equal());
     // The second time nothing is fetched.
     place.environments.offline = true;
     let environment = Environment::prepare(Program::OnnxRuntimePython, &place.environments).unwrap();

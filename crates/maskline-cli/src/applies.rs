@@ -6,7 +6,7 @@ mod company;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use maskline::vision::write::COCO_91;
-use maskline::{ErrorKind, Model, ModelInfo, Output, Task};
+use maskline::{Error, ErrorKind, Model, ModelInfo, SizeRule};
 
 pub(crate) use classes::classes;
 pub(crate) use company::check_everything;
@@ -130,8 +130,8 @@ pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> 
     }
     refuse(matches, &RUN, &subjects)?;
     if subjects.len() == 2 && is_given(matches, "batch") {
-        let message = "--batch does not apply to a detector with a segmenter: their pictures are done one by one\n  help: leave it out";
-        return Err(Failure::new(ErrorKind::InvalidOption, message));
+        let message = "--batch does not apply to a detector with a segmenter: their pictures are done one by one";
+        return Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave it out").into());
     }
     refuse_several_masks(arguments.prompted.multimask, &subjects)?;
     company::check_formats(arguments, &subjects)
@@ -153,8 +153,8 @@ pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments:
     if named.is_empty() {
         return Ok(());
     }
-    let message = format!("{} to --predictions, where no model runs\n  help: leave {} out", verb(&named), it(&named));
-    Err(Failure::new(ErrorKind::InvalidOption, message))
+    let error = Error::new(ErrorKind::InvalidOption, format!("{} to --predictions, where no model runs", verb(&named)));
+    Err(error.with_help(format!("leave {} out", it(&named))).into())
 }
 
 /// The same for `build`, of a model that is built.
@@ -178,26 +178,23 @@ impl<'a> Subject<'a> {
     }
 
     fn meets(&self, needs: Needs) -> bool {
-        let task = self.info.task;
-        let (is_promptable, classifies) = (task == Task::Promptable, task == Task::Classify);
+        let (info, task) = (self.info, self.info.task);
         match needs {
-            Needs::Detector => !is_promptable && !classifies,
-            Needs::Predictor => !is_promptable,
-            Needs::Size => !matches!(self.info.output, Output::Looks(_)),
-            Needs::BuiltSize => matches!(self.info.output, Output::Promptable(_)),
-            Needs::Pose => task == Task::Pose,
-            Needs::Prompts | Needs::Promptable => is_promptable,
-            Needs::Objects => !classifies,
-            Needs::Masks => is_promptable || task == Task::Segment,
-            Needs::CocoClasses => match &self.info.output {
+            Needs::Detector => task.finds_boxes(),
+            Needs::Predictor => !task.takes_prompts(),
+            Needs::Size => info.size_rule() != SizeRule::Own,
+            Needs::BuiltSize => info.built_size().is_some(),
+            Needs::Pose => info.keypoints().is_some(),
+            Needs::Prompts | Needs::Promptable => task.takes_prompts(),
+            Needs::Objects => task.has_objects(),
+            Needs::Masks => task.has_masks(),
+            Needs::CocoClasses => {
                 // By their number and their ends: names that were given may be other ones.
-                Output::Detector(head) => {
-                    let ends = (self.info.labels.first().map(String::as_str), self.info.labels.last().map(String::as_str));
-                    (head.classes == COCO_91.len() && ends == (Some("person"), Some("toothbrush"))) || self.info.labels == ["person"]
-                }
-                _ => false,
-            },
-            Needs::SeveralMasks => matches!(&self.info.output, Output::Promptable(head) if head.masks > 1),
+                let ends = (info.labels.first().map(String::as_str), info.labels.last().map(String::as_str));
+                let is_coco = info.classes() == Some(COCO_91.len()) && ends == (Some("person"), Some("toothbrush"));
+                task.finds_boxes() && (is_coco || info.labels == ["person"])
+            }
+            Needs::SeveralMasks => info.masks_per_prompt() > 1,
         }
     }
 }
@@ -222,7 +219,7 @@ fn refuse_several_masks(multimask: Multimask, subjects: &[Subject<'_>]) -> Resul
 }
 
 fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
-    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, noun(subject.info.task))).collect();
+    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
     let (why, help) = match needs {
         Needs::Detector => ("", "they are for detectors"),
         Needs::Predictor => ("", "pictures go through the network together where no prompts are asked"),
@@ -237,8 +234,8 @@ fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
     let more = if help.is_empty() { String::new() } else { format!("; {help}") };
     let more = if needs == Needs::Prompts { more.replacen("; ", ", or ", 1) } else { more };
     let more = if flags.len() == 1 { more.replacen("they are", "it is", 1) } else { more };
-    let message = format!("{} to {}{why}\n  help: leave {} out{more}", verb(flags), models.join(" and "), it(flags));
-    Failure::new(ErrorKind::InvalidOption, message)
+    let error = Error::new(ErrorKind::InvalidOption, format!("{} to {}{why}", verb(flags), models.join(" and ")));
+    error.with_help(format!("leave {} out{more}", it(flags))).into()
 }
 
 /// `--a does not apply`, `--a and --b do not apply`.
@@ -254,19 +251,6 @@ fn verb(flags: &[&str]) -> String {
 
 fn it(flags: &[&str]) -> &'static str {
     if flags.len() == 1 { "it" } else { "them" }
-}
-
-/// What a model of a task is, for sentences.
-pub(crate) fn noun(task: Task) -> &'static str {
-    match task {
-        Task::Detect => "a detector",
-        Task::Segment => "a detector with masks",
-        Task::Pose => "a pose model",
-        Task::Classify => "a classifier",
-        Task::Obb => "a detector of rotated boxes",
-        Task::Promptable => "a promptable model",
-        _ => "a model of another kind",
-    }
 }
 
 #[cfg(test)]

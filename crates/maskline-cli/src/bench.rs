@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline::runtime::home_dir;
-use maskline::{ErrorKind, ModelSource};
+use maskline::{Error, ErrorKind, ModelSource};
 use maskline_bench::load;
-use maskline_bench::measure::{self, Against, Check, Cold, Launcher, Load, Pictures, Plan};
+use maskline_bench::measure::{self, Against, Check, Cold, Given, Launcher, Load, Pictures, Plan};
 use maskline_bench::peers::EnvironmentOptions;
-use maskline_bench::report::{EmbeddingState, Prompts, Report};
-use maskline_bench::worker::{Compute, Place, serve};
+use maskline_bench::report::{EmbeddingState, PromptKind, Prompts, Report};
+use maskline_bench::worker::{Compute, Place, Process, serve};
 use maskline_bench::write;
 
 pub(crate) use arguments::Bench;
@@ -44,7 +44,7 @@ fn measure(arguments: &Bench) -> Result<(), Failure> {
     let reports = arguments.results.output.as_deref().map(|folder| open_reports(folder, "report", arguments.results.overwrite));
     let reports = reports.transpose()?;
     let talk = Talk::new();
-    let report = measure::run(&plan, (&launcher()?, option_env!("MASKLINE_COMMIT")), &|what, done| talk.tell(what, done));
+    let report = measure::run(&plan, &launcher()?, option_env!("MASKLINE_COMMIT"), &|what, done| talk.tell(what, done));
     drop(talk);
     let report = report?;
     if let (Some(mut reports), Some(folder)) = (reports, &arguments.results.output) {
@@ -102,13 +102,14 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         models,
         setting: measure::Setting {
             compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size },
-            batch: setting.batch,
-            prompts: Prompts { kind: setting.kind, count: setting.prompts },
+            batch: setting.batch.unwrap_or(1),
+            prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },
         },
+        given: given(arguments),
         sweeps: setting.sweep.clone(),
         limit: setting.limit,
         pictures: files,
-        embeddings: calls.embedding.iter().map(|state| embedding(*state)).collect(),
+        embeddings: embeddings(calls),
         cold: Cold { runs: calls.cold, empty: has(Cache::Empty), present: has(Cache::Present) },
         seconds: calls.time,
         loads: loads(calls),
@@ -144,17 +145,31 @@ fn source(options: &crate::args::ModelOptions, name: &str) -> Result<ModelSource
     match (sources.pop(), sources.is_empty()) {
         (Some(source), true) => Ok(source),
         _ => {
-            Err(Failure::new(ErrorKind::InvalidOption, format!("{name}: expected one model, found several\n  help: name them with commas")))
+            let error = Error::new(ErrorKind::InvalidOption, name).expecting("one model").but_found("several");
+            Err(error.with_help("name them with commas").into())
         }
     }
 }
 
-fn embedding(state: Embedding) -> EmbeddingState {
-    match state {
+/// What stands on the command line of that which not every model takes.
+fn given(arguments: &Bench) -> Vec<Given> {
+    let Bench { setting, calls, .. } = arguments;
+    let all = [
+        (setting.prompts.is_some(), Given::Prompts),
+        (setting.kind.is_some(), Given::Kind),
+        (!calls.embedding.is_empty(), Given::Embedding),
+        (setting.batch.is_some(), Given::Batch),
+    ];
+    all.into_iter().filter_map(|(is_given, option)| is_given.then_some(option)).collect()
+}
+
+fn embeddings(calls: &arguments::Calls) -> Vec<EmbeddingState> {
+    let state = |state: &Embedding| match state {
         Embedding::Miss => EmbeddingState::Miss,
         Embedding::Hit => EmbeddingState::Hit,
         Embedding::Held => EmbeddingState::Held,
-    }
+    };
+    if calls.embedding.is_empty() { vec![EmbeddingState::Miss, EmbeddingState::Hit] } else { calls.embedding.iter().map(state).collect() }
 }
 
 fn loads(calls: &arguments::Calls) -> Vec<Load> {
@@ -195,8 +210,10 @@ fn self_test(arguments: &Bench) -> Result<(), Failure> {
 pub(crate) fn worker(began: Instant) -> Result<(), Failure> {
     let engine = |assignment: &maskline_bench::worker::Assignment| {
         let Place { runtime, bundles, offline } = &assignment.place;
-        model::engine_at((&assignment.compute.provider, runtime.as_deref(), *offline), bundles.as_deref())
+        let Compute { provider, threads, .. } = &assignment.compute;
+        let (path, offline, threads, bundles) = (runtime.as_deref(), *offline, *threads, bundles.as_deref());
+        model::Runtime { provider, path, offline, threads, bundles }.engine()
     };
     let (input, output) = (BufReader::new(std::io::stdin().lock()), std::io::stdout().lock());
-    serve((began, input, output), engine).map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
+    serve(Process { began, input, output }, engine).map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
-use maskline::{ErrorKind, InputSize, LoadOptions, Model, PredictOptions, Task};
+use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, PredictOptions};
+use maskline_eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
 use serde_json::{Map, Value, json};
 
 pub(crate) use arguments::Eval;
@@ -32,7 +32,7 @@ pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure
     if let Some(folder) = &arguments.images {
         truth = truth.with_pictures(folder);
     }
-    let (report, text) = match (&arguments.predictions, &arguments.model) {
+    let Answer { report, text } = match (&arguments.predictions, &arguments.model) {
         (Some(path), _) => {
             applies::check_eval(matches, None, arguments)?;
             judge_predictions(arguments, &truth, path)?
@@ -43,7 +43,10 @@ pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure
             judge_model(arguments, &truth, &model)?
         }
         // clap asks for one of them.
-        (None, None) => return Err(Failure::new(ErrorKind::InvalidOption, "expected a MODEL or --predictions FILE, found neither")),
+        (None, None) => {
+            let error = Error::new(ErrorKind::InvalidOption, "").expecting("a MODEL or --predictions FILE").but_found("neither");
+            return Err(error.into());
+        }
     };
     let report = Value::Object(report);
     if let (Some(output), Some(path)) = (output, &arguments.output) {
@@ -54,13 +57,16 @@ pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure
 }
 
 /// The report as JSON and as text.
-type Answer = (Map<String, Value>, String);
+struct Answer {
+    report: Map<String, Value>,
+    text: String,
+}
 
 fn judge_predictions(arguments: &Eval, truth: &Truth, path: &Path) -> Result<Answer, Failure> {
     let found = read_predictions(path, truth)?;
     let report = detections(truth, &found, &Judged::default())?;
     let facts = json!({"data": shown(&arguments.data), "predictions": shown(path), "task": "detect"});
-    Ok((joined(facts, json!(report)), table::detections(&report)))
+    Ok(Answer { report: joined(facts, json!(report)), text: table::detections(&report) })
 }
 
 fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer, Failure> {
@@ -68,12 +74,13 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
         "data": shown(&arguments.data), "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
         "provider": model.provider(),
     });
-    let progress = progress(if model.info().task == Task::Promptable { "objects" } else { "pictures" });
+    let is_promptable = model.info().task.takes_prompts();
+    let progress = progress(if is_promptable { "objects" } else { "pictures" });
     let hear = |done: usize, all: usize| {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
     };
-    let answer = if model.info().task == Task::Promptable {
+    let answer = if is_promptable {
         let options = promptable_options(arguments);
         facts["options"] = json!({
             "min_area": options.min_area, "images_limit": options.max_images, "objects_limit": options.max_objects,
@@ -85,7 +92,7 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
         if !arguments.per_object {
             report.per_object.clear();
         }
-        (joined(facts, json!(report)), text)
+        Answer { report: joined(facts, json!(report)), text }
     } else {
         let options = detector_options(arguments);
         facts["options"] = json!({
@@ -93,7 +100,7 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
             "size": arguments.compute.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
         });
         let report = detector(model, truth, &options, hear)?;
-        (joined(facts, json!(report)), table::detections(&report))
+        Answer { report: joined(facts, json!(report)), text: table::detections(&report) }
     };
     progress.finish_and_clear();
     Ok(answer)
@@ -110,13 +117,19 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     };
     let sources = model::sources(&how, name)?;
     let [source] = sources.as_slice() else {
-        let message = format!("{}: expected one model, found {} joined by `+`", name.to_string_lossy(), sources.len());
-        return Err(Failure::new(ErrorKind::InvalidOption, message));
+        let error = Error::new(ErrorKind::InvalidOption, name.to_string_lossy()).expecting("one model");
+        return Err(error.but_found(format!("{} joined by `+`", sources.len())).into());
     };
-    let engine = model::engine_for(&arguments.compute.provider, arguments.runtime.as_deref(), arguments.offline)?;
+    let runtime = model::Runtime {
+        provider: &arguments.compute.provider,
+        path: arguments.runtime.as_deref(),
+        offline: arguments.offline,
+        threads: model::threads(arguments.compute.threads),
+        bundles: None,
+    };
+    let engine = runtime.engine()?;
     let options = LoadOptions {
         provider: arguments.compute.provider.parse()?,
-        threads: model::threads(arguments.compute.threads),
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use maskline::{Error, ErrorKind};
+use serde_json::{Value, json};
 
 use crate::nearest::shortened;
 
@@ -58,11 +59,13 @@ impl From<maskline::runtime::Error> for Failure {
 
 impl From<maskline_bench::Error> for Failure {
     fn from(error: maskline_bench::Error) -> Self {
-        use maskline_bench::Error;
-        let kind = match &error {
-            Error::InvalidArgument { .. } => ErrorKind::InvalidOption,
-            Error::NotAReport { .. } => ErrorKind::BadInput,
-            Error::Write { .. } => ErrorKind::Io,
+        use maskline_bench::Error as Benched;
+        let kind = match error {
+            Benched::InvalidArgument { what, expected, found } => {
+                return Error::new(ErrorKind::InvalidOption, what).expecting(expected).but_found(found).into();
+            }
+            Benched::NotAReport { .. } => ErrorKind::BadInput,
+            Benched::Write { .. } => ErrorKind::Io,
             _ => ErrorKind::Failed,
         };
         Self::new(kind, error.to_string())
@@ -80,15 +83,9 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// A stable word for an error, in JSON.
-pub(crate) fn word(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidOption => "invalid_option",
-        ErrorKind::BadInput => "bad_input",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::OverLimit => "over_limit",
-        ErrorKind::BadAnswer => "bad_answer",
-        ErrorKind::Io => "io",
-        _ => "failed",
-    }
+/// An error in JSON: its stable word, the text that people read, and its parts.
+pub(crate) fn told(error: &Error) -> Value {
+    let mut told = json!(error);
+    told["message"] = json!(error.to_string());
+    told
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use comfy_table::presets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::hub::{Entry, Hub, HubOptions, Listed, PullEvent, State};
 use maskline::{Description, ErrorKind, ModelSource, families};
+use maskline_hub::{Entry, Hub, HubOptions, Listed, PullEvent, State};
 use serde_json::{Value, json};
 
 use crate::args::{Json, Named, Pull};
@@ -75,8 +75,17 @@ fn is_runnable(entry: &Entry) -> bool {
 #[derive(Default)]
 struct Progress {
     bar: Option<ProgressBar>,
-    /// When the last line was, and how much was there when the connection began.
-    line: Option<(Instant, Instant, u64)>,
+    lines: Option<Lines>,
+}
+
+/// Progress in lines.
+struct Lines {
+    /// When the last one was.
+    last: Instant,
+    /// When the connection began.
+    start: Instant,
+    /// Bytes that were there then.
+    first: u64,
 }
 
 impl Progress {
@@ -113,7 +122,7 @@ impl Progress {
             let whole = total.map_or_else(String::new, |total| format!(" of {}", megabytes(total)));
             let verb = if done > 0 { format!("going on after {}{whole}", megabytes(done)) } else { format!("downloading{whole}") };
             terminal::say(&format!("  {file}: {verb}"));
-            self.line = Some((Instant::now(), Instant::now(), done));
+            self.lines = Some(Lines { last: Instant::now(), start: Instant::now(), first: done });
             return;
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
@@ -130,9 +139,9 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         }
-        let Some((last, start, first)) = self.line.as_mut().filter(|(last, ..)| last.elapsed() >= LINE_EVERY) else { return };
-        *last = Instant::now();
-        let rate = (done - *first) as f64 / start.elapsed().as_secs_f64();
+        let Some(lines) = self.lines.as_mut().filter(|lines| lines.last.elapsed() >= LINE_EVERY) else { return };
+        lines.last = Instant::now();
+        let rate = (done - lines.first) as f64 / lines.start.elapsed().as_secs_f64();
         let rest = total.map_or_else(String::new, |total| {
             let left = total.saturating_sub(done) as f64 / rate.max(1.0);
             format!(" of {}, {left:.0} s left", megabytes(total))
@@ -141,7 +150,7 @@ impl Progress {
     }
 
     fn clear(&mut self) {
-        self.line = None;
+        self.lines = None;
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -72,10 +72,9 @@ fn runtime(options: &LibraryOptions, has_pip: bool) -> Value {
         Err(error) if error.kind() == ErrorKind::Offline && !options.offline => {
             let size = options.variant.download_bytes().map_or_else(String::new, |bytes| format!(" ({:.0} MB)", bytes as f64 / 1e6));
             let missing = if !is_home_writable(&options.home) {
-                format!(
-                    "not fetched yet, and {} cannot be written to\n  help: set MASKLINE_HOME to a folder that is yours alone",
-                    shown(&options.home)
-                )
+                let message = format!("not fetched yet, and {} cannot be written to", shown(&options.home));
+                let error = maskline::Error::new(maskline::ErrorKind::Unavailable, message);
+                error.with_help("set MASKLINE_HOME to a folder that is yours alone").to_string()
             } else if !has_pip {
                 format!("not fetched yet{size}, and there is no Python with pip to fetch it with")
             } else {

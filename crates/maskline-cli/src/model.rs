@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use maskline::hub::{find, registry};
-use maskline::runtime::{LibraryOptions, Variant, usable_threads};
-use maskline::{BundleOptions, Dialect, Engine, EngineOptions, ErrorKind, ModelSource, SizeSource, families, read_names};
+use maskline::runtime::{LibraryOptions, Variant, home_dir, usable_threads};
+use maskline::{BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, SizeSource, families, read_names};
+use maskline_hub::{find, registry};
 use serde_json::json;
 
 use crate::args::{Build, Model, ModelOptions};
@@ -16,30 +16,41 @@ use crate::output::Reports;
 use crate::pictures::shown;
 use crate::{applies, hub, terminal};
 
-/// Loads ONNX Runtime, telling about a fetch as it goes.
-pub(crate) fn engine(runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
-    engine_for("cpu", runtime, offline)
+/// Which ONNX Runtime a command needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Runtime<'a> {
+    /// The variant that has it is loaded. CUDA's is large and useless without the driver's libraries: it is never fetched unasked, but used
+    /// where the user names it.
+    pub(crate) provider: &'a str,
+    /// A library or its folder, where the user names one.
+    pub(crate) path: Option<&'a Path>,
+    /// Never use the network.
+    pub(crate) offline: bool,
+    /// Compute threads of all models together; 0 for one per core.
+    pub(crate) threads: usize,
+    /// Folder of the bundles, if not the usual one.
+    pub(crate) bundles: Option<&'a Path>,
 }
 
-/// Loads the variant of ONNX Runtime that has a provider. CUDA's is large and useless without the driver's libraries: it is
-/// never fetched unasked, but used where the user names it.
-pub(crate) fn engine_for(provider: &str, runtime: Option<&Path>, offline: bool) -> Result<Engine, Failure> {
-    Ok(engine_at((provider, runtime, offline), None)?)
-}
-
-/// As [`engine_for`], with the bundles in a given folder.
-pub(crate) fn engine_at(
-    (provider, runtime, offline): (&str, Option<&Path>, bool),
-    bundles: Option<&Path>,
-) -> Result<Engine, maskline::Error> {
-    let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
-    library.path = runtime.map(Path::to_path_buf);
-    library.offline |= offline;
-    if provider == "openvino" {
-        library.variant = Variant::OpenVino;
+impl Default for Runtime<'_> {
+    fn default() -> Self {
+        Self { provider: "cpu", path: None, offline: false, threads: 0, bundles: None }
     }
-    let cache = bundles.map_or_else(|| library.home.join("bundles"), Path::to_path_buf);
-    Engine::new(EngineOptions { cache, library })
+}
+
+impl Runtime<'_> {
+    /// Loads it, telling about a fetch as it goes.
+    pub(crate) fn engine(&self) -> Result<Engine, Error> {
+        let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
+        library.path = self.path.map(Path::to_path_buf);
+        library.offline |= self.offline;
+        library.threads = self.threads;
+        if self.provider == "openvino" {
+            library.variant = Variant::OpenVino;
+        }
+        let cache = self.bundles.map_or_else(|| library.home.join("bundles"), Path::to_path_buf);
+        Engine::new(EngineOptions { cache, library, ..EngineOptions::default() })
+    }
 }
 
 /// What a word names: one model, or a detector and the segmenter that its boxes are prompts of, joined by `+`.
@@ -47,8 +58,8 @@ pub(crate) fn sources(options: &ModelOptions, model: &OsStr) -> Result<Vec<Model
     // A file may have a `+` in its name, and a name need not be text.
     match model.to_str().filter(|model| !Path::new(model).exists()) {
         Some(text) if text.split('+').any(str::is_empty) => {
-            let message = format!("{text}: expected models joined by `+`, found nothing on one side of it");
-            Err(Failure::new(ErrorKind::InvalidOption, format!("{message}\n  help: a detector and a promptable model: yolov8n+nano")))
+            let error = Error::new(ErrorKind::InvalidOption, text).expecting("models joined by `+`").but_found("nothing on one side of it");
+            Err(error.with_help("a detector and a promptable model: yolov8n+nano").into())
         }
         Some(text) => text.split('+').map(|name| source(options, name.as_ref())).collect(),
         None => Ok(vec![source(options, model)?]),
@@ -59,32 +70,18 @@ fn source(options: &ModelOptions, word: &OsStr) -> Result<ModelSource, Failure> 
     if options.synthetic {
         return Ok(ModelSource::Synthetic { architecture: word.to_string_lossy().into_owned(), seed: options.seed });
     }
-    let path = Path::new(word);
-    // A file of the name goes before a model of the name.
-    let Some(name) = word.to_str().filter(|_| !path.exists()) else {
-        return Ok(ModelSource::of_path(path));
-    };
-    if let Some(carried) = ModelSource::carried(name) {
-        return Ok(carried);
+    let name = word.to_string_lossy();
+    match ModelSource::find(word, &home_dir()) {
+        Ok(Some(source)) => Ok(source),
+        // The registry knows which files make it whole, and what to tell of a model that is not here.
+        Ok(None) | Err(_) if find(&name).is_some() => pulled(&name),
+        Ok(None) if is_architecture(&name) => {
+            let error = Error::new(ErrorKind::BadInput, format!("`{name}` is an architecture, not a file"));
+            Err(error.with_help("give the path of its checkpoint, or add --synthetic to run it with generated weights").into())
+        }
+        Ok(None) => Err(Error::new(ErrorKind::BadInput, format!("no such model: {name}")).with_help(alike(&name)).into()),
+        Err(error) => Err(error.into()),
     }
-    if find(name).is_some() {
-        return pulled(name);
-    }
-    if is_architecture(name) {
-        let message = format!("`{name}` is an architecture, not a file");
-        let help = "\n  help: give the path of its checkpoint, or add --synthetic to run it with generated weights";
-        return Err(Failure::new(ErrorKind::BadInput, message + help));
-    }
-    if is_name(path) {
-        return Err(Failure::new(ErrorKind::BadInput, format!("no such model: {name}\n  help: {}", alike(name))));
-    }
-    Ok(ModelSource::of_path(path))
-}
-
-/// Whether a word that is no file is more likely a name than a path.
-fn is_name(path: &Path) -> bool {
-    let endings = ["pt", "pth", "safetensors", "onnx"];
-    path.components().count() == 1 && path.extension().is_none_or(|ending| !endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
 /// The names that may be meant by one that there is not.
@@ -98,10 +95,13 @@ fn alike(name: &str) -> String {
 
 /// A model by its name. One that is not here is never fetched unasked.
 fn pulled(name: &str) -> Result<ModelSource, Failure> {
-    let path = hub::hub(true)?.require(name).map_err(|error| {
-        let synthetic = "\n        or give the path of its checkpoint, or run the architecture with generated weights: --synthetic";
-        let more = if error.kind() == ErrorKind::Unavailable && is_architecture(name) { synthetic } else { "" };
-        Failure::new(error.kind(), format!("{error}{more}"))
+    let path = hub::hub(true)?.require(name).map_err(|error| match error.help() {
+        Some(pull) if error.kind() == ErrorKind::Unavailable && is_architecture(name) => {
+            let synthetic = "or give the path of its checkpoint, or run the architecture with generated weights: --synthetic";
+            let help = format!("{pull}\n        {synthetic}");
+            error.with_help(help)
+        }
+        _ => error,
     })?;
     Ok(ModelSource::of_path(&path))
 }
@@ -142,7 +142,7 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let Model { model, options } = &arguments.model;
     let source = source(options, model)?;
     let name = source.name();
-    let engine = engine(options.runtime.as_deref(), options.offline)?;
+    let engine = Runtime { path: options.runtime.as_deref(), offline: options.offline, ..Runtime::default() }.engine()?;
     let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
     let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
     applies::check_build(matches, &name, bundle.info())?;
@@ -162,7 +162,7 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
 
 /// Copies a bundle's own files, without the artefacts that belong to this machine.
 fn copy(from: &Path, to: &Path, overwrite: bool) -> Result<(), Failure> {
-    let unreadable = |error: std::io::Error| Failure::new(ErrorKind::Io, format!("{error}\n  in   {}", from.display()));
+    let unreadable = |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).at(from);
     let names = std::fs::read_dir(from).map_err(unreadable)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let names: Vec<String> = names.filter(|name| !name.contains(".optimised.onnx")).collect();
     let mut folder = Reports::open(to, &names.iter().map(String::as_str).collect::<Vec<_>>(), overwrite)?;

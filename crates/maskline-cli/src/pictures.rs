@@ -106,7 +106,7 @@ pub(crate) fn exists(path: &Path) -> Result<(), Error> {
         (true, true) => "give the path of a picture, a folder of pictures, or a pattern such as 'photos/*.jpg'".into(),
         (true, false) => format!("there is no folder {} either", folder.display()),
     };
-    Err(bad(format!("no such picture: {}\n  help: {help}", path.display())))
+    Err(bad(format!("no such picture: {}", path.display())).with_help(help))
 }
 
 /// What two paths of one file have in common: its name in the real folder. A link to a file is a file of its own.
@@ -228,10 +228,10 @@ impl<'a> Gathering<'a> {
         if self.count > count || self.found.missing.len() > problems {
             return;
         }
-        let message = format!("the folder {} holds no pictures ({})", folder.display(), EXTENSIONS.join(", "));
+        let error = bad(format!("the folder {} holds no pictures ({})", folder.display(), EXTENSIONS.join(", ")));
         let inner = self.left_out.folders - folders;
-        let help = if inner > 0 { format!("\n  help: -r looks into the {} within it", left_out::folders(inner)) } else { String::new() };
-        self.fail(folder, bad(message + &help));
+        let help = || format!("-r looks into the {} within it", left_out::folders(inner));
+        self.fail(folder, if inner > 0 { error.with_help(help()) } else { error });
     }
 
     /// The pictures of a folder by name, and of those in it where that is wished. `visited` are the real folders that were seen: links
@@ -298,9 +298,9 @@ impl<'a> Gathering<'a> {
             self.left_out.folders += folders;
         }
         if self.count == count && (folders == 0 || !self.search.is_recursive) {
-            let message = format!("nothing matches `{}`", pattern.to_string_lossy());
-            let help = format!("\n  help: only {}; -r looks into them", left_out::folders(folders));
-            self.fail(Path::new(pattern), bad(if folders > 0 { message + &help } else { message }));
+            let error = bad(format!("nothing matches `{}`", pattern.to_string_lossy()));
+            let help = || format!("only {}; -r looks into them", left_out::folders(folders));
+            self.fail(Path::new(pattern), if folders > 0 { error.with_help(help()) } else { error });
         }
     }
 
@@ -340,10 +340,10 @@ fn has_wildcard(word: &OsStr) -> bool {
     word.as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
 }
 
-fn bad(message: String) -> Error {
+fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadInput, message)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    bad(format!("cannot be read: {error}\n  in   {}", path.display()))
+    bad(format!("cannot be read: {error}")).at(path)
 }

@@ -50,6 +50,13 @@ pub(crate) struct Prompts {
     of_picture: HashMap<PathBuf, Vec<usize>>,
 }
 
+/// What a prompt says of its object's class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GivenClass<'a> {
+    pub(crate) id: Option<usize>,
+    pub(crate) label: Option<&'a str>,
+}
+
 /// The prompts of a picture that a file names.
 #[derive(Debug)]
 struct Own {
@@ -84,8 +91,8 @@ impl Prompts {
     }
 
     /// Class numbers and labels of all prompts, those for all pictures first.
-    pub(crate) fn classes(&self) -> impl Iterator<Item = (Option<usize>, Option<&str>)> {
-        self.drafts().map(|draft| (draft.class_id, draft.label.as_deref()))
+    pub(crate) fn classes(&self) -> impl Iterator<Item = GivenClass<'_>> {
+        self.drafts().map(|draft| GivenClass { id: draft.class_id, label: draft.label.as_deref() })
     }
 
     /// The files that masks are read from.
@@ -106,7 +113,7 @@ impl Prompts {
     }
 
     /// The prompts for one picture, each by itself; `first` is the number of the first one.
-    pub(crate) fn for_picture(&self, (path, image): (&Path, &Image), first: usize) -> Vec<Result<Prompt, maskline::Error>> {
+    pub(crate) fn for_picture(&self, path: &Path, image: &Image, first: usize) -> Vec<Result<Prompt, maskline::Error>> {
         let own = self.of_picture.get(path).into_iter().flatten().flat_map(|index| &self.own[*index].drafts);
         let drafts = own.chain(&self.all);
         drafts.enumerate().map(|(index, draft)| draft.finish(first + index, image)).collect()
@@ -118,8 +125,8 @@ impl Draft {
         let mask = match &self.mask {
             None => None,
             Some(source) => {
-                let mask = source.read(image.size());
-                Some(MaskPrompt::Picture(mask.map_err(|error| error.of_prompt(index, self.file.as_deref()))?))
+                let mask = source.read(image);
+                Some(MaskPrompt::Picture(mask.map_err(|error| mask::of_prompt(error, index, self.file.as_deref()))?))
             }
         };
         let Self { clicks, bounds, label, class_id, .. } = self.clone();
@@ -129,15 +136,15 @@ impl Draft {
 
 fn words(matches: &ArgMatches) -> Vec<Word> {
     let mut words: Vec<(usize, Word)> = Vec::new();
-    fn add<T: Clone + Send + Sync + 'static>(words: &mut Vec<(usize, Word)>, (matches, name): (&ArgMatches, &str), word: fn(T) -> Word) {
+    fn add<T: Clone + Send + Sync + 'static>(words: &mut Vec<(usize, Word)>, matches: &ArgMatches, name: &str, word: fn(T) -> Word) {
         let values = matches.get_many::<T>(name).into_iter().flatten().cloned();
         words.extend(matches.indices_of(name).into_iter().flatten().zip(values.map(word)));
     }
-    add(&mut words, (matches, "point"), Word::Click);
-    add(&mut words, (matches, "bounds"), Word::Bounds);
-    add(&mut words, (matches, "mask"), Word::Mask);
-    add(&mut words, (matches, "label"), Word::Label);
-    add(&mut words, (matches, "object"), |_: bool| Word::Next);
+    add(&mut words, matches, "point", Word::Click);
+    add(&mut words, matches, "bounds", Word::Bounds);
+    add(&mut words, matches, "mask", Word::Mask);
+    add(&mut words, matches, "label", Word::Label);
+    add(&mut words, matches, "object", |_: bool| Word::Next);
     words.sort_by_key(|(place, _)| *place);
     words.into_iter().map(|(_, word)| word).collect()
 }

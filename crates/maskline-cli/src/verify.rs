@@ -19,7 +19,7 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
         files.for_each(|file| inputs.add([file.as_path()]));
     }
     let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
-    let engine = model::engine(arguments.runtime.as_deref(), arguments.offline)?;
+    let engine = model::Runtime { path: arguments.runtime.as_deref(), offline: arguments.offline, ..model::Runtime::default() }.engine()?;
     let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { Dialect::Ort } };
     let mut reports = Vec::new();
     for case in &arguments.cases {

@@ -1,16 +1,16 @@
 //! `pull`, `list`, `show`, `rm`, and `run` by name, against a hub on the loopback interface.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../maskline/tests/hub_server/mod.rs"]
-mod hub_server;
+#[path = "../../maskline-hub/tests/server/mod.rs"]
+mod server;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use assert_cmd::cargo::CommandCargoExt;
-use hub_server::{Answer, Server};
 use serde_json::Value;
+use server::{Answer, Server};
 use tempfile::TempDir;
 
 struct Place {

@@ -64,7 +64,7 @@ fn ambiguous(checkpoint: &Checkpoint, branches: &[Branch]) -> Error {
     let shown: Vec<&str> = branches.iter().take(6).map(|branch| branch.prefix.as_str()).collect();
     let message = format!("the checkpoint holds {} models, and nothing tells which is meant: `{}`", branches.len(), shown.join("`, `"));
     let help = "save the one that you mean alone: torch.save(that_model.state_dict(), \"model.pt\")";
-    Error::new(ErrorKind::UnknownModel, message).at(checkpoint.path()).help(help)
+    Error::new(ErrorKind::UnknownModel, message).at(checkpoint.path()).with_help(help)
 }
 
 /// What stands beside a model is left out; these would change its answers.
@@ -75,7 +75,7 @@ fn refuse_adapters(checkpoint: &Checkpoint) -> Result<()> {
         Some(name) => {
             let message = format!("`{name}` stands beside the model: computed without it the answers would be others");
             let help = "merge it into the model's weights, and save those";
-            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help(help))
         }
         None => Ok(()),
     }

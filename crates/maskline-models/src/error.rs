@@ -1,6 +1,6 @@
 //! The error of this crate.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What went wrong, for programs. Stable; new kinds may be added.
 #[non_exhaustive]
@@ -23,8 +23,11 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    path: Option<PathBuf>,
-    help: Option<String>,
+    // Boxed, so that a result is small.
+    expected: Option<Box<str>>,
+    found: Option<Box<str>>,
+    path: Option<Box<Path>>,
+    help: Option<Box<str>>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -32,22 +35,65 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, help: None }
+        Self { kind, message: message.into(), expected: None, found: None, path: None, help: None }
     }
 
-    pub(crate) fn at(mut self, path: Option<&Path>) -> Self {
-        self.path = path.map(Path::to_path_buf);
+    /// Adds what was expected: `: expected …`.
+    pub(crate) fn expecting(mut self, expected: impl std::fmt::Display) -> Self {
+        let expected = expected.to_string();
+        self.message += if self.message.is_empty() { "expected " } else { ": expected " };
+        self.message += &expected;
+        self.expected = Some(expected.into());
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    /// Adds what was found instead: `, found …`.
+    pub(crate) fn finding(mut self, found: impl std::fmt::Display) -> Self {
+        let found = found.to_string();
+        self.message += ", found ";
+        self.message += &found;
+        self.found = Some(found.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, path: Option<&Path>) -> Self {
+        self.path = path.map(Into::into);
+        self
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into().into());
         self
     }
 
     /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What went wrong, without file and help.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was expected, where the message says so.
+    pub fn expected(&self) -> Option<&str> {
+        self.expected.as_deref()
+    }
+
+    /// What was found instead.
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
+    }
+
+    /// Where it went wrong: the file, as text.
+    pub fn place(&self) -> Option<String> {
+        self.path.as_ref().map(|path| path.display().to_string())
+    }
+
+    /// The way out, where one is known.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// The file that the error is about.
@@ -73,13 +119,21 @@ impl std::error::Error for Error {}
 
 impl From<maskline_onnx::Error> for Error {
     fn from(error: maskline_onnx::Error) -> Self {
-        Self::new(ErrorKind::Graph, error.to_string())
+        let (expected, found) = (error.expected().map(Into::into), error.found().map(Into::into));
+        Self { expected, found, ..Self::new(ErrorKind::Graph, error.to_string()) }
     }
 }
 
 impl From<maskline_weights::Error> for Error {
     fn from(error: maskline_weights::Error) -> Self {
-        // The message already names the tensor, the file and the way out.
-        Self::new(ErrorKind::Checkpoint, error.to_string())
+        let owned = |text: Option<&str>| text.map(Into::into);
+        Self {
+            kind: ErrorKind::Checkpoint,
+            message: error.message().to_owned(),
+            expected: owned(error.expected()),
+            found: owned(error.found()),
+            path: error.path().map(Into::into),
+            help: owned(error.help()),
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! Facts about an architecture that no tensor tells: head counts, window sizes, the picture's size.
 
-use std::path::{Path, PathBuf};
-
-use maskline_weights::Checkpoint;
+use maskline_weights::{CONFIG, Source};
 use serde_json::Value;
 
 use crate::{BuildOptions, Error, ErrorKind, Result};
 
-/// The configuration that is given with the options, else the file beside the checkpoint, see [`config_file`].
+/// The configuration that is given with the options, else the one beside the checkpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     json: Value,
@@ -16,36 +14,26 @@ pub struct Facts {
 }
 
 /// No configuration of a model is as long.
-const MAX_BYTES: u64 = 16 << 20;
-
-/// The configuration that belongs to a checkpoint, where there is one: `<name>.config.json` for `<name>.pt`, else `config.json` in the
-/// same folder. Whoever caches what was made of a checkpoint must look at it too.
-pub fn config_file(checkpoint: &Path) -> Option<PathBuf> {
-    let own = checkpoint.is_file().then(|| checkpoint.with_extension("config.json"));
-    let folder = if checkpoint.is_dir() { Some(checkpoint) } else { checkpoint.parent() };
-    own.into_iter().chain(folder.map(|folder| folder.join("config.json"))).find(|path| path.is_file())
-}
+const MAX_BYTES: usize = 16 << 20;
 
 impl Facts {
-    /// Of a checkpoint.
+    /// Of a source.
     ///
     /// # Errors
-    /// `Configuration` if there is a configuration file that cannot be read.
-    pub fn of(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
+    /// `Configuration` if there is a configuration that cannot be read.
+    pub fn of(source: &Source, options: &BuildOptions) -> Result<Self> {
         if let Some(json) = &options.config {
-            check(json, "the configuration").map_err(|error| error.at(checkpoint.path()))?;
+            check(json, "the configuration").map_err(|error| error.at(source.checkpoint().path()))?;
             return Ok(Self { json: json.clone(), place: String::new() });
         }
-        let Some(path) = checkpoint.path().and_then(config_file) else { return Ok(Self::default()) };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let broken = |why: String| Error::new(ErrorKind::Configuration, format!("{name} cannot be read: {why}")).at(Some(&path));
-        let length = std::fs::metadata(&path).map_err(|e| broken(e.to_string()))?.len();
-        if length > MAX_BYTES {
-            return Err(broken(format!("{length} bytes; at most {MAX_BYTES} are read")));
-        }
-        let text = std::fs::read(&path).map_err(|e| broken(e.to_string()))?;
-        let json = serde_json::from_slice(without_mark(&text)).map_err(|e| broken(e.to_string()))?;
-        check(&json, &name).map_err(|error| error.at(Some(&path)))?;
+        let Some(file) = source.companion(CONFIG) else { return Ok(Self::default()) };
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let broken = |why: String| Error::new(ErrorKind::Configuration, format!("{name} cannot be read: {why}")).at(Some(file.path()));
+        let Some(text) = file.content().filter(|text| text.len() <= MAX_BYTES) else {
+            return Err(broken(format!("more than {MAX_BYTES} bytes")));
+        };
+        let json = serde_json::from_slice(without_mark(text)).map_err(|e| broken(e.to_string()))?;
+        check(&json, &name).map_err(|error| error.at(Some(file.path())))?;
         Ok(Self { json, place: String::new() })
     }
 
@@ -86,9 +74,9 @@ impl Facts {
         if found.is_null() || fits(found, &built) {
             return Ok(());
         }
-        let message = format!("config.json: {}{key}: expected {built}, as is built, found {found}", self.place);
         let help = "it is not the configuration of this checkpoint, or of a variant that is not built";
-        Err(Error::new(ErrorKind::Configuration, message).help(help))
+        let misfit = Error::new(ErrorKind::Configuration, format!("config.json: {}{key}", self.place));
+        Err(misfit.expecting(format!("{built}, as is built")).finding(found).with_help(help))
     }
 }
 
@@ -130,7 +118,8 @@ const LISTS: [&str; 5] =
 fn check(json: &Value, name: &str) -> Result<()> {
     for (key, value) in json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         if let Some(expected) = expectation(key, value) {
-            return Err(Error::new(ErrorKind::Configuration, format!("{name}: {key}: expected {expected}, found {value}")));
+            let misfit = Error::new(ErrorKind::Configuration, format!("{name}: {key}"));
+            return Err(misfit.expecting(expected).finding(value));
         }
         check(value, name)?;
     }

@@ -1,9 +1,9 @@
 //! The seam between families and the engine.
 
 use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
-use maskline_weights::{Attribute, Checkpoint, Module, Scope};
+use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
-use crate::{Error, ErrorKind, ModelInfo, Result, Task, branch, unsupported};
+use crate::{Error, ErrorKind, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -46,17 +46,78 @@ pub struct BuildOptions {
 pub struct Part<'w> {
     /// Stable name, also the file name: `detector`, `image_encoder`, …
     pub name: &'static str,
+    /// What it does in the model.
+    pub role: PartRole,
+    /// Whether it is opened when the model is loaded, not when it is first needed.
+    pub eager: bool,
     /// The graph.
     pub model: Model<'w>,
 }
 
-/// A built model.
+impl<'w> Part<'w> {
+    /// The image encoder of a promptable model.
+    pub(crate) fn encoder(model: Model<'w>) -> Self {
+        Self { name: PromptHead::ENCODER, role: PartRole::ImageEncoder, eager: true, model }
+    }
+
+    /// What is stored of it with the bundle.
+    fn info(&self) -> PartInfo {
+        PartInfo { name: self.name.into(), role: self.role, eager: self.eager }
+    }
+}
+
+/// A file that is no graph and that answering needs: a tokenizer, say. It travels with the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// Its file name in the bundle's `assets`.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// A built model. [`ModelInfo::parts`] always lists its parts.
 #[derive(Debug)]
 pub struct Built<'w> {
+    info: ModelInfo,
+    parts: Vec<Part<'w>>,
+    assets: Vec<Asset>,
+}
+
+impl<'w> Built<'w> {
+    /// A model of these graphs, those that answer pictures first. [`ModelInfo::parts`] is made from them, whatever `info` says.
+    pub fn new(mut info: ModelInfo, parts: Vec<Part<'w>>) -> Self {
+        info.parts = parts.iter().map(Part::info).collect();
+        Self { info, parts, assets: Vec::new() }
+    }
+
+    /// The same with files that answering needs.
+    #[must_use]
+    pub fn with_assets(mut self, assets: Vec<Asset>) -> Self {
+        self.assets = assets;
+        self
+    }
+
+    /// The same with what people should know about the choice of weights, see [`Checkpoint::choice_notes`].
+    #[must_use]
+    pub fn with_weights_notes(mut self, notes: Vec<String>) -> Self {
+        self.info.weights_notes = notes;
+        self
+    }
+
     /// What the engine must know of it.
-    pub info: ModelInfo,
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
     /// Its graphs.
-    pub parts: Vec<Part<'w>>,
+    pub fn parts(&self) -> &[Part<'w>] {
+        &self.parts
+    }
+
+    /// Files that answering needs.
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
 }
 
 /// A model family.
@@ -72,11 +133,11 @@ pub trait Family: Sync {
     /// Whether the names of the tensors in a scope are this family's.
     fn recognises(&self, names: &Scope<'_>) -> bool;
 
-    /// Emits the graphs of a checkpoint.
+    /// Emits the graphs of a checkpoint. A family reads what the source holds and nothing else: that is what a bundle's key covers.
     ///
     /// # Errors
     /// `Checkpoint` for missing, misshapen or left-over tensors; `Configuration` for what cannot be built.
-    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>>;
+    fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>>;
 
     /// Describes an existing ONNX export of this family, or `None` if it is not one.
     fn import(&self, header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>>;
@@ -106,7 +167,7 @@ pub(crate) fn family_in(names: &Scope<'_>) -> Option<&'static dyn Family> {
     families().iter().copied().find(|family| family.recognises(names))
 }
 
-/// The family of a checkpoint. A prefix that all names have in common (`model.`, `module.`, `ema.model.` …: what a trainer put the
+/// The family of a source. A prefix that all names have in common (`model.`, `module.`, `ema.model.` …: what a trainer put the
 /// model under) is taken off, segment by segment, if a family knows what is left.
 ///
 /// Where the model is one branch of several (beside it a loss, averaged weights, a teacher), that branch is taken alone, and
@@ -114,24 +175,24 @@ pub(crate) fn family_in(names: &Scope<'_>) -> Option<&'static dyn Family> {
 ///
 /// # Errors
 /// `UnknownModel` with what the checkpoint looks like, or with the branches between which it leaves the choice open.
-pub fn recognise(mut checkpoint: Checkpoint) -> Result<(Checkpoint, &'static dyn Family)> {
+pub fn recognise(mut source: Source) -> Result<(Source, &'static dyn Family)> {
     // Of the names as they are in the file, so that the error shows those.
-    let error = match family_of(&checkpoint) {
-        Ok(family) => return Ok((checkpoint, family)),
+    let error = match family_of(source.checkpoint()) {
+        Ok(family) => return Ok((source, family)),
         Err(error) => error,
     };
-    while checkpoint.strip_common_prefix() {
-        if let Ok(family) = family_of(&checkpoint) {
-            return Ok((checkpoint, family));
+    while source.checkpoint_mut().strip_common_prefix() {
+        if let Ok(family) = family_of(source.checkpoint()) {
+            return Ok((source, family));
         }
     }
-    if unsupported::what(&checkpoint).is_some() {
+    if unsupported::what(source.checkpoint()).is_some() {
         return Err(error);
     }
-    match branch::choose(&checkpoint)? {
+    match branch::choose(source.checkpoint())? {
         Some((prefix, family)) => {
-            checkpoint.keep_under(&prefix);
-            Ok((checkpoint, family))
+            source.checkpoint_mut().keep_under(&prefix);
+            Ok((source, family))
         }
         None => Err(error),
     }
@@ -146,7 +207,7 @@ fn unknown(checkpoint: &Checkpoint) -> Error {
         Some(what) => format!("this is {what}, which maskline does not run"),
         None => format!("no family knows this checkpoint: {count} tensors such as `{}`", names.join("`, `")),
     };
-    Error::new(ErrorKind::UnknownModel, what).at(checkpoint.path()).help(known_families())
+    Error::new(ErrorKind::UnknownModel, what).at(checkpoint.path()).with_help(known_families())
 }
 
 /// The family of a published architecture.
@@ -157,7 +218,7 @@ pub fn family_of_architecture(architecture: &str) -> Result<&'static dyn Family>
     families().iter().copied().find(|f| f.description().architectures.contains(&architecture)).ok_or_else(|| {
         let known: Vec<&str> = families().iter().flat_map(|f| f.description().architectures).copied().collect();
         Error::new(ErrorKind::UnknownModel, format!("no architecture is called `{architecture}`"))
-            .help(format!("known are {}", known.join(", ")))
+            .with_help(format!("known are {}", known.join(", ")))
     })
 }
 
@@ -169,7 +230,7 @@ pub fn family_of_onnx(header: &ModelHeader, options: &BuildOptions) -> Result<Mo
     families().iter().find_map(|f| f.import(header, options)).unwrap_or_else(|| {
         let inputs: Vec<&str> = header.inputs.iter().map(|(name, ..)| name.as_str()).collect();
         let message = format!("no family knows this ONNX file (producer `{}`, inputs {})", header.producer, inputs.join(", "));
-        Err(Error::new(ErrorKind::UnknownModel, message).help(known_families()))
+        Err(Error::new(ErrorKind::UnknownModel, message).with_help(known_families()))
     })
 }
 
@@ -184,7 +245,7 @@ pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&s
     left.truncate(3);
     let message = format!("{count} tensors have no place in {title}, such as `{}`", left.join("`, `"));
     let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
-    Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+    Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help(help))
 }
 
 /// Refuses a pickle of modules whose activations are not those of promptable models: ReLU in the decoder's transformer and in the

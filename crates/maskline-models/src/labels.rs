@@ -86,7 +86,7 @@ pub fn parse_names(text: &str) -> Result<Vec<String>> {
 
 fn unreadable(message: impl Into<String>) -> Error {
     let help = "give one name per line, or a `names:` list or dictionary in YAML or JSON";
-    Error::new(ErrorKind::Configuration, message).help(help)
+    Error::new(ErrorKind::Configuration, message).with_help(help)
 }
 
 /// JSON, as it is or under the key `names`, in Hugging Face's configurations `id2label`.

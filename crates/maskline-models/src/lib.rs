@@ -20,10 +20,12 @@ mod unsupported;
 pub mod yolov8;
 
 pub use error::{Error, ErrorKind, Result};
-pub use facts::{Facts, config_file, without_mark};
-pub use family::{BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise};
+pub use facts::{Facts, without_mark};
+pub use family::{
+    Asset, BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise,
+};
 pub use info::{
-    DetectorHead, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, Preprocess, PromptHead, SingleMask,
-    SizeSource, Task, embedding,
+    DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, PartInfo, PartRole,
+    Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, embedding,
 };
 pub use labels::parse_names;

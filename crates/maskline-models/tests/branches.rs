@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use maskline_models::{BuildOptions, Output, recognise};
-use maskline_weights::Checkpoint;
+use maskline_weights::Source;
 use support::{Module, detector, save_tensors};
 use tempfile::TempDir;
 
@@ -22,10 +22,10 @@ fn taken(branches: &[(&str, usize)]) -> Result<(usize, String), String> {
         net.children.push(((*prefix).into(), branch));
     }
     save_tensors(&path, &net, ("", &[]));
-    let (checkpoint, family) = recognise(Checkpoint::open(&path).unwrap()).map_err(|error| error.to_string())?;
-    let built = family.build(&checkpoint, &BuildOptions::default()).map_err(|error| error.to_string())?;
-    let Output::Detector(head) = built.info.output else { panic!("a detector") };
-    Ok((head.classes, checkpoint.choice_notes().join("; ")))
+    let (source, family) = recognise(Source::open(&path).unwrap()).map_err(|error| error.to_string())?;
+    let built = family.build(&source, &BuildOptions::default()).map_err(|error| error.to_string())?;
+    let Output::Detector(head) = &built.info().output else { panic!("a detector") };
+    Ok((head.classes, source.checkpoint().choice_notes().join("; ")))
 }
 
 #[test]

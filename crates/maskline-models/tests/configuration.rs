@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use maskline_models::{BuildOptions, recognise};
-use maskline_weights::Checkpoint;
+use maskline_weights::Source;
 use serde_json::{Value, json};
 
 /// Builds a case with one value of its configuration changed.
@@ -12,9 +12,9 @@ fn build(case: &Path, pointer: &str, value: &Value) -> Result<(), String> {
     let mut config: Value = serde_json::from_slice(&std::fs::read(case.join("config.json")).unwrap()).unwrap();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     config.pointer_mut(parent).unwrap()[key] = value.clone();
-    let (checkpoint, family) = recognise(Checkpoint::open(&case.join("model.safetensors")).unwrap()).unwrap();
+    let (source, family) = recognise(Source::open(&case.join("model.safetensors")).unwrap()).unwrap();
     let options = BuildOptions { config: Some(config), ..BuildOptions::default() };
-    family.build(&checkpoint, &options).map(drop).map_err(|error| error.to_string())
+    family.build(&source, &options).map(drop).map_err(|error| error.to_string())
 }
 
 fn refuses(case: &Path, changes: &[(&str, Value)]) {
@@ -59,7 +59,7 @@ fn of_a_segment_anything() {
 fn of_a_sam_2() {
     let case = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/goldens/sam2_image/tiny128"));
     if !case.exists() {
-        eprintln!("skipped: {} is missing", case.display());
+        maskline_testing::skip(format_args!("{} is missing", case.display()));
         return;
     }
     let trunk = |key: &str| format!("/vision_config/backbone_config/{key}");
@@ -112,12 +112,12 @@ fn of_a_sam_2() {
 fn build_with(case: &str, config: Value) -> Option<Result<(), String>> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/goldens")).join(case);
     if !path.exists() {
-        eprintln!("skipped: {} is missing", path.display());
+        maskline_testing::skip(format_args!("{} is missing", path.display()));
         return None;
     }
-    let (checkpoint, family) = recognise(Checkpoint::open(&path).unwrap()).unwrap();
+    let (source, family) = recognise(Source::open(&path).unwrap()).unwrap();
     let options = BuildOptions { config: Some(config), ..BuildOptions::default() };
-    Some(family.build(&checkpoint, &options).map(drop).map_err(|error| error.to_string()))
+    Some(family.build(&source, &options).map(drop).map_err(|error| error.to_string()))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use maskline_models::{BuildOptions, recognise};
-use maskline_weights::Checkpoint;
+use maskline_weights::{Checkpoint, Source};
 use support::{Module, save_pickle};
 use tempfile::TempDir;
 
@@ -54,9 +54,9 @@ fn build(model: &Module) -> Result<(), String> {
     let path = folder.path().join("model.pt");
     save_pickle(&path, model, &[]);
     let config = serde_json::from_slice(&std::fs::read(case().join("config.json")).unwrap()).unwrap();
-    let (checkpoint, family) = recognise(Checkpoint::open(&path).unwrap()).unwrap();
+    let (source, family) = recognise(Source::open(&path).unwrap()).unwrap();
     let options = BuildOptions { config: Some(config), ..BuildOptions::default() };
-    family.build(&checkpoint, &options).map(drop).map_err(|error| error.to_string())
+    family.build(&source, &options).map(drop).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use maskline_models::{BuildOptions, Error, LabelSource, ModelInfo, SizeSource, recognise};
 use maskline_onnx::proto::{ModelProto, NodeProto};
-use maskline_weights::Checkpoint;
+use maskline_weights::Source;
 use prost::Message;
 use support::{Module, Value, activation, detector, save_pickle, save_tensors};
 use tempfile::TempDir;
@@ -37,10 +37,10 @@ impl Made {
 }
 
 fn build(path: PathBuf, options: &BuildOptions) -> Result<Made, Error> {
-    let (checkpoint, family) = recognise(Checkpoint::open(&path)?)?;
-    let built = family.build(&checkpoint, options)?;
-    let graph = ModelProto::decode(built.parts[0].model.to_bytes()?.as_slice()).unwrap();
-    Ok(Made { info: built.info, graph })
+    let (source, family) = recognise(Source::open(&path)?)?;
+    let built = family.build(&source, options)?;
+    let graph = ModelProto::decode(built.parts()[0].model.to_bytes()?.as_slice()).unwrap();
+    Ok(Made { info: built.info().clone(), graph })
 }
 
 fn pickled(model: &Module, entries: &[(&str, Value)]) -> Result<Made, Error> {
@@ -316,7 +316,7 @@ fn any_prefix_of_a_trainer_comes_off() {
 fn the_shared_cases_are_read_as_they_say() {
     let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
     if !cases.is_dir() {
-        eprintln!("skipped: {} is missing", cases.display());
+        maskline_testing::skip(format_args!("{} is missing", cases.display()));
         return;
     }
     let relu = build(cases.join("det_relu.pt"), &BuildOptions::default()).unwrap();

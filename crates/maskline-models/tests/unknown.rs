@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use maskline_models::{BuildOptions, Facts, family_of, recognise};
-use maskline_weights::Checkpoint;
+use maskline_weights::Source;
 use support::{Module, Value, detector, save_pickle, save_tensors};
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ fn with_tensors(names: &[&str]) -> Module {
 }
 
 fn error_of(path: &Path) -> String {
-    recognise(Checkpoint::open(path).unwrap()).map(|_| ()).unwrap_err().to_string()
+    recognise(Source::open(path).unwrap()).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
@@ -49,16 +49,16 @@ fn tensors_beside_the_model_are_never_dropped_in_silence() {
     let mut both = detector(3);
     both.tensors.push(("criterion.weight".into(), vec![2]));
     save_tensors(&path, &both, ("", &[]));
-    let checkpoint = Checkpoint::open(&path).unwrap();
-    let error = family_of(&checkpoint).unwrap().build(&checkpoint, &BuildOptions::default()).map(|_| ()).unwrap_err().to_string();
+    let source = Source::open(&path).unwrap();
+    let error = family_of(source.checkpoint()).unwrap().build(&source, &BuildOptions::default()).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("criterion.weight"), "{error}");
     // Counters of a profiler are nothing of a network's.
     let mut counted = detector(3);
     counted.tensors.push(("total_ops".into(), vec![1]));
     counted.at("model.4").tensors.push(("total_params".into(), vec![1]));
     save_tensors(&path, &counted, ("net.", &[]));
-    let (checkpoint, family) = recognise(Checkpoint::open(&path).unwrap()).unwrap();
-    assert!(family.build(&checkpoint, &BuildOptions::default()).is_ok());
+    let (source, family) = recognise(Source::open(&path).unwrap()).unwrap();
+    assert!(family.build(&source, &BuildOptions::default()).is_ok());
 }
 
 #[test]
@@ -66,10 +66,9 @@ fn a_configuration_is_read_with_its_byte_order_mark_and_its_sizes_are_bounded() 
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("best.safetensors");
     save_tensors(&path, &detector(3), ("", &[]));
-    let checkpoint = Checkpoint::open(&path).unwrap();
     let facts = |name: &str, text: &str| {
         std::fs::write(folder.path().join(name), text).unwrap();
-        Facts::of(&checkpoint, &BuildOptions::default())
+        Facts::of(&Source::open(&path).unwrap(), &BuildOptions::default())
     };
     assert_eq!(facts("config.json", "\u{feff}{\"img\": 512}").unwrap().number("img"), Some(512));
     assert_eq!(facts("best.config.json", "{\"img\": 256}").unwrap().number("img"), Some(256), "its own comes first");
@@ -88,6 +87,6 @@ fn a_configuration_is_read_with_its_byte_order_mark_and_its_sizes_are_bounded() 
         let error = facts("best.config.json", bad).unwrap_err().to_string();
         assert!(error.contains("best.config.json"), "{bad}: {error}");
         let given = serde_json::from_str(bad).map(|config| BuildOptions { config: Some(config), ..BuildOptions::default() });
-        assert!(given.is_err() || Facts::of(&checkpoint, &given.unwrap()).is_err());
+        assert!(given.is_err() || Facts::of(&Source::open(&path).unwrap(), &given.unwrap()).is_err());
     }
 }

@@ -24,7 +24,7 @@ pub fn external_files(path: &Path) -> Result<Vec<PathBuf>> {
     let length = checked_length(path)?;
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let mut scanner = Scanner { reader: BufReader::new(file), found: Vec::new() };
-    scanner.message(Kind::Model, (length, 0)).map_err(|why| match why {
+    scanner.message(Kind::Model, length, 0).map_err(|why| match why {
         Failure::Io(error) => Error::io(path, &error),
         Failure::Damaged(what) => Error::new(ErrorKind::Format, format!("{}: not an ONNX model: {what}", path.display())),
     })?;
@@ -158,7 +158,7 @@ struct Scanner<R> {
 
 impl<R: Read + Seek> Scanner<R> {
     /// A message of so many bytes, at a depth.
-    fn message(&mut self, kind: Kind, (length, depth): (u64, usize)) -> Result<(), Failure> {
+    fn message(&mut self, kind: Kind, length: u64, depth: usize) -> Result<(), Failure> {
         if depth > MAX_DEPTH {
             return Err(Failure::Damaged("it is nested too deeply"));
         }
@@ -182,9 +182,12 @@ impl<R: Read + Seek> Scanner<R> {
                         _ if inner > left => return Err(Failure::Damaged("a part of it is longer than the whole")),
                         (Some(child), _) => {
                             left -= inner;
-                            self.message(child, (inner, depth + 1))?;
+                            self.message(child, inner, depth + 1)?;
                         }
-                        (None, true) => self.tensor_field(field, (inner, &mut left), &mut tensor)?,
+                        (None, true) => {
+                            left -= inner;
+                            self.tensor_field(field, inner, &mut tensor)?;
+                        }
                         (None, false) => self.skip(inner, &mut left)?,
                     }
                 }
@@ -197,21 +200,18 @@ impl<R: Read + Seek> Scanner<R> {
         Ok(())
     }
 
-    /// The dimensions, the name, or an entry about external data; weights are skipped.
-    fn tensor_field(&mut self, field: u64, (length, left): (u64, &mut u64), tensor: &mut External) -> Result<(), Failure> {
+    /// The dimensions, the name, or an entry about external data, of so many bytes; weights are skipped.
+    fn tensor_field(&mut self, field: u64, length: u64, tensor: &mut External) -> Result<(), Failure> {
+        let mut left = length;
         match field {
             1 => {
-                let mut inner = length;
-                while inner > 0 {
-                    let before = inner;
-                    tensor.number(1, self.varint(&mut inner)?);
-                    *left -= before - inner;
+                while left > 0 {
+                    tensor.number(1, self.varint(&mut left)?);
                 }
             }
-            8 => tensor.name = self.text(length, left)?.unwrap_or_else(|| "?".into()),
+            8 => tensor.name = self.text(length, &mut left)?.unwrap_or_else(|| "?".into()),
             13 => {
                 tensor.is_external = true;
-                *left -= length;
                 let (key, value) = self.entry(length)?;
                 match key.as_str() {
                     "location" => tensor.location = value,
@@ -220,7 +220,7 @@ impl<R: Read + Seek> Scanner<R> {
                     _ => {}
                 }
             }
-            _ => self.skip(length, left)?,
+            _ => self.skip(length, &mut left)?,
         }
         Ok(())
     }

@@ -5,13 +5,20 @@
 use crate::graph::Op;
 use crate::{Constant, DType};
 
-/// Larger results stay nodes: the runtime computes them once at load, and the file stays small.
+/// Results that are larger than this and much larger than what they are computed from stay nodes: the runtime computes them once at load, and
+/// the file stays small.
+const LARGE_RESULT: usize = 1 << 20;
+/// Elements of a large result for each of its inputs' that are still written.
+const LARGEST_GROWTH: usize = 2;
+/// Larger results stay nodes in any case.
 const LARGEST_RESULT: usize = 1 << 24;
 
 /// What `op` evaluates to on constant inputs (`None` entries are optional inputs not given), or `None` to keep the node.
-pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], dtype: DType, shape: &[usize]) -> Option<Constant<'w>> {
     let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
-    if !op.domain.is_empty() || count.is_none_or(|count| count > LARGEST_RESULT) {
+    let given: usize = inputs.iter().flatten().map(|input| input.shape.iter().product::<usize>()).sum();
+    let is_large = |count| count > LARGEST_RESULT || (count > LARGE_RESULT && count > LARGEST_GROWTH.saturating_mul(given));
+    if !op.domain.is_empty() || count.is_none_or(is_large) {
         return None;
     }
     let x = *inputs.first()?.as_ref()?;
@@ -35,15 +42,15 @@ pub(crate) fn evaluate<'w>(op: &Op<'_>, inputs: &[Option<&Constant<'w>>], (dtype
             }
             Some(pick(x, shape, &layout))
         }
-        "Gather" => gather(x, operand(1)?, (int(op, "axis")? as usize, shape)),
+        "Gather" => gather(x, operand(1)?, int(op, "axis")? as usize, shape),
         "Concat" => concat(inputs, int(op, "axis")? as usize, shape),
         "Cast" => cast(x, dtype, shape),
-        "Where" => select(x, operand(1)?, (operand(2)?, shape)),
-        "MatMul" => matmul(x, operand(1)?, (dtype, shape)),
-        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" => reduce(op, x, (&operand(1)?.integers()?, shape)),
+        "Where" => select(x, [operand(1)?, operand(2)?], shape),
+        "MatMul" => matmul(x, operand(1)?, dtype, shape),
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" => reduce(op, x, &operand(1)?.integers()?, shape),
         kind => match operand(1) {
-            Some(y) if inputs.len() == 2 => binary(kind, x, (y, dtype, shape)),
-            None => unary(kind, x, (dtype, shape)),
+            Some(y) if inputs.len() == 2 => binary(kind, [x, y], dtype, shape),
+            None => unary(kind, x, dtype, shape),
             _ => None,
         },
     }
@@ -110,7 +117,7 @@ fn pick<'w>(x: &Constant<'_>, shape: &[usize], layout: &Layout) -> Constant<'w> 
     Constant { dtype: x.dtype, shape: shape.to_vec(), bytes: bytes.into(), span: None }
 }
 
-fn gather<'w>(x: &Constant<'_>, indices: &Constant<'_>, (axis, shape): (usize, &[usize])) -> Option<Constant<'w>> {
+fn gather<'w>(x: &Constant<'_>, indices: &Constant<'_>, axis: usize, shape: &[usize]) -> Option<Constant<'w>> {
     let size = x.shape[axis];
     let positions: Vec<usize> =
         indices.integers()?.into_iter().map(|p| usize::try_from(if p < 0 { p + size as i64 } else { p }).ok()).collect::<Option<_>>()?;
@@ -154,7 +161,7 @@ fn cast<'w>(x: &Constant<'_>, dtype: DType, shape: &[usize]) -> Option<Constant<
     }
 }
 
-fn select<'w>(condition: &Constant<'_>, a: &Constant<'_>, (b, shape): (&Constant<'_>, &[usize])) -> Option<Constant<'w>> {
+fn select<'w>(condition: &Constant<'_>, [a, b]: [&Constant<'_>; 2], shape: &[usize]) -> Option<Constant<'w>> {
     let chosen = condition.integers()?;
     let size = a.dtype.size();
     let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size);
@@ -166,7 +173,7 @@ fn select<'w>(condition: &Constant<'_>, a: &Constant<'_>, (b, shape): (&Constant
     Constant::new(a.dtype, shape, bytes)
 }
 
-fn unary<'w>(kind: &str, x: &Constant<'_>, (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+fn unary<'w>(kind: &str, x: &Constant<'_>, dtype: DType, shape: &[usize]) -> Option<Constant<'w>> {
     let f: fn(f64) -> f64 = match kind {
         "Neg" => |x| -x,
         "Abs" => f64::abs,
@@ -186,7 +193,7 @@ fn unary<'w>(kind: &str, x: &Constant<'_>, (dtype, shape): (DType, &[usize])) ->
     Constant::from_floats(dtype, shape, &values)
 }
 
-fn binary<'w>(kind: &str, x: &Constant<'_>, (y, dtype, shape): (&Constant<'_>, DType, &[usize])) -> Option<Constant<'w>> {
+fn binary<'w>(kind: &str, [x, y]: [&Constant<'_>; 2], dtype: DType, shape: &[usize]) -> Option<Constant<'w>> {
     match (x.floats(), y.floats()) {
         (Some(a), Some(b)) => {
             let f: fn(f64, f64) -> f64 = match kind {
@@ -202,7 +209,7 @@ fn binary<'w>(kind: &str, x: &Constant<'_>, (y, dtype, shape): (&Constant<'_>, D
                 "Less" => |a, b| f64::from(a < b),
                 _ => return None,
             };
-            let values = zip_broadcast((&a, &x.shape), (&b, &y.shape), shape).map(|(a, b)| f(a, b)).collect::<Vec<_>>();
+            let values = zip_broadcast(&a, &b, [&x.shape, &y.shape], shape).map(|(a, b)| f(a, b)).collect::<Vec<_>>();
             if dtype == DType::Bool {
                 return Constant::from_integers(dtype, shape, &values.iter().map(|v| *v as i64).collect::<Vec<_>>());
             }
@@ -221,22 +228,23 @@ fn binary<'w>(kind: &str, x: &Constant<'_>, (y, dtype, shape): (&Constant<'_>, D
                 _ => return None,
             };
             let (a, b) = (x.integers()?, y.integers()?);
-            let values = zip_broadcast((&a, &x.shape), (&b, &y.shape), shape).map(|(a, b)| f(a, b)).collect::<Option<Vec<_>>>()?;
+            let values = zip_broadcast(&a, &b, [&x.shape, &y.shape], shape).map(|(a, b)| f(a, b)).collect::<Option<Vec<_>>>()?;
             Constant::from_integers(dtype, shape, &values)
         }
         _ => None,
     }
 }
 
-fn zip_broadcast<T: Copy>((a, a_shape): (&[T], &[usize]), (b, b_shape): (&[T], &[usize]), shape: &[usize]) -> impl Iterator<Item = (T, T)> {
+/// Elements of two tensors of these shapes, `a` and `b`, in pairs.
+fn zip_broadcast<T: Copy>(a: &[T], b: &[T], own: [&[usize]; 2], shape: &[usize]) -> impl Iterator<Item = (T, T)> {
     let mut pairs = Vec::with_capacity(shape.iter().product());
-    let layouts = [a_shape, b_shape].map(|own| Layout::broadcast(own, shape.len()));
+    let layouts = own.map(|own| Layout::broadcast(own, shape.len()));
     walk(shape, layouts.each_ref(), |[place_a, place_b]| pairs.push((a[place_a], b[place_b])));
     pairs.into_iter()
 }
 
 /// Only small two-dimensional products: position tables, folded projections.
-fn matmul<'w>(a: &Constant<'_>, b: &Constant<'_>, (dtype, shape): (DType, &[usize])) -> Option<Constant<'w>> {
+fn matmul<'w>(a: &Constant<'_>, b: &Constant<'_>, dtype: DType, shape: &[usize]) -> Option<Constant<'w>> {
     let (&[m, k], &[_, n]) = (a.shape.as_slice(), b.shape.as_slice()) else { return None };
     if m * n * k > LARGEST_RESULT {
         return None;
@@ -251,7 +259,7 @@ fn matmul<'w>(a: &Constant<'_>, b: &Constant<'_>, (dtype, shape): (DType, &[usiz
     Constant::from_floats(dtype, shape, &values)
 }
 
-fn reduce<'w>(op: &Op<'_>, x: &Constant<'_>, (axes, shape): (&[i64], &[usize])) -> Option<Constant<'w>> {
+fn reduce<'w>(op: &Op<'_>, x: &Constant<'_>, axes: &[i64], shape: &[usize]) -> Option<Constant<'w>> {
     let values = x.floats()?;
     let kept: Vec<usize> = x.shape.iter().enumerate().map(|(i, size)| if axes.contains(&(i as i64)) { 1 } else { *size }).collect();
     let start = match op.kind {

@@ -90,7 +90,7 @@ pub struct Graph<'w> {
     pub(crate) nodes: Vec<Node>,
     pub(crate) constants: Vec<Constant<'w>>,
     /// Content hash → value, so that equal constants are stored once.
-    known_constants: HashMap<blake3::Hash, usize>,
+    pub(crate) known_constants: HashMap<blake3::Hash, usize>,
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<(String, usize)>,
     pub(crate) metadata: Vec<(String, String)>,
@@ -260,7 +260,7 @@ impl<'w> Graph<'w> {
         if let Some(size) = shape.known() {
             let constants: Option<Vec<Option<&Constant<'w>>>> =
                 op.inputs.iter().map(|v| v.map_or(Some(None), |v| self.as_constant(v).map(Some))).collect();
-            if let Some(folded) = constants.and_then(|inputs| fold::evaluate(&op, &inputs, (dtype, &size))) {
+            if let Some(folded) = constants.and_then(|inputs| fold::evaluate(&op, &inputs, dtype, &size)) {
                 return self.constant(folded);
             }
         }
@@ -300,7 +300,7 @@ impl<'w> Graph<'w> {
         if value.dtype.is_float() {
             return Ok(value.dtype);
         }
-        Err(self.fail(operator, ErrorKind::DType, format!("expected a float tensor, found {}", value.dtype)))
+        Err(self.fail(operator, ErrorKind::DType, "").expecting("a float tensor").finding(value.dtype))
     }
 
     /// Turns an axis that may count from the end into an index.

@@ -3,7 +3,7 @@
 //! A [`Graph`] is written as the forward pass reads: one method per operator, each takes and gives [`Value`]s whose element
 //! type and (partly symbolic) [`Shape`] are known while building. A mismatch is an [`Error`] that names the scope it arose in
 //! (`mask_decoder.transformer.layers.0`), long before a runtime sees the file. What is constant is folded, equal constants are
-//! stored once, and [`Model::save`] writes plain ONNX with external data, which may lie *in place* inside a checkpoint. A
+//! stored once, and a [`Saver`] writes plain ONNX with external data, which may lie *in place* inside a checkpoint. A
 //! [`GraphFile`] reads such a file again, or another program's, and counts its arithmetic.
 //!
 //! ```
@@ -26,6 +26,7 @@ mod constant;
 mod dim;
 mod dtype;
 mod error;
+mod export;
 mod external;
 mod fold;
 mod graph;
@@ -40,12 +41,13 @@ pub use constant::{Constant, FileSpan};
 pub use dim::{Dim, Shape};
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
+pub use export::Export;
 pub use external::external_files;
 pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
 pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions};
-pub use save::{SaveOptions, SavedModel};
+pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 
 /// The operator set that graphs are written in (`ai.onnx`).

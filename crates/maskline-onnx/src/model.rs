@@ -6,8 +6,8 @@ use prost::Message;
 
 use crate::graph::{Node, Source};
 use crate::proto::{
-    DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
+    DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::{Constant, DType, Error, ErrorKind, Graph, IR_VERSION, OPSET, Result, Shape};
 
@@ -17,7 +17,16 @@ pub struct Model<'w> {
     graph: GraphProto,
     metadata: Vec<(String, String)>,
     uses_microsoft: bool,
-    pub(crate) initializers: Vec<(String, Constant<'w>)>,
+    pub(crate) initializers: Vec<Initializer<'w>>,
+}
+
+/// A constant that the graph needs.
+#[derive(Debug)]
+pub(crate) struct Initializer<'w> {
+    pub(crate) name: String,
+    pub(crate) constant: Constant<'w>,
+    /// Of element type, shape and bytes.
+    pub(crate) hash: blake3::Hash,
 }
 
 impl<'w> Graph<'w> {
@@ -50,14 +59,15 @@ impl<'w> Graph<'w> {
             value_info: self.inner_values().map(|id| self.port(name_of(&id), id)).collect(),
             ..Default::default()
         };
+        let hashes: HashMap<usize, blake3::Hash> = self.known_constants.iter().map(|(hash, id)| (*id, *hash)).collect();
         let mut slots: Vec<Option<Constant<'w>>> = std::mem::take(&mut self.constants).into_iter().map(Some).collect();
         let mut initializers = Vec::new();
         for (id, value) in self.values.iter().enumerate() {
             if let Source::Constant(index) = value.source
                 && needed.contains(&id)
-                && let Some(constant) = slots[index].take()
+                && let (Some(constant), Some(hash)) = (slots[index].take(), hashes.get(&id))
             {
-                initializers.push((name_of(&id), constant));
+                initializers.push(Initializer { name: name_of(&id), constant, hash: *hash });
             }
         }
         let uses_microsoft = self.nodes.iter().any(|n| !n.domain.is_empty());
@@ -119,13 +129,13 @@ impl Model<'_> {
 
     /// Bytes of all constants.
     pub fn weight_bytes(&self) -> u64 {
-        self.initializers.iter().map(|(_, c)| c.bytes.len() as u64).sum()
+        self.initializers.iter().map(|initializer| initializer.constant.bytes.len() as u64).sum()
     }
 
     /// The whole model as one file's content.
     ///
     /// # Errors
-    /// `Invalid` if the weights exceed what one file can hold (2 GB); [`Model::save`] can write those.
+    /// `Invalid` if the weights exceed what one file can hold (2 GB); a [`Saver`](crate::Saver) can write those.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         if self.weight_bytes() >= 1 << 31 {
             return Err(Error::new(ErrorKind::Invalid, "the weights exceed 2 GB; save the model with external data"));
@@ -135,7 +145,7 @@ impl Model<'_> {
 
     /// Encodes the model; `place` says where the bytes of each constant are.
     pub(crate) fn encode(&self, mut place: impl FnMut(usize, &Constant<'_>) -> TensorProto) -> Vec<u8> {
-        let initializers = self.initializers.iter().enumerate().map(|(i, (name, constant))| TensorProto {
+        let initializers = self.initializers.iter().enumerate().map(|(i, Initializer { name, constant, .. })| TensorProto {
             dims: constant.shape.iter().map(|d| *d as i64).collect(),
             data_type: constant.dtype.code(),
             name: name.clone(),
@@ -151,7 +161,7 @@ impl Model<'_> {
             producer_version: env!("CARGO_PKG_VERSION").into(),
             graph: Some(GraphProto { initializer: initializers.collect(), ..self.graph.clone() }),
             opset_import,
-            metadata_props: self.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str()).into()).collect(),
+            metadata_props: self.metadata.iter().map(|(key, value)| StringStringEntryProto::new(key, value)).collect(),
         };
         model.encode_to_vec()
     }

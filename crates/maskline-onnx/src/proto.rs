@@ -171,8 +171,9 @@ pub struct GraphHeaderProto {
     pub output: Vec<ValueInfoProto>,
 }
 
-impl From<(&str, &str)> for StringStringEntryProto {
-    fn from((key, value): (&str, &str)) -> Self {
+impl StringStringEntryProto {
+    /// An entry.
+    pub fn new(key: &str, value: &str) -> Self {
         Self { key: key.into(), value: value.into() }
     }
 }

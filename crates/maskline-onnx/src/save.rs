@@ -1,11 +1,12 @@
 //! Writing a model to disk, weights outside or in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::proto::TensorProto;
+use crate::model::Initializer;
+use crate::proto::{StringStringEntryProto, TensorProto};
 use crate::{Constant, Error, ErrorKind, FileSpan, Model, Result};
 
 /// Weights start at multiples of this, so that a runtime can map them.
@@ -14,95 +15,141 @@ const ALIGNMENT: u64 = 64;
 /// A checkpoint is linked for this many bytes of unchanged tensors; fewer are copied.
 const WORTH_A_LINK: u64 = 1 << 20;
 
-/// Options of [`Model::save`].
+/// Options of a [`Saver`].
 #[derive(Debug, Clone)]
 pub struct SaveOptions {
-    /// File name without extension: `<stem>.onnx`, `<stem>.weights`.
-    pub stem: String,
     /// Constants below this many bytes stay inside the `.onnx`.
     pub inline_below: usize,
-    /// Refer to tensors that lie in a checkpoint unchanged, through a hard link beside the model, instead of copying them.
+    /// Refer to tensors that lie in a checkpoint unchanged, through a hard link beside the models, instead of copying them.
     /// Where a link is not possible (another file system), they are copied.
     pub in_place: bool,
 }
 
-impl SaveOptions {
-    /// The defaults for a file name.
-    pub fn new(stem: &str) -> Self {
-        Self { stem: stem.into(), inline_below: 1024, in_place: true }
+impl Default for SaveOptions {
+    fn default() -> Self {
+        Self { inline_below: 1024, in_place: true }
     }
 }
 
-/// What [`Model::save`] wrote.
+/// What [`Saver::save`] wrote.
 #[derive(Debug, Clone)]
 pub struct SavedModel {
     /// The `.onnx` file.
     pub model: PathBuf,
-    /// Bytes written beside it.
-    pub weight_bytes: u64,
-    /// Hard links to checkpoints that the model reads in place. A model is valid as long as these keep their content.
-    pub links: Vec<PathBuf>,
+    /// Bytes of its weights outside of that file, wherever they lie.
+    pub external_bytes: u64,
+    /// Bytes of those that were written for it; the others lie in a checkpoint, or were written for a model before it.
+    pub written_bytes: u64,
 }
 
-impl Model<'_> {
-    /// Writes the model into an existing directory: plain ONNX that stands on its own and can be copied anywhere.
+/// Writes the models of one directory, in which what they have in common lies once: a checkpoint has one link for all of them, and a
+/// tensor that was written for one model is used again by those after it.
+#[derive(Debug)]
+pub struct Saver {
+    directory: PathBuf,
+    options: SaveOptions,
+    /// Content → where it was written.
+    written: HashMap<blake3::Hash, Place>,
+    /// Checkpoint → its link; `None` for one that cannot be linked.
+    links: BTreeMap<PathBuf, Option<String>>,
+}
+
+/// Where the bytes of a tensor lie beside a model.
+#[derive(Debug, Clone)]
+struct Place {
+    file: String,
+    offset: u64,
+    length: u64,
+}
+
+impl Place {
+    fn tensor(&self) -> TensorProto {
+        let (offset, length) = (self.offset.to_string(), self.length.to_string());
+        let entries = [("location", self.file.as_str()), ("offset", offset.as_str()), ("length", length.as_str())];
+        let external_data = entries.into_iter().map(|(key, value)| StringStringEntryProto::new(key, value)).collect();
+        TensorProto { external_data, data_location: Some(1), ..Default::default() }
+    }
+}
+
+impl Saver {
+    /// For an existing directory, which nobody else writes to.
+    pub fn new(directory: &Path, options: SaveOptions) -> Self {
+        Self { directory: directory.to_path_buf(), options, written: HashMap::new(), links: BTreeMap::new() }
+    }
+
+    /// Writes a model as `<stem>.onnx`, and the weights that lie nowhere yet as `<stem>.weights`: plain ONNX that stands on its own and
+    /// can be copied anywhere, together with the rest of the directory.
     ///
     /// # Errors
     /// `Io`, naming the file. The caller writes into a directory aside and renames it when all is there.
-    pub fn save(&self, directory: &Path, options: &SaveOptions) -> Result<SavedModel> {
-        let mut links = if options.in_place { self.link_checkpoints(directory, &options.stem) } else { BTreeMap::new() };
-        let name = format!("{}.weights", options.stem);
-        let mut weights = WeightFile::new(directory.join(&name));
-        let mut places = Vec::with_capacity(self.initializers.len());
-        for (_, constant) in &self.initializers {
-            places.push(if constant.bytes.len() < options.inline_below {
-                TensorProto { raw_data: Some(constant.bytes.to_vec()), ..Default::default() }
-            } else if let Some((link, span)) = usable_span(constant).and_then(|s| links.get(&s.path).map(|link| (link, s))) {
-                external(link, span.offset, span.length)
-            } else {
-                let offset = weights.append(&constant.bytes)?;
-                external(&name, offset, constant.bytes.len() as u64)
-            });
+    pub fn save(&mut self, stem: &str, model: &Model<'_>) -> Result<SavedModel> {
+        if self.options.in_place {
+            self.link_checkpoints(model);
         }
-        let weight_bytes = weights.finish()?;
-        let bytes = self.encode(|i, _| std::mem::take(&mut places[i]));
+        let name = format!("{stem}.weights");
+        let mut weights = WeightFile::new(self.directory.join(&name));
+        let (mut tensors, mut external_bytes) = (Vec::with_capacity(model.initializers.len()), 0);
+        for Initializer { constant, hash, .. } in &model.initializers {
+            if constant.bytes.len() < self.options.inline_below {
+                tensors.push(TensorProto { raw_data: Some(constant.bytes.to_vec()), ..Default::default() });
+                continue;
+            }
+            let length = constant.bytes.len() as u64;
+            let place = match (self.in_place(constant), self.written.get(hash)) {
+                (Some(place), _) => place,
+                (None, Some(place)) => place.clone(),
+                (None, None) => {
+                    let place = Place { file: name.clone(), offset: weights.append(&constant.bytes)?, length };
+                    self.written.insert(*hash, place.clone());
+                    place
+                }
+            };
+            external_bytes += length;
+            tensors.push(place.tensor());
+        }
+        let written_bytes = weights.finish()?;
+        let bytes = model.encode(|i, _| std::mem::take(&mut tensors[i]));
         if bytes.len() as u64 >= 1 << 31 {
             return Err(Error::new(ErrorKind::Invalid, "the graph without its weights exceeds 2 GB"));
         }
-        let model = directory.join(format!("{}.onnx", options.stem));
+        let model = self.directory.join(format!("{stem}.onnx"));
         std::fs::write(&model, bytes).map_err(|e| Error::io(&model, &e))?;
-        let links = std::mem::take(&mut links).into_values().map(|name| directory.join(name)).collect();
-        Ok(SavedModel { model, weight_bytes, links })
+        Ok(SavedModel { model, external_bytes, written_bytes })
     }
 
-    /// Hard links every checkpoint that holds enough usable tensors: its path → the link's name. One that cannot be linked is left out.
-    fn link_checkpoints(&self, directory: &Path, stem: &str) -> BTreeMap<PathBuf, String> {
+    /// Hard links to checkpoints that the models read in place, each once. The models are valid as long as these keep their content.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        self.links.values().flatten().map(String::as_str)
+    }
+
+    /// Where a constant lies in a linked checkpoint.
+    fn in_place(&self, constant: &Constant<'_>) -> Option<Place> {
+        let span = usable_span(constant)?;
+        let file = self.links.get(&span.path)?.clone()?;
+        Some(Place { file, offset: span.offset, length: span.length })
+    }
+
+    /// Hard links every checkpoint that holds enough usable tensors of a model and has no link yet.
+    fn link_checkpoints(&mut self, model: &Model<'_>) {
         let mut usable = BTreeMap::<&PathBuf, u64>::new();
-        for span in self.initializers.iter().filter_map(|(_, constant)| usable_span(constant)) {
+        for span in model.initializers.iter().filter_map(|initializer| usable_span(&initializer.constant)) {
             *usable.entry(&span.path).or_default() += span.length;
         }
-        let mut links = BTreeMap::new();
         for (path, _) in usable.into_iter().filter(|(_, bytes)| *bytes >= WORTH_A_LINK) {
-            let name = format!("{stem}.checkpoint-{}", links.len());
-            // The link must name the file itself: a link to a symbolic link would break with its target.
-            let linked = path.canonicalize().and_then(|file| std::fs::hard_link(file, directory.join(&name)));
-            if linked.is_ok() {
-                links.insert(path.clone(), name);
+            if self.links.contains_key(path) {
+                continue;
             }
+            let name = format!("checkpoint-{}", self.links().count());
+            // The link must name the file itself: a link to a symbolic link would break with its target.
+            let linked = path.canonicalize().and_then(|file| std::fs::hard_link(file, self.directory.join(&name)));
+            self.links.insert(path.clone(), linked.ok().map(|()| name));
         }
-        links
     }
 }
 
 /// A span that a runtime can read as it lies: aligned to its elements.
 fn usable_span<'c>(constant: &'c Constant<'_>) -> Option<&'c FileSpan> {
     constant.span.as_ref().filter(|span| span.offset % constant.dtype.size() as u64 == 0)
-}
-
-fn external(location: &str, offset: u64, length: u64) -> TensorProto {
-    let (offset, length) = (offset.to_string(), length.to_string());
-    let external_data = vec![("location", location).into(), ("offset", offset.as_str()).into(), ("length", length.as_str()).into()];
-    TensorProto { external_data, data_location: Some(1), ..Default::default() }
 }
 
 /// The `.weights` file, made when the first tensor comes.

@@ -95,7 +95,10 @@ impl GraphFile {
                 return Err(self.fail(ErrorKind::Invalid, format!("it has no input `{name}`; there are {}", known.join(", "))));
             };
             let texts = facts::named_dimensions(info).unwrap_or_default();
-            let misfit = || self.fail(ErrorKind::Shape, format!("input `{name}`: expected [{}], found {shape:?}", texts.join(", ")));
+            let misfit = || {
+                let error = self.fail(ErrorKind::Shape, format!("input `{name}`"));
+                error.expecting(format!("[{}]", texts.join(", "))).finding(format!("{shape:?}"))
+            };
             if texts.len() != shape.len() {
                 return Err(misfit());
             }

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use maskline_onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
-use maskline_onnx::{Constant, DType, Dialect, Dim, ErrorKind, Graph, ModelHeader, SaveOptions, external_files};
+use maskline_onnx::{Constant, DType, Dialect, Dim, ErrorKind, Graph, ModelHeader, SaveOptions, Saver, external_files};
 use prost::Message;
 
 fn tensor(name: &str, entries: &[(&str, &str)]) -> TensorProto {
-    let external_data: Vec<StringStringEntryProto> = entries.iter().map(|entry| (*entry).into()).collect();
+    let external_data: Vec<StringStringEntryProto> = entries.iter().map(|entry| StringStringEntryProto::new(entry.0, entry.1)).collect();
     TensorProto { name: name.into(), dims: vec![2, 3], data_type: 1, external_data, data_location: Some(1), ..Default::default() }
 }
 
@@ -40,7 +40,7 @@ fn all_files_beside_a_model_are_found_wherever_its_tensors_are() {
     let w = g.constant(Constant::f32(&[512], vec![1.5; 512]).unwrap());
     let y = g.mul(&x, &w).unwrap();
     g.output("y", &y).unwrap();
-    let saved = g.finish().unwrap().save(folder.path(), &SaveOptions::new("own")).unwrap();
+    let saved = Saver::new(folder.path(), SaveOptions::default()).save("own", &g.finish().unwrap()).unwrap();
     assert_eq!(external_files(&saved.model).unwrap(), [folder.path().join("own.weights")]);
     std::fs::write(&path, b"\x08\x08nonsense").unwrap();
     assert_eq!(external_files(&path).unwrap_err().kind(), ErrorKind::Format);

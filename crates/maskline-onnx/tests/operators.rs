@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use maskline_onnx::{
     AttentionOptions, Constant, ConvOptions, DType, Dialect, Dim, GeluForm, Graph, Interpolation, PadMode, PoolOptions, Value,
 };
-use maskline_runtime::{Library, LibraryOptions, ModelSource, Session, SessionOptions, Tensor, load};
+use maskline_runtime::{Job, Lane, LaneOptions, Library, LibraryOptions, ModelSource, Tensor, load};
 
 static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| load(&LibraryOptions::from_env()).unwrap());
 
@@ -35,10 +35,10 @@ fn run(dialect: Dialect, shapes: &[&[usize]], free: bool, build: Build<'_>) -> (
     let y = if y.dtype() == DType::F32 { y } else { g.cast(&y, DType::F32).unwrap() };
     g.output("y", &y).unwrap();
     let bytes = g.finish().unwrap().to_bytes().unwrap();
-    let session = Session::open(&LIBRARY, ModelSource::Bytes(&bytes), &SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
+    let lane = Lane::open(&LIBRARY, ModelSource::Bytes(&bytes), &LaneOptions { threads: 1, ..LaneOptions::default() }).unwrap();
     let names: Vec<String> = (0..shapes.len()).map(|i| format!("x{i}")).collect();
     let feed = |(i, shape): (usize, &&[usize])| (names[i].as_str(), Tensor::new(shape.to_vec(), values(shape, i)).unwrap());
-    let outputs = session.run(shapes.iter().enumerate().map(feed).collect()).unwrap();
+    let outputs = lane.run(Job::new(shapes.iter().enumerate().map(feed))).unwrap();
     let view = outputs.f32("y").unwrap();
     let known = y.shape().0.iter().zip(&view.shape).all(|(dim, size)| dim.known().is_none_or(|known| known == *size));
     assert!(known, "inferred {}, found {:?}", y.shape(), view.shape);
@@ -55,8 +55,8 @@ fn fold(shapes: &[&[usize]], build: Build<'_>, expected: &[f32]) {
     assert!(g.as_constant(&y).is_some(), "the result is not folded");
     g.output("y", &y).unwrap();
     let bytes = g.finish().unwrap().to_bytes().unwrap();
-    let session = Session::open(&LIBRARY, ModelSource::Bytes(&bytes), &SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
-    close(session.run(Vec::<(&str, Tensor)>::new()).unwrap().f32("y").unwrap().data, expected, 2e-6);
+    let lane = Lane::open(&LIBRARY, ModelSource::Bytes(&bytes), &LaneOptions { threads: 1, ..LaneOptions::default() }).unwrap();
+    close(lane.run(Job::new(Vec::<(&str, Tensor)>::new())).unwrap().f32("y").unwrap().data, expected, 2e-6);
 }
 
 fn close(found: &[f32], expected: &[f32], tolerance: f32) {

@@ -283,6 +283,27 @@ fn a_product_of_unknown_size_is_an_error_that_names_the_first_unknown_value() {
 }
 
 #[test]
+fn a_small_file_does_not_ask_for_much_memory() {
+    // Each takes a value by itself, which nearly doubles the axes: 2^40 after 40 of them.
+    let names: Vec<String> = (0..=40).map(|i| format!("v{i}")).collect();
+    let mut nodes: Vec<NodeProto> = names.windows(2).map(|pair| node("Gather", &[&pair[0], &pair[0]], &pair[1], &[])).collect();
+    nodes.push(node("MatMul", &["v40", "v0"], "y", &[]));
+    let error = GraphFile::parse(&bytes_of(vec![port("v0", &["2", "2"])], nodes, vec![])).unwrap().work(&Sizes::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.to_string().contains("the shape of `v6`"), "{error}");
+
+    // A name as long as the file: named for each axis, and in the reason that goes from value to value.
+    let long = "x".repeat(1 << 20);
+    let file = GraphFile::parse(&bytes_of(vec![port(&long, &[""; 1 << 18])], vec![], vec![])).unwrap();
+    assert_eq!(file.unknowns(), Vec::<String>::new());
+    let mut nodes = vec![node("NonZero", &["z"], &long, &[]), node("Relu", &[&long], "v0", &[])];
+    nodes.extend((0..1 << 14).map(|i| node("Relu", &[&format!("v{i}")], &format!("v{}", i + 1), &[])));
+    nodes.push(node("MatMul", &["v0", "z"], "y", &[]));
+    let error = GraphFile::parse(&bytes_of(vec![port("z", &["2", "2"])], nodes, vec![])).unwrap().work(&Sizes::new()).unwrap_err();
+    assert!(error.to_string().len() < 1000, "{error}");
+}
+
+#[test]
 fn shapes_that_the_graph_computes_are_followed() {
     // [batch, 6, height, width] → [batch, 6, height · width], as exports write it, and of that the first two columns.
     let nodes = vec![

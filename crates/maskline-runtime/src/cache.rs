@@ -117,8 +117,10 @@ fn parse_limit(text: &str) -> Result<Option<u64>> {
     if bytes.is_finite() && bytes < u64::MAX as f64 {
         return Ok(Some(bytes as u64));
     }
-    let message = format!("MASKLINE_CACHE_MAX: expected a size such as 5GB, or none, found {text:?}");
-    Err(Error::new(ErrorKind::InvalidOption, message)
+    let error = Error::new(ErrorKind::InvalidOption, "not a size").at("MASKLINE_CACHE_MAX");
+    Err(error
+        .expecting("a size such as 5GB, or none")
+        .finding(format!("{text:?}"))
         .with_help("sizes are a number and KB, MB, GB, TB, or KiB, MiB, GiB, TiB; a plain number is bytes"))
 }
 
@@ -189,7 +191,7 @@ impl Cache {
             staging.commit()?;
         }
         drop(lock);
-        let gone = || Error::new(ErrorKind::Cache, format!("{}: the entry was removed while it was built", target.display()));
+        let gone = || Error::new(ErrorKind::Cache, "the entry was removed while it was built").at(target.display());
         let mut entry = self.existing(&target, built)?.ok_or_else(gone)?;
         if built {
             entry.evicted = self.keep_to_limit()?;
@@ -214,8 +216,9 @@ impl Cache {
         if !staging::is_read_only(&error) {
             return error;
         }
-        let message = format!("{}: it is not there yet, and the cache cannot be written to: {}", self.root.display(), error.message());
+        let message = format!("it is not there yet, and the cache cannot be written to: {}", error.sentence());
         Error::new(ErrorKind::Cache, message)
+            .at(self.root.display())
             .with_help("build it where the cache can be written to, or set MASKLINE_HOME to a folder of your own")
     }
 
@@ -242,7 +245,7 @@ impl Cache {
             }
             std::thread::sleep(RETRY);
         }
-        Err(Error::new(ErrorKind::Cache, format!("{}: the entry is in use by another process", target.display())))
+        Err(Error::new(ErrorKind::Cache, "the entry is in use by another process").at(target.display()))
     }
 
     fn remove_if_free(&self, target: &Path) -> Result<bool> {

@@ -30,15 +30,11 @@ pub(crate) fn check(folder: &Path, wheel: &Wheel) -> Result<()> {
     }
     let found = fingerprint(&libraries)?;
     if found != wheel.contents {
-        let message = format!(
-            "{}: the libraries are not those of {} {} that were fetched (expected {}, found {found}): they were changed or damaged",
-            folder.display(),
-            wheel.package,
-            wheel.version,
-            wheel.contents
-        );
+        let message =
+            format!("the libraries are not those of {} {} that were fetched: they were changed or damaged", wheel.package, wheel.version);
         let help = "remove that folder: the next run fetches it anew; or name a library that you trust in MASKLINE_ONNXRUNTIME";
-        return Err(Error::new(ErrorKind::HashMismatch, message).with_help(help));
+        let error = Error::new(ErrorKind::HashMismatch, message).at(folder.display());
+        return Err(error.expecting(&wheel.contents).finding(found).with_help(help));
     }
     // On a read-only disk there is no stamp: then they are hashed at every start.
     let _ = create_file(&stamp_path).map(|mut file| file.write_all(stamp.as_bytes()));

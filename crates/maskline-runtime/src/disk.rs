@@ -33,16 +33,17 @@ pub(crate) fn check_room(folder: &Path, needed: u64, what: &str) -> Result<()> {
 
 /// The error for a disk without room: what is needed, what is free, where, and the way out.
 pub(crate) fn disk_full(folder: &Path, needed: u64, what: &str) -> Error {
-    full(format!("{what} needs {}{} in {}", megabytes(needed), free_at_hand(folder), folder.display()))
+    full(format!("{what} needs {}{}", megabytes(needed), free_at_hand(folder)), folder)
 }
 
 /// The error for a file that could not be written for want of room.
 pub(crate) fn unwritten(file: &Path) -> Error {
-    full(format!("{} could not be written{}", file.display(), free_at_hand(file)))
+    full(format!("it could not be written{}", free_at_hand(file)), file)
 }
 
-fn full(what: String) -> Error {
+fn full(what: String, place: &Path) -> Error {
     Error::new(ErrorKind::DiskFull, format!("the disk is full: {what}"))
+        .at(place.display())
         .with_help("make room there (`maskline cache du` shows what maskline keeps), or set MASKLINE_HOME to a folder on another disk")
 }
 

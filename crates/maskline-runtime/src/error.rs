@@ -31,9 +31,11 @@ pub enum ErrorKind {
     InvalidOutput,
     /// The runtime failed while it computed.
     RunFailed,
-    /// The session's queue is full.
-    QueueFull,
-    /// The session was closed before the request was run.
+    /// Too many jobs wait for the model already; the same one can succeed later.
+    Busy,
+    /// The deadline of a job passed before its turn came. Nothing was run for it.
+    TimedOut,
+    /// The model was closed before the job was run.
     Closed,
     /// An option outside its domain.
     InvalidOption,
@@ -47,13 +49,28 @@ pub enum ErrorKind {
     Untrusted,
 }
 
-/// An error with its kind, what happened and, where there is one, the way out.
+/// An error as fields: kind, what happened, where, what was expected and found, and the way out. `Display` makes a sentence of them.
 #[derive(Debug)]
-pub struct Error {
-    kind: ErrorKind,
-    message: String,
-    help: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+pub struct Error(Box<ErrorParts>);
+
+/// The fields of an [`Error`], to be taken over one by one.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct ErrorParts {
+    /// What went wrong, for programs.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
+    /// Where: a file or folder, or the name of a model or a variable.
+    pub place: Option<String>,
+    /// What should have been there.
+    pub expected: Option<String>,
+    /// What was there.
+    pub found: Option<String>,
+    /// The way out.
+    pub help: Option<String>,
+    /// The error beneath.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -61,7 +78,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), help: None, source: None }
+        let message = message.into();
+        Self(Box::new(ErrorParts { kind, message, place: None, expected: None, found: None, help: None, source: None }))
     }
 
     pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
@@ -71,41 +89,86 @@ impl Error {
         if crate::disk::is_full(&error) {
             return crate::disk::unwritten(path).with_source(error);
         }
-        let mut new = Self::new(ErrorKind::Io, format!("{}: {error}", path.display()));
-        new.source = Some(Box::new(error));
-        new
+        Self::new(ErrorKind::Io, error.to_string()).at(path.display()).with_source(error)
+    }
+
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.place = Some(place.to_string());
+        self
+    }
+
+    pub(crate) fn expecting(mut self, expected: impl fmt::Display) -> Self {
+        self.0.expected = Some(expected.to_string());
+        self
+    }
+
+    pub(crate) fn finding(mut self, found: impl fmt::Display) -> Self {
+        self.0.found = Some(found.to_string());
+        self
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
-    /// What happened, without the way out.
+    /// What happened, and nothing else.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
+    }
+
+    /// Where: a file or folder, or the name of a model or a variable.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// What should have been there.
+    pub fn expected(&self) -> Option<&str> {
+        self.0.expected.as_deref()
+    }
+
+    /// What was there.
+    pub fn found(&self) -> Option<&str> {
+        self.0.found.as_deref()
     }
 
     /// The way out, where there is one.
     pub fn help(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
+    }
+
+    /// All fields.
+    pub fn into_parts(self) -> ErrorParts {
+        *self.0
+    }
+
+    /// Place, message, what was expected and found: all but the way out, on one line.
+    pub(crate) fn sentence(&self) -> String {
+        let ErrorParts { message, place, expected, found, .. } = &*self.0;
+        let place = place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+        let compared: Vec<String> = [("expected", expected), ("found", found)]
+            .into_iter()
+            .filter_map(|(what, value)| value.as_ref().map(|value| format!("{what} {value}")))
+            .collect();
+        let comparison = if compared.is_empty() { String::new() } else { format!(": {}", compared.join(", ")) };
+        format!("{place}{message}{comparison}")
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.help {
+        f.write_str(&self.sentence())?;
+        match self.help() {
             Some(help) => write!(f, "\n  help: {help}"),
             None => Ok(()),
         }
@@ -114,6 +177,22 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_made_of_the_fields_that_are_there() {
+        let bare = Error::new(ErrorKind::Offline, "nothing to fetch");
+        assert_eq!(bare.to_string(), "nothing to fetch");
+        let error = Error::new(ErrorKind::InvalidInput, "input `x`").at("net").expecting("f32").finding("i64").with_help("cast it");
+        assert_eq!(error.to_string(), "net: input `x`: expected f32, found i64\n  help: cast it");
+        let parts = error.into_parts();
+        assert_eq!((parts.kind, parts.message.as_str(), parts.place.as_deref()), (ErrorKind::InvalidInput, "input `x`", Some("net")));
+        assert_eq!((parts.expected.as_deref(), parts.found.as_deref(), parts.help.as_deref()), (Some("f32"), Some("i64"), Some("cast it")));
     }
 }

@@ -29,8 +29,8 @@ pub(crate) fn cached_or_fetched(wheel: &Wheel, options: &LibraryOptions) -> Resu
         return Ok(Located { path, source: Source::Cache, fetch: Duration::ZERO });
     }
     if options.offline {
-        let message = format!("ONNX Runtime is not in {} and fetching is switched off (offline)", target.display());
-        return Err(Error::new(ErrorKind::Offline, message).with_help(WAY_OUT));
+        let message = "ONNX Runtime is not there and fetching is switched off (offline)";
+        return Err(Error::new(ErrorKind::Offline, message).at(target.display()).with_help(WAY_OUT));
     }
     let start = Instant::now();
     let _lock = lock(&target, options)?;
@@ -149,14 +149,14 @@ fn check_hash(file: &Path, wheel: &Wheel) -> Result<()> {
     if found == wheel.sha256 {
         return Ok(());
     }
-    let message = format!("{} {}: expected sha256 {}, found {found}", wheel.package, wheel.version, wheel.sha256);
-    Err(Error::new(ErrorKind::HashMismatch, message).with_help("the package index or a proxy serves another file; nothing was kept"))
+    let error = Error::new(ErrorKind::HashMismatch, "the sha256 of what was fetched").at(format!("{} {}", wheel.package, wheel.version));
+    Err(error.expecting(&wheel.sha256).finding(found).with_help("the package index or a proxy serves another file; nothing was kept"))
 }
 
 /// Unpacks shared libraries and licences, flat, into `folder`.
 fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
     let broken =
-        |error: zip::result::ZipError| Error::new(ErrorKind::FetchFailed, format!("{}: {error}", wheel.display())).with_source(error);
+        |error: zip::result::ZipError| Error::new(ErrorKind::FetchFailed, error.to_string()).at(wheel.display()).with_source(error);
     let file = File::open(wheel).map_err(|error| Error::io(wheel, error))?;
     let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
     for index in 0..archive.len() {

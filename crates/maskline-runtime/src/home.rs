@@ -59,8 +59,8 @@ pub fn check_home(home: &Path) -> Result<()> {
     }
     match nearest(home).filter(|path| !path.is_dir()) {
         Some(path) => {
-            let message = format!("{}: expected a folder for maskline's files, found a file", path.display());
-            Err(Error::new(ErrorKind::Cache, message).with_help(NAME_A_HOME))
+            let error = Error::new(ErrorKind::Cache, "not a folder").at(path.display());
+            Err(error.expecting("a folder for maskline's files").finding("a file").with_help(NAME_A_HOME))
         }
         None => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! ONNX Runtime: finding or fetching the library, providers, sessions, compiled artefacts and the cache that holds them.
 //!
-//! [`load`] brings the library into the process, [`Session`] runs a model on a thread of its own, [`Cache`] keeps what was
+//! [`load`] brings the library into the process, [`Lane`] runs a model on a thread of its own, [`Cache`] keeps what was
 //! built, and says nothing of what it is. This crate knows no models and no pictures.
 
 mod artefact;
@@ -10,12 +10,14 @@ mod disk;
 mod error;
 mod fetch;
 mod home;
+mod lane;
 mod library;
 mod memory;
 mod opening;
 mod pip;
+mod port;
 mod provider;
-mod session;
+mod shared;
 mod staging;
 mod telemetry;
 mod tensor;
@@ -26,13 +28,15 @@ mod variant;
 pub use artefact::device_key;
 pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
 pub use disk::free_space;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, ErrorParts, Result};
 pub use home::{check_home, home_dir, is_home_writable};
+pub use lane::{Cold, Input, Job, Lane, LaneOptions, ModelSource, OptimisationLevel, Outputs, Pending, Ticket};
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
 pub use pip::{FetchLimits, pip_version};
+pub use port::Port;
 pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
-pub use session::{Cold, Input, ModelSource, OptimisationLevel, Outputs, Pending, Port, Session, SessionOptions, SharedTensor, View};
+pub use shared::{SharedTensor, View};
 pub use staging::{create_folder, tree_size};
 pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};
 pub use tensor::{Element, ElementType, Tensor, TensorData};

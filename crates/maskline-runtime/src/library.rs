@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ort::environment::GlobalThreadPoolOptions;
 use ort::ep::ExecutionProvider;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +13,7 @@ use crate::fetch;
 use crate::home::{home_dir, platform_home};
 use crate::pip::FetchLimits;
 use crate::telemetry::switch_off_telemetry;
+use crate::threads::{Threads, usable_threads};
 use crate::variant::Variant;
 
 /// Called with a line of text whenever there is something to tell about a fetch.
@@ -39,6 +41,9 @@ pub struct LibraryOptions {
     pub limits: FetchLimits,
     /// Told what happens during a download.
     pub progress: Option<Progress>,
+    /// Threads that all lanes without threads of their own compute with; 0 for one per core that this process may use, and never more
+    /// ([`usable_threads`](crate::usable_threads)). What the first [`load`] of a process says counts.
+    pub threads: usize,
 }
 
 impl Default for LibraryOptions {
@@ -53,6 +58,7 @@ impl Default for LibraryOptions {
             python: None,
             limits: FetchLimits::default(),
             progress: None,
+            threads: 0,
         }
     }
 }
@@ -86,7 +92,8 @@ impl fmt::Debug for LibraryOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("LibraryOptions");
         debug.field("path", &self.path).field("environment_path", &self.environment_path).field("offline", &self.offline);
-        debug.field("variant", &self.variant).field("home", &self.home).field("python", &self.python).finish_non_exhaustive()
+        debug.field("variant", &self.variant).field("home", &self.home).field("python", &self.python);
+        debug.field("threads", &self.threads).finish_non_exhaustive()
     }
 }
 
@@ -152,6 +159,7 @@ pub struct Library {
     fetch: Duration,
     load: Duration,
     providers: Vec<&'static str>,
+    threads: Threads,
     pub(crate) environment: ort::environment::Environment,
 }
 
@@ -179,6 +187,11 @@ impl Library {
     /// Time to load the library and to create its environment.
     pub fn load_time(&self) -> Duration {
         self.load
+    }
+
+    /// The threads that lanes without threads of their own share.
+    pub fn threads(&self) -> Threads {
+        self.threads
     }
 
     /// The [providers](crate::Provider) that this build has, by their short names. Whether one can start here, only a session shows.
@@ -233,27 +246,40 @@ pub fn load(options: &LibraryOptions) -> Result<Arc<Library>> {
         return if same_file(library.path(), &located.path) {
             Ok(Arc::clone(library))
         } else {
-            let message = format!("{} cannot be loaded: this process already runs {library}", located.path.display());
-            Err(Error::new(ErrorKind::AlreadyLoaded, message).with_help("one process has one runtime; use another process for another one"))
+            let message = format!("it cannot be loaded: this process already runs {library}");
+            let error = Error::new(ErrorKind::AlreadyLoaded, message).at(located.path.display());
+            Err(error.with_help("one process has one runtime; use another process for another one"))
         };
     }
-    let library = Arc::new(open(located)?);
+    let library = Arc::new(open(located, usable_threads(options.threads))?);
     *loaded = Some(Arc::clone(&library));
     Ok(library)
 }
 
-fn open(located: Located) -> Result<Library> {
+fn open(located: Located, threads: Threads) -> Result<Library> {
     let start = Instant::now();
     let Located { path, source, fetch } = located;
     let path = std::path::absolute(&path).map_err(|error| Error::io(&path, error))?;
     switch_off_telemetry();
     let builder = ort::init_from(&path).map_err(|error| load_error(&path, &error))?;
-    let invalid = |error: ort::Error| Error::new(ErrorKind::LibraryInvalid, format!("{}: {error}", path.display())).with_source(error);
-    let environment = builder.with_name("maskline").with_telemetry(false).build().map_err(invalid)?;
+    let invalid = |error: ort::Error| Error::new(ErrorKind::LibraryInvalid, error.to_string()).at(path.display()).with_source(error);
+    let pool = thread_pool(threads).map_err(invalid)?;
+    let builder = builder.with_name("maskline").with_telemetry(false).with_global_thread_pool(pool);
+    let environment = builder.build().map_err(invalid)?;
     environment.set_log_level(ort::logging::LogLevel::Warning);
     let providers = available_providers().map_err(invalid)?;
     let version = build_version(&path);
-    Ok(Library { path, version, source, fetch, load: start.elapsed(), providers, environment })
+    Ok(Library { path, version, source, fetch, load: start.elapsed(), providers, threads, environment })
+}
+
+/// The threads that lanes share. They spin, as those of a session do by default: faster runs, busy cores. Numbers below 1e-38, which steep
+/// attention is full of, count as zero: processors take a hundred times as long for them.
+fn thread_pool(threads: Threads) -> ort::Result<GlobalThreadPoolOptions> {
+    GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads.count)?
+        .with_inter_threads(1)?
+        .with_spin_control(true)?
+        .with_flush_to_zero()
 }
 
 fn available_providers() -> ort::Result<Vec<&'static str>> {
@@ -268,11 +294,12 @@ fn available_providers() -> ort::Result<Vec<&'static str>> {
 
 fn load_error(path: &Path, error: &ort::LoadDynamicError) -> Error {
     match error {
-        ort::LoadDynamicError::BadVersion { version_str, .. } => Error::new(
-            ErrorKind::VersionTooOld,
-            format!("{}: ONNX Runtime {version_str} is too old, expected 1.{} or newer", path.display(), ort::MINOR_VERSION),
-        )
-        .with_help("name a newer library, or none: then a suitable one is fetched"),
+        ort::LoadDynamicError::BadVersion { version_str, .. } => {
+            Error::new(ErrorKind::VersionTooOld, format!("ONNX Runtime {version_str} is too old"))
+                .at(path.display())
+                .expecting(format!("1.{} or newer", ort::MINOR_VERSION))
+                .with_help("name a newer library, or none: then a suitable one is fetched")
+        }
         other => Error::new(ErrorKind::LibraryInvalid, other.to_string())
             .with_help("name the libonnxruntime of this platform, or none: then a suitable one is fetched"),
     }
@@ -294,7 +321,7 @@ fn library_at(path: &Path, named_by: &str) -> Result<PathBuf> {
     let found = folders.iter().find_map(|folder| newest_library(folder));
     found.ok_or_else(|| {
         let what = if path.is_dir() { "there is no libonnxruntime in it" } else { "there is no such file or folder" };
-        Error::new(ErrorKind::LibraryNotFound, format!("{} (from {named_by}): {what}", path.display())).with_help(
+        Error::new(ErrorKind::LibraryNotFound, what).at(format!("{} (from {named_by})", path.display())).with_help(
             "name the file libonnxruntime.so, libonnxruntime.dylib or onnxruntime.dll, or its folder; or none: then it is fetched",
         )
     })

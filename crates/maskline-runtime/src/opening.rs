@@ -4,13 +4,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::ValueType;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::lane::{LaneOptions, ModelSource, OptimisationLevel};
 use crate::provider::{ProviderShare, Settings, parse_placement};
-use crate::session::{ModelSource, OptimisationLevel, Port, SessionOptions};
-use crate::tensor::ElementType;
+use crate::threads::{Threads, usable_threads};
 use crate::{Library, artefact};
+
+/// What ONNX Runtime fuses for its CPU kernels and runs slower than the parts: an addition with the normalisation that follows takes twice as
+/// long as both. (Measured on the mask decoders, at 1 to 8 prompts: 7 to 10 % of all they take.)
+const SLOWER: &str = "SkipLayerNormFusion";
 
 /// Models above this size are not written as one optimised file: the format ends at 2 GB.
 const LARGEST_ARTEFACT: u64 = 1_500_000_000;
@@ -26,19 +29,35 @@ pub(crate) struct Opened {
 
 /// The making of an [`ort::session::Session`].
 pub(crate) struct Opening<'a> {
-    pub(crate) library: &'a Arc<Library>,
-    pub(crate) options: &'a SessionOptions,
-    /// What errors call the model.
-    pub(crate) model: &'a str,
-    /// As many as there may be.
-    pub(crate) threads: usize,
-    pub(crate) shares: Arc<Mutex<Vec<ProviderShare>>>,
+    library: &'a Arc<Library>,
+    options: &'a LaneOptions,
+    /// What errors of opening call the model: its file, for only there it can be mended.
+    place: String,
+    /// Threads of its own; `None` where it takes the shared ones.
+    own_threads: Option<Threads>,
+    shares: Arc<Mutex<Vec<ProviderShare>>>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    pub(crate) fn new(library: &'a Arc<Library>, source: ModelSource<'_>, options: &'a LaneOptions) -> Self {
+        let place = match source {
+            ModelSource::File(path) => path.display().to_string(),
+            ModelSource::Bytes(bytes) => format!("a model of {} bytes in memory", bytes.len()),
+        };
+        let takes_shared = options.threads == 0 && options.spinning;
+        let own_threads = (!takes_shared).then(|| usable_threads(options.threads));
+        Self { library, options, place, own_threads, shares: Arc::default() }
+    }
+
+    /// The threads inside an operator.
+    pub(crate) fn threads(&self) -> Threads {
+        self.own_threads.unwrap_or_else(|| self.library.threads())
+    }
+
     pub(crate) fn open(&self, source: ModelSource<'_>) -> Result<Opened> {
         let plain = || self.create(source, self.options.optimisation, None);
-        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && small_enough(source)) else {
+        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && self.is_small_enough(source))
+        else {
             return Ok(Opened { session: plain()?, from_optimised: false, unsaved: None });
         };
         if artefact::is_complete(path) {
@@ -78,11 +97,11 @@ impl Opening<'_> {
             OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
             OptimisationLevel::All => GraphOptimizationLevel::All,
         };
-        let mut builder = ort::session::Session::builder(&self.library.environment)?
-            .with_intra_threads(self.threads)?
-            .with_inter_threads(1)?
-            .with_optimization_level(level)?
-            .with_intra_op_spinning(options.spinning)?;
+        let mut builder = ort::session::Session::builder(&self.library.environment)?.with_optimization_level(level)?;
+        if let Some(threads) = self.own_threads {
+            builder = builder.with_independent_thread_pool()?.with_intra_threads(threads.count)?.with_inter_threads(1)?;
+            builder = builder.with_intra_op_spinning(options.spinning)?;
+        }
         if let Some(path) = save {
             builder = builder.with_optimized_model_path(path)?;
         }
@@ -90,7 +109,7 @@ impl Opening<'_> {
             builder = builder.with_profiling(path)?;
         }
         if options.provider.is_cpu() {
-            return Ok(builder);
+            return builder.with_disabled_optimizers(SLOWER).map_err(Into::into);
         }
         let shares = Arc::clone(&self.shares);
         let logger: ort::logging::LoggerFunction = Arc::new(move |_, _, _, _, message| {
@@ -99,16 +118,16 @@ impl Opening<'_> {
             }
         });
         builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
-        let settings = Settings { threads: self.threads, cache: options.optimised.as_deref() };
+        let settings = Settings { threads: self.threads().count, cache: options.optimised.as_deref() };
         Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
     }
 
     fn failure(&self, error: &ort::Error) -> Error {
         if self.options.provider.is_cpu() {
-            return Error::new(ErrorKind::InvalidModel, format!("{}: {error}", self.model));
+            return Error::new(ErrorKind::InvalidModel, error.to_string()).at(&self.place);
         }
-        let message = format!("{}: the {} provider could not start: {error}", self.model, self.options.provider);
-        Error::new(ErrorKind::ProviderUnavailable, message).with_help(self.options.provider.way_out())
+        let message = format!("the {} provider could not start: {error}", self.options.provider);
+        Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(self.options.provider.way_out())
     }
 
     /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
@@ -122,36 +141,16 @@ impl Opening<'_> {
             return Ok(shares);
         }
         let names: Vec<&str> = shares.iter().map(|share| share.name.as_str()).collect();
-        let message = format!("{}: the {wished} provider took no node of the graph; placed on: {}", self.model, names.join(", "));
-        Err(Error::new(ErrorKind::ProviderUnavailable, message).with_help(wished.way_out()))
+        let message = format!("the {wished} provider took no node of the graph; placed on: {}", names.join(", "));
+        Err(Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(wished.way_out()))
     }
-}
 
-fn small_enough(source: ModelSource<'_>) -> bool {
-    match source {
-        ModelSource::Bytes(bytes) => (bytes.len() as u64) < LARGEST_ARTEFACT,
-        ModelSource::File(path) => {
-            // External data lies beside the model; whatever else does, too much of it only costs the artefact.
-            let folder = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
-            let beside: u64 =
-                folder.into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()).map(|facts| facts.len()).sum();
-            beside < LARGEST_ARTEFACT
-        }
+    fn is_small_enough(&self, source: ModelSource<'_>) -> bool {
+        let graph = match source {
+            ModelSource::Bytes(bytes) => bytes.len() as u64,
+            // A file that cannot be looked at cannot be opened either.
+            ModelSource::File(path) => path.metadata().map_or(0, |facts| facts.len()),
+        };
+        graph.saturating_add(self.options.weights_bytes.unwrap_or(0)) < LARGEST_ARTEFACT
     }
-}
-
-/// The inputs or outputs of a session.
-pub(crate) fn ports(outlets: &[ort::value::Outlet]) -> Vec<Port> {
-    outlets
-        .iter()
-        .map(|outlet| {
-            let (element_type, shape) = match outlet.dtype() {
-                ValueType::Tensor { ty, shape, .. } => {
-                    (ElementType::from_ort(*ty), shape.iter().map(|size| usize::try_from(*size).ok()).collect())
-                }
-                _ => (None, Vec::new()),
-            };
-            Port { name: outlet.name().into(), element_type, shape }
-        })
-        .collect()
 }

@@ -28,7 +28,7 @@ pub enum Provider {
 pub struct OpenVinoOptions {
     /// OpenVINO's device: `CPU`, `GPU`, `GPU.1`, `NPU`, `AUTO:GPU,CPU` ...
     pub device: String,
-    /// Where compiled models are kept; `None`: [`SessionOptions::optimised`](crate::SessionOptions::optimised).
+    /// Where compiled models are kept; `None`: [`LaneOptions::optimised`](crate::LaneOptions::optimised).
     pub cache: Option<PathBuf>,
     /// `FP32`, `FP16` or `ACCURACY`; `None`: the device's own choice.
     pub precision: Option<String>,
@@ -58,7 +58,7 @@ pub struct TensorRtOptions {
     pub device_id: u32,
     /// Let TensorRT compute in f16 where it finds that faster.
     pub fp16: bool,
-    /// Where built engines and timings are kept; `None`: [`SessionOptions::optimised`](crate::SessionOptions::optimised).
+    /// Where built engines and timings are kept; `None`: [`LaneOptions::optimised`](crate::LaneOptions::optimised).
     pub engine_cache: Option<PathBuf>,
     /// Upper limit of the workspace while an engine is built, in bytes; `None`: all that is free.
     pub workspace: Option<usize>,

@@ -82,8 +82,8 @@ mod unix {
     }
 
     fn untrusted(path: &Path, reason: &str) -> Error {
-        let message = format!("{}: ONNX Runtime is not loaded from there, as {reason}", path.display());
-        Error::new(ErrorKind::Untrusted, message)
+        Error::new(ErrorKind::Untrusted, format!("ONNX Runtime is not loaded from there, as {reason}"))
+            .at(path.display())
             .with_help(format!("make it yours alone (chown, chmod go-w), or {NAME_A_HOME}, or name a library in MASKLINE_ONNXRUNTIME"))
     }
 }

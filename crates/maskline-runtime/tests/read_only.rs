@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use maskline_runtime::{Cache, Error, ErrorKind, LibraryOptions, ModelSource, Session, SessionOptions, Source, hash_key, load, locate};
+use maskline_runtime::{Cache, Error, ErrorKind, Job, Lane, LaneOptions, LibraryOptions, ModelSource, Source, hash_key, load, locate};
 
 /// The folder, in the process that the test starts: the test again, as a program of its own.
 const CHILD: &str = "MASKLINE_TEST_READ_ONLY";
@@ -41,11 +41,11 @@ fn build(home: &Path) {
         Ok(())
     });
     let entry = entry.unwrap();
-    Session::open(&common::LIBRARY, ModelSource::File(&entry.path.join("double.onnx")), &options(&entry.path)).unwrap();
+    Lane::open(&common::LIBRARY, ModelSource::File(&entry.path.join("double.onnx")), &options(&entry.path)).unwrap();
 }
 
-fn options(folder: &Path) -> SessionOptions {
-    SessionOptions { optimised: Some(folder.join("optimised.onnx")), ..SessionOptions::default() }
+fn options(folder: &Path) -> LaneOptions {
+    LaneOptions { optimised: Some(folder.join("optimised.onnx")), ..LaneOptions::default() }
 }
 
 fn use_it(home: &Path) {
@@ -54,12 +54,12 @@ fn use_it(home: &Path) {
     let cache = Cache::new(home.join("bundles"));
     let entry = cache.get_or_build::<Error>(&hash_key(["model"]), |_| panic!("it is there")).unwrap();
     assert!(std::fs::write(entry.path.join("more"), b"").is_err(), "the test's folder can be written to");
-    let open = |options: &SessionOptions| Session::open(&library, ModelSource::File(&entry.path.join("double.onnx")), options).unwrap();
+    let open = |options: &LaneOptions| Lane::open(&library, ModelSource::File(&entry.path.join("double.onnx")), options).unwrap();
     let session = open(&options(&entry.path));
     assert!(session.cold().from_optimised && session.unsaved().is_none());
-    assert_eq!(session.run(vec![("x", common::input(1))]).unwrap().f32("y").unwrap().data, [0.0, 2.0, 4.0]);
+    assert_eq!(session.run(Job::new([("x", common::input(1))])).unwrap().f32("y").unwrap().data, [0.0, 2.0, 4.0]);
     // An optimised graph for another processor is not there: the model runs all the same.
-    let other = SessionOptions { optimised: Some(entry.path.join("other.onnx")), ..SessionOptions::default() };
+    let other = LaneOptions { optimised: Some(entry.path.join("other.onnx")), ..LaneOptions::default() };
     assert!(open(&other).unsaved().is_some());
     let error = cache.get_or_build::<Error>(&hash_key(["another"]), |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cache);

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use maskline_runtime::{LibraryOptions, SessionOptions, TELEMETRY_VARIABLE, Tensor, is_telemetry_off, load, locate};
+use maskline_runtime::{Job, LaneOptions, LibraryOptions, TELEMETRY_VARIABLE, Tensor, is_telemetry_off, load, locate};
 
 /// Set in the process that the test starts: this test again, as a program of its own.
 const CHILD: &str = "MASKLINE_TEST_CHILD";
@@ -40,9 +40,9 @@ fn a_session_leaves_no_file_and_opens_no_socket() {
         assert_eq!(files(home.path()), [] as [PathBuf; 0]);
         return;
     }
-    let session = common::open(&SessionOptions::default());
+    let session = common::open(&LaneOptions::default());
     for _ in 0..20 {
-        session.run(vec![("x", Tensor::new([1, 3], vec![1f32; 3]).unwrap())]).unwrap();
+        session.run(Job::new([("x", Tensor::new([1, 3], vec![1f32; 3]).unwrap())])).unwrap();
         let descriptors = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
         let sockets: Vec<PathBuf> = targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect();

@@ -25,6 +25,8 @@ const LARGEST_FILE: u64 = 2 << 30;
 const LARGEST_HEADER: u64 = 64 << 20;
 /// Bytes of the widest pixel: four floats.
 const WIDEST_PIXEL: u64 = 16;
+/// Most pixels, whatever the limit: 2^31. The sizes of their buffers do not overflow.
+const MOST_PIXELS: u64 = 1 << 31;
 
 /// Options of [`decode`].
 #[derive(Debug, Clone)]
@@ -130,13 +132,19 @@ fn open(bytes: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, ImageFor
 }
 
 /// The limit is ours, and in pixels; the library's own, in bytes, would blur the message.
-fn check_size((width, height): (u32, u32), options: &DecodeOptions) -> Result<()> {
+fn check_size(size: (u32, u32), options: &DecodeOptions) -> Result<()> {
+    let (width, height) = size;
     if width == 0 || height == 0 {
         return Err(Error::new(ErrorKind::Corrupt, format!("the picture has {width} × {height} pixels")));
     }
-    if u64::from(width) * u64::from(height) > options.max_pixels {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > options.max_pixels {
         let message = format!("the picture has {width} × {height} pixels, the limit is {}", options.max_pixels);
-        return Err(Error::new(ErrorKind::TooLarge, message).help("raise the limit if this picture is meant (--max-pixels)"));
+        return Err(Error::too_large(message).with_help("raise the limit if this picture is meant (--max-pixels)"));
+    }
+    // A few bytes may say any size: whoever lifts the limit still wants an error, not the end of the process.
+    if pixels > MOST_PIXELS {
+        return Err(Error::too_large(format!("the picture has {width} × {height} pixels, no more than {MOST_PIXELS} can be read")));
     }
     Ok(())
 }
@@ -148,8 +156,8 @@ fn check_webp(bytes: &[u8]) -> Result<()> {
     if said <= bytes.len() as u64 {
         return Ok(());
     }
-    let message = format!("the WebP is cut off: expected {said} bytes, found {}", bytes.len());
-    Err(Error::new(ErrorKind::Corrupt, message))
+    let error = Error::new(ErrorKind::Corrupt, "the WebP is cut off").with_expected(format!("{said} bytes"));
+    Err(error.with_found(bytes.len().to_string()))
 }
 
 /// The library calls a BMP broken that has longer sides than it reads.
@@ -162,8 +170,8 @@ fn check_bmp(bytes: &[u8], options: &DecodeOptions) -> Result<()> {
         return Ok(());
     }
     check_size((width, height), options)?;
-    let message = format!("BMP: expected sides of up to {LONGEST} pixels, found {width} × {height}");
-    Err(Error::new(ErrorKind::TooLarge, message).help("convert it to PNG first"))
+    let error = Error::too_large("BMP").with_expected(format!("sides of up to {LONGEST} pixels"));
+    Err(error.with_found(format!("{width} × {height}")).with_help("convert it to PNG first"))
 }
 
 fn limits(bytes: u64) -> Limits {
@@ -187,7 +195,7 @@ fn broken(format: ImageFormat, error: &ImageError) -> Error {
 /// A known format with something in it that is not read.
 fn unread(name: &str, found: &str) -> Error {
     Error::new(ErrorKind::UnknownFormat, format!("this kind of {name} is not read: {found}"))
-        .help("save it as a PNG, or as a TIFF, with 8 or 16 bits of grey or RGB")
+        .with_help("save it as a PNG, or as a TIFF, with 8 or 16 bits of grey or RGB")
 }
 
 /// The EXIF orientation of a picture (of a TIFF, its own), 1 to 8; 1 (upright) where it says nothing.
@@ -206,17 +214,16 @@ pub fn exif_orientation(bytes: &[u8]) -> Result<u8> {
 /// another file.
 ///
 /// # Errors
-/// `InvalidArgument` for an orientation outside 1..=8, or a picture whose bytes are not width x height x 3.
+/// `InvalidArgument` for an orientation outside 1..=8, or a side of 2^32 pixels.
 pub fn turn(picture: RgbImage, orientation: u8) -> Result<RgbImage> {
-    let invalid = |message: String| Error::new(ErrorKind::InvalidArgument, message);
     let turned = Orientation::from_exif(orientation);
-    let turned = turned.ok_or_else(|| invalid(format!("EXIF orientation: expected 1 to 8, found {orientation}")))?;
-    let (width, height, bytes) = (picture.width, picture.height, picture.pixels.len());
-    // A side that does not fit has no picture's bytes either.
-    let [columns, rows] = [width, height].map(|side| u32::try_from(side).unwrap_or(0));
-    let buffer = image::RgbImage::from_raw(columns, rows, picture.pixels).filter(|_| columns as usize == width && rows as usize == height);
-    let sizes = || invalid(format!("picture: expected {width} x {height} x 3 bytes, found {bytes}"));
-    let mut picture = DynamicImage::ImageRgb8(buffer.ok_or_else(sizes)?);
+    let unknown = || Error::invalid("EXIF orientation").with_expected("1 to 8").with_found(orientation.to_string());
+    let turned = turned.ok_or_else(unknown)?;
+    let (width, height) = picture.size();
+    let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok());
+    let buffer = sides.and_then(|(columns, rows)| image::RgbImage::from_raw(columns, rows, picture.into_pixels()));
+    let beyond = || Error::invalid("picture").with_expected("sides below 2^32").with_found(format!("{width} × {height}"));
+    let mut picture = DynamicImage::ImageRgb8(buffer.ok_or_else(beyond)?);
     picture.apply_orientation(turned);
     RgbImage::new(picture.width() as usize, picture.height() as usize, picture.into_rgb8().into_raw())
 }

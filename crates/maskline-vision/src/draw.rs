@@ -196,17 +196,17 @@ struct Measures {
 
 impl Measures {
     fn of(image: &RgbImage) -> Self {
-        let (width, height) = (image.width as f32, image.height as f32);
+        let (width, height) = (image.width() as f32, image.height() as f32);
         let (mean_side, short_side) = ((width + height) / 2.0, width.min(height));
         let font_size = (mean_side * 0.018).round().max(12.0).min((short_side / LEAST_LINES).round());
-        let is_small = image.width.min(image.height) < SMALL_SIDE;
+        let is_small = image.width().min(image.height()) < SMALL_SIDE;
         let line_width = if is_small { 1.0 } else { (mean_side * 0.003).round().max(2.0) };
         Self {
             line_width,
             point_radius: (line_width * 3.5).min(short_side / 8.0).max(1.0),
             font_size: Some(font_size).filter(|size| *size >= LEAST_FONT),
             padding: (font_size * 0.2).round(),
-            tag_area: if image.width.min(image.height) < CROWDED_SIDE { width * height * MOST_TAGS } else { f32::INFINITY },
+            tag_area: if image.width().min(image.height()) < CROWDED_SIDE { width * height * MOST_TAGS } else { f32::INFINITY },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The error of this crate.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What went wrong, for programs. Stable; new kinds may be added.
@@ -18,12 +19,22 @@ pub enum ErrorKind {
     InvalidArgument,
 }
 
-/// An error with the place it happened at, what was expected and found, and the way out.
-#[derive(Debug)]
+/// An error with the place it happened at, what was expected and found, and the way out, each a field of its own.
+///
+/// Shown as `message: expected …, found …`, and on further lines `in   …` and `help: …`; what is not known is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
+    /// Boxed, so that results stay small.
+    parts: Box<Parts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
     message: String,
     path: Option<PathBuf>,
+    expected: Option<String>,
+    found: Option<String>,
     help: Option<String>,
 }
 
@@ -31,22 +42,47 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A new error; `message` says what was expected and found.
+    /// A new error; `message` says what went wrong, or what it is about where [`Error::expected`] and [`Error::found`] say the rest.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, help: None }
+        let parts = Parts { message: message.into(), path: None, expected: None, found: None, help: None };
+        Self { kind, parts: Box::new(parts) }
+    }
+
+    /// Short for an error of [`ErrorKind::InvalidArgument`].
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// Short for an error of [`ErrorKind::TooLarge`].
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TooLarge, message)
     }
 
     /// Names the file that the error is about.
     #[must_use]
     pub fn at(mut self, path: &Path) -> Self {
-        self.path = Some(path.to_path_buf());
+        self.parts.path = Some(path.to_path_buf());
+        self
+    }
+
+    /// Says what was expected.
+    #[must_use]
+    pub fn with_expected(mut self, expected: impl Into<String>) -> Self {
+        self.parts.expected = Some(expected.into());
+        self
+    }
+
+    /// Says what was found instead.
+    #[must_use]
+    pub fn with_found(mut self, found: impl Into<String>) -> Self {
+        self.parts.found = Some(found.into());
         self
     }
 
     /// Adds the way out.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.parts.help = Some(help.into());
         self
     }
 
@@ -55,19 +91,50 @@ impl Error {
         self.kind
     }
 
+    /// What went wrong or what it is about, without what was expected and found, the place and the way out.
+    pub fn message(&self) -> &str {
+        &self.parts.message
+    }
+
+    /// Where it happened, as text: today always a file, [`Error::path`].
+    pub fn place(&self) -> Option<Cow<'_, str>> {
+        self.parts.path.as_deref().map(Path::to_string_lossy)
+    }
+
     /// The file that the error is about.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.parts.path.as_deref()
+    }
+
+    /// What was expected.
+    pub fn expected(&self) -> Option<&str> {
+        self.parts.expected.as_deref()
+    }
+
+    /// What was found instead.
+    pub fn found(&self) -> Option<&str> {
+        self.parts.found.as_deref()
+    }
+
+    /// The way out.
+    pub fn help(&self) -> Option<&str> {
+        self.parts.help.as_deref()
     }
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.message)?;
-        if let Some(path) = &self.path {
+        write!(f, "{}", self.parts.message)?;
+        match (&self.parts.expected, &self.parts.found) {
+            (Some(expected), Some(found)) => write!(f, ": expected {expected}, found {found}")?,
+            (Some(expected), None) => write!(f, ": expected {expected}")?,
+            (None, Some(found)) => write!(f, ": found {found}")?,
+            (None, None) => {}
+        }
+        if let Some(path) = &self.parts.path {
             write!(f, "\n  in   {}", path.display())?;
         }
-        if let Some(help) = &self.help {
+        if let Some(help) = &self.parts.help {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())

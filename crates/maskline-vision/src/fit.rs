@@ -6,8 +6,8 @@ mod stretch;
 
 use crate::limits::{check_between, check_target};
 use crate::resize::{Resampling, resize};
-use crate::{Error, ErrorKind, Result, RgbImage};
-use filters::Filters;
+use crate::{Error, Result, RgbImage};
+use filters::{Filters, Separable};
 
 pub use filters::SquareFilter;
 
@@ -33,12 +33,21 @@ impl Normalise {
         if is_usable {
             return Ok(());
         }
-        let message = format!("normalisation: expected finite means and deviations above 0, found {:?} and {:?}", self.mean, self.std);
-        Err(Error::new(ErrorKind::InvalidArgument, message))
+        let error = Error::invalid("normalisation").with_expected("finite means and deviations above 0");
+        Err(error.with_found(format!("{:?} and {:?}", self.mean, self.std)))
     }
 }
 
-/// The picture stretched to `frame` (`[height, width]`), its aspect given up: the preprocessing of SAM 2
+/// What a picture becomes: the size of the network's input, and its statistics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// `[height, width]` of the input.
+    pub frame: [usize; 2],
+    /// Of its pixels.
+    pub normalise: Normalise,
+}
+
+/// The picture stretched to the target's frame, its aspect given up: the preprocessing of SAM 2
 /// (`sam2/utils/transforms.py`, `SAM2Transforms`).
 ///
 /// The antialiased bilinear resize of torchvision on a tensor of floats: a triangle filter as wide as the reduction, along the
@@ -48,52 +57,54 @@ impl Normalise {
 /// # Errors
 /// `InvalidArgument` for a frame with a zero side, an `out` of another size, or an unusable normalisation; `TooLarge` for a frame above
 /// [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS), and for a picture too long and thin.
-pub fn stretch(image: &RgbImage, frame: [usize; 2], normalise: &Normalise, out: &mut [f32]) -> Result<()> {
-    check_frame(image, frame, out.len())?;
+pub fn stretch(image: &RgbImage, target: Target, out: &mut [f32]) -> Result<()> {
+    let Target { frame, normalise } = target;
+    check_frame(frame, out.len())?;
     normalise.check()?;
-    check_taps([image.width, image.height], [frame[1], frame[0]])?;
-    let filters = (&Filters::antialiased(image.width, frame[1]), &Filters::antialiased(image.height, frame[0]));
-    stretch::stretch(image, filters, normalise, out);
+    check_taps([image.width(), image.height()], [frame[1], frame[0]])?;
+    let columns = Filters::antialiased(image.width(), frame[1]);
+    let rows = Filters::antialiased(image.height(), frame[0]);
+    stretch::stretch(image, &Separable { columns, rows }, &normalise, out);
     Ok(())
 }
 
-/// The picture stretched to `frame` (`[height, width]`) in 8 bits, then normalised: the preprocessing of SAM 3 and, unlike the
+/// The picture stretched to the target's frame in 8 bits, then normalised: the preprocessing of SAM 3 and, unlike the
 /// official one, of SAM 2 in transformers ([`Resampling::TORCH_BILINEAR`]; apart from [`stretch`] by up to a level), and of
 /// OWL-ViT ([`Resampling::TORCH_BICUBIC`], or [`Resampling::PILLOW_BICUBIC`] without torchvision). `out` as for [`stretch`].
 ///
 /// # Errors
 /// As [`stretch`].
-pub fn stretch_levels(
-    image: &RgbImage,
-    (frame, normalise): ([usize; 2], &Normalise),
-    resampling: Resampling,
-    out: &mut [f32],
-) -> Result<()> {
-    check_frame(image, frame, out.len())?;
+pub fn stretch_levels(image: &RgbImage, target: Target, resampling: Resampling, out: &mut [f32]) -> Result<()> {
+    let Target { frame, normalise } = target;
+    check_frame(frame, out.len())?;
     normalise.check()?;
-    place(&resize(image, resampling, (frame[1], frame[0]))?, frame[1], normalise, out);
+    place(&resize(image, resampling, (frame[1], frame[0]))?, frame[1], &normalise, out);
     Ok(())
 }
 
-/// The picture in the top left corner of a black square, resized to `side` without rounding to levels: the preprocessing of
+/// The picture in the top left corner of a black square, resized to the target's frame, a square too, without rounding to levels: the preprocessing of
 /// OWLv2 in transformers (`Owlv2ImageProcessor`). The border is normalised like the picture. `out` takes f32
 /// `[3, side, side]`.
 ///
 /// A square that becomes smaller is blurred before, by half of what its pixels grow.
 ///
 /// # Errors
-/// As [`stretch`].
-pub fn padded_square(image: &RgbImage, (side, normalise): (usize, &Normalise), filter: SquareFilter, out: &mut [f32]) -> Result<()> {
-    check_frame(image, [side; 2], out.len())?;
+/// As [`stretch`], and `InvalidArgument` for a frame that is no square.
+pub fn padded_square(image: &RgbImage, target: Target, filter: SquareFilter, out: &mut [f32]) -> Result<()> {
+    let Target { frame: [side, width], normalise } = target;
+    if side != width {
+        return Err(Error::invalid("frame").with_expected("a square").with_found(format!("{width} x {side}")));
+    }
+    check_frame([side; 2], out.len())?;
     normalise.check()?;
-    let square = image.width.max(image.height);
+    let square = image.width().max(image.height());
     check_taps([square; 2], [side; 2])?;
-    let filters = [image.width, image.height].map(|length| Filters::padded(filter, (length, square), side));
-    stretch::stretch(image, (&filters[0], &filters[1]), normalise, out);
+    let [columns, rows] = [image.width(), image.height()].map(|length| Filters::padded(filter, length, square, side));
+    stretch::stretch(image, &Separable { columns, rows }, &normalise, out);
     Ok(())
 }
 
-/// The picture scaled so that its longest side is `side`, in the top left corner of `frame` (`[height, width]`): the
+/// The picture scaled so that its longest side is `side`, in the top left corner of the target's frame: the
 /// preprocessing of SAM 1, MobileSAM and EfficientViT-SAM (`segment_anything/utils/transforms.py`, `ResizeLongestSide`).
 ///
 /// Pillow's antialiased bilinear resize in 8 bits, to the last bit. The rest of the frame is 0 after normalising. `out` takes
@@ -102,22 +113,23 @@ pub fn padded_square(image: &RgbImage, (side, normalise): (usize, &Normalise), f
 /// # Errors
 /// `InvalidArgument` when the scaled picture does not fit into the frame or is thinner than half a pixel, for a frame with a
 /// zero side, an `out` of another size, or an unusable normalisation.
-pub fn longest_side(image: &RgbImage, side: usize, (frame, normalise): ([usize; 2], &Normalise), out: &mut [f32]) -> Result<[usize; 2]> {
-    check_frame(image, frame, out.len())?;
+pub fn longest_side(image: &RgbImage, side: usize, target: Target, out: &mut [f32]) -> Result<[usize; 2]> {
+    let Target { frame, normalise } = target;
+    check_frame(frame, out.len())?;
     normalise.check()?;
-    let kept = longest_side_size([image.height, image.width], side)?;
+    let kept = longest_side_size([image.height(), image.width()], side)?;
     if kept[0] > frame[0] || kept[1] > frame[1] {
-        let message = format!("frame: expected room for {} x {} pixels, found {} x {}", kept[1], kept[0], frame[1], frame[0]);
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        let error = Error::invalid("frame").with_expected(format!("room for {} x {} pixels", kept[1], kept[0]));
+        return Err(error.with_found(format!("{} x {}", frame[1], frame[0])));
     }
     let resized;
-    let picture = if kept == [image.height, image.width] {
+    let picture = if kept == [image.height(), image.width()] {
         image
     } else {
         resized = resize(image, Resampling::PILLOW_BILINEAR, (kept[1], kept[0]))?;
         &resized
     };
-    place(picture, frame[1], normalise, out);
+    place(picture, frame[1], &normalise, out);
     Ok(kept)
 }
 
@@ -130,7 +142,7 @@ pub fn longest_side_size(size: [usize; 2], side: usize) -> Result<[usize; 2]> {
     let scaled = size.map(|length| (length as f64 * scale + 0.5) as usize);
     if size.contains(&0) || scaled.contains(&0) {
         let message = format!("a picture of {} x {} cannot become {side} pixels long", size[1], size[0]);
-        return Err(Error::new(ErrorKind::InvalidArgument, message).help("both sides must be at least one pixel after scaling"));
+        return Err(Error::invalid(message).with_help("both sides must be at least one pixel after scaling"));
     }
     Ok(scaled)
 }
@@ -141,9 +153,9 @@ fn place(picture: &RgbImage, width: usize, normalise: &Normalise, out: &mut [f32
     for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
         let (mean, std) = (normalise.mean[channel], normalise.std[channel]);
         let values: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
-        let (filled, rest) = out.split_at_mut(picture.height * width);
+        let (filled, rest) = out.split_at_mut(picture.height() * width);
         for (y, row) in filled.chunks_exact_mut(width).enumerate() {
-            let (inside, border) = row.split_at_mut(picture.width);
+            let (inside, border) = row.split_at_mut(picture.width());
             for (value, pixel) in inside.iter_mut().zip(picture.row(y).as_chunks::<3>().0) {
                 *value = values[usize::from(pixel[channel])];
             }
@@ -161,15 +173,11 @@ fn check_taps(source: [usize; 2], target: [usize; 2]) -> Result<()> {
     check_between(source, [taps[0].max(taps[1]), target[0].max(target[1])])
 }
 
-fn check_frame(image: &RgbImage, [height, width]: [usize; 2], found: usize) -> Result<()> {
-    let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
-    // The fields are public: a picture need not come from its constructor.
-    if !image.is_whole() {
-        return invalid(format!("picture: expected {} x {} x 3 bytes, found {}", image.width, image.height, image.pixels.len()));
-    }
+fn check_frame([height, width]: [usize; 2], found: usize) -> Result<()> {
     let expected = width.checked_mul(height).and_then(|plane| plane.checked_mul(3)).filter(|values| *values > 0);
     if expected != Some(found) {
-        return invalid(format!("frame: expected room for 3 x {height} x {width} values, none of them 0, found {found}"));
+        let error = Error::invalid("frame").with_expected(format!("room for 3 x {height} x {width} values, none of them 0"));
+        return Err(error.with_found(found.to_string()));
     }
     check_target(width, height)
 }

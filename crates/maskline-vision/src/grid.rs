@@ -3,7 +3,7 @@
 //! Suppression of duplicates within a crop and between crops is [`nms`](crate::nms::nms): by predicted quality, then by one
 //! over the crop's area. Formulas are those of `segment_anything/utils/amg.py`.
 
-use crate::{Error, ErrorKind, Mask, Result};
+use crate::{Error, Mask, Result};
 
 /// How far a box may be from an edge, in pixels, to count as touching it.
 pub const EDGE_TOLERANCE: f32 = 20.0;
@@ -20,8 +20,8 @@ const MOST_POINTS: usize = 4096;
 /// `TooLarge` above 4096 points a side.
 pub fn point_grid(points_per_side: usize) -> Result<Vec<[f64; 2]>> {
     if points_per_side > MOST_POINTS {
-        let message = format!("point grid: expected at most {MOST_POINTS} points a side, found {points_per_side}");
-        return Err(Error::new(ErrorKind::TooLarge, message));
+        let error = Error::too_large("point grid").with_expected(format!("at most {MOST_POINTS} points a side"));
+        return Err(error.with_found(points_per_side.to_string()));
     }
     let offset = 1.0 / (2.0 * points_per_side as f64);
     let last = 1.0 - offset;
@@ -42,8 +42,9 @@ pub fn layer_grids(points_per_side: usize, layers: usize, downscale: usize) -> R
     let side = |layer: usize| downscale.checked_pow(layer as u32).map_or(0, |divisor| points_per_side.checked_div(divisor).unwrap_or(0));
     let sides: Vec<usize> = (0..=layers).map(side).collect();
     if let Some(empty) = sides.iter().position(|side| *side == 0) {
-        let message = format!("points of crop layer {empty}: expected at least 1 a side, found {points_per_side} / {downscale}^{empty}");
-        return Err(Error::new(ErrorKind::InvalidArgument, message).help("use more points a side, fewer layers or a smaller divisor"));
+        let error = Error::invalid(format!("points of crop layer {empty}")).with_expected("at least 1 a side");
+        let found = format!("{points_per_side} / {downscale}^{empty}");
+        return Err(error.with_found(found).with_help("use more points a side, fewer layers or a smaller divisor"));
     }
     sides.into_iter().map(point_grid).collect()
 }
@@ -69,9 +70,8 @@ pub fn crop_boxes(size: [usize; 2], layers: usize, overlap_ratio: f64) -> Result
     // Larger sides than masks can have are refused before anything overflows.
     let is_possible = size.iter().all(|side| (1..=u32::MAX as usize).contains(side));
     if !is_possible || !(0.0..=1.0).contains(&overlap_ratio) {
-        let message =
-            format!("crops: expected sides of 1 to 2^32 - 1 and an overlap of 0 to 1, found {width} x {height} and {overlap_ratio}");
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        let error = Error::invalid("crops").with_expected("sides of 1 to 2^32 - 1 and an overlap of 0 to 1");
+        return Err(error.with_found(format!("{width} x {height} and {overlap_ratio}")));
     }
     let mut crops = vec![Crop { bounds: [0, 0, width, height], layer: 0 }];
     for layer in 1..=layers {
@@ -85,7 +85,7 @@ pub fn crop_boxes(size: [usize; 2], layers: usize, overlap_ratio: f64) -> Result
         let (columns, rows) = (starts_and_ends(width), starts_and_ends(height));
         if columns.iter().chain(&rows).any(|(start, end)| start >= end) {
             let message = format!("crops: a picture of {width} x {height} cannot be cut into {count} x {count} overlapping parts");
-            return Err(Error::new(ErrorKind::InvalidArgument, message).help("use fewer layers"));
+            return Err(Error::invalid(message).with_help("use fewer layers"));
         }
         let boxes = columns.iter().flat_map(|(x1, x2)| rows.iter().map(move |(y1, y2)| [*x1, *y1, *x2, *y2]));
         crops.extend(boxes.map(|bounds| Crop { bounds, layer }));
@@ -97,7 +97,7 @@ fn check_layers(layers: usize) -> Result<()> {
     if layers <= MOST_LAYERS {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidArgument, format!("crop layers: expected at most {MOST_LAYERS}, found {layers}")))
+    Err(Error::invalid("crop layers").with_expected(format!("at most {MOST_LAYERS}")).with_found(layers.to_string()))
 }
 
 /// The box around a mask as everything mode has it: `[x1, y1, x2, y2]` of the first and last set pixels, the last two
@@ -108,7 +108,7 @@ pub fn mask_box(mask: &Mask) -> [usize; 4] {
 
 /// Whether a box (`[x1, y1, x2, y2]` in pixels of the crop) touches an edge of the crop that is not one of the picture of `size`
 /// (`[height, width]`): such an object is cut off, and another crop has more of it. `tolerance` is usually [`EDGE_TOLERANCE`].
-pub fn near_crop_edge(bounds: [f32; 4], crop: &Crop, (size, tolerance): ([usize; 2], f32)) -> bool {
+pub fn near_crop_edge(bounds: [f32; 4], crop: &Crop, size: [usize; 2], tolerance: f32) -> bool {
     let picture = [0, 0, size[1], size[0]];
     let bounds = uncrop_box(bounds, crop);
     let is_near = |side: f32, edge: usize| (side - edge as f32).abs() <= tolerance;
@@ -135,13 +135,9 @@ pub fn uncrop_mask(mask: &Mask, crop: &Crop, size: [usize; 2]) -> Result<Mask> {
     let ([x1, y1, x2, y2], [height, width]) = (crop.bounds, size);
     let is_inside = x1 <= x2 && x2 <= width && y1 <= y2 && y2 <= height;
     if !is_inside || [mask.width(), mask.height()] != [x2 - x1, y2 - y1] {
-        let message = format!(
-            "mask of a crop: expected the size of {:?} inside {width} x {height}, found {} x {}",
-            crop.bounds,
-            mask.width(),
-            mask.height()
-        );
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        let expected = format!("the size of {:?} inside {width} x {height}", crop.bounds);
+        let error = Error::invalid("mask of a crop").with_expected(expected);
+        return Err(error.with_found(format!("{} x {}", mask.width(), mask.height())));
     }
     mask.placed([x1, y1], [width, height])
 }

@@ -3,7 +3,7 @@
 mod bilinear;
 
 use crate::limits::check_target;
-use crate::{Error, ErrorKind, Result, RgbImage};
+use crate::{Error, Result, RgbImage};
 use bilinear::{Planes, resize_to_planes, resize_to_rows};
 
 /// Grey of the border.
@@ -42,7 +42,7 @@ impl Letterbox {
     /// `InvalidArgument` for a size or stride of 0, or a size that is no multiple of the stride; `TooLarge` as above.
     pub fn rect(source: (usize, usize), size: usize, stride: usize) -> Result<Self> {
         if stride == 0 || !size.is_multiple_of(stride) {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("size {size} is no multiple of the stride {stride}")));
+            return Err(Error::invalid(format!("size {size} is no multiple of the stride {stride}")));
         }
         let (width, height) = resized_to_fit(source, (size, size))?;
         // The border left in a square, modulo the stride, is what stays.
@@ -67,7 +67,7 @@ impl Letterbox {
     /// If the picture is not of the source size or `out` is not of the target's.
     pub fn to_planar_f32(&self, image: &RgbImage, out: &mut [f32]) {
         let (width, height) = self.target;
-        assert_eq!((image.width, image.height), self.source, "the letterbox is for another picture size");
+        assert_eq!((image.width(), image.height()), self.source, "the letterbox is for another picture size");
         assert_eq!(out.len(), 3 * width * height, "the output has not the size of the network input");
         let plane = width * height;
         let grey = f32::from(PAD) / 255.0;
@@ -91,7 +91,7 @@ impl Letterbox {
     /// # Panics
     /// If the picture is not of the source size.
     pub fn to_rgb(&self, image: &RgbImage) -> RgbImage {
-        assert_eq!((image.width, image.height), self.source, "the letterbox is for another picture size");
+        assert_eq!((image.width(), image.height()), self.source, "the letterbox is for another picture size");
         let (width, height) = self.target;
         let mut pixels = vec![PAD; width * height * 3];
         resize_to_rows(image, self.resized, |y, levels| {
@@ -100,7 +100,7 @@ impl Letterbox {
                 out.copy_from_slice(&level[..3]);
             }
         });
-        RgbImage { width, height, pixels }
+        RgbImage::whole(width, height, pixels)
     }
 
     /// A box `[x1, y1, x2, y2]` of the network input in pixels of the picture, cut at its borders.
@@ -126,7 +126,7 @@ impl Letterbox {
 fn resized_to_fit(source: (usize, usize), target: (usize, usize)) -> Result<(usize, usize)> {
     if source.0 == 0 || source.1 == 0 || target.0 == 0 || target.1 == 0 {
         let message = format!("a picture of {} × {} cannot become {} × {}", source.0, source.1, target.0, target.1);
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        return Err(Error::invalid(message));
     }
     check_target(target.0, target.1)?;
     let ratio = (target.0 as f64 / source.0 as f64).min(target.1 as f64 / source.1 as f64);

@@ -23,6 +23,6 @@ pub mod resize;
 pub mod write;
 
 pub use error::{Error, ErrorKind, Result};
-pub use image::RgbImage;
+pub use image::{PixelFormat, RgbImage, Strided};
 pub use mask::Mask;
 pub use object::{Keypoint, Object, RotatedBox};

@@ -17,6 +17,9 @@ mod upsample;
 
 use std::ops::Range;
 
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
+
 pub(crate) use bilinear::Bilinear;
 pub use logits::{Logits, StabilityCut};
 pub(crate) use polygon::bridged;
@@ -27,12 +30,14 @@ pub use rle::Rle;
 pub use upsample::{Frame, Upsampler, above, stability, threshold, upsample};
 
 use crate::limits::mask_pixels as pixel_count;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// A binary mask at the size of the original picture.
 ///
 /// Kept as the positions where the value changes, in column-major order (down the first column, then the next, as COCO
 /// counts them). Two masks are equal when their sizes and their pixels are.
+///
+/// Serialises as its [`Rle`]; run lengths that do not add up to their size, or are of no picture's, are not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     width: usize,
@@ -45,7 +50,7 @@ impl Mask {
     /// A mask from a function of x and y.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
+    /// `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_fn(width: usize, height: usize, mut is_set: impl FnMut(usize, usize) -> bool) -> Result<Self> {
         let mut runs = RunBuilder::new(width, height)?;
         for x in 0..width {
@@ -59,14 +64,12 @@ impl Mask {
     /// A mask from rows of bytes, `rows.len() == width * height`; every byte but 0 is set.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the length does not match, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
+    /// `InvalidArgument` when the length does not match, `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_rows(width: usize, height: usize, rows: &[u8]) -> Result<Self> {
         let pixels = pixel_count(width, height)? as usize;
         if rows.len() != pixels {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("mask rows: expected {width} x {height} = {pixels} bytes, found {}", rows.len()),
-            ));
+            let error = Error::invalid("mask rows").with_expected(format!("{width} x {height} = {pixels} bytes"));
+            return Err(error.with_found(rows.len().to_string()));
         }
         Self::from_fn(width, height, |x, y| rows[y * width + x] != 0)
     }
@@ -74,16 +77,14 @@ impl Mask {
     /// A mask from its COCO run lengths. Runs of zero length, which some writers emit, are joined.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the runs do not add up to the size, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
+    /// `InvalidArgument` when the runs do not add up to the size, `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn from_rle(rle: &Rle) -> Result<Self> {
         let [height, width] = rle.size;
         let total = pixel_count(width, height)?;
         let sum: u64 = rle.counts.iter().map(|&count| u64::from(count)).sum();
         if sum != u64::from(total) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("RLE counts: expected a sum of {width} x {height} = {total}, found {sum}"),
-            ));
+            let error = Error::invalid("RLE counts").with_expected(format!("a sum of {width} x {height} = {total}"));
+            return Err(error.with_found(sum.to_string()));
         }
         let mut runs = RunBuilder::new(width, height)?;
         for (index, &count) in rle.counts.iter().enumerate() {
@@ -152,13 +153,13 @@ impl Mask {
     /// The mask with its top left pixel at `origin` (`[x, y]`) of an otherwise empty picture of `size` (`[width, height]`).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when it does not fit, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
+    /// `InvalidArgument` when it does not fit, `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn placed(&self, origin: [usize; 2], size: [usize; 2]) -> Result<Self> {
         let ([left, top], [width, height]) = (origin, size);
         let fits = |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
         if !fits(left, self.width, width) || !fits(top, self.height, height) {
-            let message = format!("mask of {} x {} at {left}, {top}: expected to lie inside {width} x {height}", self.width, self.height);
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            let error = Error::invalid(format!("mask of {} x {} at {left}, {top}", self.width, self.height));
+            return Err(error.with_expected(format!("to lie inside {width} x {height}")));
         }
         let mut runs = RunBuilder::new(width, height)?;
         for (x, ys) in self.column_runs() {
@@ -187,6 +188,18 @@ impl Mask {
             let (start, end) = (run.start as usize, run.end as usize);
             (start / height..=(end - 1) / height).map(move |x| (x, start.saturating_sub(x * height)..(end - x * height).min(height)))
         })
+    }
+}
+
+impl Serialize for Mask {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_rle().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mask {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_rle(&Rle::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -23,7 +23,7 @@ pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
 ///
 /// # Panics
 /// If there is not one score and class per box.
-pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], (classes, threshold): (&[i64], f64)) -> Vec<usize> {
+pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], classes: &[i64], threshold: f64) -> Vec<usize> {
     const MOST_SET_APART: usize = 1000;
     assert_eq!(boxes.len(), classes.len(), "one class per box");
     if boxes.len() <= MOST_SET_APART {

@@ -1,5 +1,7 @@
 //! What a model found in a picture.
 
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeTuple, Serializer};
 
 use crate::Mask;
@@ -9,7 +11,10 @@ use crate::Mask;
 /// Serialises as `{"prompt", "label", "class_id", "score", "box", "rotated_box", "keypoints", "stability", "mask_box", "mask_score",
 /// "segmentation", "area"}`: pixels with two decimals, scores with five, `segmentation` as COCO's compressed RLE and `area` in pixels
 /// of the mask. JSON has no word for what is not finite: such a score, box or list of keypoints is left out.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// Read is what is written: a score or box that was left out becomes one that is not a number, `area` and what is unknown are not
+/// looked at.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Object {
     /// Index of the prompt that this object answers (promptable models).
     pub prompt: Option<usize>,
@@ -18,16 +23,20 @@ pub struct Object {
     /// Class index.
     pub class_id: Option<usize>,
     /// Confidence, 0..1.
+    #[serde(default = "no_number")]
     pub score: f32,
     /// How steep the mask's borders are, 0..1 (promptable models).
     pub stability: Option<f32>,
     /// `[x1, y1, x2, y2]`; for a rotated object, the upright box around it.
+    #[serde(rename = "box", default = "no_numbers")]
     pub bounds: [f32; 4],
     /// The rotated box of an oriented detector.
+    #[serde(rename = "rotated_box")]
     pub rotated: Option<RotatedBox>,
     /// Keypoints of a pose model, in the order of its skeleton.
     pub keypoints: Option<Vec<Keypoint>>,
     /// The object's pixels, at the size of the original picture.
+    #[serde(rename = "segmentation")]
     pub mask: Option<Mask>,
     /// `[x1, y1, x2, y2]` around the mask, where a segmenter made it for a detector's object: `bounds` is the detector's box.
     pub mask_box: Option<[f32; 4]>,
@@ -35,8 +44,8 @@ pub struct Object {
     pub mask_score: Option<f32>,
 }
 
-/// A box turned about its centre. Serialises as `{"center", "size", "angle", "corners"}`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A box turned about its centre. Serialises as `{"center", "size", "angle", "corners"}`; corners are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct RotatedBox {
     /// Centre x, y in pixels.
     pub center: [f32; 2],
@@ -169,4 +178,41 @@ impl Serialize for Keypoint {
         }
         tuple.end()
     }
+}
+
+impl<'de> Deserialize<'de> for Keypoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(KeypointVisitor)
+    }
+}
+
+struct KeypointVisitor;
+
+impl<'de> Visitor<'de> for KeypointVisitor {
+    type Value = Keypoint;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a keypoint [x, y] or [x, y, score]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Keypoint, A::Error> {
+        let missing = |length| A::Error::invalid_length(length, &self);
+        let x = values.next_element()?.ok_or_else(|| missing(0))?;
+        let y = values.next_element()?.ok_or_else(|| missing(1))?;
+        let score = values.next_element()?;
+        if values.next_element::<serde::de::IgnoredAny>()?.is_some() {
+            return Err(missing(4));
+        }
+        Ok(Keypoint { x, y, score })
+    }
+}
+
+/// A score that was left out because it was none.
+fn no_number() -> f32 {
+    f32::NAN
+}
+
+/// A box that was left out because it was none.
+fn no_numbers() -> [f32; 4] {
+    [f32::NAN; 4]
 }

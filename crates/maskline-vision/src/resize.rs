@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::limits::{check_between, check_target};
-use crate::{Error, ErrorKind, Result, RgbImage};
+use crate::{Error, Result, RgbImage};
 
 /// The shape of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,38 +51,41 @@ impl Resampling {
 /// The picture at another size, `(width, height)`.
 ///
 /// # Errors
-/// `InvalidArgument` for a side of 0, of the picture as of the size, and for a picture whose bytes are not width x height x 3;
-/// `TooLarge` above [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS), and for a picture too long and thin.
-pub fn resize(image: &RgbImage, resampling: Resampling, (width, height): (usize, usize)) -> Result<RgbImage> {
-    if !image.is_whole() || width == 0 || height == 0 {
-        let message =
-            format!("a picture of {} x {} in {} bytes cannot become {width} x {height}", image.width, image.height, image.pixels.len());
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+/// `InvalidArgument` for a side of 0; `TooLarge` above [`MOST_TARGET_PIXELS`](crate::limits::MOST_TARGET_PIXELS), and for a picture too long and thin.
+pub fn resize(image: &RgbImage, resampling: Resampling, size: (usize, usize)) -> Result<RgbImage> {
+    let (width, height) = size;
+    if width == 0 || height == 0 {
+        let message = format!("a picture of {} x {} cannot become {width} x {height}", image.width(), image.height());
+        return Err(Error::invalid(message));
     }
     check_target(width, height)?;
-    let source = [image.width, image.height];
+    let source = [image.width(), image.height()];
     let is_rows_first = rows_first(resampling, source, [width, height]);
-    check_between(source, if is_rows_first { [image.width, height] } else { [width, image.height] })?;
-    Ok(resize_part(image, resampling, (width, height), (0..width, 0..height)))
+    check_between(source, if is_rows_first { [image.width(), height] } else { [width, image.height()] })?;
+    Ok(resize_part(image, resampling, size, Part { columns: 0..width, rows: 0..height }))
 }
 
-/// The given columns and rows of the resized picture, reading only what they need. Sizes are checked by the caller.
-pub(crate) fn resize_part(
-    image: &RgbImage,
-    resampling: Resampling,
-    (width, height): (usize, usize),
-    (columns, rows): (Range<usize>, Range<usize>),
-) -> RgbImage {
-    let rows_first = rows_first(resampling, [image.width, image.height], [width, height]);
-    let columns = Filters::new(resampling, (image.width, width), columns);
-    let rows = Filters::new(resampling, (image.height, height), rows);
+/// A part of the resized picture.
+pub(crate) struct Part {
+    pub(crate) columns: Range<usize>,
+    pub(crate) rows: Range<usize>,
+}
+
+/// A part of the picture at another `size` (`(width, height)`), reading only what it needs. Sizes are checked by the caller.
+pub(crate) fn resize_part(image: &RgbImage, resampling: Resampling, size: (usize, usize), part: Part) -> RgbImage {
+    let (width, height) = size;
+    let passes = Passes {
+        columns: Filters::new(resampling, image.width(), width, part.columns),
+        rows: Filters::new(resampling, image.height(), height, part.rows),
+        rows_first: rows_first(resampling, [image.width(), image.height()], [width, height]),
+    };
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the function's only requirement is the feature, which was just found.
         #[allow(unsafe_code)]
-        return unsafe { both_passes_avx2(image, (&columns, &rows), rows_first) };
+        return unsafe { both_passes_avx2(image, &passes) };
     }
-    both_passes(image, (&columns, &rows), rows_first)
+    both_passes(image, &passes)
 }
 
 /// Pillow (since 12.3) begins with the rows where that leaves much less to do.
@@ -94,18 +97,19 @@ fn rows_first(resampling: Resampling, source: [usize; 2], target: [usize; 2]) ->
 /// [`both_passes`], compiled for wider vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn both_passes_avx2(image: &RgbImage, filters: (&Filters, &Filters), rows_first: bool) -> RgbImage {
-    both_passes(image, filters, rows_first)
+fn both_passes_avx2(image: &RgbImage, passes: &Passes) -> RgbImage {
+    both_passes(image, passes)
 }
 
 #[inline(always)]
-fn both_passes(image: &RgbImage, (columns, rows): (&Filters, &Filters), rows_first: bool) -> RgbImage {
-    if rows_first {
-        return filter_columns(&filter_rows(image, (rows, 0)), columns, 0..rows.list.len());
+fn both_passes(image: &RgbImage, passes: &Passes) -> RgbImage {
+    let Passes { columns, rows, rows_first } = passes;
+    if *rows_first {
+        return filter_columns(&filter_rows(image, rows, 0), columns, 0..rows.list.len());
     }
     let first = rows.list.iter().map(|filter| filter.first).min().unwrap_or(0);
     let end = rows.list.iter().map(|filter| filter.first + filter.weights.len()).max().unwrap_or(0);
-    filter_rows(&filter_columns(image, columns, first..end), (rows, first))
+    filter_rows(&filter_columns(image, columns, first..end), rows, first)
 }
 
 #[inline(always)]
@@ -123,14 +127,14 @@ fn filter_columns(image: &RgbImage, columns: &Filters, rows: Range<usize>) -> Rg
             pixels.extend(sums.map(|sum| columns.level(sum)));
         }
     }
-    RgbImage { width, height, pixels }
+    RgbImage::whole(width, height, pixels)
 }
 
 /// The rows of an image that begins at row `first` of the picture.
 #[inline(always)]
-fn filter_rows(image: &RgbImage, (rows, first): (&Filters, usize)) -> RgbImage {
-    let mut pixels = Vec::with_capacity(3 * image.width * rows.list.len());
-    let mut sums = vec![0; 3 * image.width];
+fn filter_rows(image: &RgbImage, rows: &Filters, first: usize) -> RgbImage {
+    let mut pixels = Vec::with_capacity(3 * image.width() * rows.list.len());
+    let mut sums = vec![0; 3 * image.width()];
     for filter in &rows.list {
         sums.fill(rows.half());
         for (i, weight) in filter.weights.iter().enumerate() {
@@ -138,7 +142,7 @@ fn filter_rows(image: &RgbImage, (rows, first): (&Filters, usize)) -> RgbImage {
         }
         pixels.extend(sums.iter().map(|sum| rows.level(*sum)));
     }
-    RgbImage { width: image.width, height: rows.list.len(), pixels }
+    RgbImage::whole(image.width(), rows.list.len(), pixels)
 }
 
 /// The source pixels of one target pixel, and their weights.
@@ -154,17 +158,24 @@ struct Filters {
     precision: u32,
 }
 
+/// How a picture is resized: along the rows and down the columns, in one order or the other.
+struct Passes {
+    columns: Filters,
+    rows: Filters,
+    rows_first: bool,
+}
+
 /// Pillow's bits after the point. A sum of weighted bytes fits 32.
 const PILLOW_PRECISION: u32 = 22;
 
 impl Filters {
     /// Of some target pixels.
-    fn new(resampling: Resampling, (source, target): (usize, usize), part: Range<usize>) -> Self {
+    fn new(resampling: Resampling, source: usize, target: usize, part: Range<usize>) -> Self {
         if source == target {
             let list = part.map(|first| Filter { first, weights: vec![1 << PILLOW_PRECISION] }).collect();
             return Self { list, precision: PILLOW_PRECISION };
         }
-        let exact = |range: Range<usize>| range.map(|i| exact_weights(resampling.kernel, (source, target), i));
+        let exact = |range: Range<usize>| range.map(|i| exact_weights(resampling.kernel, source, target, i));
         let precision = match resampling.arithmetic {
             Arithmetic::Pillow => PILLOW_PRECISION,
             // That of the whole axis, of which only a part may be wanted.
@@ -187,7 +198,7 @@ impl Filters {
 }
 
 /// The first source pixel of target pixel `i`, and the weights from there on; their sum is 1.
-fn exact_weights(kernel: Kernel, (source, target): (usize, usize), i: usize) -> (usize, Vec<f64>) {
+fn exact_weights(kernel: Kernel, source: usize, target: usize, i: usize) -> (usize, Vec<f64>) {
     let scale = source as f64 / target as f64;
     let stretch = scale.max(1.0);
     let (center, support, shrink) = ((i as f64 + 0.5) * scale, kernel.support() * stretch, 1.0 / stretch);

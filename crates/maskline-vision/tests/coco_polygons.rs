@@ -35,3 +35,18 @@ fn what_is_no_polygon_is_refused() {
     assert_eq!(Mask::from_coco_polygons(1 << 20, 1 << 20, []).unwrap_err().kind(), ErrorKind::TooLarge);
     assert!(Mask::from_coco_polygons(9, 9, []).unwrap().is_empty());
 }
+
+#[test]
+fn many_small_polygons_are_united_at_once() {
+    // A file of 10 MB may hold as many: squares of two pixels, a pixel apart.
+    const SIDE: usize = 450;
+    let square = |i: usize| {
+        let [x, y] = [i % SIDE, i / SIDE].map(|at| 3.0 * at as f64);
+        [x, y, x + 2.0, y, x + 2.0, y + 2.0, x, y + 2.0]
+    };
+    let squares: Vec<[f64; 8]> = (0..SIDE * SIDE).map(square).collect();
+    let start = std::time::Instant::now();
+    let mask = Mask::from_coco_polygons(3 * SIDE, 3 * SIDE, squares.iter().map(<[f64; 8]>::as_slice)).unwrap();
+    assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
+    assert_eq!(mask, Mask::from_fn(3 * SIDE, 3 * SIDE, |x, y| x % 3 < 2 && y % 3 < 2).unwrap());
+}

@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage as Pixels};
 use maskline_vision::ErrorKind;
-use maskline_vision::decode::{DecodeOptions, EXTENSIONS, SixteenBits, UNREAD_EXTENSIONS, decode, decode_file};
+use maskline_vision::decode::{DecodeOptions, EXTENSIONS, SixteenBits, UNREAD_EXTENSIONS, decode, decode_file, mask_of_picture};
 use proptest::prelude::*;
 use tiff::encoder::{TiffEncoder, colortype};
 use tiff::tags::Tag;
@@ -53,7 +53,7 @@ fn bmp_tiff_and_gif_are_read_by_content() {
         let path = folder.path().join("photo.jpg");
         std::fs::write(&path, encoded(&picture, format)).unwrap();
         let found = decode_file(&path, &DecodeOptions::default()).unwrap();
-        assert_eq!((found.width, found.height, &found.pixels), (31, 17, colors().as_raw()), "{format:?}");
+        assert_eq!((found.width(), found.height(), found.pixels()), (31, 17, colors().as_raw().as_slice()), "{format:?}");
     }
     // Colours that fit a palette come back.
     let flags = DynamicImage::ImageRgb8(Pixels::from_fn(20, 10, |x, _| Rgb(if x < 10 { [255, 0, 0] } else { [0, 0, 255] })));
@@ -72,7 +72,7 @@ fn the_first_page_and_the_first_frame_are_taken() {
     let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
     encoder.write_image::<colortype::Gray8>(2, 1, &[10, 20]).unwrap();
     encoder.write_image::<colortype::Gray8>(3, 3, &[99; 9]).unwrap();
-    assert_eq!(read(&bytes.into_inner()).unwrap().pixels, [10, 10, 10, 20, 20, 20]);
+    assert_eq!(read(&bytes.into_inner()).unwrap().pixels(), [10, 10, 10, 20, 20, 20]);
 
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
@@ -80,13 +80,14 @@ fn the_first_page_and_the_first_frame_are_taken() {
         encoder.encode_frame(image::Frame::new(image::RgbaImage::from_pixel(4, 4, image::Rgba(level)))).unwrap();
     }
     drop(encoder);
-    assert_eq!(read(&bytes).unwrap().pixels, [255, 0, 0].repeat(16));
+    assert_eq!(read(&bytes).unwrap().pixels(), [255, 0, 0].repeat(16));
 }
 
 #[test]
 fn sixteen_bits_keep_what_can_be_seen() {
     let grey = |most: u16| DynamicImage::ImageLuma16(ImageBuffer::from_fn(16, 1, |x, _| Luma([x as u16 * (most / 15)])));
-    let last = |bytes: &[u8], sixteen_bits| decode(bytes, &DecodeOptions { sixteen_bits, ..DecodeOptions::default() }).unwrap().pixels[45];
+    let last =
+        |bytes: &[u8], sixteen_bits| decode(bytes, &DecodeOptions { sixteen_bits, ..DecodeOptions::default() }).unwrap().pixels()[45];
     // The largest values of 10, 12, 14 and 16 bits.
     for (most, fitted, high) in
         [(1020, 255, 3), (4095, 255, 15), (3000, 187, 11), (16380, 255, 63), (17010, 66, 66), (65535, 255, 255), (240, 240, 0)]
@@ -98,16 +99,16 @@ fn sixteen_bits_keep_what_can_be_seen() {
     }
     let colour = DynamicImage::ImageRgb16(ImageBuffer::from_pixel(16, 1, Rgb([4095, 2048, 0])));
     let found = read(&encoded(&colour, ImageFormat::Png)).unwrap();
-    assert_eq!(found.pixels[..3], [15, 8, 0], "of a PNG in colour the high byte, as OpenCV has it");
-    assert_eq!(read(&encoded(&colour, ImageFormat::Tiff)).unwrap().pixels[..3], [255, 128, 0]);
+    assert_eq!(found.pixels()[..3], [15, 8, 0], "of a PNG in colour the high byte, as OpenCV has it");
+    assert_eq!(read(&encoded(&colour, ImageFormat::Tiff)).unwrap().pixels()[..3], [255, 128, 0]);
 }
 
 #[test]
 fn floats_are_from_black_to_white_or_refused() {
     let grey = tiff_of::<colortype::Gray32Float>([3, 1], &[0.0, 0.5, 1.0], None);
-    assert_eq!(read(&grey).unwrap().pixels, [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+    assert_eq!(read(&grey).unwrap().pixels(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
     let colour = tiff_of::<colortype::RGB32Float>([1, 1], &[1.0, 0.5, 0.0], None);
-    assert_eq!(read(&colour).unwrap().pixels, [255, 128, 0]);
+    assert_eq!(read(&colour).unwrap().pixels(), [255, 128, 0]);
     for strange in [255.0, -0.1, f32::NAN, f32::INFINITY] {
         for bytes in [
             tiff_of::<colortype::Gray32Float>([2, 1], &[0.5, strange], None),
@@ -143,7 +144,7 @@ fn tiffs_that_would_be_taken_for_others_are_refused() {
     unnamed[entry..entry + 2].copy_from_slice(&340_u16.to_le_bytes());
     assert_eq!(read(&unnamed).unwrap_err().kind(), ErrorKind::UnknownFormat);
     let cmyk = read(&tiff_of::<colortype::CMYK8>([1, 1], &[0, 255, 255, 0], None)).unwrap();
-    assert_eq!(cmyk.pixels, [255, 0, 0]);
+    assert_eq!(cmyk.pixels(), [255, 0, 0]);
 }
 
 #[test]
@@ -152,19 +153,19 @@ fn white_is_zero_is_turned_over() {
     let entry = entry(&bytes, 262);
     assert_eq!(bytes[entry + 8], 1);
     bytes[entry + 8] = 0;
-    assert_eq!(read(&bytes).unwrap().pixels, [255, 255, 255, 55, 55, 55]);
+    assert_eq!(read(&bytes).unwrap().pixels(), [255, 255, 255, 55, 55, 55]);
 }
 
 #[test]
 fn orientations_of_tiffs_are_applied() {
     let bytes = tiff_of::<colortype::Gray8>([2, 1], &[10, 20], Some((274, 6)));
     let found = read(&bytes).unwrap();
-    assert_eq!((found.width, found.height), (1, 2));
+    assert_eq!((found.width(), found.height()), (1, 2));
     assert_eq!(maskline_vision::decode::exif_orientation(&bytes).unwrap(), 6);
     let floats = tiff_of::<colortype::Gray32Float>([2, 1], &[0.0, 1.0], Some((274, 6)));
-    assert_eq!(read(&floats).unwrap().height, 2);
+    assert_eq!(read(&floats).unwrap().height(), 2);
     let as_stored = DecodeOptions { apply_exif: false, ..DecodeOptions::default() };
-    assert_eq!(decode(&floats, &as_stored).unwrap().height, 1);
+    assert_eq!(decode(&floats, &as_stored).unwrap().height(), 1);
 }
 
 #[test]
@@ -294,7 +295,7 @@ fn exif_is_found_wherever_writers_put_it() {
     let turned = read(&encoded(&DynamicImage::ImageRgb8(colors()).rotate90(), ImageFormat::Png)).unwrap();
     for bytes in [png_with_exif_after_its_pixels(), webp_with_exif(b""), webp_with_exif(b"Exif\0\0")] {
         let found = read(&bytes).unwrap();
-        assert_eq!([found.width, found.height], [height as usize, width as usize]);
+        assert_eq!([found.width(), found.height()], [height as usize, width as usize]);
         assert_eq!(found, turned);
         assert_eq!(maskline_vision::decode::exif_orientation(&bytes).unwrap(), 6);
     }
@@ -308,4 +309,20 @@ fn a_webp_without_its_end_is_cut_off_and_does_not_stand_otherwise() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{missing}: {error}");
         assert!(error.to_string().contains("cut off"), "{missing}: {error}");
     }
+}
+
+/// A header of a few bytes may say any size: without a limit it is an error still, and neither overflows nor asks for the memory.
+#[test]
+fn no_limit_is_no_way_to_exhaust_memory() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 1 << 20, (1 << 31) - 1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(vec![0, 0, 0, 255, 255, 255]);
+    encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[0x78, 0x9c]).unwrap();
+    let options = DecodeOptions { max_pixels: u64::MAX, ..DecodeOptions::default() };
+    let error = decode(&bytes, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    let error = mask_of_picture(&bytes, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert!(error.to_string().contains("no more than 2147483648 can be read"), "{error}");
 }

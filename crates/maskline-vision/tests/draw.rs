@@ -20,7 +20,7 @@ fn pixel(image: &RgbImage, x: usize, y: usize) -> [u8; 3] {
 
 /// `[x1, y1, x2, y2]` around the pixels that are no longer gray.
 fn changed(image: &RgbImage) -> Option<[usize; 4]> {
-    let places = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
+    let places = (0..image.height()).flat_map(|y| (0..image.width()).map(move |x| (x, y)));
     places.filter(|&(x, y)| pixel(image, x, y) != GRAY).fold(None, |bounds: Option<[usize; 4]>, (x, y)| {
         let [x1, y1, x2, y2] = bounds.unwrap_or([x, y, x, y]);
         Some([x1.min(x), y1.min(y), x2.max(x), y2.max(y)])
@@ -117,9 +117,9 @@ fn huge_coordinates_are_cut_off() {
     let drawn = annotate(&image, &[object.clone()], &DrawOptions::default());
     assert_eq!(changed(&drawn), Some([0, 0, 63, 47]));
     object.rotated = Some(RotatedBox { center: [1e30, 0.0], size: [1e30, 1e-30], angle: 0.3 });
-    assert_eq!(annotate(&image, &[object], &DrawOptions::default()).pixels.len(), 64 * 48 * 3);
+    assert_eq!(annotate(&image, &[object], &DrawOptions::default()).pixels().len(), 64 * 48 * 3);
     let tiny = picture(1, 1);
-    assert_eq!(annotate(&tiny, &[person([0.0, 0.0, 1.0, 1.0])], &DrawOptions::default()).pixels, [0xe6, 0x9f, 0x00]);
+    assert_eq!(annotate(&tiny, &[person([0.0, 0.0, 1.0, 1.0])], &DrawOptions::default()).pixels(), [0xe6, 0x9f, 0x00]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn class_lists_fill_the_corner() {
     assert!(x2 < 200 && y2 < 80, "{x2}, {y2}");
     assert_eq!(annotate_classes(&image, &[]), image);
     let many = vec![("a label too long for such a picture".repeat(9), 0.5); 100];
-    assert_eq!(annotate_classes(&picture(90, 70), &many).pixels.len(), 90 * 70 * 3);
+    assert_eq!(annotate_classes(&picture(90, 70), &many).pixels().len(), 90 * 70 * 3);
     assert_eq!(annotate_classes(&picture(3, 2), &many), picture(3, 2));
 }
 

@@ -3,7 +3,7 @@
 
 use maskline_vision::crop::center_crop;
 use maskline_vision::draw::{DrawOptions, Marks, annotate, annotate_classes, annotate_prompted};
-use maskline_vision::fit::{Normalise, SquareFilter, longest_side, padded_square, stretch, stretch_levels};
+use maskline_vision::fit::{Normalise, SquareFilter, Target, longest_side, padded_square, stretch, stretch_levels};
 use maskline_vision::grid::{layer_grids, point_grid};
 use maskline_vision::letterbox::Letterbox;
 use maskline_vision::look::Pyramid;
@@ -51,26 +51,26 @@ fn pictures_of_any_shape_reach_the_network() {
             let mut planes = vec![f32::NAN; 3 * width * height];
             letterbox.to_planar_f32(&image, &mut planes);
             assert!(planes.iter().all(|value| (0.0..=1.0).contains(value)), "{shape:?}");
-            assert_eq!(letterbox.to_rgb(&image).pixels.len(), 3 * width * height);
+            assert_eq!(letterbox.to_rgb(&image).pixels().len(), 3 * width * height);
         }
         let mut out = vec![f32::NAN; 3 * 32 * 48];
-        stretch(&image, [32, 48], &Normalise::IMAGENET, &mut out).unwrap();
+        stretch(&image, Target { frame: [32, 48], normalise: Normalise::IMAGENET }, &mut out).unwrap();
         assert!(out.iter().all(|value| value.is_finite()), "{shape:?}");
-        stretch_levels(&image, ([32, 48], &Normalise::SIGNED), Resampling::TORCH_BICUBIC, &mut out).unwrap();
+        stretch_levels(&image, Target { frame: [32, 48], normalise: Normalise::SIGNED }, Resampling::TORCH_BICUBIC, &mut out).unwrap();
         let mut square = vec![f32::NAN; 3 * 32 * 32];
         for filter in [SquareFilter::Torchvision, SquareFilter::Scipy] {
-            padded_square(&image, (32, &Normalise::CLIP), filter, &mut square).unwrap();
+            padded_square(&image, Target { frame: [32; 2], normalise: Normalise::CLIP }, filter, &mut square).unwrap();
             assert!(square.iter().all(|value| value.is_finite()), "{shape:?} {filter:?}");
         }
-        match longest_side(&image, 32, ([32, 32], &Normalise::IMAGENET), &mut square) {
+        match longest_side(&image, 32, Target { frame: [32, 32], normalise: Normalise::IMAGENET }, &mut square) {
             Ok(kept) => assert!(kept.contains(&32)),
             Err(error) => assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("help: "), "{error}"),
         }
         assert_eq!(center_crop(&image, 24).unwrap().len(), 3 * 24 * 24);
         for resampling in [Resampling::PILLOW_BILINEAR, Resampling::PILLOW_BICUBIC, Resampling::TORCH_BILINEAR] {
-            assert_eq!(resize(&image, resampling, (5, 7)).unwrap().pixels.len(), 3 * 5 * 7);
+            assert_eq!(resize(&image, resampling, (5, 7)).unwrap().pixels().len(), 3 * 5 * 7);
         }
-        assert!(Pyramid::new(&image, 8).bytes() >= image.pixels.len());
+        assert!(Pyramid::new(&image, 8).bytes() >= image.pixels().len());
     }
 }
 
@@ -82,8 +82,8 @@ fn pictures_of_any_shape_are_drawn_on_and_written() {
         let marks = Marks { points: &points, boxes: &[[0.0, 0.0, shape.0 as f32, shape.1 as f32]], ..Marks::default() };
         let options = DrawOptions { mask_tags: true, ..DrawOptions::default() };
         let drawn = annotate_prompted(&image, &objects, &marks, &options);
-        assert_eq!((drawn.width, drawn.height), shape);
-        assert_eq!(annotate_classes(&image, &[("name".into(), 0.5)]).pixels.len(), image.pixels.len());
+        assert_eq!((drawn.width(), drawn.height()), shape);
+        assert_eq!(annotate_classes(&image, &[("name".into(), 0.5)]).pixels().len(), image.pixels().len());
         assert_eq!(annotate(&image, &[], &options), image);
         let found = ImageObjects { image_id: 1, width: shape.0, height: shape.1, objects: &objects };
         let answer = Answer { found, file_name: "a.png", pixels: Some(&image), marks };
@@ -119,13 +119,8 @@ fn sizes_that_no_network_has_are_refused() {
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     }
-    let frame = stretch(&image, [huge, huge], &Normalise::IMAGENET, &mut [0.0; 12]).unwrap_err();
+    let frame = stretch(&image, Target { frame: [huge, huge], normalise: Normalise::IMAGENET }, &mut [0.0; 12]).unwrap_err();
     assert_eq!(frame.kind(), ErrorKind::InvalidArgument);
-    let broken = RgbImage { width: usize::MAX, height: 3, pixels: vec![0; 7] };
-    assert!(stretch(&broken, [2, 2], &Normalise::IMAGENET, &mut [0.0; 12]).is_err() && center_crop(&broken, 2).is_err());
-    assert!(resize(&broken, Resampling::PILLOW_BICUBIC, (2, 2)).is_err() && encode_picture(&broken, PictureFormat::Png).is_err());
-    let empty = RgbImage { width: 0, height: 0, pixels: Vec::new() };
-    assert!(center_crop(&empty, 2).is_err() && encode_picture(&empty, PictureFormat::Jpeg { quality: 90 }).is_err());
 }
 
 /// A few bytes of run lengths must not become gigabytes once somebody looks at the rows.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 fn helpers() -> Option<Value> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens/postprocess/all/case.json");
     if !path.exists() {
-        eprintln!("skipped: {} is missing", path.display());
+        maskline_testing::skip(format_args!("{} is missing", path.display()));
         return None;
     }
     let case: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -49,14 +49,14 @@ fn edges_of_the_official_code() {
     let crop = Crop { bounds: numbers(&edges["crop_box"]), layer: 1 };
     let [_, _, width, height] = numbers(&edges["orig_box"]);
     let boxes = edges["boxes"].as_array().unwrap();
-    let near = |bounds: &Value| near_crop_edge(numbers(bounds).map(|side| side as f32), &crop, ([height, width], EDGE_TOLERANCE));
+    let near = |bounds: &Value| near_crop_edge(numbers(bounds).map(|side| side as f32), &crop, [height, width], EDGE_TOLERANCE);
     assert_eq!(json!(boxes.iter().map(near).collect::<Vec<bool>>()), edges["out"]);
 }
 
 #[test]
 fn boxes_near_an_edge_are_looked_for_in_the_picture() {
     let crop = Crop { bounds: [300, 0, 640, 480], layer: 1 };
-    let near = |bounds| near_crop_edge(bounds, &crop, ([480, 640], EDGE_TOLERANCE));
+    let near = |bounds| near_crop_edge(bounds, &crop, [480, 640], EDGE_TOLERANCE);
     assert!(near([20.0, 100.0, 200.0, 200.0]) && !near([20.5, 100.0, 200.0, 200.0]));
     assert!(!near([100.0, 0.0, 340.0, 480.0]), "these are edges of the picture");
     assert_eq!(uncrop_box([1.0, 2.0, 3.5, 4.0], &crop), [301.0, 2.0, 303.5, 4.0]);

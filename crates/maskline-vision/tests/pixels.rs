@@ -18,7 +18,7 @@ fn golden(path: &str) -> Option<PathBuf> {
     if folder.exists() {
         return Some(folder);
     }
-    eprintln!("skipped: {} is missing", folder.display());
+    maskline_testing::skip(format_args!("{} is missing", folder.display()));
     None
 }
 
@@ -45,7 +45,7 @@ fn letterboxes_are_exact() {
         // EXIF orientation is applied in one entry only, and only by our own decoder.
         let (file, apply_exif) = if name == "exif_applied" { ("exif.jpg", true) } else { (file, false) };
         let picture = decode_file(&folder.join(file), &DecodeOptions { apply_exif, ..DecodeOptions::default() }).unwrap();
-        let size = (picture.width, picture.height);
+        let size = (picture.width(), picture.height());
         for (method, letterbox) in
             [("yolov8_letterbox_640", Letterbox::square(size, 640)), ("yolov8_letterbox_rect", Letterbox::rect(size, 640, 32))]
         {
@@ -73,7 +73,7 @@ fn letterboxes_are_exact() {
                                 (f64::from(found * 255.0).round() - level).abs() <= allowed,
                                 "{name} {method} {part} {channel} {y} {x}"
                             );
-                            assert_eq!(f32::from(rgb.pixels[(y * width + x) * 3 + channel]) / 255.0, found);
+                            assert_eq!(f32::from(rgb.pixels()[(y * width + x) * 3 + channel]) / 255.0, found);
                             i += 1;
                         }
                     }
@@ -109,7 +109,7 @@ fn suppression_equals_torchvision() {
             let names = ["classes", "idxs", "labels"].map(|n| format!("{name}.{n}"));
             let classes = names.iter().find(|n| inputs.tensor(n).is_ok()).unwrap_or_else(|| panic!("{:?}", inputs.names()));
             let classes: Vec<i64> = numbers(&inputs, classes).into_iter().map(|c| c as i64).collect();
-            batched_nms(&boxes, &scores, (&classes, threshold))
+            batched_nms(&boxes, &scores, &classes, threshold)
         } else {
             nms(&boxes, &scores, threshold)
         };
@@ -142,14 +142,14 @@ fn every_pixel_format_becomes_rgb() {
     for (picture, format) in
         [(eight.clone(), ImageFormat::Png), (eight.clone(), ImageFormat::WebP), (DynamicImage::ImageRgb8(rgb.clone()), ImageFormat::Png)]
     {
-        assert_eq!(decode(&encoded(&picture, format), &DecodeOptions::default()).unwrap().pixels, *rgb.as_raw());
+        assert_eq!(decode(&encoded(&picture, format), &DecodeOptions::default()).unwrap().pixels(), *rgb.as_raw());
     }
     for picture in [DynamicImage::ImageLuma8(grey.clone()), DynamicImage::ImageLumaA8(eight.to_luma_alpha8())] {
         let decoded = decode(&encoded(&picture, ImageFormat::Png), &DecodeOptions::default()).unwrap();
         assert_eq!(decoded.row(5)[9..12], [grey.get_pixel(3, 5).0[0]; 3]);
     }
     let jpeg = decode(&encoded(&DynamicImage::ImageLuma8(grey), ImageFormat::Jpeg), &DecodeOptions::default()).unwrap();
-    assert_eq!((jpeg.width, jpeg.height), (31, 17));
+    assert_eq!((jpeg.width(), jpeg.height()), (31, 17));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_jpeg_decoder_stays_close_to_libjpeg() {
     for name in ["photo.jpg", "exif.jpg"] {
         let ours = decode_file(&folder.join(name), &options).unwrap();
         let theirs = decode_file(&folder.join(format!("{name}.decoded.png")), &options).unwrap();
-        let worst = ours.pixels.iter().zip(&theirs.pixels).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        let worst = ours.pixels().iter().zip(theirs.pixels()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(worst <= 6, "{name}: {worst} levels");
     }
 }
@@ -168,13 +168,11 @@ fn the_jpeg_decoder_stays_close_to_libjpeg() {
 fn turning_is_what_decoding_does() {
     let upright = RgbImage::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
     let turned = turn(upright.clone(), 6).unwrap();
-    assert_eq!((turned.width, turned.height, turned.pixels.clone()), (1, 2, vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!((turned.width(), turned.height(), turned.pixels()), (1, 2, &[1, 2, 3, 4, 5, 6][..]));
     assert_eq!(turn(turned, 8).unwrap(), upright);
     for orientation in [0, 9] {
         assert_eq!(turn(upright.clone(), orientation).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
-    let broken = RgbImage { pixels: vec![0; 5], ..upright };
-    assert_eq!(turn(broken, 1).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(exif_orientation(&encoded(&gradient(), ImageFormat::Png)).unwrap(), 1);
     let Some(folder) = golden("preprocess/images") else { return };
     let bytes = std::fs::read(folder.join("exif.jpg")).unwrap();

@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 fn golden(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens").join(path);
     if !path.exists() {
-        eprintln!("skipped: {} is missing", path.display());
+        maskline_testing::skip(format_args!("{} is missing", path.display()));
         return None;
     }
     Some(path)

@@ -34,7 +34,7 @@ fn pictures_come_back() {
     let jpeg = folder.path().join("a.jpg");
     save_picture(&jpeg, &image, PictureFormat::Jpeg { quality: 95 }).unwrap();
     let decoded = decode_file(&jpeg, &DecodeOptions::default()).unwrap();
-    let worst = decoded.pixels.iter().zip(&image.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+    let worst = decoded.pixels().iter().zip(image.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst.unwrap() < 24, "{worst:?}");
 }
 
@@ -43,8 +43,7 @@ fn pictures_that_cannot_be_encoded_leave_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");
     let too_wide = RgbImage::new(70_000, 1, vec![0; 210_000]).unwrap();
-    let broken = RgbImage { width: 5, height: 5, pixels: vec![0; 7] };
-    for (image, quality) in [(&gradient(), 0), (&gradient(), 101), (&too_wide, 90), (&broken, 90)] {
+    for (image, quality) in [(&gradient(), 0), (&gradient(), 101), (&too_wide, 90)] {
         let error = save_picture(&path, image, PictureFormat::Jpeg { quality }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
         assert_eq!(error.path(), Some(path.as_path()));

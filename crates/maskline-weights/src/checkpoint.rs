@@ -23,7 +23,7 @@ use crate::{mmap, safetensors, torch};
 /// Values are not read before they are asked for; the files stay mapped as long as this lives.
 #[derive(Debug)]
 pub struct Checkpoint {
-    source: Source,
+    storage: Storage,
     /// Sorted by name.
     tensors: Vec<Stored>,
     facts: Facts,
@@ -35,7 +35,7 @@ pub struct Checkpoint {
 }
 
 #[derive(Debug)]
-enum Source {
+enum Storage {
     Files {
         /// The file, or the index of the shards.
         place: PathBuf,
@@ -75,7 +75,11 @@ impl Checkpoint {
     /// (the message says what, and the way out), [`ErrorKind::Corrupt`] if it is damaged, [`ErrorKind::Unsafe`] if PyTorch would run
     /// code when loading it, and [`ErrorKind::Limit`] if it asks for more memory or nesting than a checkpoint can need.
     pub fn open(path: &Path) -> Result<Self> {
-        let Files { place, index, weights } = files::resolve(path)?;
+        Self::of_files(files::resolve(path)?)
+    }
+
+    pub(crate) fn of_files(files: Files) -> Result<Self> {
+        let Files { place, index, weights } = files;
         let (mut mapped, mut contents) = (Vec::new(), Vec::new());
         for path in weights {
             let map = mmap::map(&path)?;
@@ -85,7 +89,7 @@ impl Checkpoint {
         if let Some(index) = &index {
             check_shards(index, &contents, &mapped)?;
         }
-        Self::from_contents(Source::Files { place, files: mapped }, contents)
+        Self::from_contents(Storage::Files { place, files: mapped }, contents)
     }
 
     /// The tensors of a safetensors file that the program carries.
@@ -93,14 +97,14 @@ impl Checkpoint {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is damaged.
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
-        Self::from_contents(Source::Memory(bytes), vec![safetensors::read(bytes)?])
+        Self::from_contents(Storage::Memory(bytes), vec![safetensors::read(bytes)?])
     }
 
     /// Generated weights: every tensor that is asked for exists, in the shape that is asked for. The values depend on the
     /// seed, the full name of the tensor and its [`Init`] alone.
     pub fn synthetic(seed: u64) -> Self {
         Self {
-            source: Source::Generated(Generator::new(seed)),
+            storage: Storage::Generated(Generator::new(seed)),
             tensors: Vec::new(),
             facts: Facts::default(),
             skipped: BTreeMap::new(),
@@ -116,19 +120,19 @@ impl Checkpoint {
     /// [`ErrorKind::Unsupported`] if this is a file already, [`ErrorKind::Shape`] if a tensor was asked for in two shapes,
     /// [`ErrorKind::Io`] if the file cannot be written.
     pub fn write_generated(&self, path: &Path) -> Result<()> {
-        match &self.source {
-            Source::Generated(generator) => generator.write(path),
-            Source::Files { .. } | Source::Memory(_) => {
-                Err(self.in_file(Error::new(ErrorKind::Unsupported, "expected generated weights, found those of a file")))
+        match &self.storage {
+            Storage::Generated(generator) => generator.write(path),
+            Storage::Files { .. } | Storage::Memory(_) => {
+                Err(self.in_file(Error::new(ErrorKind::Unsupported, "").expecting("generated weights").finding("those of a file")))
             }
         }
     }
 
     /// Joins what was found in each file; facts of earlier files come first.
-    fn from_contents(source: Source, files: Vec<Contents>) -> Result<Self> {
+    fn from_contents(storage: Storage, files: Vec<Contents>) -> Result<Self> {
         let (mut tensors, mut skipped, mut facts, mut choices) = (Vec::new(), BTreeMap::new(), Facts::default(), Vec::new());
         for (file, mut contents) in files.into_iter().enumerate() {
-            contents.clean().map_err(|error| source.in_place(error))?;
+            contents.clean().map_err(|error| storage.in_place(error))?;
             let stored = |(name, info, layout)| Stored { name, info, layout, file, used: AtomicBool::new(false) };
             tensors.extend(contents.tensors.into_iter().map(stored));
             skipped.append(&mut contents.skipped);
@@ -138,9 +142,9 @@ impl Checkpoint {
         }
         tensors.sort_by(|left, right| left.name.cmp(&right.name));
         if let Some([double, _]) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(source.in_place(Error::corrupt(format!("{:.200}: two shards hold this tensor", double.name))));
+            return Err(storage.in_place(Error::corrupt(format!("{:.200}: two shards hold this tensor", double.name))));
         }
-        Ok(Self { source, tensors, facts, skipped, stripped: String::new(), choices })
+        Ok(Self { storage, tensors, facts, skipped, stripped: String::new(), choices })
     }
 
     /// The first segment of the names, if all tensors have the same one and more after it: what a trainer put the model under.
@@ -198,20 +202,20 @@ impl Checkpoint {
 
     /// Whether the weights are generated.
     pub fn is_synthetic(&self) -> bool {
-        matches!(self.source, Source::Generated(_))
+        matches!(self.storage, Storage::Generated(_))
     }
 
     /// The file, or the index of the shards; `None` for generated weights and for those that the program carries.
     pub fn path(&self) -> Option<&Path> {
-        self.source.place()
+        self.storage.place()
     }
 
     /// The bytes of all files, for hashing; none for generated weights.
     pub fn bytes(&self) -> Vec<&[u8]> {
-        match &self.source {
-            Source::Files { files, .. } => files.iter().map(|file| &file.map[..]).collect(),
-            Source::Memory(bytes) => vec![bytes],
-            Source::Generated(_) => vec![],
+        match &self.storage {
+            Storage::Files { files, .. } => files.iter().map(|file| &file.map[..]).collect(),
+            Storage::Memory(bytes) => vec![bytes],
+            Storage::Generated(_) => vec![],
         }
     }
 
@@ -264,7 +268,7 @@ impl Checkpoint {
     }
 
     pub(crate) fn read_f32(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor<'_>> {
-        if let Source::Generated(generator) = &self.source {
+        if let Storage::Generated(generator) = &self.storage {
             check_count(name, shape)?;
             let data = generator.tensor(name, shape, init);
             return Ok(Tensor { shape: shape.to_vec(), data: data.into(), span: None });
@@ -277,15 +281,15 @@ impl Checkpoint {
             return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?));
         }
         let tensor = self.require(name)?;
-        let (path, map): (_, &[u8]) = match &self.source {
-            Source::Files { files, .. } => (Some(&files[tensor.file].path), &files[tensor.file].map),
-            Source::Memory(bytes) => (None, bytes),
-            Source::Generated(_) => (None, &[]),
+        let (path, map) = match &self.storage {
+            Storage::Files { files, .. } => (Some(&files[tensor.file].path), &files[tensor.file].map[..]),
+            Storage::Memory(bytes) => (None, &bytes[..]),
+            Storage::Generated(_) => (None, &[][..]),
         };
         let TensorInfo { dtype, shape: found } = &tensor.info;
         if found != shape {
-            let message = format!("{name}: expected {shape:?}, found {found:?}");
-            return Err(self.in_file(Error::new(ErrorKind::Shape, message)));
+            let misfit = Error::new(ErrorKind::Shape, name).expecting(format!("{shape:?}")).finding(format!("{found:?}"));
+            return Err(self.in_file(misfit));
         }
         tensor.used.store(true, Ordering::Relaxed);
         let span = match &tensor.layout {
@@ -323,11 +327,11 @@ impl Checkpoint {
     }
 
     fn in_file(&self, error: Error) -> Error {
-        self.source.in_place(error)
+        self.storage.in_place(error)
     }
 }
 
-impl Source {
+impl Storage {
     fn place(&self) -> Option<&Path> {
         match self {
             Self::Files { place, .. } => Some(place),

@@ -1,7 +1,7 @@
 //! The error of this crate.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What went wrong, for programs. Stable; new kinds may be added.
 #[non_exhaustive]
@@ -30,8 +30,11 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    path: Option<PathBuf>,
-    help: Option<String>,
+    // Boxed, so that a result is small.
+    expected: Option<Box<str>>,
+    found: Option<Box<str>>,
+    path: Option<Box<Path>>,
+    help: Option<Box<str>>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -39,7 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, help: None }
+        Self { kind, message: message.into(), expected: None, found: None, path: None, help: None }
     }
 
     pub(crate) fn corrupt(message: impl Into<String>) -> Self {
@@ -54,13 +57,31 @@ impl Error {
         Self::new(ErrorKind::Io, error.to_string()).in_file(path)
     }
 
+    /// Adds what was expected: `: expected …`.
+    pub(crate) fn expecting(mut self, expected: impl fmt::Display) -> Self {
+        let expected = expected.to_string();
+        self.message += if self.message.is_empty() { "expected " } else { ": expected " };
+        self.message += &expected;
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Adds what was found instead: `, found …`.
+    pub(crate) fn finding(mut self, found: impl fmt::Display) -> Self {
+        let found = found.to_string();
+        self.message += ", found ";
+        self.message += &found;
+        self.found = Some(found.into());
+        self
+    }
+
     pub(crate) fn in_file(mut self, path: &Path) -> Self {
-        self.path.get_or_insert_with(|| path.to_owned());
+        self.path.get_or_insert_with(|| path.into());
         self
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into());
         self
     }
 
@@ -72,6 +93,21 @@ impl Error {
     /// What went wrong, in one line, without file and help.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What was expected, where the message says so.
+    pub fn expected(&self) -> Option<&str> {
+        self.expected.as_deref()
+    }
+
+    /// What was found instead.
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
+    }
+
+    /// Where it went wrong: the checkpoint, as text.
+    pub fn place(&self) -> Option<String> {
+        self.path.as_ref().map(|path| path.display().to_string())
     }
 
     /// The checkpoint it went wrong in.

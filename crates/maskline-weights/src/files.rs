@@ -126,12 +126,12 @@ fn shards(index: PathBuf) -> Result<Files> {
     let text = std::fs::read(&index).map_err(|error| Error::io(&index, &error))?;
     let text = std::str::from_utf8(&text).map_err(|_| corrupt("the index of the shards is no text".into()))?;
     let map = Attribute::parse(text).and_then(|json| Some(json.get("weight_map")?.as_map()?.to_vec()));
-    let map = map.ok_or_else(|| corrupt("expected an index of shards: a JSON object with a `weight_map`".into()))?;
+    let map = map.ok_or_else(|| corrupt(String::new()).expecting("an index of shards: a JSON object with a `weight_map`"))?;
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut places = Index::new();
     for (tensor, file) in &map {
         let (Some(tensor), Some(file)) = (tensor.as_str(), file.as_str()) else {
-            return Err(corrupt("weight_map: expected names of tensors and files".into()));
+            return Err(corrupt("weight_map".into()).expecting("names of tensors and files"));
         };
         if !is_plain(file) {
             return Err(corrupt(format!("weight_map: `{file:.200}` is no plain file name in the folder of the index")));

@@ -91,30 +91,40 @@ impl Layout {
         match self {
             Self::Contiguous(range) => Cow::Borrowed(&file[range.clone()]),
             Self::Strided { storage, offset, strides } => {
-                Cow::Owned(gather(&file[storage.clone()], *offset, (shape, strides), element_size))
+                Cow::Owned(Gather { storage: &file[storage.clone()], offset: *offset, strides, element_size }.rows(shape))
             }
         }
     }
 }
 
 /// Copies a strided view into row-major order.
-fn gather(storage: &[u8], offset: usize, (shape, strides): (&[usize], &[usize]), element_size: usize) -> Vec<u8> {
-    let count: usize = shape.iter().product();
-    let mut gathered = Vec::with_capacity(count * element_size);
-    let mut index = vec![0; shape.len()];
-    let mut element = offset;
-    for _ in 0..count {
-        let start = element * element_size;
-        gathered.extend_from_slice(&storage[start..start + element_size]);
-        for dimension in (0..shape.len()).rev() {
-            index[dimension] += 1;
-            element += strides[dimension];
-            if index[dimension] < shape[dimension] {
-                break;
+struct Gather<'a> {
+    storage: &'a [u8],
+    offset: usize,
+    strides: &'a [usize],
+    element_size: usize,
+}
+
+impl Gather<'_> {
+    fn rows(&self, shape: &[usize]) -> Vec<u8> {
+        let Self { storage, offset, strides, element_size } = *self;
+        let count: usize = shape.iter().product();
+        let mut gathered = Vec::with_capacity(count * element_size);
+        let mut index = vec![0; shape.len()];
+        let mut element = offset;
+        for _ in 0..count {
+            let start = element * element_size;
+            gathered.extend_from_slice(&storage[start..start + element_size]);
+            for dimension in (0..shape.len()).rev() {
+                index[dimension] += 1;
+                element += strides[dimension];
+                if index[dimension] < shape[dimension] {
+                    break;
+                }
+                element -= strides[dimension] * shape[dimension];
+                index[dimension] = 0;
             }
-            element -= strides[dimension] * shape[dimension];
-            index[dimension] = 0;
         }
+        gathered
     }
-    gathered
 }

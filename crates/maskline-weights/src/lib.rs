@@ -5,6 +5,7 @@
 //!   when PyTorch loads it is refused.
 //! - [`Scope`] looks tensors up under a dotted prefix and checks their shape; [`Checkpoint::unused`] then tells which
 //!   tensors nobody asked for.
+//! - [`Source`] is a checkpoint with the files beside it that a family may read: configuration, tokenizer.
 //! - [`Checkpoint::synthetic`] generates every tensor that is asked for, so that a model can be measured at its real size
 //!   before its weights are downloaded; [`Checkpoint::write_generated`] writes what was asked for, for other programs.
 //!
@@ -33,6 +34,7 @@ mod literal;
 mod mmap;
 mod safetensors;
 mod scope;
+mod source;
 mod synthetic;
 mod tensor;
 mod torch;
@@ -42,5 +44,6 @@ pub use checkpoint::Checkpoint;
 pub use error::{Error, ErrorKind, Result};
 pub use files::files_of;
 pub use scope::Scope;
+pub use source::{CONFIG, FileRole, Source, SourceFile};
 pub use synthetic::Init;
 pub use tensor::{DType, FileSpan, RawTensor, Tensor, TensorInfo};

@@ -25,8 +25,8 @@ impl Reader<'_> {
         self.skip_blanks();
         match self.rest.chars().next()? {
             '{' => self.map(depth),
-            '[' => self.list((']', 1), depth),
-            '(' => self.list((')', 1), depth),
+            '[' => self.list(1, ']', depth),
+            '(' => self.list(1, ')', depth),
             '\'' | '"' => self.text().map(Attribute::Str),
             _ => self.word(),
         }
@@ -47,8 +47,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Items up to the closing bracket; `opening` is the length of what opened it.
-    fn list(&mut self, (close, opening): (char, usize), depth: usize) -> Option<Attribute> {
+    /// Items up to the closing bracket, behind the `opening` bytes that began the list.
+    fn list(&mut self, opening: usize, close: char, depth: usize) -> Option<Attribute> {
         self.rest = &self.rest[opening..];
         let mut items = Vec::new();
         loop {

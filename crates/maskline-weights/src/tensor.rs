@@ -122,7 +122,7 @@ impl<'a> RawTensor<'a> {
             DType::F16 => Cow::Owned(convert(&self.bytes, |bytes| f16::from_le_bytes(bytes).to_f32())),
             DType::BF16 => Cow::Owned(convert(&self.bytes, |bytes| bf16::from_le_bytes(bytes).to_f32())),
             DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
-                return Err(Error::new(ErrorKind::DType, format!("{name}: expected a floating point tensor, found {}", self.dtype)));
+                return Err(Error::new(ErrorKind::DType, name).expecting("a floating point tensor").finding(self.dtype));
             }
         };
         let span = if self.dtype == DType::F32 { self.span } else { None };

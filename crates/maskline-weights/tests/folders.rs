@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use maskline_weights::{Checkpoint, ErrorKind, files_of};
+use maskline_weights::{CONFIG, Checkpoint, ErrorKind, FileRole, Source, SourceFile, files_of};
 use support::{Pickle, Storage, floats, safetensors};
 use tempfile::TempDir;
 
@@ -121,4 +121,52 @@ fn a_folder_without_the_usual_name_opens_its_one_checkpoint() {
     write(folder.path(), "best.pt", &archive);
     let error = Checkpoint::open(folder.path()).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("best.pt, last.pt"), "{error}");
+}
+
+#[test]
+fn a_source_is_its_weights_and_what_a_family_may_read_beside_them() {
+    let folder = sharded();
+    for (name, text) in [("config.json", "{}"), ("tokenizer.json", "{\"a\": 1}"), ("merges.txt", "a b"), ("notes.txt", "mine")] {
+        write(folder.path(), name, text.as_bytes());
+    }
+    let source = Source::open(folder.path()).unwrap();
+    let files: Vec<(&str, FileRole)> = source.files().iter().map(|file| (file.name(), file.role())).collect();
+    let (index, weights, companion) = (FileRole::Index, FileRole::Weights, FileRole::Companion);
+    let expected = [(INDEX, index), (FIRST, weights), (SECOND, weights), (CONFIG, companion), ("merges.txt", companion)];
+    assert_eq!(files, [&expected[..], &[("tokenizer.json", companion)]].concat());
+    let content = |name: &str| source.companion(name).and_then(SourceFile::content).map(<[u8]>::to_vec);
+    assert_eq!(content("tokenizer.json").unwrap(), b"{\"a\": 1}");
+    assert!(content("notes.txt").is_none() && content(FIRST).is_none());
+    // What was read is what the source goes on to hold.
+    write(folder.path(), "merges.txt", b"c d");
+    assert_eq!(content("merges.txt").unwrap(), b"a b");
+    assert!(Source::generated(1).files().is_empty());
+}
+
+#[test]
+fn a_checkpoint_has_its_own_configuration_before_the_folders() {
+    let folder = TempDir::new().unwrap();
+    for name in ["best.safetensors", "last.safetensors"] {
+        write(folder.path(), name, &tensor("a", 1.0));
+    }
+    write(folder.path(), "best.config.json", b"1");
+    write(folder.path(), "config.json", b"2");
+    let config = |name: &str| {
+        let source = Source::open(&folder.path().join(name)).unwrap();
+        let file = source.companion(CONFIG).unwrap();
+        (file.name().to_owned(), file.content().unwrap().to_vec())
+    };
+    assert_eq!(config("best.safetensors"), (CONFIG.to_owned(), b"1".to_vec()));
+    assert_eq!(config("last.safetensors"), (CONFIG.to_owned(), b"2".to_vec()));
+}
+
+#[test]
+fn a_companion_that_nobody_can_mean_is_not_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(folder.path(), "model.safetensors", &tensor("a", 1.0));
+    std::fs::File::create(folder.path().join("vocab.json")).unwrap().set_len((64 << 20) + 1).unwrap();
+    let source = Source::open(&path).unwrap();
+    let vocabulary = source.companion("vocab.json").unwrap();
+    assert!(vocabulary.content().is_none() && vocabulary.path().is_file(), "it decides about what is cached all the same");
 }

@@ -180,6 +180,15 @@ fn tensors_stay_inside_their_storages() {
 }
 
 #[test]
+fn old_strings_need_not_end_as_they_begin() {
+    for (line, name) in [("'w'", "w"), ("\"w\"", "w"), ("'é", "é"), ("'", ""), ("é", "é")] {
+        let pickle = Pickle::new().op(b"}(").op(format!("S{line}\n").as_bytes());
+        let checkpoint = open(&weight(pickle).op(b"u").archive(&[("0", &floats(&[1.0; 6]))])).unwrap();
+        assert_eq!(checkpoint.names().collect::<Vec<_>>(), [name], "{line}");
+    }
+}
+
+#[test]
 fn truncated_archives_are_errors() {
     let whole = weight(Pickle::new().op(b"}").str("w")).op(b"s").archive(&[("0", &floats(&[1.0; 6]))]);
     assert!(open(&whole).is_ok());

@@ -81,6 +81,8 @@ fn errors_name_tensor_file_and_what_was_found() {
     let error = layer.f32("weight", &[3, 2]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
     assert_eq!(error.message(), "layers.0.weight: expected [3, 2], found [2, 3]");
+    assert_eq!((error.expected(), error.found()), (Some("[3, 2]"), Some("[2, 3]")));
+    assert_eq!(error.place(), error.path().map(|path| path.display().to_string()));
     assert_eq!(error.path(), checkpoint.path());
     assert!(error.to_string().contains("\n  in   ") && error.to_string().contains("checkpoint.bin"));
     let error = layer.f32("weigth", &[3, 2]).unwrap_err();

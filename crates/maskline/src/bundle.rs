@@ -1,24 +1,23 @@
 //! From checkpoint to bundle: built once, kept in the cache, plain ONNX.
 
-mod identity;
+mod manifest;
+mod origin;
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use maskline_models::{
-    BuildOptions, Built, ModelInfo, Output, Preprocess, SizeSource, family_of, family_of_architecture, family_of_onnx, recognise,
-};
-use maskline_onnx::{Dialect, ModelHeader, SaveOptions};
+use maskline_models::{BuildOptions, Built, ModelInfo, SizeRule, SizeSource};
+use maskline_onnx::{Dialect, SaveOptions, Saver};
 use maskline_runtime::{Cache, Entry, Key, hash_key};
-use maskline_weights::Checkpoint;
-use serde::{Deserialize, Serialize};
 
-use crate::engine::{ModelSource, carried_weights};
+use self::manifest::{AssetRecord, Link, Manifest, PartFile};
+use self::origin::Origin;
+use crate::ModelSource;
 use crate::{Error, ErrorKind, Result};
 
+pub use self::origin::write_generated_weights;
+
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 12;
-const MANIFEST: &str = "manifest.json";
+const BUILDER_VERSION: u32 = 15;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
@@ -47,28 +46,9 @@ pub struct Bundle {
     pub directory: PathBuf,
     /// Whether it was built just now.
     pub built: bool,
-    pub(crate) manifest: Manifest,
+    manifest: Manifest,
     /// Keeps everybody from pruning the directory while the bundle, or a model of it, lives.
     _in_use: Entry,
-}
-
-/// `manifest.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) builder_version: u32,
-    pub(crate) maskline: String,
-    pub(crate) info: ModelInfo,
-    /// Part name → file: a name in the bundle, or the absolute path of an existing export.
-    pub(crate) parts: Vec<(String, PathBuf)>,
-    /// Checkpoints that the parts read in place; they must be as they were.
-    links: Vec<Link>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Link {
-    file: PathBuf,
-    bytes: u64,
-    modified_nanos: u128,
 }
 
 impl Bundle {
@@ -77,16 +57,43 @@ impl Bundle {
         &self.manifest.info
     }
 
-    /// Files of the parts, by name.
+    /// Files of the parts, by name, in the order of [`ModelInfo::parts`].
     pub fn parts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
-        self.manifest.parts.iter().map(|(name, file)| (name.as_str(), self.directory.join(file)))
+        let files = &self.manifest.files;
+        let file = |name: &str| files.get(name).map(|part| self.directory.join(&part.file));
+        self.info().parts.iter().filter_map(move |part| Some((part.name.as_str(), file(&part.name)?)))
+    }
+
+    /// Bytes of a part's weights outside of its file, wherever they lie: its own, those that it shares with other parts, and those that
+    /// it reads in the checkpoint. `None` where there is no such part.
+    pub fn weights_bytes(&self, part: &str) -> Option<u64> {
+        self.manifest.files.get(part).map(|part| part.weights_bytes)
+    }
+
+    /// The content of a file that the family gave the bundle, such as a tokenizer; it is what it was when the bundle was built.
+    ///
+    /// # Errors
+    /// `Failed` if there is none of this name, `Io` if it cannot be read or was changed since.
+    pub fn asset(&self, name: &str) -> Result<Vec<u8>> {
+        match self.manifest.assets.iter().find(|asset| asset.name == name) {
+            Some(asset) => asset.read(&self.directory),
+            None => {
+                let message = format!("{}: the bundle has no asset `{name}`", self.directory.display());
+                Err(Error::new(ErrorKind::Failed, message))
+            }
+        }
+    }
+
+    /// Names of its [assets](Self::asset).
+    pub fn assets(&self) -> impl Iterator<Item = &str> {
+        self.manifest.assets.iter().map(|asset| asset.name.as_str())
     }
 
     /// The bundle of a model, from the cache or built now.
     pub(crate) fn open(cache: &Cache, source: &ModelSource, options: &BundleOptions) -> Result<Self> {
         options.check()?;
-        let key = identity::key(source, options)?;
-        let mut bundle = Self::at(cache, key, &|directory| build(source, options, directory))?;
+        let origin = Origin::open(source)?;
+        let mut bundle = Self::at(cache, origin.key(options)?, &|directory| origin.build(options, directory))?;
         if let Some(side) = options.image_size {
             give_size(&mut bundle.manifest.info, side)?;
         }
@@ -110,19 +117,8 @@ impl Bundle {
 
     fn read(entry: Entry) -> Result<Self> {
         let directory = entry.path.as_path();
-        let path = directory.join(MANIFEST);
-        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|e| Error::new(ErrorKind::Io, format!("{e}\n  in   {}", path.display())))?;
-        for link in &manifest.links {
-            if Link::of(directory, &link.file)? != *link {
-                let message = format!("the checkpoint behind {} was changed", directory.join(&link.file).display());
-                return Err(Error::new(ErrorKind::Io, message));
-            }
-        }
-        if let Output::Detector(head) = &manifest.info.output {
-            head.check()?;
-        }
+        let manifest = Manifest::read(directory)?;
+        manifest.check(directory)?;
         Ok(Self { directory: directory.to_path_buf(), built: entry.built, manifest, _in_use: entry })
     }
 }
@@ -130,14 +126,14 @@ impl Bundle {
 impl BundleOptions {
     /// Refuses numbers that no model can have, before memory is asked for them.
     fn check(&self) -> Result<()> {
-        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
         if let Some(side) = self.image_size.filter(|side| *side > MOST_SIDE) {
             let message = format!("size: found {side}, the limit is {MOST_SIDE} pixels a side");
             return Err(Error::new(ErrorKind::OverLimit, message));
         }
         match self.keypoint_shape {
             Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {
-                invalid(format!("keypoint shape: expected [count, 2] or [count, 3], found [{count}, {dims}]"))
+                let error = Error::new(ErrorKind::InvalidOption, "keypoint shape").expecting("[count, 2] or [count, 3]");
+                Err(error.but_found(format!("[{count}, {dims}]")))
             }
             _ => Ok(()),
         }
@@ -146,85 +142,20 @@ impl BundleOptions {
 
 /// The size that the caller wishes as the default one, where the graph takes any.
 fn give_size(info: &mut ModelInfo, side: usize) -> Result<()> {
-    match (info.fixed_size, &info.output) {
-        // It looks at pictures of every size.
-        (_, Output::Looks(_)) => return Ok(()),
-        (Some(fixed), Output::Detector(_) | Output::Classifier { .. }) if fixed != [side; 2] => {
-            let message = format!("size: this export takes {} × {} only, found {side}", fixed[1], fixed[0]);
-            let help = "\n  help: export it with `dynamic=True`, or use its checkpoint";
-            return Err(Error::new(ErrorKind::InvalidOption, message + help));
+    match info.size_rule() {
+        SizeRule::Own => return Ok(()),
+        SizeRule::Exported { size } if size != [side; 2] => {
+            let message = format!("size: this export takes {} × {} only, found {side}", size[1], size[0]);
+            return Err(Error::new(ErrorKind::InvalidOption, message).with_help("export it with `dynamic=True`, or use its checkpoint"));
         }
-        _ => {}
-    }
-    let multiple = match info.preprocess {
-        Preprocess::Letterbox { stride } => stride,
-        _ => 32,
-    };
-    if info.fixed_size.is_none() && (side == 0 || !side.is_multiple_of(multiple)) {
-        let message = format!("size: expected a multiple of {multiple} from {multiple} up, found {side}");
-        return Err(Error::new(ErrorKind::InvalidOption, message));
+        SizeRule::Any { multiple } if side == 0 || !side.is_multiple_of(multiple) => {
+            let expected = format!("a multiple of {multiple} from {multiple} up");
+            return Err(Error::new(ErrorKind::InvalidOption, "size").expecting(expected).but_found(side));
+        }
+        SizeRule::Built { .. } | SizeRule::Exported { .. } | SizeRule::Any { .. } => {}
     }
     (info.default_size, info.size_from) = (side, SizeSource::Given);
     Ok(())
-}
-
-impl Link {
-    fn of(directory: &Path, file: &Path) -> Result<Self> {
-        let path = directory.join(file);
-        let facts = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
-        let modified = facts.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-        Ok(Self { file: file.to_path_buf(), bytes: facts.len(), modified_nanos: modified.as_nanos() })
-    }
-}
-
-/// The weights that the program carries.
-fn carried() -> Result<&'static [u8]> {
-    carried_weights().ok_or_else(|| {
-        let message = "this build carries no model\n  help: build it with the feature `nano`, or name a model (`maskline list`)";
-        Error::new(ErrorKind::Unavailable, message)
-    })
-}
-
-fn build(source: &ModelSource, options: &BundleOptions, directory: &Path) -> Result<()> {
-    match source {
-        ModelSource::Onnx(path) => {
-            let (file, _) = identity::onnx_files(path)?;
-            let at = |error: maskline_models::Error| Error::new(ErrorKind::BadInput, format!("{error}\n  in   {}", path.display()));
-            let info = family_of_onnx(&ModelHeader::read(&file)?, &build_options(options, None)).map_err(at)?;
-            write_manifest(directory, info, (vec![("network".into(), file)], vec![]))
-        }
-        ModelSource::Checkpoint(path) => {
-            let (checkpoint, family) = recognise(Checkpoint::open(path)?)?;
-            let mut built = family.build(&checkpoint, &build_options(options, None))?;
-            built.info.weights_notes = checkpoint.choice_notes();
-            save(&built, options, directory)
-        }
-        ModelSource::Nano => {
-            let checkpoint = Checkpoint::from_static(carried()?)?;
-            save(&family_of(&checkpoint)?.build(&checkpoint, &build_options(options, None))?, options, directory)
-        }
-        ModelSource::Synthetic { architecture, seed } => {
-            let checkpoint = Checkpoint::synthetic(*seed);
-            let family = family_of_architecture(architecture)?;
-            save(&family.build(&checkpoint, &build_options(options, Some(architecture.clone())))?, options, directory)
-        }
-    }
-}
-
-/// Writes the weights that a bundle of this architecture with generated weights has to a safetensors file, f32, in the names of the
-/// published checkpoints that maskline reads: for other programs, which then run the same network. The file appears whole or not
-/// at all.
-///
-/// Tensors that no graph holds are not in it, such as counters of training and copies of a tensor under a second name.
-///
-/// # Errors
-/// `BadInput` for an architecture that no family knows, `Io` if the file cannot be written.
-pub fn write_generated_weights(architecture: &str, seed: u64, options: &BundleOptions, path: &Path) -> Result<()> {
-    options.check()?;
-    let checkpoint = Checkpoint::synthetic(seed);
-    let family = family_of_architecture(architecture)?;
-    family.build(&checkpoint, &build_options(options, Some(architecture.to_owned())))?;
-    Ok(checkpoint.write_generated(path)?)
 }
 
 fn build_options(options: &BundleOptions, architecture: Option<String>) -> BuildOptions {
@@ -239,25 +170,87 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
     }
 }
 
+/// Writes a built model into an empty directory. The manifest comes last.
 fn save(built: &Built<'_>, options: &BundleOptions, directory: &Path) -> Result<()> {
-    if options.labels.is_some() && matches!(built.info.output, Output::Promptable(_) | Output::Looks(_)) {
-        let message = format!("names of classes: a {} has no classes", built.info.architecture);
-        return Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: leave them out"));
+    if options.labels.is_some() && built.info().classes().is_none() {
+        let message = format!("names of classes: a {} has no classes", built.info().architecture);
+        return Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave them out"));
     }
-    let (mut parts, mut links) = (Vec::new(), Vec::new());
-    for part in &built.parts {
-        let saved = part.model.save(directory, &SaveOptions::new(part.name))?;
-        parts.push((part.name.to_string(), PathBuf::from(format!("{}.onnx", part.name))));
-        for link in saved.links.iter().filter_map(|l| l.file_name()) {
-            links.push(Link::of(directory, Path::new(link))?);
-        }
+    let mut manifest = Manifest::new(built.info().clone());
+    let mut saver = Saver::new(directory, SaveOptions::default());
+    for part in built.parts() {
+        let saved = saver.save(part.name, &part.model)?;
+        let file = PathBuf::from(saved.model.file_name().unwrap_or_default());
+        manifest.files.insert(part.name.to_string(), PartFile { file, weights_bytes: saved.external_bytes });
     }
-    write_manifest(directory, built.info.clone(), (parts, links))
+    manifest.links = saver.links().map(|link| Link::of(directory, Path::new(link))).collect::<Result<_>>()?;
+    manifest.assets = built.assets().iter().map(|asset| AssetRecord::write(asset, directory)).collect::<Result<_>>()?;
+    manifest.write(directory)
 }
 
-fn write_manifest(directory: &Path, info: ModelInfo, (parts, links): (Vec<(String, PathBuf)>, Vec<Link>)) -> Result<()> {
-    let manifest = Manifest { builder_version: BUILDER_VERSION, maskline: env!("CARGO_PKG_VERSION").into(), info, parts, links };
-    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::new(ErrorKind::Failed, e.to_string()))?;
-    let path = directory.join(MANIFEST);
-    std::fs::write(&path, text).map_err(|e| Error::io(&path, e))
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use maskline_models::{Asset, PartInfo, PartRole, family_of_architecture};
+    use maskline_weights::Source;
+
+    use super::*;
+
+    /// The bundle of the smallest architecture, with assets that no family has yet.
+    fn bundle(cache: &Cache, assets: &[Asset]) -> Result<Bundle> {
+        let source = Source::generated(1);
+        let options = BuildOptions { architecture: Some("yolov8n".into()), ..BuildOptions::default() };
+        let built = family_of_architecture("yolov8n").unwrap().build(&source, &options).unwrap().with_assets(assets.to_vec());
+        Bundle::at(cache, hash_key(["test"]), &|directory| save(&built, &BundleOptions::default(), directory))
+    }
+
+    #[test]
+    fn assets_are_read_back_as_they_were_given_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        let asset = |name: &str| Asset { name: name.into(), bytes: vec![7; 2000] };
+        let built = bundle(&cache, &[asset("tokenizer.json"), asset("names.txt")]).unwrap();
+        assert_eq!(built.assets().collect::<Vec<_>>(), ["tokenizer.json", "names.txt"]);
+        assert_eq!(built.asset("tokenizer.json").unwrap(), [7; 2000]);
+        assert_eq!(built.asset("absent").unwrap_err().kind(), ErrorKind::Failed);
+        // Of the same length, and no longer the same.
+        let path = built.directory.join("assets/tokenizer.json");
+        std::fs::write(&path, [8; 2000]).unwrap();
+        let error = built.asset("tokenizer.json").unwrap_err();
+        assert!(error.kind() == ErrorKind::Io && error.to_string().contains("tokenizer.json"), "{error}");
+        drop(built);
+        // Cut off: the bundle is made again.
+        std::fs::write(path, [7; 20]).unwrap();
+        let again = bundle(&cache, &[asset("tokenizer.json")]).unwrap();
+        assert!(again.built && again.asset("tokenizer.json").unwrap() == [7; 2000]);
+    }
+
+    #[test]
+    fn an_asset_stays_in_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        for name in ["", "..", "../manifest.json", "/etc/passwd", "a/b", "a\\b", "c\0"] {
+            let error = bundle(&cache, &[Asset { name: name.into(), bytes: vec![1] }]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Failed, "{name}: {error}");
+        }
+        let twice = vec![Asset { name: "a".into(), bytes: vec![1] }; 2];
+        assert_eq!(bundle(&cache, &twice).unwrap_err().kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn parts_are_told_with_what_they_read_and_a_bundle_that_lost_one_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        let built = bundle(&cache, &[]).unwrap();
+        assert_eq!(built.info().parts, [PartInfo { name: "detector".into(), role: PartRole::Detector, eager: true }]);
+        let weights = std::fs::metadata(built.directory.join("detector.weights")).unwrap().len();
+        let told = built.weights_bytes("detector").unwrap();
+        assert!(told <= weights && told > weights * 99 / 100, "{told} of {weights}, which has room between tensors");
+        assert_eq!(built.weights_bytes("mask_decoder"), None);
+        let manifest = built.directory.join("manifest.json");
+        drop(built);
+        let text = std::fs::read_to_string(&manifest).unwrap().replace("\"name\": \"detector\"", "\"name\": \"lost\"");
+        std::fs::write(&manifest, text).unwrap();
+        assert!(bundle(&cache, &[]).unwrap().built);
+    }
 }

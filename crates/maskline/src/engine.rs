@@ -1,16 +1,15 @@
 //! The engine: ONNX Runtime and the caches, from which models are loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use maskline_runtime::{Cache, Library, LibraryOptions, Provider, cache_limit};
 
-use crate::limits::{self, MOST_THREADS};
+use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
 use crate::model::Opening;
-use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, Result};
+use crate::workers::{self, Workers};
+use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, ModelSource, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -19,6 +18,11 @@ pub struct EngineOptions {
     pub library: LibraryOptions,
     /// Directory of the bundles. How much it keeps says `MASKLINE_CACHE_MAX` ([`cache_limit`]).
     pub cache: PathBuf,
+    /// Most tickets ([`Model::ask`]) that are worked on at once, for all models: each has a thread meanwhile. More than networks can join
+    /// gain nothing.
+    pub workers: usize,
+    /// Most tickets that wait for that; more are `Busy`.
+    pub queue: usize,
 }
 
 impl Default for EngineOptions {
@@ -26,67 +30,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         let library = LibraryOptions::from_env();
         let cache = library.home.join("bundles");
-        Self { library, cache }
-    }
-}
-
-/// What to load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelSource {
-    /// An official checkpoint: safetensors, PyTorch, or a directory with `model.safetensors`.
-    Checkpoint(PathBuf),
-    /// An existing ONNX export.
-    Onnx(PathBuf),
-    /// A published architecture at its real size, with generated weights.
-    Synthetic {
-        /// Name, as `maskline list` shows it.
-        architecture: String,
-        /// Seed of the weights.
-        seed: u64,
-    },
-    /// The small segmenter that maskline itself carries (`nano`, see `training/MODEL_CARD.md`).
-    Nano,
-}
-
-/// Name of the model that maskline carries.
-const NANO: &str = "nano";
-
-/// Its weights: safetensors, f16. `None` in builds without the feature `nano`.
-pub(crate) fn carried_weights() -> Option<&'static [u8]> {
-    #[cfg(feature = "nano")]
-    return Some(include_bytes!("../weights/nano.safetensors"));
-    #[cfg(not(feature = "nano"))]
-    None
-}
-
-impl ModelSource {
-    /// The model that a name stands for, of those that maskline carries.
-    pub fn carried(name: &str) -> Option<Self> {
-        (name == NANO && carried_weights().is_some()).then_some(Self::Nano)
-    }
-
-    /// The source that a path names: by extension `.onnx` an export, else a checkpoint.
-    pub fn of_path(path: &Path) -> Self {
-        let is_onnx = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
-        if is_onnx { Self::Onnx(path.to_path_buf()) } else { Self::Checkpoint(path.to_path_buf()) }
-    }
-
-    /// A short name for people: file stem or architecture.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Checkpoint(path) | Self::Onnx(path) => {
-                path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
-            }
-            Self::Synthetic { architecture, .. } => format!("{architecture} (generated weights)"),
-            Self::Nano => NANO.into(),
-        }
-    }
-}
-
-impl<P: AsRef<Path> + ?Sized> From<&P> for ModelSource {
-    fn from(path: &P) -> Self {
-        Self::of_path(path.as_ref())
+        Self { library, cache, workers: 16, queue: 1024 }
     }
 }
 
@@ -95,12 +39,22 @@ impl<P: AsRef<Path> + ?Sized> From<&P> for ModelSource {
 pub struct LoadOptions {
     /// What runs the network. One that is not there is an error, never a silent fall-back.
     pub provider: Provider,
-    /// Threads of a session, up to 1024; 0 for one per core.
+    /// Threads of a session of its own, up to 1024; 0 for the compute threads that all models of the process share.
     pub threads: usize,
     /// Run the network once while loading, so that the first request is as fast as the others.
     pub warm_up: bool,
+    /// Sessions of each part, which run beside each other; they share the compute threads.
+    pub sessions: usize,
+    /// Requests that may wait at each session; who calls when so many do waits for room.
+    pub queue: usize,
+    /// Most rows of different callers that run together. `None`: prompts up to what was measured to be fastest, pictures one by one, as on a
+    /// processor nothing is gained by more. What runs together is equal to what runs alone but for rounding; with 1, answers are the same
+    /// bit by bit whoever else asks.
+    pub together: Option<usize>,
     /// Most bytes of embeddings that a promptable model keeps; 0 for none.
     pub embedding_cache: usize,
+    /// Most bytes of encoded words that a model keeps; 0 for none.
+    pub word_cache: usize,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
     /// Sleeps within stages, for tests; none by default.
@@ -109,6 +63,9 @@ pub struct LoadOptions {
 
 impl LoadOptions {
     fn check(&self) -> Result<()> {
+        limits::check_count("sessions", self.sessions, MOST_SESSIONS)?;
+        limits::check_count("queue", self.queue, usize::MAX)?;
+        self.together.map_or(Ok(()), |rows| limits::check_count("together", rows, LARGEST_BATCH))?;
         if self.threads > 0 { limits::check_count("threads", self.threads, MOST_THREADS) } else { Ok(()) }
     }
 }
@@ -119,7 +76,11 @@ impl Default for LoadOptions {
             provider: Provider::Cpu,
             threads: 0,
             warm_up: true,
+            sessions: 1,
+            queue: 64,
+            together: None,
             embedding_cache: 256 << 20,
+            word_cache: 16 << 20,
             bundle: BundleOptions::default(),
             delays: Delays::default(),
         }
@@ -131,6 +92,9 @@ impl Default for LoadOptions {
 pub struct Engine {
     library: Arc<Library>,
     cache: Cache,
+    /// Where pulled models are.
+    home: PathBuf,
+    workers: Arc<Workers>,
 }
 
 impl Engine {
@@ -140,7 +104,9 @@ impl Engine {
     /// `Unavailable` if there is no ONNX Runtime and it cannot be fetched; the message says the way out.
     pub fn new(options: EngineOptions) -> Result<Self> {
         let library = maskline_runtime::load(&options.library)?;
-        Ok(Self { library, cache: Cache::new(options.cache).with_limit(cache_limit()?) })
+        let workers = Arc::new(Workers::new(workers::Limits { threads: options.workers, queue: options.queue }));
+        let cache = Cache::new(options.cache).with_limit(cache_limit()?);
+        Ok(Self { library, cache, home: options.library.home, workers })
     }
 
     /// The loaded ONNX Runtime.
@@ -151,32 +117,32 @@ impl Engine {
     /// Builds the bundle of a model, or finds it in the cache.
     ///
     /// # Errors
-    /// `BadInput` for a file that is missing, broken or of no known family; `Io` if the cache cannot be written.
+    /// `BadInput` for a file that is missing, broken or of no known family, and for an unknown name; `Unavailable` for a model that is not
+    /// here whole; `Io` if the cache cannot be written.
     pub fn build(&self, source: impl Into<ModelSource>, options: &BundleOptions) -> Result<Bundle> {
-        let source = source.into();
+        let source = source.into().resolved(&self.home)?;
         if let ModelSource::Checkpoint(path) | ModelSource::Onnx(path) = &source
             && !path.exists()
         {
-            let message =
-                format!("no such model: {}\n  help: give the path of a checkpoint (.safetensors, .pt) or an ONNX export", path.display());
-            return Err(Error::new(ErrorKind::BadInput, message).about(Concern::Model));
+            let error = Error::new(ErrorKind::BadInput, format!("no such model: {}", path.display())).about(Concern::Model);
+            return Err(error.with_help("give the path of a checkpoint (.safetensors, .pt) or an ONNX export"));
         }
         Bundle::open(&self.cache, &source, options).map_err(of_loading)
     }
 
-    /// Loads a model: a path, or a [`ModelSource`].
+    /// Loads a model: a path, the name of a model that maskline carries or that was pulled (`nano`), or a [`ModelSource`].
     ///
     /// # Errors
     /// As [`Engine::build`]; `Unavailable` if the provider is not there, `OverLimit` for more threads than 1024.
     pub fn load(&self, source: impl Into<ModelSource>, options: &LoadOptions) -> Result<Model> {
         let start = Instant::now();
         options.check()?;
-        let source = source.into();
+        let source = source.into().resolved(&self.home)?;
         let bundle = self.build(source.clone(), &options.bundle)?;
         let mut cold =
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();
-        let opening = Opening { name: source.name(), bundle, options, cold, start };
+        let opening = Opening { name: source.name(), bundle, options, workers: Arc::clone(&self.workers), cold, start };
         let model = Model::open(&self.library, opening).map_err(of_loading)?;
         if !model.was_cached() {
             // Its optimised graph lies beside it now. Where room cannot be made, the model is loaded all the same.

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Io,
     /// Too many requests wait; the same one can succeed later.
     Busy,
+    /// The request's deadline passed before it was answered.
+    TimedOut,
     /// Whoever asked called the work off.
     Cancelled,
     /// Anything else that failed while running.
@@ -43,46 +45,123 @@ impl Concern {
     /// What errors of a kind are about, unless whoever made the error knew better.
     fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::BadInput | ErrorKind::OverLimit | ErrorKind::BadAnswer | ErrorKind::Io | ErrorKind::Busy => Self::Picture,
+            ErrorKind::BadInput | ErrorKind::OverLimit | ErrorKind::BadAnswer | ErrorKind::Io | ErrorKind::Busy | ErrorKind::TimedOut => {
+                Self::Picture
+            }
             ErrorKind::InvalidOption | ErrorKind::Cancelled => Self::Options,
             ErrorKind::Unavailable | ErrorKind::Failed => Self::Model,
         }
     }
 }
 
-/// An error with what was expected and found, where, and the way out.
+/// An error as data: what went wrong, where, what was expected and found, and the way out. [`Display`](std::fmt::Display) puts the parts
+/// into the lines that people read; a server takes them one by one.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     concern: Concern,
-    message: String,
+    /// In a box of its own, so that results are small where nothing went wrong.
+    parts: Box<Parts>,
     /// Shared, so that one failure can be the answer of many pictures.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Parts {
+    message: String,
+    place: Option<String>,
+    expected: Option<String>,
+    found: Option<String>,
+    help: Option<String>,
 }
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A new error; `message` says what was expected and found, and on further lines where and the way out.
+    /// A new error; `message` says what went wrong, or what it is about where [`expected`](Self::expecting) and
+    /// [`found`](Self::but_found) say the rest.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, concern: Concern::of(kind), message: message.into(), source: None }
+        Self { kind, concern: Concern::of(kind), parts: Box::new(Parts { message: message.into(), ..Parts::default() }), source: None }
     }
 
-    pub(crate) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
+    /// With the file that it is about.
+    #[must_use]
+    pub fn at(self, path: &std::path::Path) -> Self {
+        self.at_place(path.display().to_string())
+    }
+
+    /// With the place that it is about.
+    #[must_use]
+    pub fn at_place(mut self, place: impl Into<String>) -> Self {
+        self.parts.place = Some(place.into());
+        self
+    }
+
+    /// With what was expected.
+    #[must_use]
+    pub fn expecting(mut self, expected: impl std::fmt::Display) -> Self {
+        self.parts.expected = Some(expected.to_string());
+        self
+    }
+
+    /// With what was found instead.
+    #[must_use]
+    pub fn but_found(mut self, found: impl std::fmt::Display) -> Self {
+        self.parts.found = Some(found.to_string());
+        self
+    }
+
+    /// With the way out.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.parts.help = Some(help.into());
+        self
+    }
+
+    /// What came of reading or writing a file: `BadInput` where there is none, else `Io`.
+    pub fn io(path: &std::path::Path, error: std::io::Error) -> Self {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { ErrorKind::BadInput } else { ErrorKind::Io };
-        let message = format!("{error}\n  in   {}", path.display());
-        Self { source: Some(Arc::new(error)), ..Self::new(kind, message) }
-    }
-
-    fn wrap(kind: ErrorKind, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let message = error.to_string();
-        Self { source: Some(Arc::new(error)), ..Self::new(kind, message) }
+        let new = Self::new(kind, error.to_string()).at(path);
+        Self { source: Some(Arc::new(error)), ..new }
     }
 
     /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What went wrong, without the other parts.
+    pub fn message(&self) -> &str {
+        &self.parts.message
+    }
+
+    /// The file or place that it is about.
+    pub fn place(&self) -> Option<&str> {
+        self.parts.place.as_deref()
+    }
+
+    /// What was expected.
+    pub fn expected(&self) -> Option<&str> {
+        self.parts.expected.as_deref()
+    }
+
+    /// What was found instead.
+    pub fn found(&self) -> Option<&str> {
+        self.parts.found.as_deref()
+    }
+
+    /// The way out.
+    pub fn help(&self) -> Option<&str> {
+        self.parts.help.as_deref()
+    }
+
+    /// The message with something before it, such as which of several prompts it is about.
+    #[must_use]
+    pub fn named(mut self, name: impl std::fmt::Display) -> Self {
+        let message = &self.parts.message;
+        self.parts.message = if message.is_empty() { name.to_string() } else { format!("{name}: {message}") };
+        self
     }
 
     /// Whether this is about the picture that was asked about, or would come back with every other one.
@@ -92,14 +171,20 @@ impl Error {
 
     /// For those who know better what the error is about than its kind tells.
     #[must_use]
-    pub(crate) fn about(self, concern: Concern) -> Self {
+    pub fn about(self, concern: Concern) -> Self {
         Self { concern, ..self }
+    }
+
+    /// For those who know better what went wrong than the crate that the error comes from; it is then about what errors of the kind are.
+    #[must_use]
+    pub fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, concern: Concern::of(kind), ..self }
     }
 
     /// What a picture is refused for, where a function of pixels calls it an argument outside its domain: the options were checked before.
     pub(crate) fn of_picture(error: maskline_vision::Error) -> Self {
         match Self::from(error) {
-            error if error.kind == ErrorKind::InvalidOption => Self { kind: ErrorKind::BadInput, concern: Concern::Picture, ..error },
+            error if error.kind == ErrorKind::InvalidOption => error.of_kind(ErrorKind::BadInput),
             error => error,
         }
     }
@@ -107,7 +192,39 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
+        let Parts { message, place, expected, found, help } = &*self.parts;
+        f.write_str(message)?;
+        let colon = if message.is_empty() { "" } else { ": " };
+        match (expected, found) {
+            (Some(expected), Some(found)) => write!(f, "{colon}expected {expected}, found {found}")?,
+            (Some(expected), None) => write!(f, "{colon}expected {expected}")?,
+            (None, Some(found)) => write!(f, "{colon}found {found}")?,
+            (None, None) => {}
+        }
+        if let Some(place) = place {
+            write!(f, "\n  in   {place}")?;
+        }
+        match help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl serde::Serialize for Error {
+    /// `kind`, `message`, and where they are known `where`, `expected`, `found` and `help`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", &self.kind)?;
+        map.serialize_entry("message", &self.parts.message)?;
+        let Parts { place, expected, found, help, .. } = &*self.parts;
+        for (key, value) in [("where", place), ("expected", expected), ("found", found), ("help", help)] {
+            if let Some(value) = value {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.end()
     }
 }
 
@@ -115,6 +232,44 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
     }
+}
+
+/// The fields of an error of another crate.
+struct Told<'a> {
+    message: &'a str,
+    place: Option<String>,
+    expected: Option<&'a str>,
+    found: Option<&'a str>,
+    help: Option<&'a str>,
+}
+
+impl Told<'_> {
+    /// Takes the fields over. Where a message ends with the comparison, that is taken off: it is told by the fields.
+    fn parts(&self) -> Box<Parts> {
+        let comparison = match (self.expected, self.found) {
+            (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
+            (Some(expected), None) => format!("expected {expected}"),
+            (None, Some(found)) => format!("found {found}"),
+            (None, None) => String::new(),
+        };
+        let before = self.message.strip_suffix(&comparison).map(|before| before.strip_suffix(": ").unwrap_or(before));
+        let is_within = before.is_none() && self.message.contains("expected ");
+        let (expected, found) = if is_within { (None, None) } else { (self.expected, self.found) };
+        Box::new(Parts {
+            message: before.unwrap_or(self.message).to_owned(),
+            place: self.place.clone(),
+            expected: expected.map(str::to_owned),
+            found: found.map(str::to_owned),
+            help: self.help.map(str::to_owned),
+        })
+    }
+}
+
+/// The fields of errors that all crates tell in the same way.
+macro_rules! told {
+    ($error:expr, $place:expr) => {
+        Told { message: $error.message(), place: $place, expected: $error.expected(), found: $error.found(), help: $error.help() }
+    };
 }
 
 impl From<maskline_vision::Error> for Error {
@@ -127,13 +282,15 @@ impl From<maskline_vision::Error> for Error {
             Kind::Io => ErrorKind::Io,
             _ => ErrorKind::Failed,
         };
-        Self::wrap(kind, error)
+        let parts = told!(error, error.place().map(|place| place.into_owned())).parts();
+        Self { kind, concern: Concern::of(kind), parts, source: Some(Arc::new(error)) }
     }
 }
 
 impl From<maskline_weights::Error> for Error {
     fn from(error: maskline_weights::Error) -> Self {
-        Self::wrap(ErrorKind::BadInput, error).about(Concern::Model)
+        let parts = told!(error, error.place()).parts();
+        Self { kind: ErrorKind::BadInput, concern: Concern::Model, parts, source: Some(Arc::new(error)) }
     }
 }
 
@@ -147,7 +304,8 @@ impl From<maskline_models::Error> for Error {
             _ => ErrorKind::BadInput,
         };
         let concern = if kind == ErrorKind::BadInput { Concern::Model } else { Concern::of(kind) };
-        Self::wrap(kind, error).about(concern)
+        let parts = told!(error, error.place()).parts();
+        Self { kind, concern, parts, source: Some(Arc::new(error)) }
     }
 }
 
@@ -159,7 +317,9 @@ impl From<maskline_onnx::Error> for Error {
             Kind::Io => ErrorKind::Io,
             _ => ErrorKind::Failed,
         };
-        Self::wrap(kind, error).about(Concern::Model)
+        // The place is one within the graph, which stands before the message.
+        let new = Self::new(kind, error.to_string()).about(Concern::Model);
+        Self { source: Some(Arc::new(error)), ..new }
     }
 }
 
@@ -169,17 +329,45 @@ impl From<maskline_runtime::Error> for Error {
         let kind = match error.kind() {
             Kind::InvalidModel | Kind::InvalidInput => ErrorKind::BadInput,
             Kind::InvalidOption => ErrorKind::InvalidOption,
-            Kind::QueueFull => ErrorKind::Busy,
+            Kind::Busy => ErrorKind::Busy,
+            Kind::TimedOut => ErrorKind::TimedOut,
             Kind::RunFailed | Kind::InvalidOutput | Kind::Closed => ErrorKind::Failed,
             Kind::Io | Kind::Cache | Kind::DiskFull => ErrorKind::Io,
             _ => ErrorKind::Unavailable,
         };
         let concern = match error.kind() {
             // Another picture may need less memory, or none of the operators that failed: who goes on loses nothing.
-            Kind::RunFailed | Kind::QueueFull => Concern::Picture,
+            Kind::RunFailed | Kind::Busy | Kind::TimedOut => Concern::Picture,
             Kind::InvalidOption => Concern::Options,
             _ => Concern::Model,
         };
-        Self::wrap(kind, error).about(concern)
+        let maskline_runtime::ErrorParts { message, place, expected, found, help, source, .. } = error.into_parts();
+        let parts = Box::new(Parts { message, place, expected, found, help });
+        Self { kind, concern, parts, source: source.map(Arc::from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_other_crates_are_told_once() {
+        let told = |message, expected, found| Told { message, place: Some("net.pt".into()), expected, found, help: Some("ask") };
+        let error = |told: Told<'_>| Error { parts: told.parts(), ..Error::new(ErrorKind::BadInput, "") };
+        let text = "weight: expected [2], found [3]\n  in   net.pt\n  help: ask";
+        let within = error(told("weight: expected [2], found [3]", Some("[2]"), Some("[3]")));
+        assert_eq!((within.to_string().as_str(), within.message(), within.found()), (text, "weight", Some("[3]")));
+        let apart = error(told("weight", Some("[2]"), Some("[3]")));
+        assert_eq!((apart.to_string().as_str(), apart.expected()), (text, Some("[2]")));
+        let bare = error(told("expected [2], found [3]", Some("[2]"), Some("[3]")));
+        assert_eq!((bare.to_string().lines().next(), bare.message()), (Some("expected [2], found [3]"), ""));
+        let elsewhere = error(told("expected [2], found [3] and more", Some("[2]"), Some("[3]")));
+        assert_eq!((elsewhere.to_string().lines().next(), elsewhere.found()), (Some("expected [2], found [3] and more"), None));
+        let json = serde_json::to_value(&within).expect("text");
+        assert_eq!(
+            json,
+            serde_json::json!({"kind": "bad_input", "message": "weight", "where": "net.pt", "expected": "[2]", "found": "[3]", "help": "ask"})
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! A picture to be asked about.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use maskline_vision::RgbImage;
@@ -8,11 +9,13 @@ use maskline_vision::decode::{DecodeOptions, decode, decode_file};
 
 use crate::{Error, ErrorKind, Result};
 
-/// A decoded picture and what decoding it took.
+/// A decoded picture and what decoding it took. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Image {
-    pub(crate) pixels: RgbImage,
+    pixels: Arc<RgbImage>,
     pub(crate) decode: Duration,
+    /// Hash of size and pixels, once somebody asked for it.
+    content: Arc<OnceLock<blake3::Hash>>,
 }
 
 impl Image {
@@ -35,7 +38,7 @@ impl Image {
             maskline_vision::ErrorKind::Io => Error::new(ErrorKind::BadInput, error.to_string()),
             _ => error.into(),
         })?;
-        Ok(Self { pixels, decode: start.elapsed() })
+        Ok(Self::new(pixels, start.elapsed()))
     }
 
     /// Decodes the content of a picture file.
@@ -45,12 +48,16 @@ impl Image {
     pub fn from_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Self> {
         let start = Instant::now();
         let pixels = decode(bytes, options)?;
-        Ok(Self { pixels, decode: start.elapsed() })
+        Ok(Self::new(pixels, start.elapsed()))
+    }
+
+    fn new(pixels: RgbImage, decode: Duration) -> Self {
+        Self { pixels: Arc::new(pixels), decode, content: Arc::default() }
     }
 
     /// Takes pixels as they are.
     pub fn from_pixels(pixels: RgbImage) -> Self {
-        Self { pixels, decode: Duration::ZERO }
+        Self::new(pixels, Duration::ZERO)
     }
 
     /// The pixels.
@@ -58,31 +65,19 @@ impl Image {
         &self.pixels
     }
 
-    /// Refuses pixels that are no picture: their fields are public.
-    ///
-    /// # Errors
-    /// `BadInput`.
-    pub(crate) fn check(&self) -> Result<()> {
-        let RgbImage { width, height, pixels } = &self.pixels;
-        let expected = width.checked_mul(*height).and_then(|pixels| pixels.checked_mul(3));
-        if expected == Some(pixels.len()) && !pixels.is_empty() {
-            return Ok(());
-        }
-        let message = format!("picture: expected {width} × {height} × 3 bytes and at least one pixel, found {} bytes", pixels.len());
-        Err(Error::new(ErrorKind::BadInput, message))
-    }
-
-    /// Hash of size and pixels.
+    /// Hash of size and pixels, computed once.
     pub(crate) fn content_hash(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(self.pixels.width as u64).to_le_bytes());
-        hasher.update(&(self.pixels.height as u64).to_le_bytes());
-        hasher.update(&self.pixels.pixels);
-        hasher.finalize()
+        *self.content.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&(self.pixels.width() as u64).to_le_bytes());
+            hasher.update(&(self.pixels.height() as u64).to_le_bytes());
+            hasher.update(self.pixels.pixels());
+            hasher.finalize()
+        })
     }
 
     /// Width and height in pixels.
     pub fn size(&self) -> (usize, usize) {
-        (self.pixels.width, self.pixels.height)
+        (self.pixels.width(), self.pixels.height())
     }
 }

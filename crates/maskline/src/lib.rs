@@ -5,13 +5,13 @@
 //!
 //! # fn main() -> Result<(), maskline::Error> {
 //! let engine = Engine::new(EngineOptions::default())?;
-//! let model = engine.load("yolov8n.safetensors", &LoadOptions::default())?;
+//! let model = engine.load("yolov8n.safetensors", &LoadOptions::default())?; // or the name of a model that was pulled
 //! let image = Image::open("bus.jpg")?;
 //! let found = model.predict(&image, &PredictOptions::default())?;
 //! for object in &found.objects {
 //!     println!("{} {:.2} {:?}", object.label.as_deref().unwrap_or("?"), object.score, object.bounds);
 //! }
-//! println!("the network took {:?} of {:?}", found.timings.network, found.timings.total());
+//! println!("the network took {:?} of {:?}", found.timings.networks(), found.timings.total());
 //! # Ok(())
 //! # }
 //! ```
@@ -27,7 +27,7 @@
 //! let embedding = model.embed(&Image::open("photo.jpg")?)?;
 //! let prompts = [Prompt::click(500.0, 375.0), Prompt::bounds([75.0, 275.0, 1725.0, 850.0])];
 //! let found = embedding.find(&prompts, &SegmentOptions::default())?;
-//! for object in &found.objects {
+//! for object in found.objects() {
 //!     println!("{:?} {:.2}", object.bounds, object.score);
 //! }
 //! embedding.save("photo.embedding")?;
@@ -35,40 +35,51 @@
 //! # }
 //! ```
 //!
-//! An [`Engine`] owns ONNX Runtime and the caches, a [`Model`] its sessions. The first load of a checkpoint builds a bundle (plain
-//! ONNX, kept on disk); later loads take it from there.
+//! An [`Engine`] owns ONNX Runtime and the caches, a [`Model`] its lanes. The first load of a checkpoint builds a bundle (plain ONNX, kept on
+//! disk); later loads take it from there. Any mix of questions about a picture is a [`Request`], which [`Model::answer`] answers at once and
+//! [`Model::ask`] without waiting; `docs/library.md` tells of threads, ownership and caches.
 
+mod ask;
 mod bundle;
+mod cache;
+mod cancel;
 mod delays;
+mod detect;
+mod drivers;
 mod engine;
 mod error;
-pub mod eval;
-pub mod hub;
+mod host;
 mod image;
 mod limits;
 mod model;
 mod names;
-mod network;
-mod postprocess;
-mod predict;
 mod promptable;
-mod timings;
+mod source;
+mod stages;
 pub mod verify;
+mod workers;
 
+pub use ask::{Answer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
 pub use delays::Delays;
-pub use engine::{Engine, EngineOptions, LoadOptions, ModelSource};
+pub use detect::{ClassScore, Detections, InputSize, PredictOptions};
+pub use engine::{Engine, EngineOptions, LoadOptions};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
-pub use maskline_models::{Description, DetectorHead, Extras, LabelSource, ModelInfo, Output, SizeSource, Task, families, parse_names};
+pub use maskline_models::{Description, LabelSource, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, families, parse_names};
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::Model;
 pub use names::read_names;
-pub use predict::{ClassScore, Detections, InputSize, PredictOptions};
 pub use promptable::{
-    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Multimask, Origin, PartLogits, Progress, Prompt, PromptMask,
-    SegmentOptions, Segments, Watch,
+    Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Masked, Multimask, Origin, PartLogits, Progress, Prompt,
+    PromptMask, SegmentOptions, Segments, Watch,
 };
-pub use timings::{ColdTimings, EmbeddingSource, PromptTimings, Timings};
+pub use source::ModelSource;
+pub use stages::{ColdTimings, EmbeddingSource, Stage, Stages};
+
+/// So that the code of the guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+struct Guide;

@@ -11,6 +11,8 @@ const MOST_INPUT_BYTES: usize = 1 << 30;
 pub(crate) const LARGEST_BATCH: usize = 1024;
 /// Most prompts that go through a decoder together: each takes some 30 MB there.
 pub(crate) const LARGEST_CHUNK: usize = 64;
+/// Most sessions of a part.
+pub(crate) const MOST_SESSIONS: usize = 64;
 /// Most threads of a session.
 pub(crate) const MOST_THREADS: usize = 1024;
 /// Most bytes of low-resolution logits that one answer holds.
@@ -25,12 +27,12 @@ pub(crate) fn input_length([batch, height, width]: [usize; 3]) -> Result<usize> 
     match length.filter(|length| length.saturating_mul(size_of::<f32>()) <= MOST_INPUT_BYTES) {
         Some(length) => Ok(length),
         None => {
-            let message = format!(
-                "network input: expected at most {} MiB together, found {batch} × 3 × {height} × {width} numbers of 4 bytes",
-                MOST_INPUT_BYTES >> 20
-            );
-            let help = if batch > 1 { "a smaller batch, or a smaller size" } else { "a smaller size" };
-            Err(Error::new(ErrorKind::OverLimit, format!("{message}\n  help: use {help}")).about(Concern::Options))
+            let help = if batch > 1 { "use a smaller batch, or a smaller size" } else { "use a smaller size" };
+            Err(Error::new(ErrorKind::OverLimit, "network input")
+                .expecting(format!("at most {} MiB together", MOST_INPUT_BYTES >> 20))
+                .but_found(format!("{batch} × 3 × {height} × {width} numbers of 4 bytes"))
+                .with_help(help)
+                .about(Concern::Options))
         }
     }
 }
@@ -45,7 +47,7 @@ pub(crate) fn check_count(name: &str, count: usize, most: usize) -> Result<()> {
         _ if count > most => ErrorKind::OverLimit,
         _ => return Ok(()),
     };
-    Err(Error::new(kind, format!("{name}: expected 1 to {most}, found {count}")).about(Concern::Options))
+    Err(Error::new(kind, name).expecting(format!("1 to {most}")).but_found(count).about(Concern::Options))
 }
 
 /// Refuses more low-resolution masks, of `side` × `side` logits, than one answer holds.
@@ -57,9 +59,8 @@ pub(crate) fn check_logits(masks: usize, side: usize) -> Result<()> {
     if bytes <= MOST_LOGIT_BYTES {
         return Ok(());
     }
-    let message = format!(
-        "prompts: expected at most {} MiB of mask logits in one answer, found {masks} masks of {side} × {side}",
-        MOST_LOGIT_BYTES >> 20
-    );
-    Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests"))
+    Err(Error::new(ErrorKind::OverLimit, "prompts")
+        .expecting(format!("at most {} MiB of mask logits in one answer", MOST_LOGIT_BYTES >> 20))
+        .but_found(format!("{masks} masks of {side} × {side}"))
+        .with_help("send them in several requests"))
 }

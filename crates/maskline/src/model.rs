@@ -1,25 +1,33 @@
-//! A loaded model: its sessions, and what loading it took.
+//! A loaded model: its driver, its caches, and what loading it took.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use maskline_models::{ModelInfo, Output};
-use maskline_runtime::{Library, Outputs, ProviderShare, Session};
+use maskline_models::ModelInfo;
+use maskline_runtime::{Lane, Library, ProviderShare};
 
-use crate::promptable::{Answerer, Decoders, EmbeddingCache, Viewer};
-use crate::timings::Work;
-use crate::{Bundle, ColdTimings, Delays, Error, ErrorKind, LoadOptions, Result, limits, network};
+use crate::cache::Cache;
+use crate::drivers::{self, Driver, Encoded, Parts};
+use crate::workers::Workers;
+use crate::{Bundle, ColdTimings, Delays, LoadOptions, Result};
 
-/// A loaded model. It can be shared between threads; requests queue at its session.
-#[derive(Debug)]
+/// A loaded model. Cheap to clone, and shared between threads: requests queue at its lanes, where those that can run together do.
+#[derive(Debug, Clone)]
 pub struct Model {
-    name: String,
-    bundle: Bundle,
-    session: Arc<Session>,
-    answerer: Option<Answerer>,
-    embeddings: EmbeddingCache,
+    loaded: Arc<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    name: Arc<str>,
+    bundle: Arc<Bundle>,
+    driver: Arc<dyn Driver>,
+    pictures: Cache<blake3::Hash, Encoded>,
+    words: Cache<blake3::Hash, Encoded>,
     cold: ColdTimings,
+    was_cached: bool,
     delays: Delays,
+    workers: Arc<Workers>,
 }
 
 /// What a model is made of.
@@ -27,6 +35,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) name: String,
     pub(crate) bundle: Bundle,
     pub(crate) options: &'a LoadOptions,
+    /// Who answers what is asked by ticket.
+    pub(crate) workers: Arc<Workers>,
     /// What was spent on it before.
     pub(crate) cold: ColdTimings,
     /// When loading it began.
@@ -35,140 +45,115 @@ pub(crate) struct Opening<'a> {
 
 impl Model {
     pub(crate) fn open(library: &Arc<Library>, opening: Opening<'_>) -> Result<Self> {
-        let Opening { name, bundle, options, mut cold, start } = opening;
-        let (part, file) = bundle
-            .parts()
-            .next()
-            .map(|(part, file)| (part.to_string(), file))
-            .ok_or_else(|| Error::new(ErrorKind::Failed, format!("{}: the bundle has no part", bundle.directory.display())))?;
-        let session = Arc::new(network::open(library, (&part, &file, &bundle.directory), options)?);
-        let mut decoders_session = Duration::ZERO;
-        let answerer = match &bundle.info().output {
-            Output::Promptable(head) => {
-                let decoders = Decoders::open(library, (&bundle, head.clone()), options)?;
-                decoders_session = decoders.plain().cold().create;
-                Some(Answerer::Decoders(Arc::new(decoders)))
-            }
-            Output::Looks(head) => Some(Answerer::Viewer(Arc::new(Viewer::new(Arc::clone(&session), (&bundle.directory, head))))),
-            _ => None,
-        };
-        cold.session = session.cold().create + decoders_session;
-        let embeddings = EmbeddingCache::new(options.embedding_cache);
-        let mut model = Self { name, bundle, session, answerer, embeddings, cold, delays: options.delays };
+        let Opening { name, bundle, options, workers, mut cold, start } = opening;
+        let (name, bundle) = (Arc::<str>::from(name), Arc::new(bundle));
+        let parts = Parts { library: library.clone(), bundle: bundle.clone(), options: options.clone(), name: name.clone() };
+        let driver = drivers::open(parts)?;
+        let lanes = driver.lanes();
+        cold.session = lanes.iter().map(|lane| lane.cold().create).sum();
+        let was_cached = !bundle.built && lanes.first().is_some_and(|lane| lane.cold().from_optimised);
         if options.warm_up {
-            model.cold.warm_up = model.warm_up()?;
+            let warming = Instant::now();
+            driver.warm_up()?;
+            cold.warm_up = warming.elapsed();
         }
         // Loading the library came before this load, and belongs to its cost all the same.
-        model.cold.total = start.elapsed() + cold.runtime_fetch + cold.runtime_load;
-        Ok(model)
+        cold.total = start.elapsed() + cold.runtime_fetch + cold.runtime_load;
+        let (pictures, words) = (Cache::new(options.embedding_cache), Cache::new(options.word_cache));
+        let delays = options.delays;
+        Ok(Self { loaded: Arc::new(Loaded { name, bundle, driver, pictures, words, cold, was_cached, delays, workers }) })
     }
 
-    /// Runs the network on an empty input of the default size; promptable models also measure how many prompts to take together.
-    fn warm_up(&self) -> Result<Duration> {
-        let start = Instant::now();
-        if let Some(Answerer::Viewer(viewer)) = &self.answerer {
-            viewer.warm_up()?;
-            return Ok(start.elapsed());
-        }
-        let [height, width] = self.info().fixed_size.unwrap_or([self.info().default_size; 2]);
-        let batch = self.info().fixed_batch.unwrap_or(1);
-        let length = limits::input_length([batch, height, width])?;
-        let mut outputs = self.run(vec![0.0; length], [batch, height, width])?;
-        if let Some(Answerer::Decoders(decoders)) = &self.answerer {
-            let embedding = decoders.head.embedding().iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<Vec<_>>>()?;
-            decoders.tune(&embedding)?;
-        }
-        Ok(start.elapsed())
+    /// A model whose answers come from a driver of a test.
+    #[cfg(test)]
+    pub(crate) fn of_driver(bundle: Bundle, driver: Arc<dyn Driver>) -> Self {
+        let workers = Arc::new(Workers::new(crate::workers::Limits { threads: 1, queue: 1 }));
+        let loaded = Loaded {
+            name: "test".into(),
+            bundle: Arc::new(bundle),
+            driver,
+            pictures: Cache::new(1 << 20),
+            words: Cache::new(1 << 20),
+            cold: ColdTimings::default(),
+            was_cached: false,
+            delays: Delays::default(),
+            workers,
+        };
+        Self { loaded: Arc::new(loaded) }
     }
 
     /// Short name: file stem or architecture.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.loaded.name
     }
 
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
-        self.bundle.info()
+        self.loaded.bundle.info()
     }
 
     /// The bundle on disk.
     pub fn bundle(&self) -> &Bundle {
-        &self.bundle
+        &self.loaded.bundle
+    }
+
+    /// Name of the bundle: what made an embedding.
+    pub(crate) fn bundle_name(&self) -> Arc<str> {
+        self.bundle().directory.file_name().and_then(|name| name.to_str()).unwrap_or_default().into()
     }
 
     /// What really runs the network, e.g. `cpu`; several are joined by `+`.
     pub fn provider(&self) -> String {
-        let mut names: Vec<&str> = self.session.providers().iter().map(|share| share.name.as_str()).collect();
+        let mut names: Vec<&str> = self.provider_shares().iter().map(|share| share.name.as_str()).collect();
         names.dedup();
         names.join("+")
     }
 
     /// How many nodes of the graph each provider took.
     pub fn provider_shares(&self) -> &[ProviderShare] {
-        self.session.providers()
+        self.loaded.driver.lanes().first().map_or(&[], |lane| lane.providers())
     }
 
-    /// The sleeps within stages.
-    pub(crate) fn delays(&self) -> Delays {
-        self.delays
+    /// Requests that wait at the model's lanes now.
+    pub fn queued(&self) -> usize {
+        self.loaded.driver.lanes().into_iter().map(Lane::queued).sum()
     }
 
     /// Whether bundle and optimised graph were there already when this model was loaded.
     pub fn was_cached(&self) -> bool {
-        !self.bundle.built && self.session.cold().from_optimised
+        self.loaded.was_cached
     }
 
     /// What loading took.
     pub fn cold(&self) -> &ColdTimings {
-        &self.cold
-    }
-
-    pub(crate) fn embeddings(&self) -> &EmbeddingCache {
-        &self.embeddings
+        &self.loaded.cold
     }
 
     /// Bytes of the embeddings that are kept.
     pub fn cached_embedding_bytes(&self) -> usize {
-        self.embeddings.bytes()
+        self.loaded.pictures.bytes()
     }
 
-    /// Whether the model answers prompts.
-    pub(crate) fn is_promptable(&self) -> bool {
-        self.answerer.is_some()
+    /// The sleeps within stages.
+    pub(crate) fn delays(&self) -> Delays {
+        self.loaded.delays
     }
 
-    /// What answers prompts.
-    pub(crate) fn answerer(&self) -> Result<&Answerer> {
-        let message = || format!("{}: a {} takes no prompts", self.name, self.info().architecture);
-        self.answerer.as_ref().ok_or_else(|| Error::new(ErrorKind::InvalidOption, message()))
+    pub(crate) fn driver(&self) -> &Arc<dyn Driver> {
+        &self.loaded.driver
     }
 
-    /// The sessions that read embeddings.
-    pub(crate) fn decoders(&self) -> Result<&Arc<Decoders>> {
-        match self.answerer()? {
-            Answerer::Decoders(decoders) => Ok(decoders),
-            Answerer::Viewer(_) => Err(Error::new(ErrorKind::InvalidOption, format!("{}: there is no embedding to decode", self.name))),
-        }
+    /// Embeddings by the content of their picture.
+    pub(crate) fn pictures(&self) -> &Cache<blake3::Hash, Encoded> {
+        &self.loaded.pictures
     }
 
-    /// The network that looks at pictures.
-    pub(crate) fn viewer(&self) -> Result<&Viewer> {
-        match self.answerer()? {
-            Answerer::Viewer(viewer) => Ok(viewer),
-            Answerer::Decoders(_) => Err(Error::new(ErrorKind::InvalidOption, format!("{}: it does not look at pictures", self.name))),
-        }
+    /// Encoded words by their hash.
+    pub(crate) fn words(&self) -> &Cache<blake3::Hash, Encoded> {
+        &self.loaded.words
     }
 
-    pub(crate) fn run(&self, values: Vec<f32>, shape: [usize; 3]) -> Result<Outputs> {
-        Ok(self.ask(values, shape)?.0)
-    }
-
-    /// Runs the network on a batch [batch, 3, height, width], of which `shape` is [batch, height, width], and tells what that took.
-    pub(crate) fn ask(&self, values: Vec<f32>, shape: [usize; 3]) -> Result<(Outputs, Work)> {
-        let input = network::input(values, shape)?;
-        let start = Instant::now();
-        let outputs = self.session.run(vec![(self.info().input.as_str(), input)])?;
-        let work = Work::of_run(start.elapsed(), &outputs);
-        Ok((outputs, work))
+    pub(crate) fn workers(&self) -> &Arc<Workers> {
+        &self.loaded.workers
     }
 }

@@ -13,13 +13,16 @@ const MOST_BYTES: u64 = 16 << 20;
 /// # Errors
 /// `BadInput` if the file is missing, too long, no UTF-8 text, or no list of names; the message says what is wrong and where.
 pub fn read_names(path: &Path) -> Result<Vec<String>> {
-    let bad = |why: String| Error::new(ErrorKind::BadInput, format!("{why}\n  in   {}", path.display()));
+    let bad = |what: &str| Error::new(ErrorKind::BadInput, what).at(path);
     let facts = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     if !facts.is_file() || facts.len() > MOST_BYTES {
-        return Err(bad(format!("expected a file of class names of at most {MOST_BYTES} bytes, found {} bytes", facts.len())));
+        let expected = format!("a file of class names of at most {MOST_BYTES} bytes");
+        return Err(bad("").expecting(expected).but_found(format!("{} bytes", facts.len())));
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|e| bad(format!("class names: expected UTF-8 text, found another byte at {}", e.utf8_error().valid_up_to())))?;
-    maskline_models::parse_names(&text).map_err(|e| bad(e.to_string()))
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let found = format!("another byte at {}", e.utf8_error().valid_up_to());
+        bad("class names").expecting("UTF-8 text").but_found(found)
+    })?;
+    maskline_models::parse_names(&text).map_err(|e| Error::from(e).of_kind(ErrorKind::BadInput).at(path))
 }

@@ -1,9 +1,9 @@
 //! What decides about a bundle: every file that it is made from, and no wish that changes nothing.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use maskline::runtime::LibraryOptions;
 use maskline::{
     BundleOptions, Engine, EngineOptions, ErrorKind, LabelSource, ModelSource, SizeSource, read_names, write_generated_weights,
 };
@@ -12,7 +12,7 @@ use maskline_onnx::{Constant, DType, Dialect, Dim, Graph};
 use prost::Message;
 
 fn engine(folder: &Path) -> Engine {
-    Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.join("cache") }).unwrap()
+    Engine::new(EngineOptions { cache: folder.join("cache"), ..EngineOptions::default() }).unwrap()
 }
 
 /// An export whose one weight lies in `weights.bin` beside it, with the location that `locate` makes of that name.
@@ -230,4 +230,54 @@ fn the_configuration_beside_a_checkpoint_decides_too() {
         assert!(!seen.contains(&directory), "{name}: {text}");
         seen.push(directory);
     }
+}
+
+/// Bytes of a folder's files, by name.
+fn sizes(folder: &Path) -> BTreeMap<String, u64> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len())).collect()
+}
+
+#[test]
+fn weights_lie_once_in_a_bundle_however_many_parts_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path());
+    let path = folder.path().join("model.safetensors");
+    let options = BundleOptions::default();
+    write_generated_weights("sam2.1-tiny", 1, &options, &path).unwrap();
+    let weights = std::fs::metadata(&path).unwrap().len();
+    // What is worked out from little, for this picture size: the positions of the embedding's cells. (Those of the trunk's are worked out
+    // when the graph is opened.)
+    let tables = 4 * 64 * 64 * 256;
+    // Generated weights are written, …
+    let generated = engine.build(ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 }, &options).unwrap();
+    let bytes: u64 = sizes(&generated.directory).values().sum();
+    assert!(bytes * 100 <= (weights + tables) * 102, "{bytes} bytes for {weights} of weights and {tables} of tables");
+    // … those of a file have a link, and beside it lies what was computed from them.
+    let read = engine.build(&path, &options).unwrap();
+    let files = sizes(&read.directory);
+    assert_eq!(files.iter().filter(|(_, bytes)| **bytes >= weights).map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["checkpoint-0"]);
+    let beside = files.values().sum::<u64>() - weights;
+    assert!(beside < bytes, "{beside} bytes beside the checkpoint, {bytes} without one");
+    // The decoders read nearly the same.
+    let bytes = |part: &str| read.weights_bytes(part).unwrap();
+    assert!(bytes("mask_decoder_with_mask") > bytes("mask_decoder") && files["mask_decoder_with_mask.weights"] < bytes("mask_decoder") / 2);
+}
+
+#[test]
+fn what_lies_beside_a_checkpoint_decides_where_a_family_may_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path());
+    let path = folder.path().join("model.safetensors");
+    write_generated_weights("yolov8n", 3, &BundleOptions::default(), &path).unwrap();
+    let build = || engine.build(&path, &BundleOptions::default()).unwrap().directory;
+    let mut seen = vec![build()];
+    for (name, text) in [("tokenizer.json", "{}"), ("merges.txt", "{}"), ("merges.txt", "a"), ("preprocessor_config.json", "a")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let directory = build();
+        assert!(!seen.contains(&directory), "{name}: {text}");
+        seen.push(directory);
+    }
+    std::fs::write(folder.path().join("README.md"), "which no family reads").unwrap();
+    assert_eq!(build(), seen[4]);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use maskline::{
     Delays, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, PredictOptions, Prompt, RgbImage,
+    Stage,
 };
 
 const SLEEP: Duration = Duration::from_millis(60);
@@ -43,7 +44,7 @@ fn a_sleep_is_in_its_stage_of_prompts_and_nowhere_else() {
         let times = fastest(|| {
             let embedding = model.embed_uncached(&picture()).unwrap();
             let timings = *embedding.timings() + embedding.find(&prompts, &Default::default()).unwrap().timings;
-            [timings.preprocess, timings.mask_decode, timings.postprocess]
+            [timings.get(Stage::Preprocess), timings.get(Stage::MaskDecode), timings.get(Stage::Postprocess)]
         });
         sleeps_only(times, slept);
     }
@@ -61,7 +62,7 @@ fn a_sleep_is_in_its_stage_of_detection_and_nowhere_else() {
         let model = load(ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 0 }, delays);
         let times = fastest(|| {
             let timings = model.predict(&picture(), &options).unwrap().timings;
-            [timings.preprocess, timings.network, timings.postprocess]
+            [timings.get(Stage::Preprocess), timings.get(Stage::Network), timings.get(Stage::Postprocess)]
         });
         sleeps_only(times, slept);
     }
@@ -71,10 +72,10 @@ fn a_sleep_is_in_its_stage_of_detection_and_nowhere_else() {
 fn past_the_cache_nothing_is_kept() {
     let model = load(ModelSource::Nano, Delays::default());
     let embedding = model.embed_uncached(&picture()).unwrap();
-    assert!(embedding.timings().embedding == EmbeddingSource::Miss && model.cached_embedding_bytes() == 0);
-    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "it was not kept");
-    assert!(model.embed(&picture()).unwrap().timings().embedding == EmbeddingSource::Hit && model.cached_embedding_bytes() > 0);
-    assert!(model.embed_uncached(&picture()).unwrap().timings().embedding == EmbeddingSource::Miss, "the cache is not asked");
+    assert!(embedding.timings().embedding() == Some(EmbeddingSource::Miss) && model.cached_embedding_bytes() == 0);
+    assert!(model.embed(&picture()).unwrap().timings().embedding() == Some(EmbeddingSource::Miss), "it was not kept");
+    assert!(model.embed(&picture()).unwrap().timings().embedding() == Some(EmbeddingSource::Hit) && model.cached_embedding_bytes() > 0);
+    assert!(model.embed_uncached(&picture()).unwrap().timings().embedding() == Some(EmbeddingSource::Miss), "the cache is not asked");
     assert!(model.tune(&embedding).is_ok());
 }
 

@@ -31,7 +31,7 @@ fn boxes_scores_and_classes_stay_the_detectors() {
     assert_eq!(found.objects.len(), 3, "none is lost");
     for index in [0, 2] {
         let (object, detection) = (&found.objects[index], &detections[index]);
-        let answer = alone.objects.iter().find(|object| object.prompt == Some(index)).unwrap();
+        let answer = alone.objects().find(|object| object.prompt == Some(index)).unwrap();
         let plain = Object { prompt: None, stability: None, mask: None, mask_box: None, mask_score: None, ..object.clone() };
         assert_eq!(plain, *detection, "all that the detector said stays");
         assert_eq!((&object.mask, object.stability, object.prompt), (&answer.mask, answer.stability, Some(index)));
@@ -43,7 +43,7 @@ fn boxes_scores_and_classes_stay_the_detectors() {
     assert_eq!(found.objects[1], Object { prompt: Some(1), ..detections[1].clone() });
     let errors: Vec<(usize, ErrorKind)> = found.errors.iter().map(|(index, error)| (*index, error.kind())).collect();
     assert_eq!(errors, [(1, ErrorKind::BadInput)]);
-    assert!(serde_json::to_value(&alone.objects[0]).unwrap().get("mask_score").is_none(), "one model has one score");
+    assert!(serde_json::to_value(alone.objects().next()).unwrap().get("mask_score").is_none(), "one model has one score");
 }
 
 #[test]

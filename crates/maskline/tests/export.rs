@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use maskline::runtime::LibraryOptions;
 use maskline::{Engine, EngineOptions, ErrorKind, Image, InputSize, LoadOptions, PredictOptions, RgbImage, Task};
 use maskline_onnx::{Constant, DType, Dialect, Dim, Graph};
 
@@ -31,7 +30,7 @@ fn save_export(path: &Path, metadata: &[(&str, &str)]) {
 #[test]
 fn an_export_is_run_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
     let path = folder.path().join("model.onnx");
     let facts = [("task", "detect"), ("names", "{0: 'cat', 1: \"dog's bone\"}"), ("stride", "32"), ("imgsz", "[64, 64]")];
     save_export(&path, &facts);
@@ -50,7 +49,7 @@ fn an_export_is_run_as_it_is() {
 #[test]
 fn exports_that_cannot_be_right_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
     let path = folder.path().join("model.onnx");
     let names = ("names", "{0: 'cat', 1: 'dog'}");
     for (facts, word) in [
@@ -87,7 +86,7 @@ fn save_extreme(path: &Path, task: &str, row: &[f32]) {
 #[test]
 fn extreme_answers_are_objects_or_errors() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
     let path = folder.path().join("model.onnx");
     let image = Image::from_pixels(RgbImage::new(128, 64, vec![9; 128 * 64 * 3]).unwrap());
     let far = f32::MAX;

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use maskline::runtime::LibraryOptions;
 use maskline::verify::{VerifyOptions, verify};
 use maskline::{Dialect, Engine, EngineOptions, Image, InputSize, LoadOptions, PredictOptions};
 
@@ -13,12 +12,12 @@ fn shared(path: &str) -> Option<PathBuf> {
     if folder.exists() {
         return Some(folder);
     }
-    eprintln!("skipped: {} is missing", folder.display());
+    maskline_testing::skip(format_args!("{} is missing", folder.display()));
     None
 }
 
 fn engine(cache: &Path) -> Engine {
-    Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.to_path_buf() }).unwrap()
+    Engine::new(EngineOptions { cache: cache.to_path_buf(), ..EngineOptions::default() }).unwrap()
 }
 
 /// Verifies every case of a family's folder; fewer than `least` compared tensors mean that cases went missing.
@@ -33,16 +32,23 @@ fn check_folder(cases: &Path, least: usize) {
     let engine = engine(cache.path());
     let mut checked = 0;
     for entry in std::fs::read_dir(cases).unwrap() {
-        let case = entry.unwrap().path();
-        let dialects = [Dialect::Ort, Dialect::Portable];
-        for report in dialects.iter().flat_map(|dialect| verify(&engine, &case, &VerifyOptions { dialect: *dialect }).unwrap()) {
+        checked += check_case(&engine, &entry.unwrap().path());
+    }
+    assert!(checked > least, "only {checked} tensors were checked");
+}
+
+/// Verifies a case in both dialects; gives the number of tensors that were compared.
+fn check_case(engine: &Engine, case: &Path) -> usize {
+    let mut checked = 0;
+    for dialect in [Dialect::Ort, Dialect::Portable] {
+        for report in verify(engine, case, &VerifyOptions { dialect }).unwrap() {
             for row in &report.rows {
                 assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;
             }
         }
     }
-    assert!(checked > least, "only {checked} tensors were checked");
+    checked
 }
 
 #[test]
@@ -70,6 +76,38 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 fn sam_vit_cases_are_within_their_tolerances() {
     // Made by `benchmarks/peers/make_golden_sam.py`, in both published layouts.
     check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sam_vit"), 100);
+}
+
+/// The small cases of the repository: random weights, and a reference of our own (`testing/golden`).
+fn check_tiny(cases: &[&str], least: usize) {
+    let cache = tempfile::tempdir().unwrap();
+    let engine = engine(cache.path());
+    for case in cases {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/tiny").join(case);
+        let checked = check_case(&engine, &folder);
+        assert!(checked >= least, "{case}: only {checked} tensors were checked");
+    }
+}
+
+#[test]
+fn tiny_yolov8_is_our_reference() {
+    check_tiny(&["yolov8_detect", "yolov8_segment", "yolov8_pose", "yolov8_obb"], 16);
+    check_tiny(&["yolov8_classify"], 4);
+}
+
+#[test]
+fn tiny_mobile_sam_is_our_reference() {
+    check_tiny(&["mobile_sam"], 44);
+}
+
+#[test]
+fn tiny_efficientvit_sam_is_our_reference() {
+    check_tiny(&["efficientvit_sam"], 40);
+}
+
+#[test]
+fn tiny_sam2_is_our_reference() {
+    check_tiny(&["sam2"], 50);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What is in use stays on disk.
 #![allow(clippy::unwrap_used)]
 
-use maskline::runtime::{Cache, LibraryOptions, PruneOptions};
+use maskline::runtime::{Cache, PruneOptions};
 use maskline::{Engine, EngineOptions, LoadOptions, ModelSource};
 
 #[test]
 fn the_bundle_of_a_loaded_model_is_not_pruned() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().into() }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().into(), ..EngineOptions::default() }).unwrap();
     let source = || ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 1 };
     let options = LoadOptions { warm_up: false, ..LoadOptions::default() };
     // As another process has it: only the files on disk are shared.

@@ -38,7 +38,7 @@ fn growth<T>(work: impl FnOnce() -> T) -> (T, u64) {
 /// Runs one of the measurements below.
 fn in_its_own_process(name: &str) {
     if peak_rss().is_none() {
-        eprintln!("skipped: this system does not tell the peak of a process");
+        maskline_testing::skip("this system does not tell the peak of a process");
         return;
     }
     let this = std::env::current_exe().unwrap();
@@ -73,11 +73,11 @@ fn measure_a_thousand_boxes() {
         (0..count).map(|_| one()).collect()
     };
     // What a chunk needs in the decoder, and the masks that are enlarged together, is there already.
-    let few = embedding.find(&boxes(64), &SegmentOptions::default()).unwrap().objects;
+    let few = embedding.find(&boxes(64), &SegmentOptions::default()).unwrap().into_objects();
     assert_eq!(few.len(), 64);
 
     let prompts = boxes(1000);
-    let (objects, growth) = growth(|| embedding.find(&prompts, &SegmentOptions::default()).unwrap().objects);
+    let (objects, growth) = growth(|| embedding.find(&prompts, &SegmentOptions::default()).unwrap().into_objects());
 
     assert!(objects.len() == 1000 && objects.iter().all(|object| object.mask.as_ref().unwrap().width() == size.0));
     // Four bytes a run.
@@ -98,7 +98,7 @@ fn measure_two_hundred_pictures() {
     let model = place.synthetic(options);
     let mut ask = |seed: u64| {
         let embedding = model.embed(&picture(seed, (320, 240))).unwrap();
-        assert!(embedding.timings().embedding == EmbeddingSource::Miss);
+        assert!(embedding.timings().embedding() == Some(EmbeddingSource::Miss));
         assert!(model.cached_embedding_bytes() <= MB as usize, "{} bytes are kept", model.cached_embedding_bytes());
         let objects = embedding.segment(&[Prompt::click(100.0, 100.0)], &SegmentOptions::default()).unwrap().objects().unwrap();
         assert_eq!(objects.len(), 1);

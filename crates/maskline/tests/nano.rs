@@ -50,8 +50,8 @@ fn embedding() -> &'static Embedding {
 
 fn ask(prompts: &[Prompt]) -> Vec<Mask> {
     let found = embedding().find(prompts, &SegmentOptions::default()).unwrap();
-    assert!(found.errors.is_empty(), "{:?}", found.errors);
-    found.objects.into_iter().map(|object| object.mask.unwrap()).collect()
+    assert!(found.errors().next().is_none(), "{:?}", found.answers);
+    found.into_objects().into_iter().map(|object| object.mask.unwrap()).collect()
 }
 
 #[test]
@@ -124,7 +124,8 @@ fn answers_can_be_prompts_and_masks_too() {
 fn masks_that_must_not_overlap_do_not() {
     let prompts = [Prompt::bounds(BOX), Prompt::bounds([60.0, 30.0, 200.0, 190.0]), Prompt::click(150.0, 90.0)];
     let options = SegmentOptions { non_overlapping: true, ..SegmentOptions::default() };
-    let masks: Vec<Mask> = embedding().find(&prompts, &options).unwrap().objects.into_iter().map(|object| object.mask.unwrap()).collect();
+    let masks: Vec<Mask> =
+        embedding().find(&prompts, &options).unwrap().into_objects().into_iter().map(|object| object.mask.unwrap()).collect();
     let free = ask(&prompts);
     assert!(free[0].overlap(&free[2]).unwrap() > 1000, "these prompts mean the same object");
     for (i, j) in [(0, 1), (0, 2), (1, 2)] {
@@ -143,7 +144,7 @@ fn an_embedding_that_was_saved_answers_alike() {
     let prompts = [Prompt::bounds(BOX), Prompt::click(30.0, 30.0)];
     let masks = |embedding: &Embedding| {
         let found = embedding.find(&prompts, &SegmentOptions::default()).unwrap();
-        found.objects.into_iter().map(|object| object.mask.unwrap()).collect::<Vec<_>>()
+        found.into_objects().into_iter().map(|object| object.mask.unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(masks(embedding()), masks(&again));
     assert_eq!(again.size(), SIZE);

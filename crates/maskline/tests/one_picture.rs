@@ -60,28 +60,13 @@ fn an_answer_that_is_no_number_takes_no_other_away() {
     }
 }
 
+/// No question about a picture can be asked of them: the same cases were refused by every question before.
 #[test]
-fn pixels_that_are_no_picture_are_refused_alone() {
-    let place = Place::new();
-    let model = load(&place, "yolov8n", None);
-    let broken = [
-        RgbImage { width: 0, height: 0, pixels: vec![] },
-        RgbImage { width: 9, height: 0, pixels: vec![] },
-        RgbImage { width: 9, height: 9, pixels: vec![7; 12] },
-        RgbImage { width: usize::MAX, height: 2, pixels: vec![7; 12] },
-    ];
-    let good = picture(1, SIZE);
-    for pixels in broken {
-        let image = Image::from_pixels(pixels);
-        for size in [InputSize::Square(64), InputSize::Rect(64)] {
-            let options = PredictOptions { size, ..PredictOptions::default() };
-            let answers = model.predict_each(&[&good, &image, &good], &options).unwrap();
-            assert!(answers[0].is_ok() && answers[2].is_ok());
-            let error = answers[1].as_ref().unwrap_err();
-            assert_eq!((error.kind(), error.concerns()), (ErrorKind::BadInput, Concern::Picture), "{error}");
-        }
-        assert_eq!(MODEL.embed(&image).unwrap_err().kind(), ErrorKind::BadInput);
-        assert_eq!(MODEL.everything(&image, &EverythingOptions::default()).unwrap_err().kind(), ErrorKind::BadInput);
+fn pixels_that_are_no_picture_are_refused_before_any_question() {
+    for (width, height, bytes) in [(0, 0, 0), (9, 0, 0), (9, 9, 12), (usize::MAX, 2, 12)] {
+        let error = RgbImage::new(width, height, vec![7; bytes]).unwrap_err();
+        assert_eq!(error.kind(), maskline::vision::ErrorKind::InvalidArgument);
+        assert!(error.expected().is_some() && error.found().is_some(), "{error}");
     }
 }
 
@@ -111,10 +96,10 @@ fn thin_pictures_are_answered_or_refused_as_pictures() {
             }
             if let Ok(found) = found {
                 assert!(
-                    found.objects.len() + found.errors.len() == 2 && found.errors.is_empty(),
+                    found.answers.len() == 2 && found.objects().count() == 2 && found.errors().count() == 0,
                     "{} on {size:?}: {:?}",
                     model.name(),
-                    found.errors
+                    found.errors().collect::<Vec<_>>()
                 );
             }
         }

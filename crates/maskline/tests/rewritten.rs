@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use maskline::runtime::LibraryOptions;
 use maskline::{BundleOptions, Engine, EngineOptions};
 
 #[test]
 fn a_checkpoint_of_the_same_content_and_another_time_is_built_again() {
     let folder = tempfile::tempdir().unwrap();
     let Some(checkpoint) = copied(folder.path()) else { return };
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
     let build = || engine.build(&checkpoint, &BundleOptions::default()).unwrap().built;
     assert!(build());
     assert!(!build());
@@ -24,7 +23,7 @@ fn a_checkpoint_of_the_same_content_and_another_time_is_built_again() {
 fn while_a_bundle_is_in_use_the_new_one_is_built_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let Some(checkpoint) = copied(folder.path()) else { return };
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
     let build = || engine.build(&checkpoint, &BundleOptions::default()).unwrap();
     let used = build();
     touch(&checkpoint);
@@ -39,7 +38,7 @@ fn while_a_bundle_is_in_use_the_new_one_is_built_beside_it() {
 fn copied(folder: &Path) -> Option<PathBuf> {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/yolov8n/yolov8n_fused.safetensors");
     if !weights.exists() {
-        eprintln!("skipped: {} is missing", weights.display());
+        maskline_testing::skip(format_args!("{} is missing", weights.display()));
         return None;
     }
     let checkpoint = folder.join("model.safetensors");

@@ -3,14 +3,13 @@
 
 use std::path::Path;
 
-use maskline::runtime::LibraryOptions;
 use maskline::{
     BundleOptions, EmbeddingSource, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Model, ModelSource, Prompt, RgbImage,
     SegmentOptions,
 };
 
 fn model(cache: &Path, seed: u64) -> Model {
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.to_path_buf() }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: cache.to_path_buf(), ..EngineOptions::default() }).unwrap();
     let bundle = BundleOptions { image_size: Some(64), ..BundleOptions::default() };
     let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
     engine.load(ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed }, &options).unwrap()
@@ -28,7 +27,7 @@ fn a_stored_embedding_answers_as_the_fresh_one_and_only_its_own_model_takes_it()
 
     let read = first.load_embedding(&path).unwrap();
     assert_eq!(read.size(), (90, 60));
-    assert_eq!(read.timings().embedding, EmbeddingSource::Held);
+    assert_eq!(read.timings().embedding(), Some(EmbeddingSource::Held));
     let prompts = [Prompt::click(40.0, 30.0), Prompt::bounds([5.0, 5.0, 70.0, 50.0])];
     let ask = |embedding: &maskline::Embedding| embedding.segment(&prompts, &SegmentOptions::default()).unwrap().objects().unwrap();
     assert_eq!(ask(&read), ask(&embedding));

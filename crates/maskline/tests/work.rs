@@ -1,7 +1,6 @@
 //! Operations of whole networks, counted from their graphs, against published figures.
 #![allow(clippy::unwrap_used)]
 
-use maskline::runtime::LibraryOptions;
 use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, ModelSource};
 use maskline_onnx::proto::ModelProto;
 use maskline_onnx::{GraphFile, Sizes, Work};
@@ -11,7 +10,7 @@ use prost::Message;
 /// says of inner values.
 fn count(architecture: &str, sizes: &Sizes) -> Vec<(String, Work)> {
     let cache = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: cache.path().into() }).unwrap();
+    let engine = Engine::new(EngineOptions { cache: cache.path().into(), ..EngineOptions::default() }).unwrap();
     let build = |dialect| {
         let source = ModelSource::Synthetic { architecture: architecture.into(), seed: 1 };
         engine.build(source, &BundleOptions { dialect, ..BundleOptions::default() }).unwrap()

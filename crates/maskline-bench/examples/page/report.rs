@@ -32,7 +32,7 @@ pub(crate) fn example() -> Result<Report> {
     let mut report = Report::new(identity());
     report.notes = vec!["All figures are made up; this page shows what a report looks like.".to_owned()];
     for (subject, factor) in SUBJECTS.into_iter().zip([1.0, FASTER]) {
-        report.cold.extend([CacheState::Empty, CacheState::Present].map(|cache| cold(subject, cache, (factor, &mut random))));
+        report.cold.extend([CacheState::Empty, CacheState::Present].map(|cache| cold(subject, cache, factor, &mut random)));
         report.steady.extend(calls_of(subject, factor, &mut random)?);
         report.stages.push(stages(subject, factor, &mut random));
         report.ceilings.extend(ceilings(subject, factor));
@@ -71,7 +71,7 @@ pub(crate) fn later() -> Result<Report> {
     let samples = closed(60.0, |at| 154.0 * warm(at, 0.9) * skewed(&mut random, 0.05));
     report.steady[3] = steady([SUBJECTS[1], "image"], EmbeddingState::Miss, samples)?;
     for (subject, factor) in SUBJECTS.into_iter().zip([1.0, FASTER * 0.9]) {
-        let rows = [CacheState::Empty, CacheState::Present].map(|cache| cold(subject, cache, (factor, &mut random)));
+        let rows = [CacheState::Empty, CacheState::Present].map(|cache| cold(subject, cache, factor, &mut random));
         report.cold.retain(|row| row.subject != subject);
         report.cold.extend(rows);
     }
@@ -120,7 +120,7 @@ fn steady([subject, call]: [&str; 2], embedding: EmbeddingState, samples: Vec<Sa
     })
 }
 
-fn cold(subject: &str, cache: CacheState, (factor, random): (f64, &mut Random)) -> Cold {
+fn cold(subject: &str, cache: CacheState, factor: f64, random: &mut Random) -> Cold {
     const RUNS: usize = 12;
     let built = if cache == CacheState::Empty { 2100.0 } else { 0.0 };
     let parts = [
@@ -219,7 +219,16 @@ fn load(subject: &str, kind: LoadKind, random: &mut Random) -> Result<LoadCurve>
         }
         let judgement = judge(&samples, &Options { window: Duration::from_secs(12), tolerance: 0.5, ..Options::default() })?;
         let summary = Summary::of(judgement.series.steady())?;
-        Ok(LoadPoint { offered: *offered, achieved_per_second: summary.rate(), summary, errors: 0, verdict: judgement.verdict })
+        Ok(LoadPoint {
+            offered: *offered,
+            achieved_per_second: summary.rate(),
+            summary,
+            queue_ms: Some(0.4 * (offered - 1.0)),
+            rows_together: Some(offered.min(8.0)),
+            threads: Some(4 + *offered as usize),
+            errors: 0,
+            verdict: judgement.verdict,
+        })
     };
     let name = format!("{subject}: image, {}", kind.name());
     Ok(LoadCurve { name, subject: subject.to_owned(), kind, points: loads.iter().map(point).collect::<Result<_>>()? })

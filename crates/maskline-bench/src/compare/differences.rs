@@ -23,12 +23,12 @@ const EXPECTED: [&str; 9] = [
 pub(super) fn differences(before: &Report, after: &Report) -> Result<Vec<String>> {
     let (old, new) = (&before.identity, &after.identity);
     let mut found = Vec::new();
-    walk("", (&json::<Identity>(old)?, &json(new)?), &mut found);
+    walk("", &json::<Identity>(old)?, &json(new)?, &mut found);
     for subject in &new.subjects {
         match named(old, &subject.name) {
             Some(earlier) => {
                 let mut own = Vec::new();
-                walk("", (&json(earlier)?, &json(subject)?), &mut own);
+                walk("", &json(earlier)?, &json(subject)?, &mut own);
                 found.extend(own.into_iter().map(|line| format!("subject {}: {line}", subject.name)));
             }
             None => found.push(format!("subject {}: only in the later report", subject.name)),
@@ -47,7 +47,7 @@ fn json<T: serde::Serialize>(part: &T) -> Result<Value> {
     serde_json::to_value(part).map_err(|error| Error::argument("identity", "finite numbers", error))
 }
 
-fn walk(place: &str, (before, after): (&Value, &Value), found: &mut Vec<String>) {
+fn walk(place: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
     if EXPECTED.contains(&place) || before == after {
         return;
     }
@@ -57,7 +57,7 @@ fn walk(place: &str, (before, after): (&Value, &Value), found: &mut Vec<String>)
     };
     for (name, value) in new {
         let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-        walk(&inner, (old.get(name).unwrap_or(&Value::Null), value), found);
+        walk(&inner, old.get(name).unwrap_or(&Value::Null), value, found);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Change, Measure, Options, Row};
 use crate::bootstrap::median_ratio;
 use crate::error::Result;
 use crate::percentile::Estimate;
-use crate::report::{Cold, ColdStage, Report, Steady};
+use crate::report::{Cold, Report, Steady};
 use crate::samples::Sample;
 use crate::steadiness::Status;
 
@@ -89,28 +89,32 @@ fn classify(ratio: &Estimate, threshold: f64) -> Change {
     }
 }
 
-/// Time of a cold start until something.
-type Until = fn(&Cold) -> &ColdStage;
+/// A row of `cold` in both reports; one of them at least has it.
+struct Starts<'a> {
+    name: String,
+    before: Option<&'a Cold>,
+    after: Option<&'a Cold>,
+}
 
 /// Both measures of the rows of `cold`. A start with an empty cache and one with a full one are never compared.
 pub(super) fn cold(before: &Report, after: &Report, threshold: f64) -> Vec<Row> {
-    let measures: [(Measure, Until); 2] = [(Measure::ColdReady, |row| &row.ready), (Measure::ColdFirstResult, |row| &row.first_result)];
     let is_same = |a: &Cold, b: &Cold| (&a.name, a.cache) == (&b.name, b.cache);
-    let mut rows = Vec::new();
-    for new in &after.cold {
+    let name = |row: &Cold| format!("{}, cache {}", row.name, row.cache.name());
+    let of_later = after.cold.iter().map(|new| {
         let old = before.cold.iter().find(|old| is_same(old, new));
-        rows.extend(measures.map(|(measure, until)| compare_cold(measure, (old.map(until), Some(until(new))), (new, threshold))));
-    }
-    for old in before.cold.iter().filter(|old| !after.cold.iter().any(|new| is_same(old, new))) {
-        rows.extend(measures.map(|(measure, until)| compare_cold(measure, (Some(until(old)), None), (old, threshold))));
-    }
-    rows
+        Starts { name: name(new), before: old, after: Some(new) }
+    });
+    let is_gone = |old: &&Cold| !after.cold.iter().any(|new| is_same(old, new));
+    let gone = before.cold.iter().filter(is_gone).map(|old| Starts { name: name(old), before: Some(old), after: None });
+    let measures = [Measure::ColdReady, Measure::ColdFirstResult];
+    of_later.chain(gone).flat_map(|starts| measures.map(|measure| compare_cold(measure, &starts, threshold))).collect()
 }
 
-fn compare_cold(measure: Measure, (old, new): (Option<&ColdStage>, Option<&ColdStage>), (cold, threshold): (&Cold, f64)) -> Row {
-    let mut row = blank(measure, format!("{}, cache {}", cold.name, cold.cache.name()));
-    [row.before_ms, row.after_ms] = [old, new].map(|stage| stage.and_then(|stage| stage.p50_ms));
-    match (old, new) {
+fn compare_cold(measure: Measure, starts: &Starts<'_>, threshold: f64) -> Row {
+    let until = |row: &Cold| if measure == Measure::ColdReady { row.ready.p50_ms } else { row.first_result.p50_ms };
+    let mut row = blank(measure, starts.name.clone());
+    [row.before_ms, row.after_ms] = [starts.before, starts.after].map(|row| row.and_then(until));
+    match (starts.before, starts.after) {
         (None, _) => Row { reason: ONLY_LATER.to_owned(), ..row },
         (_, None) => Row { reason: ONLY_EARLIER.to_owned(), ..row },
         _ => {

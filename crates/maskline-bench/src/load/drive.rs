@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Call, Clock, ClosedLoop, Limit, OpenLoop, Record, Target};
+use super::{Call, Clock, ClosedLoop, Limit, MOST_CALLERS, OpenLoop, Record, Request, Target};
 use crate::error::{Error, Result};
 
 /// Runs a closed loop: latencies are from the start of each call.
@@ -48,16 +48,17 @@ struct Crew {
 
 /// Threads that take the next call, wait for its intended start as `next` gives it, and make it, until `next` gives none.
 fn drive<T: Target>(target: &T, clock: &impl Clock, crew: &Crew, next: &(impl Fn(usize) -> Option<Duration> + Sync)) -> Result<Record> {
-    const MOST: usize = 4096;
     let threads = crew.threads;
-    if !(1..=MOST).contains(&threads) {
-        return Err(Error::argument(crew.what, "1 to 4096", threads));
+    if !(1..=MOST_CALLERS).contains(&threads) {
+        return Err(Error::argument(crew.what, format!("1 to {MOST_CALLERS}"), threads));
     }
     let shared = Shared { beginning: crew.beginning, taken: AtomicUsize::new(0), messages: Mutex::default() };
     let calls = std::thread::scope(|scope| {
         // All take part before the first starts, or simulated time would leap without the rest.
         (0..threads).for_each(|_| clock.join());
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(target, clock, next, &shared))).collect();
+        let shared = &shared;
+        let caller = |caller: usize| scope.spawn(move || work(&Caller { target, clock, caller }, next, shared));
+        let workers: Vec<_> = (0..threads).map(caller).collect();
         let results: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         results.into_iter().collect::<Result<Vec<_>, _>>().map_err(|_| Error::TargetPanicked)
     })?;
@@ -82,7 +83,16 @@ impl<C: Clock> Drop for TakingPart<'_, C> {
     }
 }
 
-fn work<T: Target, C: Clock>(target: &T, clock: &C, next: &impl Fn(usize) -> Option<Duration>, shared: &Shared) -> Vec<Call> {
+/// One of the threads of a run.
+struct Caller<'a, T, C> {
+    target: &'a T,
+    clock: &'a C,
+    /// Its number.
+    caller: usize,
+}
+
+fn work<T: Target, C: Clock>(own: &Caller<'_, T, C>, next: &impl Fn(usize) -> Option<Duration>, shared: &Shared) -> Vec<Call> {
+    let Caller { target, clock, caller } = *own;
     let _part = TakingPart(clock);
     let since = |time: Duration| time.saturating_sub(shared.beginning);
     let mut calls = Vec::new();
@@ -92,11 +102,12 @@ fn work<T: Target, C: Clock>(target: &T, clock: &C, next: &impl Fn(usize) -> Opt
         if clock.now() < intended {
             clock.sleep_until(intended);
         }
+        let request = Request { index, caller };
         let start = clock.now();
-        let outcome = target.call(index);
+        let outcome = target.call(request);
         let end = clock.now();
         let is_ok = outcome.is_ok();
-        calls.push(Call { index, input: target.input(index), intended: since(intended), start: since(start), end: since(end), is_ok });
+        calls.push(Call { index, input: target.input(request), intended: since(intended), start: since(start), end: since(end), is_ok });
         if let Err(error) = outcome {
             note(&shared.messages, &error);
         }

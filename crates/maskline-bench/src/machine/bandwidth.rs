@@ -48,13 +48,13 @@ fn work(elements: usize, begin: &Barrier, end: &Barrier) {
     let (mut a, b, c) = (vec![0.5; elements], vec![1.5; elements], vec![2.5; elements]);
     for _ in 0..PASSES {
         begin.wait();
-        triad(&mut a, &b, (black_box(3.0), &c));
+        triad(&mut a, &b, &c, black_box(3.0));
         black_box(&a);
         end.wait();
     }
 }
 
-fn triad(a: &mut [f64], b: &[f64], (scalar, c): (f64, &[f64])) {
+fn triad(a: &mut [f64], b: &[f64], c: &[f64], scalar: f64) {
     for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
         *a = b + scalar * c;
     }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_triad_is_a_sum_and_a_product() {
         let mut a = [0.0; 3];
-        triad(&mut a, &[1.0, 2.0, 3.0], (10.0, &[0.5, 0.25, 0.0]));
+        triad(&mut a, &[1.0, 2.0, 3.0], &[0.5, 0.25, 0.0], 10.0);
         assert_eq!(a, [6.0, 4.5, 3.0]);
     }
 

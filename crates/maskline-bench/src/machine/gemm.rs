@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use maskline::runtime::{ModelSource, Provider, Session, SessionOptions, SharedTensor, Tensor};
+use maskline::runtime::{Job, Lane, LaneOptions, ModelSource, Provider, SharedTensor, Tensor};
 use maskline::{Engine, Error, ErrorKind, Result};
 use maskline_onnx::{Constant, DType, Dialect, Graph};
 
@@ -33,7 +33,7 @@ const RUNS: std::ops::RangeInclusive<usize> = 3..=15;
 /// # Errors
 /// `Unavailable` if the provider is not there, `Failed` if it cannot run a product.
 pub fn gemm(engine: &Engine, threads: usize, provider: &Provider) -> Result<f64> {
-    let options = SessionOptions { threads, provider: provider.clone(), ..SessionOptions::default() };
+    let options = LaneOptions { threads, provider: provider.clone(), ..LaneOptions::default() };
     let (shapes, chain) = if provider.is_cpu() { (SHAPES, 1) } else { (DEVICE_SHAPES, CHAIN) };
     let start = Instant::now();
     let mut best: f64 = 0.0;
@@ -60,17 +60,17 @@ impl Product {
     }
 
     /// Thousand million operations per second; stops early when `start` is too long ago.
-    fn rate(&self, engine: &Engine, options: &SessionOptions, start: Instant) -> Result<f64> {
+    fn rate(&self, engine: &Engine, options: &LaneOptions, start: Instant) -> Result<f64> {
         let bytes = self.graph()?;
-        let session = Session::open(engine.library(), ModelSource::Bytes(&bytes), options)?;
+        let session = Lane::open(engine.library(), ModelSource::Bytes(&bytes), options)?;
         let [rows, inner, _] = self.shape;
         // A device makes its rows itself.
         let rows = if self.chain == 1 { rows } else { 1 };
         let x = SharedTensor::new(Tensor::new([rows, inner], values(rows, inner))?)?;
-        session.run(vec![("x", x.clone())])?;
+        session.run(Job::new([("x", x.clone())]))?;
         let mut seconds = Vec::with_capacity(*RUNS.end());
         while seconds.len() < *RUNS.end() && (seconds.len() < *RUNS.start() || start.elapsed() < LIMIT) {
-            seconds.push(session.run(vec![("x", x.clone())])?.run.as_secs_f64());
+            seconds.push(session.run(Job::new([("x", x.clone())]))?.run.as_secs_f64());
         }
         Ok(self.operations() / median(&mut seconds) / 1e9)
     }
@@ -112,7 +112,7 @@ mod tests {
     fn engine() -> (tempfile::TempDir, Engine) {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let library = maskline::runtime::LibraryOptions::from_env();
-        let engine = Engine::new(maskline::EngineOptions { library, cache: folder.path().into() });
+        let engine = Engine::new(maskline::EngineOptions { library, cache: folder.path().into(), ..Default::default() });
         (folder, engine.unwrap_or_else(|error| panic!("{error}")))
     }
 
@@ -130,9 +130,9 @@ mod tests {
         let (_folder, engine) = engine();
         let product = Product { shape: [64, 64, 64], chain: CHAIN };
         let session =
-            product.graph().and_then(|bytes| Ok(Session::open(engine.library(), ModelSource::Bytes(&bytes), &SessionOptions::default())?));
+            product.graph().and_then(|bytes| Ok(Lane::open(engine.library(), ModelSource::Bytes(&bytes), &LaneOptions::default())?));
         let session = session.unwrap_or_else(|error| panic!("{error}"));
-        let outputs = Tensor::new([1, 64], values(1, 64)).and_then(|x| session.run(vec![("x", x)]));
+        let outputs = Tensor::new([1, 64], values(1, 64)).and_then(|x| session.run(Job::new([("x", x)])));
         let found = outputs.and_then(|outputs| Ok(outputs.f32("y")?.data.to_vec()));
         let found = found.unwrap_or_else(|error| panic!("{error}"));
         // Sixteen products later, a number is still of the size that it was.

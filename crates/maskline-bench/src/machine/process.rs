@@ -1,4 +1,4 @@
-//! Memory of other processes.
+//! Memory and threads of other processes.
 
 use super::files::{Files, field, kilobytes};
 
@@ -13,8 +13,17 @@ pub fn memory_of(process: u32) -> Option<u64> {
     read(process, "VmRSS")
 }
 
+/// How many threads a process has now. `None` as for [`peak_memory_of`].
+pub fn threads_of(process: u32) -> Option<usize> {
+    field(&status(process)?, "Threads")?.parse().ok()
+}
+
 fn read(process: u32, name: &str) -> Option<u64> {
-    kilobytes(field(&Files::of_system().read(format!("proc/{process}/status"))?, name)?)
+    kilobytes(field(&status(process)?, name)?)
+}
+
+fn status(process: u32) -> Option<String> {
+    Files::of_system().read(format!("proc/{process}/status"))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -22,10 +31,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_memory_while_it_runs() {
+    fn a_process_has_memory_and_threads_while_it_runs() {
         let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap_or_else(|error| panic!("{error}"));
         let (peak, now) = (peak_memory_of(child.id()), memory_of(child.id()));
+        let threads = threads_of(child.id());
         let ended = child.kill().and_then(|()| child.wait());
+        assert_eq!((threads, threads_of(child.id())), (Some(1), None));
         assert!(ended.is_ok() && now.is_some_and(|bytes| bytes > 0) && peak >= now, "{peak:?} {now:?}");
         assert_eq!(peak_memory_of(child.id()), None);
         let block = vec![1_u8; 64 << 20];

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use maskline::{BundleOptions, Error, ErrorKind, Image, ModelSource, Multimask, Prompt, Result, write_generated_weights};
 
-use super::lanes::{Caller, MOST_ERRORS, Turn, wrapped};
-use super::plan::Against;
+use super::lanes::{Caller, Figures, MOST_ERRORS, Turn, wrapped};
+use super::plan::{Against, Process};
 use super::subjects::{One, Subjects};
 use super::{Room, Running};
 use crate::bootstrap::{Resampling, median_ratio};
 use crate::peers::{self, Environment, Mode, PeerModel, Program, Request, Task, Worker, parity};
 use crate::report::{ColdStage, EmbeddingState, Parity, Peer, Precision, PromptKind, Prompts};
 use crate::samples::{Sample, milliseconds};
-use crate::worker::{Call, Compute, Message, Order, Track, prompts};
+use crate::worker::{Call, Message, Order, Track, prompts};
 
 /// A program with the model of one of our processes.
 pub(super) struct Opponent {
@@ -34,12 +34,15 @@ struct Start {
     peak_memory_bytes: Option<u64>,
 }
 
-/// Pictures with what is asked about them.
-type Questions = Vec<(PathBuf, Vec<Prompt>)>;
+/// A picture, and what is asked about it.
+struct Question {
+    picture: PathBuf,
+    prompts: Vec<Prompt>,
+}
 
 impl Room<'_> {
     /// Starts every program with the model of every process of ours on the CPU: they compute in f32 there, and nowhere else.
-    pub(super) fn opponents(&self, (processes, running): (&[(usize, Compute)], &[Running]), subjects: &Subjects) -> Result<Vec<Opponent>> {
+    pub(super) fn opponents(&self, running: &[Running], subjects: &Subjects) -> Result<Vec<Opponent>> {
         let Some(Against { programs, environment }) = self.plan.against.as_ref().filter(|_| self.plan.seconds > 0.0) else {
             return Ok(Vec::new());
         };
@@ -48,10 +51,11 @@ impl Room<'_> {
             (self.tell)(&format!("preparing {program}"), 0.0);
             let environment = Environment::prepare(*program, environment).map_err(engine_error)?;
             let versions: Vec<String> = environment.versions().iter().map(|(name, version)| format!("{name} {version}")).collect();
-            for (process, (model, compute)) in processes.iter().enumerate() {
+            for (process, own) in running.iter().enumerate() {
+                let compute = &own.process.compute;
                 let is_alike = compute.provider == "cpu" && compute.precision == Precision::F32;
                 let Some(one) = subjects.first_of(process).filter(|_| is_alike) else { continue };
-                let task = self.task(&running[process], (*model, compute))?;
+                let task = self.task(own)?;
                 let questions = self.questions(one.subject.prompts, &self.inputs.files[..1])?;
                 let mode = if one.subject.prompts.is_some() { Mode::Miss } else { Mode::Detect };
                 let (mut starts, mut kept) = (Vec::new(), None);
@@ -59,7 +63,8 @@ impl Room<'_> {
                     (self.tell)(&format!("starting {program}"), run as f64 / self.plan.cold.runs.max(1) as f64);
                     // One process at a time: what the last one held is free again.
                     drop(kept.take());
-                    let (worker, start) = started(&environment, (*program, &task), (&questions[0], mode))?;
+                    let (worker, start) =
+                        Opening { environment: &environment, program: *program, task: &task }.started(&questions[0], mode)?;
                     starts.push(start);
                     kept = Some(worker);
                 }
@@ -72,11 +77,12 @@ impl Room<'_> {
     }
 
     /// What a program is given: the graphs in standard operators, and the checkpoint.
-    fn task(&self, running: &Running, (model, compute): (usize, &Compute)) -> Result<Task> {
+    fn task(&self, running: &Running) -> Result<Task> {
+        let Process { model, compute } = &running.process;
         let Message::Portable { parts, info } = running.worker.borrow_mut().order(&Order::Portable)? else {
             return Err(running.worker.borrow().unexpected());
         };
-        let checkpoint = match &self.plan.models[model].1 {
+        let checkpoint = match &self.plan.models[*model].1 {
             ModelSource::Checkpoint(path) => Some(path.clone()),
             ModelSource::Synthetic { architecture, seed } => {
                 let path = self.folder.join(format!("{architecture}-{seed}-{}.safetensors", compute.size.unwrap_or(0)));
@@ -92,19 +98,19 @@ impl Room<'_> {
         Ok(Task { threads: compute.threads, size: compute.size, ..task })
     }
 
-    fn questions(&self, asked: Option<Prompts>, files: &[PathBuf]) -> Result<Questions> {
+    fn questions(&self, asked: Option<Prompts>, files: &[PathBuf]) -> Result<Vec<Question>> {
         let question = |file: &PathBuf| {
             let prompts = match asked {
                 Some(asked) => prompts(asked, Image::open(file)?.size())?,
                 None => Vec::new(),
             };
-            Ok((file.clone(), prompts))
+            Ok(Question { picture: file.clone(), prompts })
         };
         files.iter().map(question).collect()
     }
 
     /// The calls of a program that answer to one of our rows; `None` where it cannot be asked so.
-    pub(super) fn rival<'a>(&self, opponent: &'a Opponent, (one, track): (&One, Track)) -> Result<Option<Rival<'a>>> {
+    pub(super) fn rival<'a>(&self, opponent: &'a Opponent, one: &One, track: Track) -> Result<Option<Rival<'a>>> {
         let is_mask = one.subject.prompts.is_some_and(|prompts| prompts.kind == PromptKind::Mask);
         if one.process != opponent.process || track.batch != 1 || is_mask {
             return Ok(None);
@@ -114,7 +120,7 @@ impl Room<'_> {
     }
 
     /// Whether a program gives our answers, on a picture that every decoder reads alike.
-    pub(super) fn agreement(&self, opponent: &Opponent, (running, track): (&Running, Track)) -> Result<Parity> {
+    pub(super) fn agreement(&self, opponent: &Opponent, running: &Running, track: Track) -> Result<Parity> {
         let picture = self.lossless()?;
         let order = Order::Answer { track, picture: picture.clone() };
         let Message::Objects(ours) = running.worker.borrow_mut().order(&order)? else { return Err(running.worker.borrow().unexpected()) };
@@ -143,22 +149,29 @@ fn mode(track: Track) -> Mode {
     }
 }
 
-fn started(
-    environment: &Environment,
-    (program, task): (Program, &Task),
-    (question, mode): (&(PathBuf, Vec<Prompt>), Mode),
-) -> Result<(Worker, Start)> {
-    let beginning = Instant::now();
-    let worker = RefCell::new(Worker::start(environment, program, task).map_err(engine_error)?);
-    let ready_ms = milliseconds(beginning.elapsed());
-    ask(&worker, question, mode)?;
-    let first_result_ms = milliseconds(beginning.elapsed());
-    let worker = worker.into_inner();
-    let peak_memory_bytes = worker.peak_memory();
-    Ok((worker, Start { ready_ms, first_result_ms, peak_memory_bytes }))
+/// A program before its start.
+struct Opening<'a> {
+    environment: &'a Environment,
+    program: Program,
+    task: &'a Task,
 }
 
-fn ask(worker: &RefCell<Worker>, (picture, prompts): &(PathBuf, Vec<Prompt>), mode: Mode) -> Result<peers::Reply> {
+impl Opening<'_> {
+    /// From nothing to a first answer.
+    fn started(&self, question: &Question, mode: Mode) -> Result<(Worker, Start)> {
+        let beginning = Instant::now();
+        let worker = RefCell::new(Worker::start(self.environment, self.program, self.task).map_err(engine_error)?);
+        let ready_ms = milliseconds(beginning.elapsed());
+        ask(&worker, question, mode)?;
+        let first_result_ms = milliseconds(beginning.elapsed());
+        let worker = worker.into_inner();
+        let peak_memory_bytes = worker.peak_memory();
+        Ok((worker, Start { ready_ms, first_result_ms, peak_memory_bytes }))
+    }
+}
+
+fn ask(worker: &RefCell<Worker>, question: &Question, mode: Mode) -> Result<peers::Reply> {
+    let Question { picture, prompts } = question;
     let request = Request { picture, mode, prompts, multimask: Multimask::Auto };
     worker.borrow_mut().call(&request).map_err(engine_error)
 }
@@ -166,7 +179,7 @@ fn ask(worker: &RefCell<Worker>, (picture, prompts): &(PathBuf, Vec<Prompt>), mo
 /// The calls of a program beside one of our rows.
 pub(super) struct Rival<'a> {
     opponent: &'a Opponent,
-    questions: Questions,
+    questions: Vec<Question>,
     mode: Mode,
 }
 
@@ -200,8 +213,8 @@ impl Opponent {
         format!("{ours}, {}", self.program)
     }
 
-    /// Its row: `found` beside the samples of ours.
-    pub(super) fn described(&self, (ours, samples): (&str, &[Sample]), found: super::lanes::Figures, parity: Parity) -> Result<Peer> {
+    /// Its row: `found` beside ours of this name, with these samples.
+    pub(super) fn described(&self, ours: &str, samples: &[Sample], found: Figures, parity: Parity) -> Result<Peer> {
         let times = |samples: &[Sample]| samples.iter().map(Sample::milliseconds).collect::<Vec<_>>();
         let ratio = wrapped(median_ratio(&times(found.series.steady()), &times(samples), &Resampling::default()))?;
         let stage = |name: &str, of: fn(&Start) -> f64| Some(ColdStage::of(name, &self.starts.iter().map(of).collect::<Vec<_>>()));

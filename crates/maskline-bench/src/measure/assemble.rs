@@ -27,6 +27,15 @@ impl Caller for Calls<'_> {
     }
 }
 
+/// All that takes part in the steady calls.
+pub(super) struct Entrants<'a> {
+    pub(super) running: &'a [Running],
+    pub(super) subjects: &'a Subjects,
+    /// By subject.
+    pub(super) parities: &'a [Option<Parity>],
+    pub(super) opponents: &'a [Opponent],
+}
+
 /// What a lane is a row of.
 enum Row<'a> {
     Own(&'a One, Track, &'a Option<Parity>),
@@ -60,7 +69,7 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
         Row::Other(opponent, ours, agreement) => {
             let row = report.steady.iter().find(|row| row.name == *ours);
             if let Some(samples) = row.and_then(|row| row.samples.as_ref()) {
-                let peer = opponent.described((ours, samples.steady()), figures, agreement)?;
+                let peer = opponent.described(ours, samples.steady(), figures, agreement)?;
                 report.peers.push(peer);
             }
         }
@@ -70,17 +79,20 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
 
 impl Room<'_> {
     /// The rate of matrix products of each process, and the memory's.
-    pub(super) fn limits(&self, (processes, running): (&[(usize, Compute)], &[Running]), report: &mut Report) -> Result<Vec<Option<f64>>> {
-        let mut limits: Vec<Option<f64>> = vec![None; processes.len()];
+    pub(super) fn limits(&self, running: &[Running], report: &mut Report) -> Result<Vec<Option<f64>>> {
+        let mut limits: Vec<Option<f64>> = vec![None; running.len()];
         if !self.plan.ceilings {
             return Ok(limits);
         }
         report.identity.machine.bandwidth_gbs = Some(bandwidth(report.identity.machine.logical_cpus));
-        for index in 0..processes.len() {
-            (self.tell)("the machine's limits", index as f64 / processes.len() as f64);
-            let alike = |compute: &Compute| (compute.provider.clone(), compute.precision, compute.threads);
-            let own = alike(&processes[index].1);
-            let known = processes[..index].iter().position(|(_, compute)| alike(compute) == own);
+        for index in 0..running.len() {
+            (self.tell)("the machine's limits", index as f64 / running.len() as f64);
+            let alike = |one: &Running| {
+                let Compute { provider, precision, threads, .. } = &one.process.compute;
+                (provider.clone(), *precision, *threads)
+            };
+            let own = alike(&running[index]);
+            let known = running[..index].iter().position(|one| alike(one) == own);
             limits[index] = match known {
                 Some(known) => limits[known],
                 None => match running[index].worker.borrow_mut().order(&Order::Gemm)? {
@@ -114,12 +126,8 @@ impl Room<'_> {
     }
 
     /// Rows of repeated calls, ours and others' in turns, and where the time of ours goes.
-    pub(super) fn steady(
-        &self,
-        running: &[Running],
-        (subjects, parities, opponents): (&Subjects, &[Option<Parity>], &[Opponent]),
-        report: &mut Report,
-    ) -> Result<()> {
+    pub(super) fn steady(&self, entrants: &Entrants<'_>, report: &mut Report) -> Result<()> {
+        let Entrants { running, subjects, parities, opponents } = *entrants;
         if self.plan.seconds <= 0.0 {
             return Ok(());
         }
@@ -127,16 +135,16 @@ impl Room<'_> {
         for (one, parity) in subjects.all.iter().zip(parities) {
             for (name, track) in &one.tracks {
                 rows.push(Row::Own(one, *track, parity));
-                lanes.push(Lane::new((name, &one.subject.name), Box::new(Calls { running: &running[one.process], track: *track })));
+                lanes.push(Lane::new(name, &one.subject.name, Box::new(Calls { running: &running[one.process], track: *track })));
                 for opponent in opponents {
-                    let Some(rival) = self.rival(opponent, (one, *track))? else { continue };
-                    let agreement = self.agreement(opponent, (&running[one.process], *track))?;
+                    let Some(rival) = self.rival(opponent, one, *track)? else { continue };
+                    let agreement = self.agreement(opponent, &running[one.process], *track)?;
                     rows.push(Row::Other(opponent, name, agreement));
-                    lanes.push(Lane::new((&opponent.row(name), &one.subject.name), Box::new(rival)));
+                    lanes.push(Lane::new(&opponent.row(name), &one.subject.name, Box::new(rival)));
                 }
             }
         }
-        take_turns(&mut lanes, (self.plan.seconds, self.plan.seed), |done| (self.tell)("steady calls", done))?;
+        take_turns(&mut lanes, self.plan.seconds, self.plan.seed, |done| (self.tell)("steady calls", done))?;
         for (row, lane) in rows.into_iter().zip(lanes) {
             add(report, row, lane)?;
         }
@@ -144,7 +152,7 @@ impl Room<'_> {
     }
 
     /// How near each network comes to the machine's limit: operations counted from its graph, time from the steady rows.
-    pub(super) fn ceilings(&self, running: &[Running], (subjects, limits): (&Subjects, &[Option<f64>]), report: &mut Report) -> Result<()> {
+    pub(super) fn ceilings(&self, running: &[Running], subjects: &Subjects, limits: &[Option<f64>], report: &mut Report) -> Result<()> {
         for one in &subjects.all {
             let Some(limit) = limits[one.process] else { continue };
             for network in networks(one, &running[one.process].started.facts) {

@@ -2,11 +2,12 @@
 
 use maskline::Result;
 
+use super::plan::Process;
 use super::process::{Started, Worker};
 use super::subjects::Subjects;
 use super::{Room, Running, inputs};
 use crate::report::{CacheState, Cold, ColdStage};
-use crate::worker::{Assignment, Compute};
+use crate::worker::Assignment;
 
 /// A row in the making.
 struct Starts {
@@ -17,12 +18,12 @@ struct Starts {
 
 impl Room<'_> {
     /// As many starts as the plan says of every process and for every state of the cache, in turns.
-    pub(super) fn cold(&self, (processes, running): (&[(usize, Compute)], &[Running]), subjects: &Subjects) -> Result<Vec<Cold>> {
+    pub(super) fn cold(&self, running: &[Running], subjects: &Subjects) -> Result<Vec<Cold>> {
         let plan = self.plan.cold;
         let states = [(plan.empty, CacheState::Empty), (plan.present, CacheState::Present)];
         let states = || states.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, state)| *state);
         let row = |process: usize, cache| Starts { process, cache, started: known(cache, &running[process].started) };
-        let mut rows: Vec<Starts> = (0..processes.len()).flat_map(|process| states().map(move |cache| row(process, cache))).collect();
+        let mut rows: Vec<Starts> = (0..running.len()).flat_map(|process| states().map(move |cache| row(process, cache))).collect();
         if plan.runs == 0 {
             return Ok(Vec::new());
         }
@@ -34,7 +35,7 @@ impl Room<'_> {
                     continue;
                 }
                 (self.tell)("cold starts", (run * rows.len() + index) as f64 / total as f64);
-                let started = self.start_cold(&processes[row.process], row.cache)?;
+                let started = self.start_cold(&running[row.process].process, row.cache)?;
                 rows[index].started.push(started);
             }
         }
@@ -42,7 +43,7 @@ impl Room<'_> {
         Ok(rows.iter().filter_map(|row| Some(described(row, &subjects.first_of(row.process)?.subject.name))).collect())
     }
 
-    fn start_cold(&self, process: &(usize, Compute), cache: CacheState) -> Result<Started> {
+    fn start_cold(&self, process: &Process, cache: CacheState) -> Result<Started> {
         let mut assignment: Assignment = self.assignment(process);
         // Gone with the start, so that thirty starts do not fill the disk.
         let empty = tempfile::tempdir_in(self.folder).map_err(|error| inputs::io(self.folder, &error))?;

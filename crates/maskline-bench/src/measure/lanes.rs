@@ -78,7 +78,7 @@ pub(super) const MOST_ERRORS: usize = 10;
 
 impl<'a> Lane<'a> {
     /// `name` is that of the row, `subject` what it is about.
-    pub(super) fn new((name, subject): (&str, &str), caller: Box<dyn Caller + 'a>) -> Self {
+    pub(super) fn new(name: &str, subject: &str, caller: Box<dyn Caller + 'a>) -> Self {
         Self {
             name: name.to_owned(),
             subject: subject.to_owned(),
@@ -154,7 +154,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Lets lanes take turns until each has had enough; `tell` hears how much is done, from 0 to 1.
-pub(super) fn take_turns(lanes: &mut [Lane<'_>], (seconds, seed): (f64, u64), mut tell: impl FnMut(f64)) -> Result<()> {
+pub(super) fn take_turns(lanes: &mut [Lane<'_>], seconds: f64, seed: u64, mut tell: impl FnMut(f64)) -> Result<()> {
     let mut random = Random::new(seed);
     let is_alone = lanes.len() == 1;
     loop {
@@ -206,13 +206,13 @@ mod tests {
     }
 
     fn lane(name: &str, length: impl FnMut(usize) -> f64 + 'static) -> Lane<'static> {
-        Lane::new((name, ""), Box::new(Fake(length)))
+        Lane::new(name, "", Box::new(Fake(length)))
     }
 
     #[test]
     fn first_calls_of_turns_are_kept_apart_and_their_time_does_not_count() {
         let mut lanes = vec![lane("a", |_| 10.0), lane("b", |_| 20.0)];
-        take_turns(&mut lanes, (10.0, 1), |_| ()).expect("no errors");
+        take_turns(&mut lanes, 10.0, 1, |_| ()).expect("no errors");
         for (lane, ms) in lanes.into_iter().zip([10.0, 20.0]) {
             let found = lane.found().expect("an answer").figures.expect("figures");
             assert_eq!(found.verdict.status, Status::Valid, "{}", found.verdict.reason);
@@ -227,11 +227,11 @@ mod tests {
     #[test]
     fn a_lane_alone_and_slow_calls_keep_all() {
         let mut lanes = vec![lane("alone", |_| 10.0)];
-        take_turns(&mut lanes, (10.0, 1), |_| ()).expect("no errors");
+        take_turns(&mut lanes, 10.0, 1, |_| ()).expect("no errors");
         let found = lanes.remove(0).found().expect("an answer").figures.expect("figures");
         assert_eq!(found.summary.max_ms, 17.0);
         let mut lanes = vec![lane("slow", |_| 300.0), lane("quick", |_| 10.0)];
-        take_turns(&mut lanes, (2.0, 1), |_| ()).expect("no errors");
+        take_turns(&mut lanes, 2.0, 1, |_| ()).expect("no errors");
         let found = lanes.remove(0).found().expect("an answer").figures.expect("figures");
         assert!(found.series.warm_up().is_empty() && found.summary.max_ms == 307.0, "{found:?}");
         assert_eq!(found.verdict.status, Status::Insufficient);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn two_kinds_of_calls_in_one_lane_are_told() {
         let mut lanes = vec![lane("mixed", |index| if index * 7919 % 10 < 4 { 10.0 } else { 16.0 })];
-        take_turns(&mut lanes, (10.0, 1), |_| ()).expect("no errors");
+        take_turns(&mut lanes, 10.0, 1, |_| ()).expect("no errors");
         let found = lanes.remove(0).found().expect("an answer").figures.expect("figures");
         assert_eq!(found.verdict.status, Status::Unstable, "{}", found.verdict.reason);
     }
@@ -253,8 +253,8 @@ mod tests {
                 Ok(Turn { errors: vec!["no".into(); 10], ..Turn::default() })
             }
         }
-        let mut lanes = vec![Lane::new(("broken", ""), Box::new(Broken))];
-        take_turns(&mut lanes, (10.0, 1), |_| ()).expect("it ends");
+        let mut lanes = vec![Lane::new("broken", "", Box::new(Broken))];
+        take_turns(&mut lanes, 10.0, 1, |_| ()).expect("it ends");
         let found = lanes.remove(0).found().expect("an answer");
         assert!(found.figures.is_none() && found.errors.len() == 10);
     }

@@ -6,11 +6,12 @@ use maskline::{Error, ErrorKind, Result};
 
 use super::lanes::wrapped;
 use super::plan::Load;
+use super::process::Watched;
 use super::subjects::Subjects;
 use super::{Room, Running};
 use crate::load::{Arrivals, schedule};
 use crate::report::{LoadCurve, LoadKind, LoadPoint, Report};
-use crate::samples::{Sample, Summary};
+use crate::samples::{Sample, Summary, milliseconds};
 use crate::steadiness::{Options, judge};
 use crate::worker::{LoadCall, Message, Order, Track};
 
@@ -52,8 +53,8 @@ impl Room<'_> {
                 (kind, rate, Order::Open { track, arrivals, workers: WORKERS })
             }
         };
-        let answer = running.worker.borrow_mut().order(&order)?;
-        let Message::Load { calls, errors } = answer else { return Err(running.worker.borrow().unexpected()) };
+        let Watched { message, threads } = running.worker.borrow_mut().order_watched(&order)?;
+        let Message::Load { calls, errors } = message else { return Err(running.worker.borrow().unexpected()) };
         let samples: Vec<Sample> = calls.iter().filter(|call| call.is_ok).map(sample).collect();
         if samples.is_empty() {
             let why = errors.first().map_or("there were no calls", String::as_str);
@@ -62,10 +63,17 @@ impl Room<'_> {
         // Arrivals at random have no steady rate to be judged by.
         let options = Options { is_rate_judged: kind == LoadKind::Closed, ..Options::default() };
         let judgement = wrapped(judge(&samples, &options))?;
+        let steady = judgement.series.steady();
+        // As the latencies are: without what was warm-up.
+        let since = steady.first().map_or(Duration::ZERO, |first| first.start);
+        let counted = || calls.iter().filter(|call| call.is_ok && call.intended >= since);
         let point = LoadPoint {
             offered,
             achieved_per_second: achieved(&calls),
-            summary: wrapped(Summary::of(judgement.series.steady()))?,
+            summary: wrapped(Summary::of(steady))?,
+            queue_ms: mean(counted().filter_map(|call| call.queue).map(milliseconds)),
+            rows_together: mean(counted().filter_map(|call| call.rows_together).map(|rows| rows as f64)),
+            threads,
             errors: calls.len() - samples.len(),
             verdict: judgement.verdict,
         };
@@ -74,7 +82,7 @@ impl Room<'_> {
 }
 
 fn sample(call: &LoadCall) -> Sample {
-    Sample { start: call.intended, duration: call.end.saturating_sub(call.intended), input: call.picture }
+    Sample { start: call.intended, duration: call.end.saturating_sub(call.intended), input: call.input }
 }
 
 /// Answers per second, from the first intended start to the last end.
@@ -84,4 +92,10 @@ fn achieved(calls: &[LoadCall]) -> f64 {
     let time: Duration = last.saturating_sub(first);
     let answers = calls.iter().filter(|call| call.is_ok).count() as f64;
     if time.is_zero() { 0.0 } else { answers / time.as_secs_f64() }
+}
+
+/// `None` of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -17,6 +17,8 @@ pub struct Plan {
     pub models: Vec<(String, ModelSource)>,
     /// What is not swept.
     pub setting: Setting,
+    /// What of it was asked for, of that which not every model takes: such as no model takes is refused.
+    pub given: Vec<Given>,
     /// What is swept; every combination is measured.
     pub sweeps: Vec<Sweep>,
     /// Most combinations, all models together.
@@ -52,6 +54,36 @@ pub struct Setting {
     pub batch: usize,
     /// What is asked of promptable models.
     pub prompts: Prompts,
+}
+
+/// Options that not every model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Number of prompts.
+    Prompts,
+    /// Kind of prompt.
+    Kind,
+    /// Where the embeddings come from.
+    Embedding,
+    /// Pictures per call.
+    Batch,
+}
+
+impl Given {
+    /// Name of the option, without its dashes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Kind => "kind",
+            Self::Embedding => "embedding",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Whether it means something to a model.
+    fn concerns(self, is_promptable: bool) -> bool {
+        (self == Self::Batch) != is_promptable
+    }
 }
 
 /// The pictures that are used.
@@ -227,6 +259,15 @@ fn provider(word: &str) -> Result<String, String> {
     word.parse::<maskline::Provider>().map(|provider| provider.to_string()).map_err(|error| error.to_string())
 }
 
+/// A process that a plan needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Index of the model.
+    pub(super) model: usize,
+    /// What runs it.
+    pub(super) compute: Compute,
+}
+
 /// One combination of values.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Combination {
@@ -238,12 +279,12 @@ pub(super) struct Combination {
 }
 
 impl Plan {
-    /// Distinct models with what runs them: a process each. `Compute` in the order of the combinations.
-    pub(super) fn processes(&self) -> Result<Vec<(usize, Compute)>> {
+    /// Distinct models with what runs them: a process each, in the order of the combinations.
+    pub(super) fn processes(&self) -> Result<Vec<Process>> {
         self.check()?;
-        let mut found: Vec<(usize, Compute)> = Vec::new();
+        let mut found: Vec<Process> = Vec::new();
         for combination in self.product(|_| true) {
-            let process = (combination.model, combination.setting.compute);
+            let process = Process { model: combination.model, compute: combination.setting.compute };
             if !found.contains(&process) {
                 found.push(process);
             }
@@ -253,6 +294,7 @@ impl Plan {
 
     /// All combinations; `is_promptable` tells of each model.
     pub(super) fn combinations(&self, is_promptable: &[bool]) -> Result<Vec<Combination>> {
+        self.refuse_given(is_promptable)?;
         for sweep in &self.sweeps {
             if !is_promptable.iter().any(|is_promptable| sweep.concerns(*is_promptable)) {
                 let message = match sweep {
@@ -265,8 +307,39 @@ impl Plan {
         Ok(self.product(|model| is_promptable[model]))
     }
 
+    /// Refuses what was asked for and no model takes.
+    fn refuse_given(&self, is_promptable: &[bool]) -> Result<()> {
+        let is_refused = |given: &&Given| !is_promptable.iter().any(|is_promptable| given.concerns(*is_promptable));
+        let Some(given) = self.given.iter().find(is_refused) else { return Ok(()) };
+        let models: Vec<&str> = self.models.iter().map(|(name, _)| name.as_str()).collect();
+        let (verb, own) = if models.len() == 1 { ("takes", "its") } else { ("take", "their") };
+        let why = match given {
+            Given::Batch => format!("{verb} one picture at a time\n  help: leave it out; {own} batch is --prompts"),
+            _ => format!("{verb} no prompts\n  help: leave it out"),
+        };
+        let message = format!("--{} does not apply to {}, which {why}", given.name(), models.join(" and "));
+        Err(Error::new(ErrorKind::InvalidOption, message))
+    }
+
+    /// Whether a parameter was given one value that a sweep of it would not use.
+    fn is_overruled(&self, sweep: &Sweep) -> bool {
+        matches!(sweep, Sweep::Size(_)) && self.setting.compute.size.is_some()
+            || self.given.iter().any(|given| given.name() == sweep.name())
+    }
+
     fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
+        if let Some(sweep) = self.sweeps.iter().find(|sweep| self.is_overruled(sweep)) {
+            let name = sweep.name();
+            return invalid(format!("--{name} does not apply beside --sweep {name}, which has the values\n  help: leave it out"));
+        }
+        let is_twice = |(index, state): &(usize, &EmbeddingState)| self.embeddings[..*index].contains(state);
+        if let Some((_, state)) = self.embeddings.iter().enumerate().find(is_twice) {
+            return invalid(format!("--embedding: {} is there twice", state.name()));
+        }
+        if self.against.is_some() && self.seconds <= 0.0 {
+            return invalid("--against does not apply to --time 0, which measures no calls\n  help: leave one of them out".to_owned());
+        }
         for (index, sweep) in self.sweeps.iter().enumerate() {
             if self.sweeps[..index].iter().any(|other| other.name() == sweep.name()) {
                 return invalid(format!("--sweep {}: expected once, found twice", sweep.name()));
@@ -316,6 +389,7 @@ mod tests {
                 batch: 1,
                 prompts: Prompts { kind: PromptKind::Click, count: 1 },
             },
+            given: vec![],
             sweeps: sweeps.iter().map(|text| text.parse().expect("a sweep")).collect(),
             limit: 24,
             pictures: Pictures::Generated,
@@ -352,6 +426,34 @@ mod tests {
         let error = plan.combinations(&[false, false]).expect_err("nobody takes prompts");
         assert!(error.to_string().contains("--sweep prompts"), "{error}");
         assert!(plan.combinations(&[true, true]).is_err(), "nobody takes batches");
+    }
+
+    #[test]
+    fn what_no_model_takes_is_refused() {
+        let refused = |models: &[bool], given: Given| {
+            let plan = Plan { given: vec![given], ..plan(models.len(), &[]) };
+            plan.combinations(models).err().map(|error| error.to_string())
+        };
+        for given in [Given::Prompts, Given::Kind, Given::Embedding] {
+            let message = refused(&[false], given).expect("a detector takes no prompts");
+            assert!(message.contains(&format!("--{} does not apply to m0", given.name())) && message.contains("help: leave it out"));
+            assert_eq!((refused(&[true], given), refused(&[false, true], given)), (None, None));
+        }
+        let message = refused(&[true, true], Given::Batch).expect("nobody takes batches");
+        assert!(message.contains("m0 and m1, which take one picture at a time") && message.contains("--prompts"), "{message}");
+        assert_eq!((refused(&[false], Given::Batch), refused(&[false, true], Given::Batch)), (None, None));
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let refused = |plan: Plan| plan.processes().expect_err("ignored").to_string();
+        let swept = Plan { given: vec![Given::Prompts], ..plan(1, &["prompts=1,8"]) };
+        assert!(refused(swept).contains("--prompts does not apply beside --sweep prompts"));
+        let mut sized = plan(1, &["size=64,128"]);
+        sized.setting.compute.size = Some(96);
+        assert!(refused(sized).contains("--sweep size"));
+        let twice = Plan { embeddings: vec![EmbeddingState::Held, EmbeddingState::Held], ..plan(1, &[]) };
+        assert!(refused(twice).contains("held is there twice"));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maskline::{Error, ErrorKind, Result};
 
+use crate::machine::threads_of;
 use crate::samples::milliseconds;
 use crate::worker::{Assignment, Facts, Message, Order};
 
@@ -43,6 +45,27 @@ pub struct Started {
     pub peak_memory_bytes: Option<u64>,
     /// The first answer.
     pub objects: serde_json::Value,
+}
+
+/// What a process says to an order, and what was seen of it meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// What it says.
+    pub message: Message,
+    /// Most threads that it had at a time; `None` where the system does not tell.
+    pub threads: Option<usize>,
+}
+
+/// Most threads of a process until there is an end.
+fn most_threads(process: u32, end: &mpsc::Receiver<()>) -> Option<usize> {
+    const APART: Duration = Duration::from_millis(20);
+    let mut most = None;
+    loop {
+        most = most.max(threads_of(process));
+        if end.recv_timeout(APART) != Err(RecvTimeoutError::Timeout) {
+            return most;
+        }
+    }
 }
 
 impl Worker {
@@ -86,6 +109,23 @@ impl Worker {
     pub fn order(&mut self, order: &Order) -> Result<Message> {
         self.say(order)?;
         self.hear()
+    }
+
+    /// As [`order`](Self::order), with an eye on the process meanwhile.
+    ///
+    /// # Errors
+    /// As for [`order`](Self::order).
+    pub fn order_watched(&mut self, order: &Order) -> Result<Watched> {
+        let process = self.child.id();
+        let (done, end) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(move || most_threads(process, &end));
+            let message = self.order(order);
+            drop(done);
+            // A watch that failed has seen nothing.
+            let threads = watch.join().unwrap_or_default();
+            Ok(Watched { message: message?, threads })
+        })
     }
 
     /// Ends the process at once: nothing is under way in it, and taking a model down in order takes time.

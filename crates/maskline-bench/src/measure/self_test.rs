@@ -11,7 +11,7 @@ use maskline::{Delays, Error, ErrorKind, ModelSource, Result};
 use super::assemble::Calls;
 use super::inputs::Inputs;
 use super::lanes::{Lane, take_turns, wrapped};
-use super::plan::Pictures;
+use super::plan::{Pictures, Process};
 use super::process::{Launcher, Worker};
 use super::{Progress, Running, inputs};
 use crate::load::{Arrivals, ClosedLoop, Limit, OpenLoop, RealClock, VirtualClock, run_closed, run_open, schedule};
@@ -47,8 +47,8 @@ const TOLERANCE: f64 = 1.0;
 pub fn self_test(place: &Place, launcher: &Launcher, tell: Progress<'_>) -> Result<Vec<Check>> {
     let folder = tempfile::tempdir().map_err(|error| inputs::io(&std::env::temp_dir(), &error))?;
     let inputs = Inputs::gather(&Pictures::Generated, folder.path())?;
-    let rows = delayed(&inputs, (place, launcher), tell)?;
-    let mut checks: Vec<Check> = STAGES.iter().zip(&rows[1..]).map(|((stage, _), row)| sleep_is_seen(stage, (&rows[0], row))).collect();
+    let rows = delayed(&inputs, place, launcher, tell)?;
+    let mut checks: Vec<Check> = STAGES.iter().zip(&rows[1..]).map(|((stage, _), row)| sleep_is_seen(stage, &rows[0], row)).collect();
     tell("loads", 0.0);
     checks.extend(stall_is_seen()?);
     checks.push(two_modes_are_told()?);
@@ -66,20 +66,20 @@ const STAGES: [(&str, Delay); 3] = [
 ];
 
 /// The stages of calls without a sleep, and with one in each of [`STAGES`], taken in turns.
-fn delayed(inputs: &Inputs, (place, launcher): (&Place, &Launcher), tell: Progress<'_>) -> Result<Vec<StageRow>> {
+fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'_>) -> Result<Vec<StageRow>> {
     let first = Prompts { kind: PromptKind::Box, count: 1 };
     let compute = Compute { provider: "cpu".to_owned(), precision: Precision::F32, threads: 1, size: None };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());
         let assignment = Assignment { source, compute: compute.clone(), place: place.clone(), pictures, first, delays };
         let (worker, started) = Worker::start(launcher, &assignment)?;
-        Ok(Running { worker: RefCell::new(worker), started })
+        Ok(Running { process: Process { model: 0, compute: compute.clone() }, worker: RefCell::new(worker), started })
     };
     let delays = std::iter::once(Delays::default()).chain(STAGES.iter().map(|(_, delay)| delay(SLEEP)));
     let running = delays.map(start).collect::<Result<Vec<_>>>()?;
     let track = Track { batch: 1, asked: Some((first, EmbeddingState::Miss)) };
-    let mut lanes: Vec<Lane<'_>> = running.iter().map(|running| Lane::new(("nano", "nano"), Box::new(Calls { running, track }))).collect();
-    take_turns(&mut lanes, (4.0, 0), |done| tell("calls with a sleep in a stage", done))?;
+    let mut lanes: Vec<Lane<'_>> = running.iter().map(|running| Lane::new("nano", "nano", Box::new(Calls { running, track }))).collect();
+    take_turns(&mut lanes, 4.0, 0, |done| tell("calls with a sleep in a stage", done))?;
     let row = |lane: Lane<'_>| {
         let found = lane.found()?;
         let why = || Error::new(ErrorKind::Failed, format!("no call was answered: {}", found.errors.join("; ")));
@@ -89,7 +89,7 @@ fn delayed(inputs: &Inputs, (place, launcher): (&Place, &Launcher), tell: Progre
 }
 
 /// Whether a sleep is in its own stage and in no other.
-fn sleep_is_seen(slept: &str, (without, with): (&StageRow, &StageRow)) -> Check {
+fn sleep_is_seen(slept: &str, without: &StageRow, with: &StageRow) -> Check {
     let asked = milliseconds(SLEEP);
     let mut found = Vec::new();
     let mut is_passed = true;

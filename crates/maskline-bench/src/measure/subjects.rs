@@ -5,7 +5,7 @@ use maskline::{ModelSource, Result};
 use super::Running;
 use super::plan::{Combination, Plan};
 use crate::report::{Curve, CurvePoint, EmbeddingState, ModelIdentity, Prompts, Provider, Steady, Subject, Sweep, Unit};
-use crate::worker::{Compute, Share, Track};
+use crate::worker::{Share, Track};
 
 /// All subjects of a run.
 pub(super) struct Subjects {
@@ -23,11 +23,11 @@ pub(super) struct One {
 }
 
 impl Subjects {
-    pub(super) fn of(plan: &Plan, (processes, running): (&[(usize, Compute)], &[Running])) -> Result<Self> {
+    pub(super) fn of(plan: &Plan, running: &[Running]) -> Result<Self> {
         let is_promptable: Vec<bool> = (0..plan.models.len())
             .map(|model| {
-                let process = processes.iter().position(|process| process.0 == model);
-                process.is_some_and(|process| running[process].started.facts.is_promptable)
+                let process = running.iter().find(|one| one.process.model == model);
+                process.is_some_and(|one| one.started.facts.is_promptable)
             })
             .collect();
         let combinations = plan.combinations(&is_promptable)?;
@@ -35,7 +35,7 @@ impl Subjects {
         let make = |combination: Combination| {
             let model = combination.model;
             let compute = &combination.setting.compute;
-            let process = processes.iter().position(|(other, own)| *other == model && own == compute).unwrap_or(0);
+            let process = running.iter().position(|one| one.process.model == model && one.process.compute == *compute).unwrap_or(0);
             let facts = &running[process].started.facts;
             let (name, source) = &plan.models[model];
             let values: String = combination.values.iter().map(|(parameter, value, _)| format!(" {parameter}={value}")).collect();

@@ -81,8 +81,8 @@ impl Environment {
         }
         let packages = program.packages();
         let cache = Cache::new(options.folder.join(packages.name));
-        let key = hash_key(["environment", packages.requirements]);
-        let (entry, facts) = working((&cache, &key), (program, options), &scripts)?;
+        let shelf = Shelf { cache, key: hash_key(["environment", packages.requirements]), program, options };
+        let (entry, facts) = shelf.working(&scripts)?;
         let python = python::of_environment(&entry.path);
         Ok(Self { python, scripts, settings, is_foreign: false, versions: listed(facts), _in_use: Some(entry) })
     }
@@ -117,32 +117,46 @@ fn named(python: &Path, program: Program, scripts: &Scripts) -> Result<Facts> {
         .help("install them there yourself, or leave --peer-python away: maskline then makes an environment of its own"))
 }
 
-/// The environment of the key, made now or again if need be, and what it has.
-fn working((cache, key): (&Cache, &Key), (program, options): (Program, &EnvironmentOptions), scripts: &Scripts) -> Result<(Entry, Facts)> {
-    let make = || cache.get_or_build(key, |folder| make(folder, program, options));
-    let look = |entry: &Entry| python::facts(&python::of_environment(&entry.path), program, scripts);
-    let entry = make()?;
-    if let Ok(facts) = look(&entry).map(|facts| (facts.missing.is_empty(), facts))
-        && facts.0
-    {
-        return Ok((entry, facts.1));
+/// Where the environment of a program is, or will be.
+struct Shelf<'a> {
+    cache: Cache,
+    key: Key,
+    program: Program,
+    options: &'a EnvironmentOptions,
+}
+
+impl Shelf<'_> {
+    fn make(&self) -> Result<Entry> {
+        self.cache.get_or_build(&self.key, |folder| make(folder, self.program, self.options))
     }
-    let is_old = !entry.built;
-    let path = entry.path.clone();
-    // Its lock would keep ourselves from removing it.
-    drop(entry);
-    cache.remove(key)?;
-    let broken = |reason: String| {
-        let message = format!("the environment of {program} does not work, though pip installed it\n  in   {}", path.display());
-        Error::new(ErrorKind::Install, message).log(&[reason])
-    };
-    if !is_old {
-        return Err(broken("it was removed again".into()));
+
+    /// The environment, made now or again if need be, and what it has.
+    fn working(&self, scripts: &Scripts) -> Result<(Entry, Facts)> {
+        let program = self.program;
+        let look = |entry: &Entry| python::facts(&python::of_environment(&entry.path), program, scripts);
+        let entry = self.make()?;
+        if let Ok(facts) = look(&entry)
+            && facts.missing.is_empty()
+        {
+            return Ok((entry, facts));
+        }
+        let is_old = !entry.built;
+        let path = entry.path.clone();
+        // Its lock would keep ourselves from removing it.
+        drop(entry);
+        self.cache.remove(&self.key)?;
+        let broken = |reason: String| {
+            let message = format!("the environment of {program} does not work, though pip installed it\n  in   {}", path.display());
+            Error::new(ErrorKind::Install, message).log(&[reason])
+        };
+        if !is_old {
+            return Err(broken("it was removed again".into()));
+        }
+        self.options.tell(&format!("the environment of {program} does not work any more: it is made again"));
+        let entry = self.make()?;
+        let facts = look(&entry).map_err(|lines| broken(lines.join(" ")))?;
+        if facts.missing.is_empty() { Ok((entry, facts)) } else { Err(broken(format!("it lacks {}", facts.missing.join(", ")))) }
     }
-    options.tell(&format!("the environment of {program} does not work any more: it is made again"));
-    let entry = make()?;
-    let facts = look(&entry).map_err(|lines| broken(lines.join(" ")))?;
-    if facts.missing.is_empty() { Ok((entry, facts)) } else { Err(broken(format!("it lacks {}", facts.missing.join(", ")))) }
 }
 
 /// Makes an environment in an empty folder, which is renamed afterwards: its interpreter does not mind, only the scripts that packages

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use maskline::{ModelInfo, Task as Answers};
+use maskline::ModelInfo;
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -14,7 +14,7 @@ pub enum Program {
     PyTorch,
     /// ONNX Runtime's Python package on maskline's portable graphs.
     OnnxRuntimePython,
-    /// ultralytics' own `predict`.
+    /// ultralytics' own `predict`, of a checkpoint in PyTorch, of an ONNX export in ONNX Runtime.
     Ultralytics,
 }
 
@@ -31,6 +31,8 @@ pub(super) struct Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
     Checkpoint,
+    /// A checkpoint, or the existing export that stands for it.
+    CheckpointOrExport,
     Graphs,
 }
 
@@ -58,7 +60,73 @@ const TORCH: Packages = Packages {
            GPU; elsewhere less",
 };
 
-const PROMPTABLE: [&str; 4] = ["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
+/// A script and what it runs: what is not in this list, no other program runs.
+struct Entry {
+    program: Program,
+    /// Families, by their names, and the one task of theirs.
+    families: &'static [&'static str],
+    task: &'static str,
+    module: &'static str,
+    class: &'static str,
+    needs: &'static [&'static str],
+}
+
+const SAM_2: &[&str] = &["sam2"];
+const FIRST_SAM: &[&str] = &["sam1", "mobile_sam", "efficientvit_sam"];
+const SAM: &[&str] = &["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
+const YOLO: &[&str] = &["yolov8"];
+
+/// All scripts: a new family is a name in a row, or a row.
+const SCRIPTS: [Entry; 6] = [
+    Entry {
+        program: Program::OnnxRuntimePython,
+        families: SAM,
+        task: "promptable",
+        module: "onnx_promptable",
+        class: "OnnxRuntime",
+        needs: &["onnxruntime", "numpy", "PIL", "cv2", "pycocotools"],
+    },
+    Entry {
+        program: Program::OnnxRuntimePython,
+        families: YOLO,
+        task: "detect",
+        module: "onnx_detector",
+        class: "Detector",
+        needs: &["onnxruntime", "numpy", "PIL", "cv2"],
+    },
+    Entry {
+        program: Program::PyTorch,
+        families: SAM_2,
+        task: "promptable",
+        module: "torch_sam2",
+        class: "Transformers",
+        needs: &["torch", "transformers", "safetensors", "numpy", "PIL", "pycocotools"],
+    },
+    Entry {
+        program: Program::PyTorch,
+        families: FIRST_SAM,
+        task: "promptable",
+        module: "torch_sam",
+        class: "PyTorch",
+        needs: &["torch", "segment_anything", "safetensors", "numpy", "PIL", "pycocotools"],
+    },
+    Entry {
+        program: Program::PyTorch,
+        families: YOLO,
+        task: "detect",
+        module: "ultralytics_detector",
+        class: "PyTorch",
+        needs: &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"],
+    },
+    Entry {
+        program: Program::Ultralytics,
+        families: YOLO,
+        task: "detect",
+        module: "ultralytics_detector",
+        class: "Ultralytics",
+        needs: &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"],
+    },
+];
 
 impl Program {
     /// All of them.
@@ -78,7 +146,7 @@ impl Program {
         self.lookup(info).is_some()
     }
 
-    /// Whether it reads the checkpoint; else it reads the portable graphs.
+    /// Whether it reads the checkpoint, where there is one; else it reads the portable graphs.
     pub fn reads_checkpoint(self) -> bool {
         self != Self::OnnxRuntimePython
     }
@@ -113,29 +181,14 @@ impl Program {
     }
 
     fn lookup(self, info: &ModelInfo) -> Option<Script> {
-        let family = info.family.as_str();
-        let is_promptable = PROMPTABLE.contains(&family);
-        let is_detector = family == "yolov8" && info.task == Answers::Detect;
-        let (module, class, needs): (_, _, &[&str]) = match self {
-            Self::OnnxRuntimePython if is_promptable => {
-                ("onnx_promptable", "OnnxRuntime", &["onnxruntime", "numpy", "PIL", "cv2", "pycocotools"])
-            }
-            Self::OnnxRuntimePython if is_detector => ("onnx_detector", "Detector", &["onnxruntime", "numpy", "PIL", "cv2"]),
-            Self::PyTorch if family == "sam2" => {
-                ("torch_sam2", "Transformers", &["torch", "transformers", "safetensors", "numpy", "PIL", "pycocotools"])
-            }
-            Self::PyTorch if is_promptable => {
-                ("torch_sam", "PyTorch", &["torch", "segment_anything", "safetensors", "numpy", "PIL", "pycocotools"])
-            }
-            Self::PyTorch if is_detector => {
-                ("ultralytics_detector", "PyTorch", &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"])
-            }
-            Self::Ultralytics if is_detector => {
-                ("ultralytics_detector", "Ultralytics", &["torch", "ultralytics", "safetensors", "numpy", "PIL", "cv2"])
-            }
-            _ => return None,
+        let runs =
+            |entry: &&Entry| entry.program == self && entry.families.contains(&info.family.as_str()) && entry.task == info.task.name();
+        let Entry { module, class, needs, .. } = SCRIPTS.iter().find(runs)?;
+        let reads = match self {
+            Self::PyTorch => Reads::Checkpoint,
+            Self::OnnxRuntimePython => Reads::Graphs,
+            Self::Ultralytics => Reads::CheckpointOrExport,
         };
-        let reads = if self.reads_checkpoint() { Reads::Checkpoint } else { Reads::Graphs };
         Some(Script { module, class, needs, reads })
     }
 }

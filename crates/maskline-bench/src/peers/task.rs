@@ -95,8 +95,13 @@ impl Task {
     /// What the process is told first.
     pub(super) fn message(&self, script: &Script) -> Result<Value> {
         let PeerModel { checkpoint, parts, info } = &self.model;
+        let export = match (script.reads, parts.as_slice()) {
+            (Reads::CheckpointOrExport, [(_, file)]) => Some(file.as_path()),
+            _ => None,
+        };
+        let checkpoint = checkpoint.as_deref().or(export);
         match script.reads {
-            Reads::Checkpoint if checkpoint.is_none() => {
+            Reads::Checkpoint | Reads::CheckpointOrExport if checkpoint.is_none() => {
                 let message = format!("{}: this program reads checkpoints, and the model has none", info.architecture);
                 return Err(Error::new(ErrorKind::InvalidArgument, message)
                     .help("name a checkpoint instead of an ONNX export, or compare with onnxruntime-python"));
@@ -107,7 +112,7 @@ impl Task {
             }
             _ => {}
         }
-        let checkpoint = checkpoint.as_deref().map(text_of).transpose()?;
+        let checkpoint = checkpoint.map(text_of).transpose()?;
         let files = parts.iter().map(|(name, file)| Ok((name.clone(), Value::from(text_of(file)?))));
         let parts = files.collect::<Result<serde_json::Map<_, _>>>()?;
         let info_value = serde_json::to_value(info).map_err(|error| Error::new(ErrorKind::InvalidArgument, error.to_string()))?;

@@ -10,17 +10,18 @@ use maskline::{ModelInfo, Multimask, Prompt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::program::{Reads, Script};
 use super::python::output_of;
 use super::worker::{Mode, Request, Worker};
 use super::{Environment, EnvironmentOptions, ErrorKind, Limits, PeerModel, Program, Task};
 
 fn info(family: &str) -> ModelInfo {
     let head = json!({"grid": 64, "space": 1024, "masks": 4, "object_score": true, "high_resolution": true, "always_padded": true,
-                      "single": "first"});
+                      "single": "first", "everything": {"predicted_iou": 0.8, "stability": 0.95, "points_per_side": 32, "cleans_logits": true}});
     let normalise = json!({"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]});
     serde_json::from_value(json!({
         "family": family, "architecture": "some", "task": "promptable", "labels": [], "input": "picture",
-        "preprocess": {"stretch": normalise}, "default_size": 1024, "fixed_size": null, "fixed_batch": null,
+        "preprocess": {"stretch": normalise}, "default_size": 1024, "fixed_size": null, "fixed_batch": null, "parts": [],
         "output": {"promptable": head},
     }))
     .unwrap()
@@ -45,7 +46,7 @@ task = json.loads(sys.stdin.readline())
 /// Starts a stub; `None`, with a word about it, where there is no Python.
 fn stub(body: &str, task: &Task) -> Option<(TempDir, super::Result<Worker>)> {
     if output_of(Command::new("python3").arg("-V")).is_err() {
-        eprintln!("skipped: there is no python3");
+        maskline_testing::skip("there is no python3");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +54,7 @@ fn stub(body: &str, task: &Task) -> Option<(TempDir, super::Result<Worker>)> {
     std::fs::write(&path, format!("{PREAMBLE}{body}")).unwrap();
     let mut command = Command::new("python3");
     command.arg("-I").arg(path);
-    let worker = Worker::launch(command, ("stub", &json!({"seed": 3})), task);
+    let worker = Worker::launch(command, "stub", &json!({"seed": 3}), task);
     Some((folder, worker))
 }
 
@@ -199,6 +200,23 @@ fn a_program_is_refused_a_model_without_what_it_reads() {
     }
 }
 
+/// An export stands for the checkpoint where a program reads both, and where it is one file.
+#[test]
+fn an_export_stands_for_a_checkpoint() {
+    let script = |reads: Reads| Script { module: "some", class: "Some", needs: &[], reads };
+    let part = |name: &str| (name.to_owned(), PathBuf::from(format!("{name}.onnx")));
+    let of = |checkpoint: Option<&str>, parts: Vec<(String, PathBuf)>| {
+        Task::new(PeerModel { checkpoint: checkpoint.map(Into::into), parts, info: info("yolov8") })
+    };
+    let told = |task: &Task| task.message(&script(Reads::CheckpointOrExport)).map(|message| message["checkpoint"].clone());
+    assert_eq!(told(&of(None, vec![part("network")])).unwrap(), json!("network.onnx"));
+    assert_eq!(told(&of(Some("weights.pt"), vec![part("network")])).unwrap(), json!("weights.pt"));
+    let several = told(&of(None, vec![part("image_encoder"), part("mask_decoder")]));
+    assert_eq!(several.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let only = of(None, vec![part("network")]).message(&script(Reads::Checkpoint));
+    assert_eq!(only.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
 /// Names of both layouts, converted by the carried script in plain Python.
 #[test]
 fn names_of_published_layouts_are_converted() {
@@ -224,7 +242,7 @@ for name in sorted(names.sam(dict.fromkeys(sam))): print(name)
 "#;
     let python = Path::new("python3");
     if output_of(Command::new(python).arg("-V")).is_err() {
-        eprintln!("skipped: there is no python3");
+        maskline_testing::skip("there is no python3");
         return;
     }
     let folder = scripts.file("names.py");

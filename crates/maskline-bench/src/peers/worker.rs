@@ -155,11 +155,11 @@ impl Worker {
         }
         command.env("YOLO_OFFLINE", "true").env("YOLO_AUTOINSTALL", "false").env("YOLO_VERBOSE", "false");
         command.env("YOLO_CONFIG_DIR", &environment.settings).env("CUDA_VISIBLE_DEVICES", "");
-        Self::launch(command, (program.name(), &message), task)
+        Self::launch(command, program.name(), &message, task)
     }
 
     /// Starts a command that speaks as `worker.py` does.
-    pub(super) fn launch(command: std::process::Command, (name, message): (&str, &Value), task: &Task) -> Result<Self> {
+    pub(super) fn launch(command: std::process::Command, name: &str, message: &Value, task: &Task) -> Result<Self> {
         let start = Instant::now();
         let process = Process::start(command, name)?;
         let ready = Ready { total: Duration::ZERO, parts: Vec::new() };

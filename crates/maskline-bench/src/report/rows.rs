@@ -303,6 +303,12 @@ pub struct LoadPoint {
     pub achieved_per_second: f64,
     /// Latencies.
     pub summary: Summary,
+    /// Mean time that calls waited for others, as the engine tells; `None` where it does not.
+    pub queue_ms: Option<f64>,
+    /// Rows that ran together on average, as seen by an answer: its own among them. `None` where the engine does not tell.
+    pub rows_together: Option<f64>,
+    /// Most threads that the process had at a time, those of the callers among them; `None` where the system does not tell.
+    pub threads: Option<usize>,
     /// Calls that failed.
     pub errors: usize,
     /// Whether the figures may be believed.

@@ -1,26 +1,37 @@
 //! Orders in, messages out.
 
+use std::collections::HashMap;
 use std::io::{BufRead, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maskline::runtime::peak_rss;
-use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Provider, Result};
+use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Provider, Result, Stage};
 use serde_json::json;
 
 use super::subject::{Answer, Prepared, Subject};
 use super::{Assignment, Call, Facts, LoadCall, Message, Order, Share, Track};
-use crate::load::{ClosedLoop, Limit, OpenLoop, RealClock, Record, Target, run_closed, run_open};
+use crate::load::{ClosedLoop, Limit, OpenLoop, RealClock, Record, Request, Target, run_closed, run_open};
 use crate::report::{EmbeddingState, Precision};
 use crate::samples::milliseconds;
 
-/// Runs the process of a model: see the [module](super). `began` is when the process began, `engine` loads ONNX Runtime.
+/// This process, as far as it is a worker.
+#[derive(Debug)]
+pub struct Process<I, O> {
+    /// When it began.
+    pub began: Instant,
+    /// Where orders come from.
+    pub input: I,
+    /// Where messages go.
+    pub output: O,
+}
+
+/// Runs the process of a model: see the [module](super). `engine` loads ONNX Runtime.
 ///
 /// # Errors
 /// If the other side speaks something else or is gone; what fails about the model is a [`Message::Failed`].
-pub fn serve(
-    (began, input, output): (Instant, impl BufRead, impl Write),
-    engine: impl Fn(&Assignment) -> Result<Engine>,
-) -> std::io::Result<()> {
+pub fn serve<I: BufRead, O: Write>(process: Process<I, O>, engine: impl Fn(&Assignment) -> Result<Engine>) -> std::io::Result<()> {
+    let Process { began, input, output } = process;
     let began_nanoseconds = nanoseconds_since_1970().saturating_sub(u64::try_from(began.elapsed().as_nanos()).unwrap_or(0));
     let mut lines = input.lines();
     let mut speaker = Speaker(output);
@@ -32,9 +43,10 @@ pub fn serve(
         Err(Trouble::Model(error)) => return speaker.say(&failed(&error)),
         Err(Trouble::Line(error)) => return Err(error),
     };
+    let loaded = Loaded { engine, subject, assignment: start.assignment };
     for line in lines {
         let order: Order = parse(&line?)?;
-        let message = obey((&engine, &subject, &start.assignment), order).unwrap_or_else(|error| failed(&error));
+        let message = loaded.obey(order).unwrap_or_else(|error| failed(&error));
         speaker.say(&message)?;
     }
     Ok(())
@@ -107,10 +119,10 @@ impl Start {
         }
         let asking = Instant::now();
         let prepared = subject.prepare_for(track, pictures)?;
-        let answer = subject.call(&prepared, 0)?;
+        let answer = subject.call(&prepared, Request::default())?;
         let objects = json!(answer.objects);
         let first_answer = asking.elapsed();
-        let inference = inference(&prepared, &answer, subject.is_promptable());
+        let inference = inference(&prepared, &answer);
         let parts = [
             ("runtime_load", runtime),
             ("model_read", cold.model_read),
@@ -134,9 +146,9 @@ impl Start {
 }
 
 /// What the networks took for the first answer.
-fn inference(prepared: &Prepared, answer: &Answer, is_promptable: bool) -> Duration {
-    let encode = prepared.first_embedding().map_or(Duration::ZERO, |embedding| embedding.timings().image_encode);
-    encode + answer.network(is_promptable)
+fn inference(prepared: &Prepared, answer: &Answer) -> Duration {
+    let encode = prepared.first_embedding().map_or(Duration::ZERO, |embedding| embedding.timings().networks());
+    encode + answer.timings.networks()
 }
 
 fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
@@ -149,6 +161,7 @@ fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
         embedding_cache: usize::MAX / 2,
         bundle: BundleOptions { image_size: compute.size, ..BundleOptions::default() },
         delays: assigned.delays,
+        ..LoadOptions::default()
     })
 }
 
@@ -183,41 +196,50 @@ fn facts(engine: &Engine, subject: &Subject) -> Facts {
         was_cached: model.was_cached(),
         bundle: bundle.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         parts: bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect(),
-        refinements: match &info.output {
-            maskline::Output::Looks(head) => Some(head.refinements),
-            _ => None,
-        },
+        refinements: info.refinements(),
     }
 }
 
-fn obey((engine, subject, assigned): (&Engine, &Subject, &Assignment), order: Order) -> Result<Message> {
-    match order {
-        Order::Turn { track, first, seconds, calls } => {
-            let prepared = subject.prepare(track)?;
-            Ok(turn((subject, &prepared), first, (Duration::from_secs_f64(seconds), calls)))
-        }
-        Order::Answer { track, picture } => {
-            let prepared = subject.prepare_for(track, &[picture])?;
-            Ok(Message::Objects(json!(subject.call(&prepared, 0)?.objects)))
-        }
-        Order::Closed { track, callers, seconds } => {
-            let prepared = subject.prepare(track)?;
-            let options = ClosedLoop { concurrency: callers, limit: Limit::Time(Duration::from_secs_f64(seconds)) };
-            load(run_closed(&Calls { subject, prepared: &prepared }, &RealClock::default(), &options))
-        }
-        Order::Open { track, arrivals, workers } => {
-            let prepared = subject.prepare(track)?;
-            load(run_open(&Calls { subject, prepared: &prepared }, &RealClock::default(), &OpenLoop { arrivals, workers }))
-        }
-        Order::Portable => {
-            let options = BundleOptions { dialect: Dialect::Portable, image_size: assigned.compute.size, ..BundleOptions::default() };
-            let bundle = engine.build(assigned.source.clone(), &options)?;
-            let parts = bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect();
-            Ok(Message::Portable { parts, info: Box::new(bundle.info().clone()) })
-        }
-        Order::Gemm => {
-            let provider = provider(&assigned.compute.provider, assigned.compute.precision)?;
-            Ok(Message::Gemm(crate::machine::gemm(engine, assigned.compute.threads, &provider)?))
+/// A process whose model is ready.
+struct Loaded {
+    engine: Engine,
+    subject: Subject,
+    assignment: Assignment,
+}
+
+impl Loaded {
+    fn obey(&self, order: Order) -> Result<Message> {
+        let Self { engine, subject, assignment } = self;
+        let compute = &assignment.compute;
+        match order {
+            Order::Turn { track, first, seconds, calls } => {
+                let prepared = subject.prepare(track, 1)?;
+                Ok(Turn { subject, prepared: &prepared, time: Duration::from_secs_f64(seconds), least: calls.max(1) }.made(first))
+            }
+            Order::Answer { track, picture } => {
+                let prepared = subject.prepare_for(track, &[picture])?;
+                Ok(Message::Objects(json!(subject.call(&prepared, Request::default())?.objects)))
+            }
+            Order::Closed { track, callers, seconds } => {
+                let prepared = subject.prepare(track, callers)?;
+                let options = ClosedLoop { concurrency: callers, limit: Limit::Time(Duration::from_secs_f64(seconds)) };
+                Calls::of(subject, &prepared).message(|calls| run_closed(calls, &RealClock::default(), &options))
+            }
+            Order::Open { track, arrivals, workers } => {
+                let prepared = subject.prepare(track, 1)?;
+                let options = OpenLoop { arrivals, workers };
+                Calls::of(subject, &prepared).message(|calls| run_open(calls, &RealClock::default(), &options))
+            }
+            Order::Portable => {
+                let options = BundleOptions { dialect: Dialect::Portable, image_size: compute.size, ..BundleOptions::default() };
+                let bundle = engine.build(assignment.source.clone(), &options)?;
+                let parts = bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect();
+                Ok(Message::Portable { parts, info: Box::new(bundle.info().clone()) })
+            }
+            Order::Gemm => {
+                let provider = provider(&compute.provider, compute.precision)?;
+                Ok(Message::Gemm(crate::machine::gemm(engine, compute.threads, &provider)?))
+            }
         }
     }
 }
@@ -225,55 +247,99 @@ fn obey((engine, subject, assigned): (&Engine, &Subject, &Assignment), order: Or
 /// Most failed calls in a row: what always fails is told and not repeated.
 const MOST_FAILURES: usize = 10;
 
-fn turn((subject, prepared): (&Subject, &Prepared), first: usize, (time, least): (Duration, usize)) -> Message {
-    let (mut calls, mut errors) = (Vec::new(), Vec::new());
-    let beginning = Instant::now();
-    let mut index = first;
-    while (calls.len() < least.max(1) || beginning.elapsed() < time) && errors.len() < MOST_FAILURES {
-        let start = Instant::now();
-        match subject.call(prepared, index) {
-            Ok(answer) => {
-                let total = start.elapsed();
-                calls.push(Call {
-                    start_ms: milliseconds(start - beginning),
-                    total_ms: milliseconds(total),
-                    picture: prepared.picture(index),
-                    stages_ms: answer.milliseconds(),
-                });
+/// Calls one after another.
+struct Turn<'a> {
+    subject: &'a Subject,
+    prepared: &'a Prepared,
+    /// No call starts later.
+    time: Duration,
+    /// At least so many.
+    least: usize,
+}
+
+impl Turn<'_> {
+    /// Makes them; `first` is the index of the first.
+    fn made(&self, first: usize) -> Message {
+        let Self { subject, prepared, time, least } = *self;
+        let (mut calls, mut errors, mut stages) = (Vec::new(), Vec::new(), Vec::new());
+        let beginning = Instant::now();
+        let mut index = first;
+        while (calls.len() < least || beginning.elapsed() < time) && errors.len() < MOST_FAILURES {
+            let start = Instant::now();
+            match subject.call(prepared, Request { index, caller: 0 }) {
+                Ok(answer) => {
+                    let total = start.elapsed();
+                    // Calls of one kind have the same stages.
+                    let (names, stages_ms) = answer.stages().unzip::<_, _, Vec<_>, Vec<_>>();
+                    stages = names;
+                    calls.push(Call {
+                        start_ms: milliseconds(start - beginning),
+                        total_ms: milliseconds(total),
+                        picture: prepared.picture(index),
+                        stages_ms,
+                    });
+                }
+                Err(error) => errors.push(error.to_string()),
             }
-            Err(error) => errors.push(error.to_string()),
+            index += 1;
         }
-        index += 1;
+        let stages = stages.into_iter().map(str::to_owned).collect();
+        Message::Turn { stages, calls, elapsed_ms: milliseconds(beginning.elapsed()), errors }
     }
-    Message::Turn { stages: subject.stage_names(), calls, elapsed_ms: milliseconds(beginning.elapsed()), errors }
 }
 
 /// The subject under a load.
 struct Calls<'a> {
     subject: &'a Subject,
     prepared: &'a Prepared,
+    /// What the engine says of each answer, by the index of its call.
+    told: Mutex<HashMap<usize, Told>>,
+}
+
+/// What the engine says of an answer beside its stages.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    queue: Duration,
+    rows_together: Option<usize>,
 }
 
 impl Target for Calls<'_> {
     type Error = Error;
 
-    fn call(&self, index: usize) -> Result<()> {
-        self.subject.call(self.prepared, index).map(drop)
+    fn call(&self, request: Request) -> Result<()> {
+        let answer = self.subject.call(self.prepared, request)?;
+        let told = Told { queue: answer.timings.get(Stage::Queue), rows_together: Some(answer.timings.rows_together()) };
+        // Nothing is half-done while the lock is held.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(request.index, told);
+        Ok(())
     }
 
-    fn input(&self, index: usize) -> u32 {
-        self.prepared.picture(index)
+    fn input(&self, request: Request) -> u32 {
+        self.prepared.input(request)
     }
 }
 
-fn load(record: crate::Result<Record>) -> Result<Message> {
-    let record = record.map_err(|error| Error::new(ErrorKind::InvalidOption, error.to_string()))?;
-    let call = |call: &crate::load::Call| LoadCall {
-        intended: call.intended,
-        start: call.start,
-        end: call.end,
-        picture: call.input,
-        is_ok: call.is_ok,
-    };
-    Ok(Message::Load { calls: record.calls.iter().map(call).collect(), errors: record.messages })
+impl<'a> Calls<'a> {
+    fn of(subject: &'a Subject, prepared: &'a Prepared) -> Self {
+        Self { subject, prepared, told: Mutex::default() }
+    }
+
+    /// Makes the calls of a load, and says how each went.
+    fn message(self, run: impl FnOnce(&Self) -> crate::Result<Record>) -> Result<Message> {
+        let record = run(&self).map_err(|error| Error::new(ErrorKind::InvalidOption, error.to_string()))?;
+        let told = self.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let call = |call: &crate::load::Call| {
+            let told = told.get(&call.index);
+            LoadCall {
+                intended: call.intended,
+                start: call.start,
+                end: call.end,
+                input: call.input,
+                is_ok: call.is_ok,
+                queue: told.map(|told| told.queue),
+                rows_together: told.and_then(|told| told.rows_together),
+            }
+        };
+        Ok(Message::Load { calls: record.calls.iter().map(call).collect(), errors: record.messages })
+    }
 }

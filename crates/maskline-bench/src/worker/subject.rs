@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use maskline::{
-    Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, PromptTimings, Result,
-    SegmentOptions, Task,
+    Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, Result, SegmentOptions, Stage,
+    Stages,
 };
 
 use super::Track;
-use super::prompts::prompts;
+use super::prompts::prompts_of;
+use crate::load::Request;
 use crate::report::EmbeddingState;
 use crate::samples::milliseconds;
 
@@ -27,23 +28,31 @@ pub(super) struct Subject {
     held: Mutex<HashMap<PathBuf, Embedding>>,
 }
 
-/// An answer, and the engine's times of the stages.
+/// An answer, and where its time went.
 pub(super) struct Answer {
     pub(super) objects: Vec<Object>,
-    stages: Vec<Duration>,
+    /// As the engine tells it, of all pictures of the call together.
+    pub(super) timings: Stages,
+    /// Masks to the form in which they are sent.
+    mask_encode: Duration,
 }
 
 /// A track with all that is not to be timed.
 pub(super) struct Prepared {
     track: Track,
-    pictures: Vec<(PathBuf, Vec<Prompt>)>,
+    questions: Vec<Question>,
     held: Vec<Embedding>,
 }
 
-const DETECTOR_STAGES: [&str; 6] = ["decode", "preprocess", "queue", "network", "postprocess", "mask_encode"];
-const PROMPT_STAGES: [&str; 8] = ["decode", "preprocess", "queue", "image_encode", "open", "mask_decode", "postprocess", "mask_encode"];
-/// What no stage covers is told by whoever knows the whole.
-const UNCOVERED: &str = "other";
+/// A picture, and what each caller asks about it.
+struct Question {
+    picture: PathBuf,
+    /// By the number of the caller; none of models that find things by themselves.
+    prompts: Vec<Vec<Prompt>>,
+}
+
+/// The stage that follows the engine's.
+const MASK_ENCODE: &str = "mask_encode";
 
 impl Subject {
     pub(super) fn new(model: Model, size: Option<usize>, pictures: Vec<PathBuf>) -> Self {
@@ -51,7 +60,7 @@ impl Subject {
     }
 
     pub(super) fn is_promptable(&self) -> bool {
-        self.model.info().task == Task::Promptable
+        self.model.info().task.takes_prompts()
     }
 
     /// Side of the network's input.
@@ -71,25 +80,23 @@ impl Subject {
         }
     }
 
-    /// Names of the stages of a track's calls.
-    pub(super) fn stage_names(&self) -> Vec<String> {
-        let names: &[&str] = if self.is_promptable() { &PROMPT_STAGES } else { &DETECTOR_STAGES };
-        names.iter().map(ToString::to_string).collect()
+    /// Makes prompts, each caller's own, and embeddings where they are to be there already.
+    pub(super) fn prepare(&self, track: Track, callers: usize) -> Result<Prepared> {
+        self.prepared(track, &self.pictures, callers)
     }
 
-    /// Makes prompts, and embeddings where they are to be there already.
-    pub(super) fn prepare(&self, track: Track) -> Result<Prepared> {
-        self.prepare_for(track, &self.pictures)
-    }
-
-    /// As [`Self::prepare`], for other pictures.
+    /// As [`Self::prepare`], for one caller and other pictures.
     pub(super) fn prepare_for(&self, track: Track, pictures: &[PathBuf]) -> Result<Prepared> {
+        self.prepared(track, pictures, 1)
+    }
+
+    fn prepared(&self, track: Track, pictures: &[PathBuf], callers: usize) -> Result<Prepared> {
         self.check(track)?;
         let is_kept = matches!(track.asked, Some((_, EmbeddingState::Hit | EmbeddingState::Held)));
         let most = if is_kept { MOST_KEPT } else { usize::MAX };
-        let mut prepared = Prepared { track, pictures: Vec::new(), held: Vec::new() };
+        let mut prepared = Prepared { track, questions: Vec::new(), held: Vec::new() };
         for path in pictures.iter().take(most) {
-            let asked = match track.asked {
+            let prompts = match track.asked {
                 None => Vec::new(),
                 Some((asked, state)) => {
                     let image = Image::open(path)?;
@@ -99,10 +106,10 @@ impl Subject {
                         EmbeddingState::Hit => drop(self.model.embed(&image)?),
                         EmbeddingState::Held => prepared.held.push(self.hold(path, &image)?),
                     }
-                    prompts(asked, image.size())?
+                    (0..callers).map(|caller| prompts_of(caller, asked, image.size())).collect::<Result<_>>()?
                 }
             };
-            prepared.pictures.push((path.clone(), asked));
+            prepared.questions.push(Question { picture: path.clone(), prompts });
         }
         Ok(prepared)
     }
@@ -130,64 +137,65 @@ impl Subject {
         }
     }
 
-    /// One call. `index` says which pictures.
-    pub(super) fn call(&self, prepared: &Prepared, index: usize) -> Result<Answer> {
+    /// One call. Its index says which pictures, its caller which prompts.
+    pub(super) fn call(&self, prepared: &Prepared, request: Request) -> Result<Answer> {
         let mut answer = match prepared.track.asked {
-            None => self.detect(prepared, index),
-            Some((_, state)) => self.ask(prepared, index, state),
+            None => self.detect(prepared, request.index),
+            Some((_, state)) => self.ask(prepared, request, state),
         }?;
         let start = Instant::now();
         for mask in answer.objects.iter().filter_map(|object| object.mask.as_ref()) {
             black_box(mask.to_rle().to_coco_string());
         }
-        answer.stages.push(start.elapsed());
+        answer.mask_encode = start.elapsed();
         Ok(answer)
     }
 
     fn detect(&self, prepared: &Prepared, index: usize) -> Result<Answer> {
         let batch = prepared.track.batch;
-        let paths = (0..batch).map(|i| &prepared.pictures[(index * batch + i) % prepared.pictures.len()].0);
+        let paths = (0..batch).map(|i| &prepared.questions[(index * batch + i) % prepared.questions.len()].picture);
         let images = paths.map(Image::open).collect::<Result<Vec<_>>>()?;
         let size = self.size.map_or(InputSize::Default, InputSize::Square);
         let options = PredictOptions { size, batch, ..PredictOptions::default() };
         let answers = self.model.predict_batch(&images.iter().collect::<Vec<_>>(), &options)?;
-        let mut stages = vec![Duration::ZERO; DETECTOR_STAGES.len() - 1];
-        for answer in &answers {
-            stages.iter_mut().zip(covered(answer.timings.stages())).for_each(|(sum, time)| *sum += time);
-        }
-        Ok(Answer { objects: answers.into_iter().flat_map(|answer| answer.objects).collect(), stages })
+        let timings = answers.iter().map(|answer| answer.timings).sum();
+        let objects = answers.into_iter().flat_map(|answer| answer.objects).collect();
+        Ok(Answer { objects, timings, mask_encode: Duration::ZERO })
     }
 
-    fn ask(&self, prepared: &Prepared, index: usize, state: EmbeddingState) -> Result<Answer> {
-        let at = index % prepared.pictures.len();
-        let (path, prompts) = &prepared.pictures[at];
+    fn ask(&self, prepared: &Prepared, request: Request, state: EmbeddingState) -> Result<Answer> {
+        let at = request.index % prepared.questions.len();
+        let Question { picture: path, prompts } = &prepared.questions[at];
+        let prompts = &prompts[request.caller % prompts.len()];
         let embedding = match state {
             EmbeddingState::Miss => self.model.embed_uncached(&Image::open(path)?)?,
             EmbeddingState::Hit => self.model.embed(&Image::open(path)?)?,
             EmbeddingState::Held => prepared.held[at].clone(),
         };
-        if state == EmbeddingState::Hit && embedding.timings().embedding == EmbeddingSource::Miss {
+        if state == EmbeddingState::Hit && embedding.timings().embedding() == Some(EmbeddingSource::Miss) {
             return Err(Error::new(ErrorKind::Failed, format!("{}: expected its embedding in the cache", path.display())));
         }
         let found = embedding.find(prompts, &SegmentOptions::default())?;
-        if let Some((prompt, error)) = found.errors.into_iter().next() {
-            return Err(Error::new(error.kind(), format!("prompt {prompt}: {error}")));
+        if let Some((prompt, error)) = found.errors().next() {
+            return Err(error.clone().named(format!("prompt {prompt}")));
         }
         // An embedding that is held was made by an earlier call.
-        let picture = if state == EmbeddingState::Held { PromptTimings::default() } else { *embedding.timings() };
-        Ok(Answer { objects: found.objects, stages: covered((picture + found.timings).stages()).collect() })
+        let picture = if state == EmbeddingState::Held { Stages::default() } else { *embedding.timings() };
+        Ok(Answer { timings: picture + found.timings, objects: found.into_objects(), mask_encode: Duration::ZERO })
     }
-}
-
-/// The times of an answer's stages, in their order.
-fn covered(stages: impl IntoIterator<Item = (&'static str, Duration)>) -> impl Iterator<Item = Duration> {
-    stages.into_iter().filter(|(name, _)| *name != UNCOVERED).map(|(_, time)| time)
 }
 
 impl Prepared {
     /// Index of the first picture of a call.
     pub(super) fn picture(&self, index: usize) -> u32 {
-        u32::try_from(index * self.track.batch % self.pictures.len()).unwrap_or(u32::MAX)
+        u32::try_from(index * self.track.batch % self.questions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Number of what a call asks: its first picture, and the caller whose prompts they are.
+    pub(super) fn input(&self, request: Request) -> u32 {
+        let callers = self.questions.first().map_or(1, |question| question.prompts.len().max(1));
+        let caller = u32::try_from(request.caller % callers * self.questions.len()).unwrap_or(u32::MAX);
+        self.picture(request.index).saturating_add(caller)
     }
 
     /// The first picture, and what is asked about it.
@@ -197,32 +205,9 @@ impl Prepared {
 }
 
 impl Answer {
-    /// What the networks took.
-    pub(super) fn network(&self, is_promptable: bool) -> Duration {
-        let names: &[&str] = if is_promptable { &PROMPT_STAGES } else { &DETECTOR_STAGES };
-        let is_network = |name: &str| ["network", "image_encode", "mask_decode"].contains(&name);
-        names.iter().zip(&self.stages).filter(|(name, _)| is_network(name)).map(|(_, time)| *time).sum()
-    }
-
-    /// Times of the stages, in milliseconds.
-    pub(super) fn milliseconds(&self) -> Vec<f64> {
-        self.stages.iter().map(|time| milliseconds(*time)).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use maskline::Timings;
-
-    use super::*;
-
-    #[test]
-    fn stages_are_named_as_the_engine_names_them() {
-        let named = |stages: &[(&'static str, Duration)]| {
-            let names = stages.iter().map(|(name, _)| *name).filter(|name| *name != UNCOVERED);
-            names.chain(["mask_encode"]).collect::<Vec<&str>>()
-        };
-        assert_eq!(named(&Timings::default().stages()), DETECTOR_STAGES);
-        assert_eq!(named(&PromptTimings::default().stages()), PROMPT_STAGES);
+    /// The stages in order, with what each took in milliseconds; what none covers is told by whoever knows the whole.
+    pub(super) fn stages(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let told = self.timings.iter().filter(|(stage, _)| *stage != Stage::Other).map(|(stage, time)| (stage.name(), time));
+        told.chain([(MASK_ENCODE, self.mask_encode)]).map(|(name, time)| (name, milliseconds(time)))
     }
 }

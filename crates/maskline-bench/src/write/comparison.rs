@@ -53,12 +53,13 @@ fn change(row: &Row) -> String {
 /// How many rows became what, in words.
 pub(super) fn counts(comparison: &Comparison) -> String {
     let all = Change::ALL.map(|change| (change, comparison.count(change)));
-    let words = |(change, count): (Change, usize)| {
+    let words = |change: Change, count: usize| {
         // These two are counted; the others describe.
         let end = if count != 1 && matches!(change, Change::Regression | Change::Improvement) { "s" } else { "" };
         format!("{count} {}{end}", change.name())
     };
-    let parts: Vec<String> = all.into_iter().filter(|(change, count)| *count > 0 || *change == Change::Regression).map(words).collect();
+    let told = all.into_iter().filter(|(change, count)| *count > 0 || *change == Change::Regression);
+    let parts: Vec<String> = told.map(|(change, count)| words(change, count)).collect();
     format!("{}; the threshold is {}.", parts.join(", "), percent(comparison.threshold))
 }
 

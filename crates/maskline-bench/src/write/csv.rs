@@ -24,10 +24,10 @@ pub fn csv(report: &Report) -> String {
     peers(&mut lines, report);
     for ceiling in &report.ceilings {
         let at = ["ceilings", ceiling.name.as_str(), ceiling.subject.as_str()];
-        lines.figure(at, ("work", ceiling.unit.name().trim_end_matches("/s")), Some(ceiling.work / 1e9));
-        lines.figure(at, ("achieved", ceiling.unit.name()), Some(ceiling.achieved));
-        lines.figure(at, ("limit", ceiling.unit.name()), Some(ceiling.limit));
-        lines.figure(at, ("share", ""), ceiling.share());
+        lines.figure(at, ["work", ceiling.unit.name().trim_end_matches("/s")], Some(ceiling.work / 1e9));
+        lines.figure(at, ["achieved", ceiling.unit.name()], Some(ceiling.achieved));
+        lines.figure(at, ["limit", ceiling.unit.name()], Some(ceiling.limit));
+        lines.figure(at, ["share", ""], ceiling.share());
     }
     lines.0
 }
@@ -37,13 +37,16 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
     let mut lines = Lines("measure,row,change,metric,unit,value,low,high\r\n".to_owned());
     for row in &comparison.rows {
         let at = [row.measure.name(), row.name.as_str(), row.change.name()];
-        lines.estimate(at, ("before p50", "ms"), row.before_ms.as_ref());
-        lines.estimate(at, ("after p50", "ms"), row.after_ms.as_ref());
-        lines.estimate(at, ("ratio", ""), row.ratio.as_ref());
+        lines.estimate(at, ["before p50", "ms"], row.before_ms.as_ref());
+        lines.estimate(at, ["after p50", "ms"], row.after_ms.as_ref());
+        lines.estimate(at, ["ratio", ""], row.ratio.as_ref());
         lines.text(at, "reason", &row.reason);
     }
     lines.0
 }
+
+/// Name and unit of a figure.
+type Metric<'a> = [&'a str; 2];
 
 /// Section, row and item.
 type Place<'a> = [&'a str; 3];
@@ -51,27 +54,28 @@ type Place<'a> = [&'a str; 3];
 struct Lines(String);
 
 impl Lines {
-    fn push(&mut self, place: Place<'_>, (metric, unit): (&str, &str), values: [String; 3]) {
+    fn push(&mut self, place: Place<'_>, metric: Metric<'_>, values: [String; 3]) {
         let [section, row, item] = place.map(escape);
+        let [metric, unit] = metric.map(escape);
         let [value, low, high] = values;
         // Writing to a string does not fail.
-        let _ = write!(self.0, "{section},{row},{item},{},{},{value},{low},{high}\r\n", escape(metric), escape(unit));
+        let _ = write!(self.0, "{section},{row},{item},{metric},{unit},{value},{low},{high}\r\n");
     }
 
     fn text(&mut self, place: Place<'_>, metric: &str, value: &str) {
-        self.push(place, (metric, ""), [escape(value), String::new(), String::new()]);
+        self.push(place, [metric, ""], [escape(value), String::new(), String::new()]);
     }
 
-    fn figure(&mut self, place: Place<'_>, metric: (&str, &str), value: Option<f64>) {
+    fn figure(&mut self, place: Place<'_>, metric: Metric<'_>, value: Option<f64>) {
         let value = value.map_or_else(String::new, |value| value.to_string());
         self.push(place, metric, [value, String::new(), String::new()]);
     }
 
     fn count(&mut self, place: Place<'_>, metric: &str, value: usize) {
-        self.push(place, (metric, ""), [value.to_string(), String::new(), String::new()]);
+        self.push(place, [metric, ""], [value.to_string(), String::new(), String::new()]);
     }
 
-    fn estimate(&mut self, place: Place<'_>, metric: (&str, &str), value: Option<&Estimate>) {
+    fn estimate(&mut self, place: Place<'_>, metric: Metric<'_>, value: Option<&Estimate>) {
         match value {
             Some(Estimate { value, low, high }) => self.push(place, metric, [value, low, high].map(ToString::to_string)),
             None => self.figure(place, metric, None),
@@ -80,34 +84,34 @@ impl Lines {
 
     fn summary(&mut self, place: Place<'_>, summary: &Summary) {
         self.count(place, "n", summary.n);
-        self.figure(place, ("time", "s"), Some(summary.seconds));
-        self.estimate(place, ("mean", "ms"), Some(&summary.mean_ms));
-        self.figure(place, ("standard deviation", "ms"), Some(summary.deviation_ms));
-        self.figure(place, ("coefficient of variation", ""), Some(summary.variation));
-        self.figure(place, ("min", "ms"), Some(summary.min_ms));
+        self.figure(place, ["time", "s"], Some(summary.seconds));
+        self.estimate(place, ["mean", "ms"], Some(&summary.mean_ms));
+        self.figure(place, ["standard deviation", "ms"], Some(summary.deviation_ms));
+        self.figure(place, ["coefficient of variation", ""], Some(summary.variation));
+        self.figure(place, ["min", "ms"], Some(summary.min_ms));
         for percentile in Percentile::ALL {
-            self.estimate(place, (percentile.name(), "ms"), summary.percentile(percentile).as_ref());
+            self.estimate(place, [percentile.name(), "ms"], summary.percentile(percentile).as_ref());
         }
-        self.figure(place, ("max", "ms"), Some(summary.max_ms));
+        self.figure(place, ["max", "ms"], Some(summary.max_ms));
     }
 
     fn cold_stage(&mut self, place: Place<'_>, stage: &ColdStage) {
-        self.figure(place, ("mean", "ms"), Some(stage.mean_ms));
-        self.estimate(place, ("p50", "ms"), stage.p50_ms.as_ref());
-        self.figure(place, ("max", "ms"), Some(stage.max_ms));
+        self.figure(place, ["mean", "ms"], Some(stage.mean_ms));
+        self.estimate(place, ["p50", "ms"], stage.p50_ms.as_ref());
+        self.figure(place, ["max", "ms"], Some(stage.max_ms));
     }
 
     fn verdict(&mut self, place: Place<'_>, verdict: &Verdict) {
         self.text(place, "status", verdict.status.name());
         self.text(place, "reason", &verdict.reason);
-        self.estimate(place, ("drift", ""), verdict.drift.as_ref().map(|drift| &drift.change));
+        self.estimate(place, ["drift", ""], verdict.drift.as_ref().map(|drift| &drift.change));
     }
 
     /// Two lines where answers were compared, none where not.
     fn parity(&mut self, place: Place<'_>, parity: Option<&Parity>) {
         if let Some(parity) = parity {
             self.text(place, "same answers", if parity.is_equal() { "yes" } else { "no" });
-            self.figure(place, (&parity.metric, ""), Some(parity.value));
+            self.figure(place, [&parity.metric, ""], Some(parity.value));
         }
     }
 }
@@ -133,7 +137,7 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         ("prompts", count(subject.prompts.map(|prompts| prompts.count as u64))),
     ];
     facts.iter().for_each(|(name, value)| lines.text(at, name, value));
-    lines.figure(at, ("nodes that fell back", ""), subject.provider.fallback_share);
+    lines.figure(at, ["nodes that fell back", ""], subject.provider.fallback_share);
 }
 
 fn cold(lines: &mut Lines, report: &Report) {
@@ -143,7 +147,7 @@ fn cold(lines: &mut Lines, report: &Report) {
         lines.text(own, "subject", &row.subject);
         lines.text(own, "cache", row.cache.name());
         lines.count(own, "runs", row.runs);
-        lines.figure(own, ("peak memory", "bytes"), row.peak_memory_bytes.map(|bytes| bytes as f64));
+        lines.figure(own, ["peak memory", "bytes"], row.peak_memory_bytes.map(|bytes| bytes as f64));
         let mut part = |name: &str, stage: &ColdStage| lines.cold_stage(["cold", &start, name], stage);
         row.stages.iter().for_each(|stage| part(&stage.name, stage));
         part("ready", &row.ready);
@@ -160,7 +164,7 @@ fn steady(lines: &mut Lines, report: &Report) {
         lines.verdict(at, &row.verdict);
         lines.parity(at, row.parity.as_ref());
         lines.count(at, "errors", row.errors);
-        lines.figure(at, ("rate", "1/s"), Some(row.summary.rate()));
+        lines.figure(at, ["rate", "1/s"], Some(row.summary.rate()));
         lines.summary(at, &row.summary);
     }
 }
@@ -170,13 +174,13 @@ fn stages(lines: &mut Lines, report: &Report) {
         lines.text(["stages", &row.name, ""], "subject", &row.subject);
         let mut part = |name: &str, stage: &Stage| {
             let at = ["stages", row.name.as_str(), name];
-            lines.figure(at, ("mean", "ms"), Some(stage.mean_ms));
-            lines.estimate(at, ("p50", "ms"), stage.p50_ms.as_ref());
-            lines.estimate(at, ("p99", "ms"), stage.p99_ms.as_ref());
+            lines.figure(at, ["mean", "ms"], Some(stage.mean_ms));
+            lines.estimate(at, ["p50", "ms"], stage.p50_ms.as_ref());
+            lines.estimate(at, ["p99", "ms"], stage.p99_ms.as_ref());
         };
         row.stages.iter().for_each(|stage| part(&stage.name, stage));
         part("end to end", &row.end_to_end);
-        lines.figure(["stages", &row.name, "unaccounted"], ("mean", "ms"), Some(row.unaccounted_ms));
+        lines.figure(["stages", &row.name, "unaccounted"], ["mean", "ms"], Some(row.unaccounted_ms));
     }
 }
 
@@ -185,7 +189,7 @@ fn sweeps_and_loads(lines: &mut Lines, report: &Report) {
         for curve in &sweep.curves {
             for point in &curve.points {
                 let at = format!("{} {}", sweep.parameter, place_name(sweep, point.at));
-                lines.estimate(["sweeps", &sweep.name, &curve.name], (&at, sweep.unit.name()), Some(&point.figure));
+                lines.estimate(["sweeps", &sweep.name, &curve.name], [&at, sweep.unit.name()], Some(&point.figure));
             }
         }
     }
@@ -194,7 +198,10 @@ fn sweeps_and_loads(lines: &mut Lines, report: &Report) {
         for point in &curve.points {
             let item = format!("{} {}", curve.kind.load(), point.offered);
             let at = ["loads", curve.name.as_str(), item.as_str()];
-            lines.figure(at, ("achieved", "1/s"), Some(point.achieved_per_second));
+            lines.figure(at, ["achieved", "1/s"], Some(point.achieved_per_second));
+            lines.figure(at, ["mean time in the queue", "ms"], point.queue_ms);
+            lines.figure(at, ["rows together", ""], point.rows_together);
+            lines.figure(at, ["threads", ""], point.threads.map(|threads| threads as f64));
             lines.count(at, "errors", point.errors);
             lines.verdict(at, &point.verdict);
             lines.summary(at, &point.summary);
@@ -210,8 +217,8 @@ fn peers(lines: &mut Lines, report: &Report) {
         lines.verdict(at, &peer.verdict);
         lines.parity(at, peer.parity.as_ref());
         lines.summary(at, &peer.summary);
-        lines.estimate(at, ("ratio", ""), Some(&peer.ratio));
-        lines.figure(at, ("peak memory", "bytes"), peer.peak_memory_bytes.map(|bytes| bytes as f64));
+        lines.estimate(at, ["ratio", ""], Some(&peer.ratio));
+        lines.figure(at, ["peak memory", "bytes"], peer.peak_memory_bytes.map(|bytes| bytes as f64));
         for (name, stage) in [("ready", &peer.ready), ("first result", &peer.first_result)] {
             let item = format!("{}: {name}", peer.compared_with);
             stage.iter().for_each(|stage| lines.cold_stage(["peers", &peer.name, &item], stage));

@@ -34,7 +34,7 @@ pub fn html(report: &Report) -> String {
     for own in tables.chunk_by(|(a, _), (b, _)| kind(*a) == kind(*b)) {
         section(&mut body, own, report);
     }
-    page::list(&mut body, ("notes", "Notes"), &report.notes);
+    page::list(&mut body, "notes", "Notes", &report.notes);
     page::page(&facts::title(report), &body)
 }
 

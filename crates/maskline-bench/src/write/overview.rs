@@ -38,14 +38,14 @@ pub(super) fn entries(report: &Report) -> Vec<Entry<'_>> {
     let first = main.first().map(|(_, row)| *row);
     let mut entries = Vec::new();
     for (subject, row) in main {
-        entries.push(of_subject(report, subject, (row, first)));
+        entries.push(of_subject(report, subject, row, first));
         let peers = report.peers.iter().filter(|peer| peer.compared_with == row.name);
-        entries.extend(peers.map(|peer| of_peer(peer, subject, (row, first))));
+        entries.extend(peers.map(|peer| of_peer(peer, subject, row, first)));
     }
     if entries.len() > 1 { entries } else { Vec::new() }
 }
 
-fn of_subject<'a>(report: &'a Report, subject: &'a Subject, (row, first): (&'a Steady, Option<&Steady>)) -> Entry<'a> {
+fn of_subject<'a>(report: &'a Report, subject: &'a Subject, row: &'a Steady, first: Option<&Steady>) -> Entry<'a> {
     let is_first = first.is_some_and(|first| first.name == row.name);
     let ratio = first.filter(|_| !is_first).and_then(|first| quotient(row.summary.p50_ms.as_ref(), first.summary.p50_ms.as_ref()));
     let starts = || report.cold.iter().filter(|cold| cold.subject == subject.name);
@@ -66,7 +66,7 @@ fn of_subject<'a>(report: &'a Report, subject: &'a Subject, (row, first): (&'a S
     }
 }
 
-fn of_peer<'a>(peer: &'a Peer, subject: &'a Subject, (row, first): (&Steady, Option<&Steady>)) -> Entry<'a> {
+fn of_peer<'a>(peer: &'a Peer, subject: &'a Subject, row: &Steady, first: Option<&Steady>) -> Entry<'a> {
     let p50_ms = peer.summary.p50_ms;
     let is_with_first = first.is_some_and(|first| first.name == row.name);
     let ratio =

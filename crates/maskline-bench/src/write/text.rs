@@ -72,11 +72,11 @@ fn reasons(table: &Table) -> Vec<String> {
             None => reasons.push((verdict, vec![name])),
         }
     }
-    let line = |(reason, names): (&str, Vec<String>)| match names.len() {
+    let line = |reason: &str, names: &[String]| match names.len() {
         1..=MOST_NAMES => format!("  {}: {reason}", names.join("; ")),
         count => format!("  {count} rows: {reason}"),
     };
-    reasons.into_iter().map(line).collect()
+    reasons.iter().map(|(reason, names)| line(reason, names)).collect()
 }
 
 /// Lines with a dash before each.

@@ -17,6 +17,14 @@ struct Walk<'a> {
     faults: Vec<String>,
 }
 
+/// What a keyword is about.
+struct Site<'a> {
+    /// The keywords beside it.
+    rules: &'a Map<String, Value>,
+    value: &'a Value,
+    place: &'a str,
+}
+
 impl Walk<'_> {
     fn fault(&mut self, place: &str, what: impl std::fmt::Display) {
         self.faults.push(format!("{place}: {what}"));
@@ -29,11 +37,12 @@ impl Walk<'_> {
             _ => return self.fault(place, "is not allowed"),
         };
         for (keyword, rule) in rules {
-            self.keyword((keyword, rule), (rules, value), place);
+            self.keyword(keyword, rule, &Site { rules, value, place });
         }
     }
 
-    fn keyword(&mut self, (keyword, rule): (&str, &Value), (rules, value): (&Map<String, Value>, &Value), place: &str) {
+    fn keyword(&mut self, keyword: &str, rule: &Value, site: &Site<'_>) {
+        let Site { rules, value, place } = *site;
         match keyword {
             "$ref" => {
                 let pointer = rule.as_str().and_then(|text| text.strip_prefix('#')).expect("references are local");

@@ -1,6 +1,6 @@
 //! `--classes`: by index or by name.
 
-use maskline::{ErrorKind, Model, Output};
+use maskline::{Error, ErrorKind, Model};
 
 use crate::failure::Failure;
 use crate::nearest::{listed, nearest};
@@ -14,14 +14,11 @@ pub(crate) fn classes(model: &Model, words: &[String]) -> Result<Option<Vec<usiz
         return Ok(None);
     }
     let info = model.info();
-    let count = match &info.output {
-        Output::Detector(head) => head.classes,
-        _ => info.labels.len(),
-    };
+    let count = info.classes().unwrap_or(info.labels.len());
     let known = Known { model: model.name(), count, labels: &info.labels };
     let mut found = Vec::new();
     for word in words {
-        known.read(word, &mut found).map_err(|message| Failure::new(ErrorKind::InvalidOption, format!("--classes: {message}")))?;
+        known.read(word, &mut found).map_err(|error| error.named("--classes"))?;
     }
     Ok(Some(found))
 }
@@ -35,7 +32,7 @@ struct Known<'a> {
 
 impl Known<'_> {
     /// Adds the classes of a list with commas.
-    fn read(&self, list: &str, found: &mut Vec<usize>) -> Result<(), String> {
+    fn read(&self, list: &str, found: &mut Vec<usize>) -> Result<(), Error> {
         let parts: Vec<&str> = list.split(',').collect();
         let mut start = 0;
         while start < parts.len() {
@@ -58,17 +55,18 @@ impl Known<'_> {
             .or_else(|| self.labels.iter().position(|label| !word.is_empty() && label.to_lowercase() == word.to_lowercase()))
     }
 
-    fn unknown(&self, word: &str) -> String {
+    fn unknown(&self, word: &str) -> Error {
         let Self { model, count, labels } = *self;
+        let invalid = |message: String| Error::new(ErrorKind::InvalidOption, message);
         if word.is_empty() {
-            return "expected classes with commas, found nothing".into();
+            return invalid(String::new()).expecting("classes with commas").but_found("nothing");
         }
         let range = format!("{model} has {count} classes, 0 to {}", count.saturating_sub(1));
         if word.parse::<i128>().is_ok() {
-            return format!("expected an index below {count}, found {word}\n  help: {range}");
+            return invalid(String::new()).expecting(format!("an index below {count}")).but_found(word).with_help(range);
         }
         if labels.is_empty() {
-            return format!("`{word}` is no index, and {model} has no names of classes\n  help: {range}");
+            return invalid(format!("`{word}` is no index, and {model} has no names of classes")).with_help(range);
         }
         let near = nearest(word, labels.iter().map(String::as_str));
         let some: Vec<&str> = labels.iter().map(String::as_str).take(5).collect();
@@ -77,7 +75,7 @@ impl Known<'_> {
             [] => format!("its {count} classes are {}{more}", some.join(", ")),
             near => format!("is {} meant?", listed(near)),
         };
-        format!("{model} has no class `{word}`\n  help: {help}")
+        invalid(format!("{model} has no class `{word}`")).with_help(help)
     }
 }
 
@@ -88,7 +86,7 @@ mod tests {
     fn read(labels: &[&str], list: &str) -> Result<Vec<usize>, String> {
         let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
         let mut found = Vec::new();
-        Known { model: "m", count: labels.len(), labels: &labels }.read(list, &mut found).map(|()| found)
+        Known { model: "m", count: labels.len(), labels: &labels }.read(list, &mut found).map(|()| found).map_err(|error| error.to_string())
     }
 
     #[test]

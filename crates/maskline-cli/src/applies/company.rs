@@ -1,9 +1,9 @@
 //! Options that mean nothing without another one, or to files that hold nothing of what the models find.
 
 use clap::ArgMatches;
-use maskline::ErrorKind;
+use maskline::{Error, ErrorKind};
 
-use super::{Needs, Subject, is_given, it, noun, verb};
+use super::{Needs, Subject, is_given, it, verb};
 use crate::args::{Everything, Format, Run};
 use crate::failure::Failure;
 use crate::output;
@@ -63,8 +63,7 @@ fn refuse(named: &[&str], to: &str, help: impl Fn(&str) -> String) -> Result<(),
     if named.is_empty() {
         return Ok(());
     }
-    let message = format!("{} {to}\n  help: {}", verb(named), help(it(named)));
-    Err(Failure::new(ErrorKind::InvalidOption, message))
+    Err(Error::new(ErrorKind::InvalidOption, format!("{} {to}", verb(named))).with_help(help(it(named))).into())
 }
 
 /// Refuses formats that the command line names and that hold nothing of what the models find: files without their content would look
@@ -75,7 +74,7 @@ fn refuse(named: &[&str], to: &str, help: impl Fn(&str) -> String) -> Result<(),
 pub(super) fn check_formats(arguments: &Run, subjects: &[Subject<'_>]) -> Result<(), Failure> {
     let empty = |format: &&Format| needs(**format).is_some_and(|needs| !subjects.iter().any(|subject| subject.meets(needs)));
     let Some(format) = arguments.format.iter().find(empty) else { return Ok(()) };
-    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, noun(subject.info.task))).collect();
+    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
     let (why, help) = match needs(*format) {
         Some(Needs::Masks) if subjects.iter().any(|subject| subject.meets(Needs::Detector)) => {
             ("whose objects have no masks", "leave it out, or let a promptable model add them: yolov8n+nano")
@@ -85,8 +84,8 @@ pub(super) fn check_formats(arguments: &Run, subjects: &[Subject<'_>]) -> Result
         }
         _ => ("which finds no objects", "leave it out; -f json and --json have the classes"),
     };
-    let message = format!("-f {} does not apply to {}, {why}\n  help: {help}", output::name(*format), models.join(" and "));
-    Err(Failure::new(ErrorKind::InvalidOption, message))
+    let message = format!("-f {} does not apply to {}, {why}", output::name(*format), models.join(" and "));
+    Err(Error::new(ErrorKind::InvalidOption, message).with_help(help).into())
 }
 
 fn needs(format: Format) -> Option<Needs> {

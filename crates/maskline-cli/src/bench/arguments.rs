@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use maskline_bench::load::MOST_CALLERS;
 use maskline_bench::measure::Sweep;
 use maskline_bench::peers::Program;
 use maskline_bench::report::PromptKind;
@@ -59,15 +60,15 @@ pub(crate) struct Setting {
     /// Side of the network input. [default: the model's]
     #[arg(long)]
     pub(crate) size: Option<usize>,
-    /// Pictures per call, of models that take no prompts.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) batch: usize,
-    /// Prompts per call, of promptable models.
-    #[arg(long, default_value_t = 1, value_name = "COUNT")]
-    pub(crate) prompts: usize,
-    /// Kind of the prompts: click, box or mask.
-    #[arg(long, default_value = "click", value_name = "KIND")]
-    pub(crate) kind: PromptKind,
+    /// Pictures per call, of models that take no prompts. [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) batch: Option<usize>,
+    /// Prompts per call, of promptable models. [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) prompts: Option<usize>,
+    /// Kind of the prompts: click, box or mask. [default: click]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<PromptKind>,
     /// Pictures, folders of pictures or globs. [default: generated ones, and the report says so]
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
     pub(crate) images: Vec<std::ffi::OsString>,
@@ -87,16 +88,17 @@ pub(crate) struct Calls {
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     pub(crate) time: f64,
     /// Where the embedding of a promptable model comes from, one row each: encoded in the call, found in the cache, or held by the caller.
-    #[arg(long, value_delimiter = ',', default_value = "miss,hit", value_name = "STATE")]
+    /// [default: miss,hit]
+    #[arg(long, value_delimiter = ',', value_name = "STATE")]
     pub(crate) embedding: Vec<Embedding>,
-    /// Also load it with so many callers at once, each waiting for its answer.
-    #[arg(long, value_delimiter = ',', value_name = "CALLERS")]
+    /// Also load it with so many callers at once, each waiting for its answer and with prompts of its own.
+    #[arg(long, value_delimiter = ',', value_name = "CALLERS", value_parser = callers)]
     pub(crate) concurrency: Vec<usize>,
     /// Also load it with so many requests per second that wait for nobody; latency counts from the intended start.
-    #[arg(long, value_delimiter = ',', value_name = "PER SECOND")]
+    #[arg(long, value_delimiter = ',', value_name = "PER SECOND", value_parser = rate)]
     pub(crate) rate: Vec<f64>,
     /// How the requests of --rate come.
-    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson, requires = "rate")]
     pub(crate) arrivals: Arrivals,
     /// Also measure other programs on the same model, weights, pictures and threads, in turns with ours: pytorch, onnxruntime-python,
     /// ultralytics. Each gets a Python environment of its own in maskline's folder, made once.
@@ -121,7 +123,7 @@ pub(crate) struct Results {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Replace files that maskline did not write.
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     pub(crate) overwrite: bool,
     /// What is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -147,7 +149,7 @@ pub(crate) struct Compare {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Replace files that maskline did not write.
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     pub(crate) overwrite: bool,
 }
 
@@ -191,6 +193,18 @@ pub(crate) enum Format {
     Html,
 }
 
+/// Callers at a time.
+fn callers(text: &str) -> Result<usize, String> {
+    let callers = text.trim().parse().ok().filter(|callers| (1..=MOST_CALLERS).contains(callers));
+    callers.ok_or_else(|| format!("expected a number of callers from 1 to {MOST_CALLERS}"))
+}
+
+/// Requests per second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "expected requests per second, above 0".to_owned())
+}
+
 /// `5%` or `0.05`.
 fn share(text: &str) -> Result<f64, String> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
@@ -203,7 +217,14 @@ fn share(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::{callers, rate, share};
+
+    #[test]
+    fn loads_are_read() {
+        assert_eq!((callers("8"), rate("2.5")), (Ok(8), Ok(2.5)));
+        assert!(["0", "-1", "4097", "x"].into_iter().all(|text| callers(text).is_err()));
+        assert!(["0", "-1", "inf", "nan", "x"].into_iter().all(|text| rate(text).is_err()));
+    }
 
     #[test]
     fn shares_are_read() {

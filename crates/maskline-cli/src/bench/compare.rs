@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use maskline::ErrorKind;
+use maskline::{Error, ErrorKind};
 use maskline_bench::{Report, compare as judge, write};
 
 use super::arguments::{Compare, Format};
@@ -35,7 +35,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<Report, Failure> {
-    let bad = |message: String| Failure::new(ErrorKind::BadInput, format!("{message}\n  in   {}", path.display()));
+    let bad = |message: String| Error::new(ErrorKind::BadInput, message).at(path);
     let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    Report::from_json(&bytes).map_err(|error| bad(error.to_string()))
+    Ok(Report::from_json(&bytes).map_err(|error| bad(error.to_string()))?)
 }

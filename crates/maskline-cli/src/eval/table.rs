@@ -1,6 +1,6 @@
 //! Reports for people.
 
-use maskline::eval::{AveragePrecision, DetectionReport, LeftOut, PromptQuality, PromptableReport, Quality};
+use maskline_eval::{AveragePrecision, DetectionReport, LeftOut, PromptQuality, PromptableReport, Quality};
 
 use crate::terminal;
 

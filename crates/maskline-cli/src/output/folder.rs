@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use maskline::Error;
 use maskline::vision::write::{EncodedFile, classes_txt};
+use maskline::{Error, ErrorKind};
 
 use super::known::{self, Done, Source, Version};
 use super::names::Taken;
@@ -35,24 +35,24 @@ impl Folder {
     /// with another ending has come or gone.
     fn stems_beside_old_ones(&self, stems: Vec<String>, plan: &Plan<'_>, taken: &Taken<'_>) -> Vec<String> {
         let mut given: HashSet<String> = stems.iter().cloned().collect();
-        let one = |(stem, picture): (String, &crate::pictures::Picture)| {
-            let known = self.place.journal.known.stem_of(&names::absolute(&picture.path).to_string_lossy());
+        let mut one = |stem: String, picture: &Path| {
+            let known = self.place.journal.known.stem_of(&names::absolute(picture).to_string_lossy());
             let known = known.filter(|known| !given.contains(*known) && !taken.has(known, &given)).map(str::to_string);
             let is_namesake = |known: &String| names::without_ending(known) == stem || names::without_ending(&stem) == *known;
-            if let Some(known) = known.as_ref().filter(|known| is_namesake(known) && self.is_of(known, &picture.path)) {
+            if let Some(known) = known.as_ref().filter(|known| is_namesake(known) && self.is_of(known, picture)) {
                 given.insert(known.clone());
                 return known.clone();
             }
-            if self.is_of(&stem, &picture.path) {
+            if self.is_of(&stem, picture) {
                 return stem;
             }
-            let free = |stem: &String| !given.contains(stem) && self.is_of(stem, &picture.path);
+            let free = |stem: &String| !given.contains(stem) && self.is_of(stem, picture);
             let numbered = || (2..).map(|number| format!("{stem}-{number}")).find(free);
             let stem = known.or_else(numbered).unwrap_or(stem);
             given.insert(stem.clone());
             stem
         };
-        stems.into_iter().zip(plan.pictures).map(one).collect()
+        stems.into_iter().zip(plan.pictures).map(|(stem, picture)| one(stem, &picture.path)).collect()
     }
 
     /// Whether a stem is free for a picture: nothing is left of another one that had it.
@@ -105,17 +105,16 @@ impl Folder {
     }
 
     /// What is to be said where labels of an earlier run stay, and the classes of this one are not those that they are numbered by.
-    pub(crate) fn other_classes(&self, classes: &[String]) -> Option<String> {
+    pub(crate) fn other_classes(&self, classes: &[String]) -> Option<Error> {
         self.place.journal.known.own(CLASSES)?;
         let old = std::fs::read_to_string(self.place.path_of(CLASSES)).ok()?;
         let formats = [Format::Yolo, Format::YoloSeg].map(encode::name);
         let others: usize = formats.iter().map(|format| self.place.journal.known.count_beside(&self.stems, format)).sum();
         (others > 0 && !classes_txt(classes).starts_with(&old)).then(|| {
             let labels = if others == 1 { "the labels of 1 picture" } else { &format!("the labels of {others} pictures") };
-            format!(
-                "{labels} of an earlier run in {} are numbered by other classes than {CLASSES} names now\n  help: write them elsewhere with -o DIR",
-                self.place.path.display()
-            )
+            let folder = self.place.path.display();
+            let message = format!("{labels} of an earlier run in {folder} are numbered by other classes than {CLASSES} names now");
+            Error::new(ErrorKind::InvalidOption, message).with_help("write them elsewhere with -o DIR")
         })
     }
 

@@ -6,10 +6,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use maskline::ErrorKind;
+use maskline::{Error, ErrorKind};
 
 use super::growing::GrowingFile;
 use super::known::{self, Done, Known, Line, OWN_FOLDER, Source, Written};
+use super::place::unwritable;
 use crate::failure::Failure;
 
 /// The journal of one folder. Only one process at a time has it.
@@ -25,15 +26,12 @@ impl Journal {
     /// Opens the journal of a folder, which exists; makes it where there is none.
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
         let own = folder.join(OWN_FOLDER);
-        let failed = |error: std::io::Error| {
-            let message = format!("the output folder cannot be written: {error}\n  in   {}", folder.display());
-            Failure::new(ErrorKind::Io, message + "\n  help: give another one with -o DIR")
-        };
+        let failed = |error: std::io::Error| unwritable(folder, &error);
         std::fs::create_dir_all(&own).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(own.join("lock")).map_err(failed)?;
         if matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
-            let message = format!("another maskline is writing into this folder\n  in   {}", folder.display());
-            return Err(Failure::new(ErrorKind::Io, message + "\n  help: wait until it is done, or give another one with -o DIR"));
+            let error = Error::new(ErrorKind::Io, "another maskline is writing into this folder").at(folder);
+            return Err(error.with_help("wait until it is done, or give another one with -o DIR").into());
         }
         let (known, is_old) = Known::read(folder).map_err(failed)?;
         let lines = GrowingFile::extend(&known::path(folder)).map_err(failed)?;

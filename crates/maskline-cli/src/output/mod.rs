@@ -88,6 +88,13 @@ struct Whole {
     gathered: Vec<Gathered>,
 }
 
+/// The files about all pictures that tell of some which are not of this run, and of how many at most.
+#[derive(Default)]
+struct Leaving {
+    files: Vec<&'static str>,
+    most: usize,
+}
+
 /// The formats of a run. Of a model that was not named (`is_first_try`) masks are written beside the overlay.
 pub(crate) fn formats(arguments: &Run, is_first_try: bool) -> Vec<Format> {
     let mut formats: Vec<Format> = Vec::new();
@@ -177,7 +184,7 @@ impl<'a> Outputs<'a> {
         }
         if is_yolo(&self.plan.formats) {
             if let Some(warning) = files.folder.other_classes(&self.plan.classes) {
-                terminal::say(&warning);
+                terminal::say(&warning.to_string());
             }
             let pictures = files.folder.seen_from_here(&names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
@@ -226,11 +233,10 @@ impl Files {
         Ok(self.whole.insert(whole))
     }
 
-    /// The files about all pictures that tell of some which are not of this run, and of how many at most.
-    fn leaving(&self, plan: &Plan<'_>) -> std::io::Result<(Vec<&'static str>, usize)> {
+    fn leaving(&self, plan: &Plan<'_>) -> std::io::Result<Leaving> {
         let stems: HashSet<&String> = self.folder.stems.iter().collect();
         let pictures: HashSet<PathBuf> = plan.pictures.iter().map(|picture| names::absolute(&picture.path)).collect();
-        let (mut files, mut most) = (Vec::new(), 0);
+        let mut leaving = Leaving::default();
         for format in &plan.formats {
             let (name, count) = match (gathered::file_name(*format), format) {
                 (Some(name), _) => {
@@ -243,16 +249,16 @@ impl Files {
                 }
                 _ => continue,
             };
-            most = most.max(count);
-            files.extend((count > 0).then_some(name));
+            leaving.most = leaving.most.max(count);
+            leaving.files.extend((count > 0).then_some(name));
         }
-        Ok((files, most))
+        Ok(leaving)
     }
 
     fn open_whole(&mut self, plan: &Plan<'_>) -> Result<Whole, Error> {
-        let (files, count) = self.leaving(plan).map_err(|error| io(&self.folder.place.path, &error))?;
-        if count > 0 && !plan.arguments.quiet {
-            let pictures = if count == 1 { "1 picture".into() } else { format!("{count} pictures") };
+        let Leaving { files, most } = self.leaving(plan).map_err(|error| io(&self.folder.place.path, &error))?;
+        if most > 0 && !plan.arguments.quiet {
+            let pictures = if most == 1 { "1 picture".into() } else { format!("{most} pictures") };
             terminal::say(&format!("{}: {pictures} of an earlier run left out, being none of this one", files.join(", ")));
         }
         let kept = kept(&self.folder.stems, &self.done);
@@ -334,9 +340,9 @@ fn open_results(folder: &mut Folder, plan: &Plan<'_>, done: &[Option<i64>]) -> R
     let path = folder.place.path_of(RESULTS);
     folder.place.note_growing(RESULTS, ABOUT_RESULTS)?;
     let opened = if plan.arguments.resume {
-        let named = plan.pictures.iter().zip(done).filter(|(_, done)| done.is_some()).map(|(picture, _)| pictures::shown(&picture.path));
-        let (named, aside): (HashSet<String>, _) = (named.collect(), folder.place.own().join("partial"));
-        GrowingFile::resume(&path, &aside, |line| {
+        let kept = plan.pictures.iter().zip(done).filter(|(_, done)| done.is_some());
+        let named: HashSet<String> = kept.map(|(picture, _)| pictures::shown(&picture.path)).collect();
+        GrowingFile::resume(&path, &folder.place.own().join("partial"), |line| {
             line["error"].is_null() && line["image"].as_str().is_some_and(|image| named.contains(image))
         })
     } else {

@@ -36,11 +36,7 @@ impl Place {
     /// # Errors
     /// `Io` if it cannot be written to, or another process writes into it.
     pub(crate) fn open(path: &Path, inputs: Inputs, overwrite: bool) -> Result<Self, Failure> {
-        let unwritable = |error: std::io::Error| {
-            let message = format!("the output folder cannot be written: {error}\n  in   {}", path.display());
-            Failure::new(ErrorKind::Io, message + "\n  help: give another one with -o DIR")
-        };
-        std::fs::create_dir_all(path).map_err(unwritable)?;
+        std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
         Ok(Self { path: path.to_path_buf(), journal: Journal::open(path)?, inputs, overwrite })
     }
 
@@ -70,10 +66,7 @@ impl Place {
             }
             Err(_) => return Ok(()),
         };
-        let refused = |what: &str, help: &str| {
-            let message = format!("{} {what}\n  help: {help}", path.display());
-            Err(Error::new(ErrorKind::Io, message))
-        };
+        let refused = |what: &str, help: &str| Err(Error::new(ErrorKind::Io, format!("{} {what}", path.display())).with_help(help));
         if facts.is_dir() {
             return refused("is a folder, and would have to be a file", "write elsewhere with -o DIR");
         }
@@ -156,5 +149,10 @@ impl Write for Hashed {
 }
 
 pub(super) fn io(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot be written: {error}\n  in   {}", path.display()))
+    Error::new(ErrorKind::Io, format!("cannot be written: {error}")).at(path)
+}
+
+pub(super) fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
+    let new = Error::new(ErrorKind::Io, format!("the output folder cannot be written: {error}"));
+    new.at(folder).with_help("give another one with -o DIR")
 }

@@ -69,8 +69,8 @@ impl SingleFile {
     pub(crate) fn open(path: &Path, inputs: Inputs, overwrite: bool) -> Result<Self, Failure> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
-            let message = format!("the file cannot be written: its folder does not exist\n  in   {}", path.display());
-            return Err(Failure::new(ErrorKind::Io, message + "\n  help: name a file in a folder that exists and can be written to"));
+            let error = Error::new(ErrorKind::Io, "the file cannot be written: its folder does not exist").at(path);
+            return Err(error.with_help("name a file in a folder that exists and can be written to").into());
         }
         let named = path.file_name().and_then(|name| name.to_str());
         let name = named.ok_or_else(|| Failure::new(ErrorKind::InvalidOption, format!("{} is no name of a file", path.display())))?;

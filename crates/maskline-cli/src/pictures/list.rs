@@ -20,10 +20,10 @@ pub(crate) fn named(argument: &OsStr) -> Option<PathBuf> {
 /// `BadInput` for a list that cannot be read, is no text, or names nothing.
 pub(super) fn read(list: &Path) -> Result<Vec<OsString>, Error> {
     let bytes = std::fs::read(list).map_err(|error| {
-        let help = "\n  help: @FILE names a list of pictures; a picture whose name begins with @ is written ./@NAME";
-        bad(format!("the list cannot be read: {error}\n  in   {}{help}", list.display()))
+        let help = "@FILE names a list of pictures; a picture whose name begins with @ is written ./@NAME";
+        bad(format!("the list cannot be read: {error}")).at(list).with_help(help)
     })?;
-    let text = maskline::eval::without_mark(&bytes).map_err(|message| bad(format!("{message}\n  in   {}", list.display())))?;
+    let text = maskline_eval::without_mark(&bytes).map_err(|message| bad(message).at(list))?;
     let folder = list.parent().unwrap_or(Path::new(""));
     let mut lines = Vec::new();
     for line in text.split(|byte| *byte == b'\n' || *byte == b'\r').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty()) {
@@ -34,7 +34,7 @@ pub(super) fn read(list: &Path) -> Result<Vec<OsString>, Error> {
         lines.push(placed(line, folder));
     }
     if lines.is_empty() {
-        return Err(bad(format!("the list names no pictures\n  in   {}\n  help: write one path a line", list.display())));
+        return Err(bad("the list names no pictures").at(list).with_help("write one path a line"));
     }
     Ok(lines)
 }

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use maskline::vision::decode::{EXTENSIONS, UNREAD_EXTENSIONS};
-use maskline::{ErrorKind, ModelSource, hub};
+use maskline::{Error, ErrorKind, ModelSource};
+use maskline_hub as hub;
 
 use super::{ending, has_wildcard};
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ pub(crate) fn split_model(words: &[OsString]) -> Result<(Option<&OsStr>, &[OsStr
             None => Ok((Some(model), pictures)),
         },
         [word] => Err(alone(word)),
-        _ => Err(invalid("expected pictures, found nothing", HOW)),
+        _ => Err(invalid("").expecting("pictures").but_found("nothing").with_help(HOW).into()),
     }
 }
 
@@ -81,33 +82,29 @@ fn swapped(model: &OsStr, words: &[OsString]) -> Failure {
     let shown = |words: &[&OsStr]| words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let (name, first) = (model.to_string_lossy(), shown(&pictures[..pictures.len().min(1)]));
     let more = if pictures.len() > 1 { " …" } else { "" };
-    invalid(
-        &format!("`{name}` is a model, and stands behind the picture `{first}`: the model comes first"),
-        &format!("maskline run {name} {first}{more}"),
-    )
+    let error = invalid(format!("`{name}` is a model, and stands behind the picture `{first}`: the model comes first"));
+    error.with_help(format!("maskline run {name} {first}{more}")).into()
 }
 
 fn two_models(model: &OsStr, other: &OsStr) -> Failure {
     let (model, other) = (model.to_string_lossy(), other.to_string_lossy());
-    invalid(
-        &format!("expected pictures behind the model `{model}`, found another model: `{other}`"),
-        &format!("a detector and a promptable model are joined by a plus: maskline run {model}+{other} IMAGES…"),
-    )
+    let error = invalid("").expecting(format!("pictures behind the model `{model}`")).but_found(format!("another model: `{other}`"));
+    error.with_help(format!("a detector and a promptable model are joined by a plus: maskline run {model}+{other} IMAGES…")).into()
 }
 
 /// The error for a single word that is no picture.
 fn alone(word: &OsStr) -> Failure {
     let name = word.to_string_lossy();
     if !Path::new(word).exists() && !names_model(word) && !name.contains('+') {
-        let message = format!("no such picture: expected pictures, found `{name}`, which is neither a file nor a model");
-        return Failure::new(ErrorKind::BadInput, format!("{message}\n  help: {HOW}"));
+        let found = format!("`{name}`, which is neither a file nor a model");
+        return Error::new(ErrorKind::BadInput, "no such picture").expecting("pictures").but_found(found).with_help(HOW).into();
     }
-    let message = format!("expected pictures, found only `{name}`, which is read as a model");
-    invalid(&message, &format!("name pictures behind it: maskline run {name} photo.jpg\n        ({HOW})"))
+    let error = invalid("").expecting("pictures").but_found(format!("only `{name}`, which is read as a model"));
+    error.with_help(format!("name pictures behind it: maskline run {name} photo.jpg\n        ({HOW})")).into()
 }
 
-fn invalid(message: &str, help: &str) -> Failure {
-    Failure::new(ErrorKind::InvalidOption, format!("{message}\n  help: {help}"))
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOption, message)
 }
 
 #[cfg(test)]

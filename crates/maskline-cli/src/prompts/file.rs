@@ -3,14 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
-use maskline::{Click, ErrorKind};
+use maskline::{Click, Error, ErrorKind};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::mask::MaskSource;
 use super::{Draft, Own, Prompts};
-use crate::failure::Failure;
 use crate::nearest::shortened;
 
 const FORM: &str = "{\"prompts\": [{\"box\": [x1, y1, x2, y2], \"points\": [[x, y, 1]]}, …]}, or {\"images\": {\"photo.jpg\": […]}}";
@@ -60,11 +59,14 @@ impl<'de> Deserialize<'de> for ByKey {
 ///
 /// # Errors
 /// `BadInput`, with the prompt it is about, for a file that cannot be read or has another form.
-pub(super) fn read(path: &Path) -> Result<Prompts, Failure> {
-    let unread = |why: &str| format!("the prompts cannot be read: {}\n  in   {}", shortened(why, LONGEST), path.display());
-    let bad = |why: String| Failure::new(ErrorKind::BadInput, format!("{}\n  help: expected {FORM}", unread(&why)));
-    let bytes = std::fs::read(path).map_err(|error| Failure::new(ErrorKind::BadInput, unread(&error.to_string())))?;
-    let text = maskline::eval::without_mark(&bytes).map_err(&bad)?;
+pub(super) fn read(path: &Path) -> Result<Prompts, Error> {
+    let unread = |why: &str| {
+        let message = format!("the prompts cannot be read: {}", shortened(why, LONGEST));
+        Error::new(ErrorKind::BadInput, message).at(path)
+    };
+    let bad = |why: String| unread(&why).with_help(format!("expected {FORM}"));
+    let bytes = std::fs::read(path).map_err(|error| unread(&error.to_string()))?;
+    let text = maskline_eval::without_mark(&bytes).map_err(&bad)?;
     // A bare list is the prompts of all pictures.
     let file = if text.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice(text).map(|prompts| PromptFile { prompts, ..PromptFile::default() })
@@ -72,12 +74,15 @@ pub(super) fn read(path: &Path) -> Result<Prompts, Failure> {
         serde_json::from_slice(text)
     };
     let PromptFile { prompts, images: ByKey(images) } = file.map_err(|error| bad(error.to_string()))?;
-    let drafts = |list: Vec<Value>, of: &str| {
-        let draft = |(index, json): (usize, Value)| draft_of(json, path).map_err(|why| bad(format!("prompt {index}{of}: {why}")));
-        list.into_iter().enumerate().map(draft).collect::<Result<Vec<_>, Failure>>()
+    let drafts = |list: Vec<Value>, of: &str| -> Result<Vec<Draft>, Error> {
+        let mut drafts = Vec::with_capacity(list.len());
+        for (index, json) in list.into_iter().enumerate() {
+            drafts.push(draft_of(json, path).map_err(|why| bad(format!("prompt {index}{of}: {why}")))?);
+        }
+        Ok(drafts)
     };
     let own = images.into_iter().map(|(key, list)| Ok(Own { drafts: drafts(list, &format!(" of `{key}`"))?, key }));
-    Ok(Prompts { all: drafts(prompts, "")?, own: own.collect::<Result<_, Failure>>()?, ..Prompts::default() })
+    Ok(Prompts { all: drafts(prompts, "")?, own: own.collect::<Result<_, Error>>()?, ..Prompts::default() })
 }
 
 /// A prompt as an object; also an annotation of COCO's, or an object that maskline found.
@@ -136,21 +141,21 @@ fn draft_of(mut json: Value, path: &Path) -> Result<Draft, String> {
     let fields: Fields = serde_json::from_value(json).map_err(|e| e.to_string())?;
     let corners = |[x, y, width, height]: [f32; 4]| [x, y, x + width, y + height];
     let segmentation = fields.segmentation.filter(|value| value.as_array().is_none_or(|list| !list.is_empty()));
-    let mask = one_of(("mask", fields.mask), ("segmentation", segmentation))?;
+    let mask = one_of(["mask", "segmentation"], fields.mask, segmentation)?;
     Ok(Draft {
         clicks: clicks(fields.points, fields.labels)?,
-        bounds: one_of(("box", fields.bounds), ("bbox", fields.bbox.map(corners)))?,
+        bounds: one_of(["box", "bbox"], fields.bounds, fields.bbox.map(corners))?,
         mask: mask.map(|mask| MaskSource::of_json(mask, path.parent().unwrap_or(Path::new("")))).transpose()?,
         label: fields.label,
-        class_id: one_of(("class_id", fields.class_id), ("category_id", fields.category_id))?,
+        class_id: one_of(["class_id", "category_id"], fields.class_id, fields.category_id)?,
         file,
     })
 }
 
 /// The value of two names for one thing.
-fn one_of<T>(first: (&str, Option<T>), second: (&str, Option<T>)) -> Result<Option<T>, String> {
-    match (first.1, second.1) {
-        (Some(_), Some(_)) => Err(format!("expected `{}` or `{}`, found both", first.0, second.0)),
+fn one_of<T>(names: [&str; 2], first: Option<T>, second: Option<T>) -> Result<Option<T>, String> {
+    match (first, second) {
+        (Some(_), Some(_)) => Err(format!("expected `{}` or `{}`, found both", names[0], names[1])),
         (first, second) => Ok(first.or(second)),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maskline::vision::decode::{DecodeOptions, mask_of_file};
 use maskline::vision::mask::Rle;
-use maskline::{Error, ErrorKind, Mask};
+use maskline::{Error, ErrorKind, Image, Mask};
 use serde_json::Value;
 
 /// Where a mask comes from.
@@ -18,15 +18,6 @@ pub(super) enum MaskSource {
     Polygons(Vec<Vec<f64>>),
 }
 
-/// What is wrong with a mask.
-#[derive(Debug)]
-pub(super) struct MaskError {
-    kind: ErrorKind,
-    message: String,
-    /// The picture that holds the mask, where the message does not name it.
-    path: Option<PathBuf>,
-}
-
 const FORMS: &str =
     "a mask is the name of a picture, COCO's polygons [[x, y, x, y, …], …], or run lengths {\"size\": [height, width], \"counts\": …}";
 
@@ -38,7 +29,9 @@ impl MaskSource {
     pub(super) fn of_json(json: Value, folder: &Path) -> Result<Self, String> {
         match json {
             Value::String(name) => Ok(Self::File(folder.join(name))),
-            Value::Array(polygons) => polygons.into_iter().enumerate().map(polygon).collect::<Result<_, _>>().map(Self::Polygons),
+            Value::Array(polygons) => {
+                polygons.into_iter().enumerate().map(|(index, json)| polygon(index, json)).collect::<Result<_, _>>().map(Self::Polygons)
+            }
             Value::Object(mut fields) => {
                 let (size, counts) = (fields.remove("size"), fields.remove("counts"));
                 if let Some(other) = fields.keys().next() {
@@ -52,31 +45,27 @@ impl MaskSource {
         }
     }
 
-    /// The pixels in a picture of this width and height; at least one is set.
+    /// The pixels in a picture; at least one is set.
     ///
     /// # Errors
     /// `BadInput` for a mask of another size, and for one that is empty or cannot be read.
-    pub(super) fn read(&self, (width, height): (usize, usize)) -> Result<Mask, MaskError> {
-        let broken = |error: maskline::vision::Error| MaskError::new(format!("the mask's {error}"));
+    pub(super) fn read(&self, image: &Image) -> Result<Mask, Error> {
+        let (width, height) = image.size();
+        let broken = |error: maskline::vision::Error| {
+            let error = Error::from(error);
+            with_parts(Error::new(ErrorKind::BadInput, format!("the mask's {}", error.message())), &error)
+        };
         let mask = match self {
-            Self::File(path) => return of_file(path, (width, height)),
+            Self::File(path) => return of_file(path, image),
             Self::Rle(rle) => Mask::from_rle(rle).map_err(broken)?,
             Self::Polygons(polygons) => Mask::from_coco_polygons(width, height, polygons.iter().map(Vec::as_slice)).map_err(broken)?,
         };
-        if (mask.width(), mask.height()) != (width, height) {
-            return Err(of_other_size((width, height), (mask.width(), mask.height())));
-        }
-        if mask.is_empty() {
-            let beside = if matches!(self, Self::Polygons(_)) { ": the polygons cover no pixel of the picture" } else { "" };
-            return Err(MaskError::new(format!("{EMPTY}{beside}")));
-        }
-        Ok(mask)
+        let why_empty = if matches!(self, Self::Polygons(_)) { ": the polygons cover no pixel of the picture" } else { "" };
+        fitting(mask, image, why_empty)
     }
 }
 
-const EMPTY: &str = "expected a mask with at least one pixel, found an empty one";
-
-fn polygon((index, json): (usize, Value)) -> Result<Vec<f64>, String> {
+fn polygon(index: usize, json: Value) -> Result<Vec<f64>, String> {
     let numbers: Vec<f64> = serde_json::from_value(json).map_err(|error| format!("the mask's polygon {index}: {error}; {FORMS}"))?;
     if numbers.len() < 6 || numbers.len() % 2 == 1 {
         return Err(format!("the mask's polygon {index}: expected x, y of at least 3 points, found {} numbers", numbers.len()));
@@ -96,42 +85,53 @@ fn run_lengths(size: [usize; 2], counts: Option<Value>) -> Result<Rle, String> {
     }
 }
 
-fn of_file(path: &Path, size: (usize, usize)) -> Result<Mask, MaskError> {
-    let here = |error: MaskError| MaskError { path: Some(path.to_path_buf()), ..error };
+fn of_file(path: &Path, image: &Image) -> Result<Mask, Error> {
     // Its errors name the file.
     let mask = mask_of_file(path, &DecodeOptions::default()).map_err(|error| {
-        let message = error.to_string();
+        let error = Error::from(error);
         // A mask that is not there, or is none, is bad input; what remains are disks and limits.
-        let kind = Some(Error::from(error).kind()).filter(|kind| path.exists() && *kind != ErrorKind::InvalidOption);
-        let kind = kind.unwrap_or(ErrorKind::BadInput);
-        MaskError { kind, message, path: None }
+        let is_bad_input = !path.exists() || error.kind() == ErrorKind::InvalidOption;
+        if is_bad_input { with_parts(Error::new(ErrorKind::BadInput, error.message()), &error) } else { error }
     })?;
-    if (mask.width(), mask.height()) != size {
-        return Err(here(of_other_size(size, (mask.width(), mask.height()))));
+    fitting(mask, image, ": the picture is black").map_err(|error| error.at(path))
+}
+
+/// A mask of the picture's size that is not empty.
+fn fitting(mask: Mask, image: &Image, why_empty: &str) -> Result<Mask, Error> {
+    let (width, height) = image.size();
+    let error = Error::new(ErrorKind::BadInput, "");
+    if (mask.width(), mask.height()) != (width, height) {
+        let expected = format!("a mask of the picture's size {width} × {height}");
+        return Err(error.expecting(expected).but_found(format!("{} × {}", mask.width(), mask.height())));
     }
     if mask.is_empty() {
-        return Err(here(MaskError::new(format!("{EMPTY}: the picture is black"))));
+        return Err(error.expecting("a mask with at least one pixel").but_found(format!("an empty one{why_empty}")));
     }
     Ok(mask)
 }
 
-fn of_other_size(expected: (usize, usize), found: (usize, usize)) -> MaskError {
-    let message = format!("expected a mask of the picture's size {} × {}, found {} × {}", expected.0, expected.1, found.0, found.1);
-    MaskError::new(message)
+/// An error with all of another one but its kind and message.
+fn with_parts(mut error: Error, other: &Error) -> Error {
+    if let Some(place) = other.place() {
+        error = error.at_place(place);
+    }
+    if let Some(expected) = other.expected() {
+        error = error.expecting(expected);
+    }
+    if let Some(found) = other.found() {
+        error = error.but_found(found);
+    }
+    match other.help() {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
 }
 
-impl MaskError {
-    fn new(message: String) -> Self {
-        Self { kind: ErrorKind::BadInput, message, path: None }
-    }
-
-    /// The error of a prompt, which stands in a file or on the command line.
-    pub(super) fn of_prompt(self, index: usize, file: Option<&Path>) -> Error {
-        let Self { kind, message, path } = self;
-        let place = path.as_deref().or(file).filter(|place| !message.contains(&place.display().to_string()));
-        let place = place.map(|place| format!("\n  in   {}", place.display())).unwrap_or_default();
-        let (message, help) = message.split_once("\n  help: ").map_or((message.as_str(), None), |(m, h)| (m, Some(h)));
-        let help = help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
-        Error::new(kind, format!("prompt {index}: {message}{place}{help}"))
+/// The error of a prompt, which stands in a file or on the command line.
+pub(super) fn of_prompt(error: Error, index: usize, file: Option<&Path>) -> Error {
+    let error = error.named(format!("prompt {index}"));
+    match file.filter(|_| error.place().is_none()) {
+        Some(file) => error.at(file),
+        None => error,
     }
 }

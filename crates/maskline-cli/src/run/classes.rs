@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use maskline::{DetectorHead, ErrorKind, Extras, Model, Output};
+use maskline::{Error, ErrorKind, Model};
 
 use crate::failure::Failure;
-use crate::prompts::Prompts;
+use crate::prompts::{GivenClass, Prompts};
 
 /// What an object is called that nobody has named.
 pub(crate) const UNNAMED: &str = "object";
@@ -22,10 +22,10 @@ pub(super) fn names(models: &[Model], prompts: &Prompts) -> Result<Vec<String>, 
 }
 
 /// What is asked for beside a detector is of a class of its name, never of one that happens to have its number.
-fn with_prompts<'a>(detected: &[String], given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>) -> Vec<String> {
+fn with_prompts<'a>(detected: &[String], given: impl Iterator<Item = GivenClass<'a>>) -> Vec<String> {
     let mut names = detected.to_vec();
-    for (_, label) in given.filter(|(id, _)| id.is_none()) {
-        let name = label.unwrap_or(UNNAMED);
+    for class in given.filter(|class| class.id.is_none()) {
+        let name = class.label.unwrap_or(UNNAMED);
         if names.iter().all(|known| known != name) {
             names.push(name.to_string());
         }
@@ -35,24 +35,23 @@ fn with_prompts<'a>(detected: &[String], given: impl Iterator<Item = (Option<usi
 
 /// How many keypoints a model finds for each object.
 pub(super) fn keypoints(models: &[Model]) -> Option<usize> {
-    models.iter().find_map(|model| match &model.info().output {
-        Output::Detector(DetectorHead { extras: Extras::Keypoints { count, .. }, .. }) => Some(*count),
-        _ => None,
-    })
+    models.iter().find_map(|model| model.info().keypoints())
 }
 
 /// Labels keep the numbers that were given with them; the others get those that are free.
-fn of_prompts<'a>(given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>) -> Result<Vec<String>, Failure> {
+fn of_prompts<'a>(given: impl Iterator<Item = GivenClass<'a>>) -> Result<Vec<String>, Failure> {
     let given: Vec<_> = given.collect();
     let mut names: BTreeMap<usize, String> = BTreeMap::new();
-    for (id, label) in given.iter().filter_map(|(id, label)| Some(((*id)?, *label))) {
+    for GivenClass { id, label } in &given {
+        let Some(id) = *id else { continue };
         if id > HIGHEST {
-            let message = format!("class_id of a prompt: expected at most {HIGHEST}, found {id}");
-            return Err(Failure::new(ErrorKind::BadInput, message));
+            let error = Error::new(ErrorKind::BadInput, "class_id of a prompt");
+            return Err(error.expecting(format!("at most {HIGHEST}")).but_found(id).into());
         }
         names.entry(id).or_insert_with(|| label.map_or_else(|| format!("class_{id}"), str::to_string));
     }
-    let mut unnumbered: Vec<&str> = given.iter().filter(|(id, _)| id.is_none()).map(|(_, label)| label.unwrap_or(UNNAMED)).collect();
+    let unnumbered = given.iter().filter(|class| class.id.is_none());
+    let mut unnumbered: Vec<&str> = unnumbered.map(|class| class.label.unwrap_or(UNNAMED)).collect();
     if names.is_empty() && unnumbered.is_empty() {
         unnumbered.push(UNNAMED);
     }
@@ -71,19 +70,23 @@ fn of_prompts<'a>(given: impl Iterator<Item = (Option<usize>, Option<&'a str>)>)
 mod tests {
     use super::*;
 
+    fn classes<'a>(given: &'a [(Option<usize>, Option<&'a str>)]) -> impl Iterator<Item = GivenClass<'a>> {
+        given.iter().map(|(id, label)| GivenClass { id: *id, label: *label })
+    }
+
     #[test]
     fn what_is_asked_for_beside_a_detector_comes_after_its_classes() {
         let detected = ["person", "bus"].map(str::to_string);
-        assert_eq!(with_prompts(&detected, [(None, Some("bus")), (None, None), (Some(0), None)].into_iter()), ["person", "bus", "object"]);
+        assert_eq!(with_prompts(&detected, classes(&[(None, Some("bus")), (None, None), (Some(0), None)])), ["person", "bus", "object"]);
         assert_eq!(with_prompts(&detected, std::iter::empty()), detected);
     }
 
     #[test]
     fn labels_become_classes() {
-        let of = |given: &[(Option<usize>, Option<&'static str>)]| of_prompts(given.iter().copied()).unwrap();
+        let of = |given: &[(Option<usize>, Option<&'static str>)]| of_prompts(classes(given)).unwrap();
         assert_eq!(of(&[]), ["object"]);
         assert_eq!(of(&[(None, Some("mug")), (None, None), (None, Some("mug"))]), ["mug", "object"]);
         assert_eq!(of(&[(None, Some("mug")), (Some(0), Some("cup")), (Some(3), None)]), ["cup", "mug", "class_2", "class_3"]);
-        assert!(of_prompts([(Some(10_000), None)].into_iter()).is_err());
+        assert!(of_prompts(classes(&[(Some(10_000), None)])).is_err());
     }
 }

@@ -4,8 +4,7 @@ use maskline::vision::draw::Marks;
 use maskline::{Detections, Error, Image, InputSize, Model, PredictOptions};
 use serde_json::json;
 
-use super::report::{Answer, Report, Timings};
-use super::text;
+use super::report::{Answer, Report};
 use crate::failure::Failure;
 use crate::output::Drawn;
 
@@ -56,14 +55,12 @@ struct Detected<'a> {
 
 fn tell(report: &mut Report<'_>, place: usize, detected: &Detected<'_>) -> Result<(), Failure> {
     let Detected { model, image, found } = *detected;
-    let timings = found.timings;
-    let line = text::stages(&timings.stages(), timings.total());
     let answer = Answer {
         image,
         models: &[model],
         drawn: Drawn { objects: &found.objects, classes: found.classes.as_deref(), marks: Marks::default() },
         found: found.classes.as_ref().map_or_else(|| json!(found.objects), |classes| json!(classes)),
-        timings: Timings { json: json!(timings), line, total: timings.total() },
+        timings: found.timings,
         nothing: format!("nothing above {}", report.arguments.conf),
         errors: &[],
     };

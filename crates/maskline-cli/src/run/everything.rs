@@ -8,7 +8,6 @@ use maskline::vision::draw::Marks;
 use maskline::{ErrorKind, EverythingOptions, Image, Model, Progress};
 use serde_json::json;
 
-use super::prompted::told;
 use super::report::{Answer, Report};
 use crate::args::{Multimask, Run};
 use crate::failure::Failure;
@@ -72,7 +71,7 @@ impl Everything<'_> {
             models: &[self.model],
             drawn: Drawn { objects: &found.objects, classes: None, marks: Marks::default() },
             found: all,
-            timings: told(&found.timings, None),
+            timings: found.timings,
             nothing: "nothing found".into(),
             errors: &[],
         };

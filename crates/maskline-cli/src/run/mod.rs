@@ -21,7 +21,7 @@ use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
 use crate::{applies, interrupt, model, terminal};
 pub(crate) use classes::UNNAMED;
-use prompted::Task;
+use prompted::Way;
 use report::Report;
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
@@ -49,16 +49,23 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         keypoints: None,
     };
     let outputs = Outputs::open(plan)?;
-    let engine = model::engine_for(&arguments.compute.provider, arguments.options.runtime.as_deref(), arguments.options.offline)?;
+    let runtime = model::Runtime {
+        provider: &arguments.compute.provider,
+        path: arguments.options.runtime.as_deref(),
+        offline: arguments.options.offline,
+        threads: model::threads(arguments.compute.threads),
+        bundles: None,
+    };
+    let engine = runtime.engine()?;
     let models = load(&engine, sources, &load_options(arguments, pictures.len().saturating_mul(arguments.repeat))?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
-    let task = Task::of(&models, &prompts, arguments)?;
+    let way = Way::of(&models, &prompts, arguments)?;
     interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
     report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
-    let ended = answer_all(&mut report, &task).and_then(|()| match interrupt::is_wished() {
+    let ended = answer_all(&mut report, &way).and_then(|()| match interrupt::is_wished() {
         true => Ok(()),
         // Also where nothing was left to do, the files about all pictures are about those of this run.
         false => Ok(report.outputs.begin()?),
@@ -101,26 +108,29 @@ fn refuse_if_none_is_there(pictures: &[Picture]) -> Result<(), Failure> {
 }
 
 /// Options that cannot go together.
-fn check(arguments: &Run, formats: &[Format]) -> Result<(), Failure> {
-    let refused = |message: &str| Err(Failure::new(ErrorKind::InvalidOption, message));
+fn check(arguments: &Run, formats: &[Format]) -> Result<(), Error> {
+    let invalid = |message: &str| Error::new(ErrorKind::InvalidOption, message);
     if formats.contains(&Format::Yolo) && formats.contains(&Format::YoloSeg) {
-        return refused("-f yolo and -f yolo-seg would write the same files\n  help: choose one; of objects with masks both give segments");
+        let error = invalid("-f yolo and -f yolo-seg would write the same files");
+        return Err(error.with_help("choose one; of objects with masks both give segments"));
     }
     if arguments.save_conf && !formats.iter().any(|format| matches!(format, Format::Yolo | Format::YoloSeg)) {
-        return refused("--save-conf is about YOLO's label files, and none are written\n  help: add -f yolo, or leave it out");
+        let error = invalid("--save-conf is about YOLO's label files, and none are written");
+        return Err(error.with_help("add -f yolo, or leave it out"));
     }
     if arguments.repeat == 0 {
-        return refused("--repeat: expected 1 or more, found 0");
+        return Err(invalid("--repeat").expecting("1 or more").but_found(0));
     }
     if arguments.prompted.no_overlap && arguments.prompted.multimask == Multimask::On {
         let message = "--no-overlap does not apply to --multimask on: the three masks of a prompt are guesses at one object, and overlap";
-        return refused(&format!("{message}\n  help: leave one of them out"));
+        return Err(invalid(message).with_help("leave one of them out"));
     }
     if arguments.resume && formats.is_empty() {
-        return refused("--resume goes on with a folder of answers, and this command writes none\n  help: add -o DIR and formats with -f");
+        let error = invalid("--resume goes on with a folder of answers, and this command writes none");
+        return Err(error.with_help("add -o DIR and formats with -f"));
     }
     if arguments.resume && arguments.repeat > 1 {
-        return refused("--repeat measures, and --resume leaves out what was done: they cannot go together");
+        return Err(invalid("--repeat measures, and --resume leaves out what was done: they cannot go together"));
     }
     Ok(())
 }
@@ -169,14 +179,14 @@ fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String 
 
 /// Loads the models; what takes more than a moment says what it does.
 fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOptions, is_quiet: bool) -> Result<Vec<Model>, Failure> {
-    let load = |(index, source): (usize, ModelSource)| {
+    let load = |index: usize, source: ModelSource| {
         let waiting = format!("loading {} (the first time it is built, which takes longer)", source.name());
         let _waiting = (!is_quiet).then(|| terminal::Waiting::after(Duration::from_secs(1), waiting));
         // Names are those of the first model, which detects; what segments its boxes knows no classes.
         let own = BundleOptions { labels: options.bundle.labels.clone().filter(|_| index == 0), ..options.bundle.clone() };
         Ok(engine.load(source, &LoadOptions { bundle: own, ..options.clone() })?)
     };
-    sources.into_iter().enumerate().map(load).collect()
+    sources.into_iter().enumerate().map(|(index, source)| load(index, source)).collect()
 }
 
 /// Says what loading a model took.
@@ -193,7 +203,6 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
     let kept = if arguments.repeat > 1 { 256 } else { 32 };
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
-        threads: model::threads(arguments.compute.threads),
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         embedding_cache: arguments.prompted.embedding_cache.unwrap_or(kept).saturating_mul(1 << 20),
@@ -203,7 +212,7 @@ fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure>
 }
 
 /// Goes over the pictures as often as wished, until all are answered or Ctrl-C.
-fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
+fn answer_all(report: &mut Report<'_>, way: &Way<'_>) -> Result<(), Failure> {
     let arguments = report.arguments;
     let left: Vec<usize> = (0..report.pictures.len()).filter(|place| !report.outputs.is_done(*place)).collect();
     if left.len() < report.pictures.len() && !arguments.quiet {
@@ -216,10 +225,10 @@ fn answer_all(report: &mut Report<'_>, task: &Task<'_>) -> Result<(), Failure> {
             if interrupt::is_wished() {
                 return Ok(());
             }
-            match task {
-                Task::Detect(model) => detect::answer(report, model, together)?,
-                Task::Segment(segmenter) => segmenter.answer(report, together)?,
-                Task::Everything(everything) => everything.answer(report, together)?,
+            match way {
+                Way::Detect(model) => detect::answer(report, model, together)?,
+                Way::Segment(segmenter) => segmenter.answer(report, together)?,
+                Way::Everything(everything) => everything.answer(report, together)?,
             }
             report.progress.inc(together.len() as u64);
         }

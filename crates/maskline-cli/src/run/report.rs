@@ -1,11 +1,10 @@
 //! What is said and written of the answers.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use indicatif::ProgressBar;
 use maskline::vision::decode::DecodeOptions;
-use maskline::{Concern, Error, Image, Model};
+use maskline::{Concern, Error, Image, Model, Stages};
 use serde_json::{Value, json};
 
 use super::text::{self, Found, Telling};
@@ -23,18 +22,11 @@ pub(super) struct Answer<'a> {
     pub(super) drawn: Drawn<'a>,
     /// What was found, as JSON: `objects` or `classes`.
     pub(super) found: Value,
-    pub(super) timings: Timings,
+    pub(super) timings: Stages,
     /// What is said where nothing was found.
     pub(super) nothing: String,
     /// Prompts that could not be answered.
     pub(super) errors: &'a [(usize, Error)],
-}
-
-/// Where the time went, in each form.
-pub(super) struct Timings {
-    pub(super) json: Value,
-    pub(super) line: String,
-    pub(super) total: Duration,
 }
 
 /// Tells and writes answers in the order of the pictures, and remembers what went wrong.
@@ -85,7 +77,7 @@ impl<'a> Report<'a> {
 
     fn fail_with(&mut self, name: &str, error: &Error) -> Result<(), Failure> {
         self.complain(name, error);
-        let mut line = json!({"image": name, "files": [], "error": {"kind": failure::word(error.kind()), "message": error.to_string()}});
+        let mut line = json!({"image": name, "files": [], "error": failure::told(error)});
         if self.pass > 0 {
             line["repeat"] = json!(self.pass);
         } else if let Err(error) = self.outputs.line(&line) {
@@ -142,7 +134,7 @@ impl<'a> Report<'a> {
             "image": shown(&self.pictures[place].path), "width": width, "height": height,
             "model": joined(|model| model.name().to_string()).join("+"), "provider": providers.join("+"),
             "start": if answer.models.iter().all(|model| model.was_cached()) { "warm" } else { "cold" },
-            key: answer.found, "files": files, "timings_ms": answer.timings.json,
+            key: answer.found, "files": files, "timings_ms": answer.timings, "rows_together": answer.timings.rows_together(),
         });
         if self.pass > 0 {
             line["repeat"] = json!(self.pass);
@@ -171,8 +163,8 @@ impl<'a> Report<'a> {
             size: answer.image.size(),
             found: Found { objects: answer.drawn.objects, classes: answer.drawn.classes },
             nothing: &answer.nothing,
-            timing: &answer.timings.line,
-            total: answer.timings.total,
+            timing: &answer.timings.line(),
+            total: answer.timings.total(),
         };
         if self.pictures.len().saturating_mul(self.arguments.repeat) > text::MOST_TABLES {
             return self.print(&telling.line());
@@ -192,12 +184,16 @@ impl<'a> Report<'a> {
     pub(super) fn finish(mut self) -> Result<u8, Failure> {
         self.progress.finish_and_clear();
         let is_quiet = self.arguments.quiet || self.arguments.json;
-        let (files, errors): (Vec<_>, Vec<_>) = self.outputs.finish().into_iter().partition(Result::is_ok);
-        for error in errors.into_iter().filter_map(Result::err) {
-            terminal::complain(&error.to_string());
-            self.code = if self.code == 0 { failure::code(error.kind()) } else { self.code };
+        let mut files = Vec::new();
+        for written in self.outputs.finish() {
+            match written {
+                Ok(file) => files.push(file),
+                Err(error) => {
+                    terminal::complain(&error.to_string());
+                    self.code = if self.code == 0 { failure::code(error.kind()) } else { self.code };
+                }
+            }
         }
-        let files: Vec<PathBuf> = files.into_iter().flatten().collect();
         if !files.is_empty() && !is_quiet {
             terminal::say(&text::written(&files));
         }

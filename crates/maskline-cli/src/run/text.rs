@@ -136,13 +136,6 @@ pub(super) fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e3)
 }
 
-/// Where the time went, in one line. Waiting and opening are rare, and left out where they took nothing.
-pub(super) fn stages(stages: &[(&str, Duration)], total: Duration) -> String {
-    let told = stages.iter().filter(|(name, time)| !time.is_zero() || !["queue", "open"].contains(name));
-    let parts: Vec<String> = told.map(|(name, time)| format!("{} {}", name.replace('_', " "), milliseconds(*time))).collect();
-    format!("{} = {} ms", parts.join(" + "), milliseconds(total))
-}
-
 /// Says what loading a model took.
 pub(super) fn loaded(model: &Model) -> String {
     let start = if model.was_cached() { "from the cache" } else { "built now" };

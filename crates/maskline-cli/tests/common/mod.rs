@@ -90,6 +90,6 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     if file.exists() {
         return Some(file);
     }
-    eprintln!("skipped: {} is missing", file.display());
+    maskline_testing::skip(format_args!("{} is missing", file.display()));
     None
 }

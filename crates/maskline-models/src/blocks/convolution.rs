@@ -131,6 +131,37 @@ pub struct BatchNormed {
     pub epsilon: f64,
 }
 
+impl BatchNormed {
+    /// A convolution that is so named, without an activation.
+    pub fn of(self, spec: ConvSpec) -> ConvNorm {
+        ConvNorm { names: self, spec, activation: Activation::None, init: Init::Auto }
+    }
+}
+
+/// A convolution, the batch normalisation behind it, and what follows them.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvNorm {
+    names: BatchNormed,
+    spec: ConvSpec,
+    activation: Activation,
+    init: Init,
+}
+
+impl ConvNorm {
+    /// The same, followed by an activation.
+    #[must_use]
+    pub fn then(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// The same, where the norm's scale follows `init` in generated weights: a long chain of residual blocks whose last scales are not
+    /// small grows beyond all bounds.
+    #[must_use]
+    pub fn init(self, init: Init) -> Self {
+        Self { init, ..self }
+    }
+}
+
 /// A convolution with bias (`weight`, `bias` in `scope`).
 ///
 /// # Errors
@@ -140,8 +171,8 @@ pub fn convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: Co
     let weight = scope.f32("weight", &spec.weight_shape())?;
     let bias = scope.f32("bias", &[spec.output])?;
     g.scoped(scope.name(), |g| {
-        let weight = constant(g, (scope, "weight"), weight)?;
-        let bias = constant(g, (scope, "bias"), bias)?;
+        let weight = constant(g, scope, "weight", weight)?;
+        let bias = constant(g, scope, "bias", bias)?;
         Ok(g.conv(x, &weight, Some(&bias), &spec.options())?)
     })
 }
@@ -154,7 +185,7 @@ pub fn convolution_unbiased<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value,
     pickled::check_convolution(scope, spec)?;
     let weight = scope.f32("weight", &spec.weight_shape())?;
     g.scoped(scope.name(), |g| {
-        let weight = constant(g, (scope, "weight"), weight)?;
+        let weight = constant(g, scope, "weight", weight)?;
         Ok(g.conv(x, &weight, None, &spec.options())?)
     })
 }
@@ -164,35 +195,17 @@ pub fn convolution_unbiased<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value,
 ///
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
-pub fn convolution_batch_norm<'w>(
-    g: &mut Graph<'w>,
-    scope: &Scope<'w>,
-    (x, spec): (&Value, ConvSpec),
-    (names, activation): (BatchNormed, Activation),
-) -> Result<Value> {
-    convolution_batch_norm_init(g, scope, (x, spec), (names, activation, Init::Auto))
-}
-
-/// As [`convolution_batch_norm`], where the norm's scale follows `init` in generated weights: a long chain of residual blocks whose
-/// last scales are not small grows beyond all bounds.
-///
-/// # Errors
-/// `Checkpoint` for missing or misshapen tensors.
-pub fn convolution_batch_norm_init<'w>(
-    g: &mut Graph<'w>,
-    scope: &Scope<'w>,
-    (x, spec): (&Value, ConvSpec),
-    (names, activation, init): (BatchNormed, Activation, Init),
-) -> Result<Value> {
+pub fn convolution_batch_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, layer: ConvNorm) -> Result<Value> {
+    let ConvNorm { names, spec, activation, .. } = layer;
     let bias_name = format!("{}.bias", names.conv);
     let is_folded = !scope.checkpoint().is_synthetic() && scope.contains(&bias_name) && !scope.contains(&format!("{}.weight", names.norm));
     let convolved = if is_folded {
         convolution(g, &scope.push(names.conv), x, spec)?
     } else {
-        let (weight, bias) = folded(scope, spec, (names, init))?;
+        let (weight, bias) = folded(scope, layer)?;
         g.scoped(scope.name(), |g| {
-            let weight = constant(g, (scope, names.conv), weight)?;
-            let bias = constant(g, (scope, names.norm), bias)?;
+            let weight = constant(g, scope, names.conv, weight)?;
+            let bias = constant(g, scope, names.norm, bias)?;
             Ok::<_, Error>(g.conv(x, &weight, Some(&bias), &spec.options())?)
         })?
     };
@@ -200,7 +213,8 @@ pub fn convolution_batch_norm_init<'w>(
 }
 
 /// Weight and bias of `norm(conv(x))`: computed in f64 and rounded once. A bias of the convolution itself is shifted along.
-fn folded<'w>(scope: &Scope<'w>, spec: ConvSpec, (names, init): (BatchNormed, Init)) -> Result<(Tensor<'w>, Tensor<'w>)> {
+fn folded<'w>(scope: &Scope<'w>, layer: ConvNorm) -> Result<(Tensor<'w>, Tensor<'w>)> {
+    let ConvNorm { names, spec, init, .. } = layer;
     pickled::check_convolution(&scope.push(names.conv), spec)?;
     let epsilon = pickled::epsilon(&scope.push(names.norm), names.epsilon)?;
     let mut weight = scope.f32(&format!("{}.weight", names.conv), &spec.weight_shape())?;

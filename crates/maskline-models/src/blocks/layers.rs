@@ -10,11 +10,11 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// `Checkpoint` if it holds NaN or infinite values.
-pub fn constant<'w>(g: &mut Graph<'w>, (scope, name): (&Scope<'w>, &str), tensor: Tensor<'w>) -> Result<Value> {
+pub fn constant<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, tensor: Tensor<'w>) -> Result<Value> {
     if let Some(bad) = tensor.data.iter().find(|value| !value.is_finite()) {
-        let message = format!("{}.{name}: expected finite weights, found {bad}", scope.name());
-        let error = Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path());
-        return Err(error.help("the training diverged or the file is damaged; use another checkpoint"));
+        let error = Error::new(ErrorKind::Checkpoint, format!("{}.{name}", scope.name())).expecting("finite weights").finding(bad);
+        let error = error.at(scope.checkpoint().path());
+        return Err(error.with_help("the training diverged or the file is damaged; use another checkpoint"));
     }
     let span = tensor.span.map(|s| FileSpan { path: s.path, offset: s.offset, length: s.length });
     let fits = Constant::f32(&tensor.shape, tensor.data);
@@ -28,7 +28,7 @@ pub fn constant<'w>(g: &mut Graph<'w>, (scope, name): (&Scope<'w>, &str), tensor
 /// `Checkpoint` if it is missing, misshapen or not finite.
 pub fn parameter<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, shape: &[usize]) -> Result<Value> {
     let tensor = scope.f32(name, shape)?;
-    constant(g, (scope, name), tensor)
+    constant(g, scope, name, tensor)
 }
 
 /// Values computed from weights as a constant.
@@ -38,8 +38,8 @@ pub fn parameter<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, shape: &[
 pub fn computed(g: &mut Graph<'_>, shape: &[usize], values: Vec<f32>) -> Result<Value> {
     if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
         let scope = g.scope_path();
-        let message = format!("{scope}: expected finite weights, found some that give {bad}");
-        return Err(Error::new(ErrorKind::Checkpoint, message).help("the training diverged or the file is damaged; use another checkpoint"));
+        let error = Error::new(ErrorKind::Checkpoint, scope).expecting("finite weights").finding(format!("some that give {bad}"));
+        return Err(error.with_help("the training diverged or the file is damaged; use another checkpoint"));
     }
     let constant = Constant::f32(shape, values);
     let constant = constant.ok_or_else(|| Error::new(ErrorKind::Graph, format!("computed values do not fill {shape:?}")))?;
@@ -71,11 +71,28 @@ pub fn linear_gelu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, 
     })
 }
 
+/// A layer normalisation.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm {
+    /// Size of the normalised axis.
+    pub width: usize,
+    /// What is added to the variance, unless the checkpoint says another.
+    pub epsilon: f32,
+}
+
+impl Norm {
+    /// Over an axis of this size.
+    pub fn of(width: usize, epsilon: f32) -> Self {
+        Self { width, epsilon }
+    }
+}
+
 /// Layer normalisation over the last axis (`weight`, `bias` in `scope`).
 ///
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
-pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, norm: Norm) -> Result<Value> {
+    let Norm { width, epsilon } = norm;
     let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
     let weight = parameter(g, scope, "weight", &[width])?;
     let bias = parameter(g, scope, "bias", &[width])?;
@@ -86,7 +103,8 @@ pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, e
 ///
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
-pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, (width, epsilon): (usize, f32)) -> Result<Value> {
+pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, norm: Norm) -> Result<Value> {
+    let Norm { width, epsilon } = norm;
     let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
     let weight = parameter(g, scope, "weight", &[width])?;
     let bias = parameter(g, scope, "bias", &[width])?;

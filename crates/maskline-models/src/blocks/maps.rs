@@ -88,33 +88,29 @@ impl Joint {
         let size = output / heads;
         (0..heads).map(|head| (3 * head + kind) * size..(3 * head + kind + 1) * size).collect()
     }
-}
 
-/// Queries, keys and values of every cell, each by its own product: cutting them out of one would copy them all.
-///
-/// `weight` `[3 output, input]` and, where there is one, `bias` `[3 output]` in `scope`.
-///
-/// # Errors
-/// `Checkpoint` for missing or misshapen tensors.
-pub fn projections<'w>(
-    g: &mut Graph<'w>,
-    (scope, joint): (&Scope<'w>, Joint),
-    (x, [input, output]): (&Value, [usize; 2]),
-) -> Result<[Value; 3]> {
-    let weight = scope.f32("weight", &[3 * output, input])?;
-    let bias = if scope.contains("bias") { Some(scope.f32("bias", &[3 * output])?) } else { None };
-    let [rows, columns, _] = map_sizes(x);
-    let batch = x.shape()[0].clone();
-    let flat = g.reshape(x, vec![batch.times((rows * columns) as i64), input.into()])?;
-    let mut parts = Vec::with_capacity(3);
-    for kind in 0..3 {
-        let runs = joint.runs(kind, output);
-        let weight = constant(g, (scope, "weight"), entries(&weight, &runs))?;
-        let bias = bias.as_ref().map(|bias| constant(g, (scope, "bias"), entries(bias, &runs))).transpose()?;
-        let projected = g.scoped(scope.name(), |g| g.linear(&flat, &weight, bias.as_ref()))?;
-        parts.push(g.reshape(&projected, batched(&batch, &[rows, columns, output]))?);
+    /// Queries, keys and values of every cell, each by its own product: cutting them out of one would copy them all.
+    ///
+    /// `weight` `[3 output, input]` and, where there is one, `bias` `[3 output]` in `scope`.
+    ///
+    /// # Errors
+    /// `Checkpoint` for missing or misshapen tensors.
+    pub fn projections<'w>(self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<[Value; 3]> {
+        let weight = scope.f32("weight", &[3 * output, input])?;
+        let bias = if scope.contains("bias") { Some(scope.f32("bias", &[3 * output])?) } else { None };
+        let [rows, columns, _] = map_sizes(x);
+        let batch = x.shape()[0].clone();
+        let flat = g.reshape(x, vec![batch.times((rows * columns) as i64), input.into()])?;
+        let mut parts = Vec::with_capacity(3);
+        for kind in 0..3 {
+            let runs = self.runs(kind, output);
+            let weight = constant(g, scope, "weight", entries(&weight, &runs))?;
+            let bias = bias.as_ref().map(|bias| constant(g, scope, "bias", entries(bias, &runs))).transpose()?;
+            let projected = g.scoped(scope.name(), |g| g.linear(&flat, &weight, bias.as_ref()))?;
+            parts.push(g.reshape(&projected, batched(&batch, &[rows, columns, output]))?);
+        }
+        <[Value; 3]>::try_from(parts).map_err(|_| Error::new(ErrorKind::Graph, "queries, keys and values are three"))
     }
-    <[Value; 3]>::try_from(parts).map_err(|_| Error::new(ErrorKind::Graph, "queries, keys and values are three"))
 }
 
 /// Runs of entries of a tensor's first axis, in place where they are one run.
@@ -154,7 +150,7 @@ pub fn partition(g: &mut Graph<'_>, x: &Value, [height, width]: [usize; 2]) -> R
 ///
 /// # Errors
 /// `Graph` if the windows do not make up such a map.
-pub fn join(g: &mut Graph<'_>, x: &Value, (batch, [rows, columns]): (&Dim, [usize; 2])) -> Result<Value> {
+pub fn join(g: &mut Graph<'_>, x: &Value, batch: &Dim, [rows, columns]: [usize; 2]) -> Result<Value> {
     let [height, width, channels] = map_sizes(x);
     let (down, across) = (rows.div_ceil(height), columns.div_ceil(width));
     let x = if (down, across) == (1, 1) {

@@ -16,7 +16,7 @@ pub fn module<'w>(scope: &Scope<'w>) -> Option<&'w Module> {
 /// The error for something in a pickle that is not built: `what` it is, and what was expected.
 pub fn refuse(scope: &Scope<'_>, what: &str) -> Error {
     let error = Error::new(ErrorKind::Checkpoint, format!("{}: {what}", scope.name())).at(scope.checkpoint().path());
-    error.help("the checkpoint is of a variant that maskline does not build; computed as the published model it would be wrong")
+    error.with_help("the checkpoint is of a variant that maskline does not build; computed as the published model it would be wrong")
 }
 
 /// Refuses a module of another class than these, by its name.

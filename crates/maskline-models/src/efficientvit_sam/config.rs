@@ -1,6 +1,6 @@
 //! Sizes of an EfficientViT and its neck.
 
-use crate::sam::{DecoderConfig, Generation, first};
+use crate::sam::{DecoderConfig, Frame, Generation, first};
 use crate::{BuildOptions, Error, ErrorKind, Result};
 
 /// Names of the published sizes.
@@ -103,11 +103,13 @@ impl Published {
 
     /// Blocks of a stage, the one that halves the resolution first.
     fn stage(&self, index: usize) -> Vec<Block> {
-        let (kinds, expansions): (&[char], &[usize]) = match self.is_extra_large() {
-            false => (&['r', 'f', 'f', 'm', 'a'], &[1, 4, 4, 4, 6]),
-            true => (&['r', 'f', 'f', 'f', 'a', 'a'], &[1, 4, 4, 4, 4, 6]),
+        let stages = if self.is_extra_large() {
+            [('r', 1), ('f', 4), ('f', 4), ('f', 4), ('a', 4), ('a', 6)].as_slice()
+        } else {
+            [('r', 1), ('f', 4), ('f', 4), ('m', 4), ('a', 6)].as_slice()
         };
-        let (kind, expansion, width) = (kinds[index], expansions[index], published_width(index));
+        let (kind, expansion) = stages[index];
+        let width = published_width(index);
         let scale = if self.is_extra_large() { 3 } else { 5 };
         let block = |kind: char, hidden: usize| match kind {
             'r' => Block::Residual { hidden, kernel: 3 },
@@ -144,7 +146,7 @@ impl Config {
         let count = published.blocks.len();
         let space = first::PUBLISHED_SPACE;
         let image_size = first::check_image_size(options.image_size.unwrap_or(published_image_size(count, space)), 1 << count)?;
-        let decoder = with_own_epsilon(DecoderConfig::published(Generation::One, (space / PROMPT_STRIDE, space)));
+        let decoder = with_own_epsilon(DecoderConfig::published(Frame { generation: Generation::One, grid: space / PROMPT_STRIDE, space }));
         let (neck_width, (depth, expansion)) = (decoder.width, published.neck);
         Ok(Self {
             architecture: architecture.into(),

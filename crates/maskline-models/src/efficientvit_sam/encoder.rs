@@ -1,21 +1,18 @@
 //! The image encoder: backbone, neck, the image side of the decoder. Maps have their channels first up to the last norm.
 
-use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
-use maskline_weights::{Checkpoint, Scope};
+use maskline_onnx::{DType, Dim, Graph, Value};
+use maskline_weights::Scope;
 
-use super::block::{Step, activated, convolutions, plain, residual};
+use super::block::{Step, activated, plain};
 use super::config::{Config, EPSILON};
-use crate::blocks::{ConvSpec, cells, computed, convolution, layer_norm};
+use crate::blocks::{ConvSpec, Norm, cells, computed, convolution, layer_norm};
 use crate::sam::{Decoder, first};
-use crate::{Error, Result};
+use crate::{BuildOptions, Error, Result};
 
 /// The picture f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
-pub(super) fn graph<'w>(
-    decoder: &Decoder<'_, 'w>,
-    (checkpoint, config): (&'w Checkpoint, &Config),
-    (dialect, taps): (Dialect, bool),
-) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, dialect);
+pub(super) fn graph<'w>(decoder: &Decoder<'_, 'w>, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
+    let (checkpoint, taps) = (decoder.checkpoint(), options.taps);
+    let mut graph = Graph::new(&config.architecture, options.dialect);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(first::INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;
@@ -29,7 +26,7 @@ pub(super) fn graph<'w>(
         g.output("stage_neck", &x)?;
     }
     let x = g.transpose(&x, &[0, 2, 3, 1])?;
-    let embedding = layer_norm(g, &scope.push("norm"), &x, (config.decoder.width, EPSILON))?;
+    let embedding = layer_norm(g, &scope.push("norm"), &x, Norm::of(config.decoder.width, EPSILON))?;
     if taps {
         first::tap(g, "embedding", &embedding)?;
         decoder.positions_tap(g, "positions")?;
@@ -49,11 +46,11 @@ fn backbone<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, picture: &Value, config: &
         for (index, block) in stage.blocks.iter().enumerate() {
             if i > 0 && index == 0 {
                 let step = Step { input: config.stages[i - 1].width, output: stage.width, stride: 2 };
-                x = convolutions(g, &list.push("0.main"), &x, (block, step))?;
+                x = block.convolutions(g, &list.push("0.main"), &x, step)?;
             } else {
                 // The stem is the first entry of the first stage's list.
                 let entry = if i == 0 { index + 1 } else { index };
-                x = residual(g, &list.push(entry), &x, (block, stage.width))?;
+                x = block.residual(g, &list.push(entry), &x, stage.width)?;
             }
         }
         maps.push(x.clone());
@@ -76,7 +73,7 @@ fn neck<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, maps: &[Value], config: &Confi
     }
     let mut x = sum.ok_or_else(|| Error::new(crate::ErrorKind::Checkpoint, "no stage feeds the neck"))?;
     for (i, block) in config.neck.iter().enumerate() {
-        x = residual(g, &scope.push("middle.op_list").push(i), &x, (block, width))?;
+        x = block.residual(g, &scope.push("middle.op_list").push(i), &x, width)?;
     }
     convolution(g, &scope.push("output_ops.0.op_list.0.conv"), &x, ConvSpec::point(width, config.decoder.width))
 }

@@ -3,7 +3,7 @@
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{Attention, Block, Config, PROMPT_STRIDE, PUBLISHED, Stage, published_image_size, published_width, with_own_epsilon};
-use crate::sam::{DecoderConfig, Generation, first, names};
+use crate::sam::{DecoderConfig, Frame, Generation, first, names};
 use crate::{BuildOptions, Error, ErrorKind, Facts, Result};
 
 impl Config {
@@ -18,14 +18,15 @@ impl Config {
         let neck = encoder.push("neck");
         let inputs = neck.push("input_ops").children().len();
         if inputs == 0 || inputs > stages.len() {
-            let message = format!("image_encoder.neck.input_ops: expected 1 to {} stages that feed the neck, found {inputs}", stages.len());
-            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+            let misfit = Error::new(ErrorKind::Checkpoint, "image_encoder.neck.input_ops");
+            let misfit = misfit.expecting(format!("1 to {} stages that feed the neck", stages.len())).finding(inputs);
+            return Err(misfit.at(checkpoint.path()));
         }
         let middle = neck.push("middle.op_list");
         let blocks = (0..middle.children().len()).map(|i| block(&middle.push(i))).collect::<Result<Vec<_>>>()?;
-        let (image_size, space) = sides((options, facts), stages.len())?;
-        let decoder = (checkpoint, &names::OFFICIAL_1, facts);
-        let decoder = DecoderConfig::of_checkpoint(decoder, Generation::One, (space / PROMPT_STRIDE, space))?;
+        let (image_size, space) = sides(options, facts, stages.len())?;
+        let frame = Frame { generation: Generation::One, grid: space / PROMPT_STRIDE, space };
+        let decoder = DecoderConfig::of_checkpoint(checkpoint, &names::OFFICIAL_1, facts, frame)?;
         Ok(Self {
             architecture: architecture(&stages, blocks.len()),
             image_size,
@@ -40,7 +41,7 @@ impl Config {
 }
 
 /// Side of the picture and of the prompt square.
-fn sides((options, facts): (&BuildOptions, &Facts), stages: usize) -> Result<(usize, usize)> {
+fn sides(options: &BuildOptions, facts: &Facts, stages: usize) -> Result<(usize, usize)> {
     let trained = facts.number("img");
     let space = facts.number("prompt_space").or_else(|| trained.map(|side| if stages < 6 { 2 * side } else { side }));
     let space = space.unwrap_or(first::PUBLISHED_SPACE);
@@ -63,8 +64,8 @@ fn stages(scope: &Scope<'_>) -> Result<Vec<Stage>> {
         stages.push(Stage { width, blocks });
     }
     if stages.is_empty() || stages.len() > 8 {
-        let message = format!("{}: expected 1 to 8 stages, found {count}", scope.name());
-        return Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()));
+        let misfit = Error::new(ErrorKind::Checkpoint, scope.name()).expecting("1 to 8 stages").finding(count);
+        return Err(misfit.at(scope.checkpoint().path()));
     }
     Ok(stages)
 }
@@ -95,8 +96,8 @@ fn block(scope: &Scope<'_>) -> Result<Block> {
         let (hidden, kernel) = sizes("conv1", "conv1")?;
         return Ok(Block::Residual { hidden, kernel });
     }
-    let message = format!("{}: expected a residual, fused, inverted or attention block, found {:?}", scope.name(), main.children());
-    Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()))
+    let misfit = Error::new(ErrorKind::Checkpoint, scope.name()).expecting("a residual, fused, inverted or attention block");
+    Err(misfit.finding(format!("{:?}", main.children())).at(scope.checkpoint().path()))
 }
 
 fn attention(scope: &Scope<'_>) -> Result<Attention> {
@@ -107,8 +108,8 @@ fn attention(scope: &Scope<'_>) -> Result<Attention> {
     // Each head gathers its own queries, keys and values: the groups of the 1×1 convolution have the width of a head.
     let size = axis(&main, "aggreg.0.1.weight", 1)?;
     if size == 0 || total == 0 || !total.is_multiple_of(3 * size) {
-        let message = format!("{}: expected queries, keys and values of heads of width {size}, found {total} channels", main.name());
-        return Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()));
+        let misfit = Error::new(ErrorKind::Checkpoint, main.name()).expecting(format!("queries, keys and values of heads of width {size}"));
+        return Err(misfit.finding(format!("{total} channels")).at(scope.checkpoint().path()));
     }
     let local = scope.push("local_module.main");
     Ok(Attention {

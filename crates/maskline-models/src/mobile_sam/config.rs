@@ -2,7 +2,7 @@
 
 use maskline_weights::{Checkpoint, Scope};
 
-use crate::sam::{DecoderConfig, Generation, first, names};
+use crate::sam::{DecoderConfig, Frame, Generation, first, names};
 use crate::{BuildOptions, Error, ErrorKind, Facts, Result};
 
 /// The published size.
@@ -74,7 +74,7 @@ impl Config {
             image_size,
             stem: WIDTHS[0] / 2,
             stages: [0, 1, 2, 3].map(stage),
-            decoder: DecoderConfig::published(Generation::One, (image_size / STRIDE, image_size)),
+            decoder: DecoderConfig::published(Frame { generation: Generation::One, grid: image_size / STRIDE, space: image_size }),
         })
     }
 
@@ -87,8 +87,8 @@ impl Config {
         let layers = encoder.push("layers");
         let count = layers.children().len();
         if count != 4 {
-            let message = format!("image_encoder.layers: expected a TinyViT of 4 stages, found {count}");
-            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+            let misfit = Error::new(ErrorKind::Checkpoint, "image_encoder.layers");
+            return Err(misfit.expecting("a TinyViT of 4 stages").finding(count).at(checkpoint.path()));
         }
         let image_size = options.image_size.or(facts.number("img")).unwrap_or(first::PUBLISHED_SPACE);
         let image_size = first::check_image_size(image_size, STRIDE)?;
@@ -107,7 +107,7 @@ impl Config {
                 _ => read_attention(&layer.push("blocks.0"), stage)?,
             }
         }
-        let frame = (image_size / STRIDE, space);
+        let frame = Frame { generation: Generation::One, grid: image_size / STRIDE, space };
         let is_published = (0..4).all(|i| stages[i].width == WIDTHS[i] && stages[i].blocks == BLOCKS[i]);
         let widths = stages.map(|stage| stage.width);
         Ok(Self {
@@ -115,7 +115,7 @@ impl Config {
             image_size,
             stem: size(&patches, "0.c.weight", 0)?,
             stages,
-            decoder: DecoderConfig::of_checkpoint((checkpoint, &names::OFFICIAL_1, facts), Generation::One, frame)?,
+            decoder: DecoderConfig::of_checkpoint(checkpoint, &names::OFFICIAL_1, facts, frame)?,
         })
     }
 }
@@ -146,6 +146,7 @@ fn read_attention(block: &Scope<'_>, stage: &mut Stage) -> Result<()> {
         return Ok(());
     }
     let name = format!("{}.attn.attention_biases", block.name());
-    let message = format!("{name}: expected [heads, window²] with heads that divide the width {}, found {biases:?}", stage.width);
-    Err(Error::new(ErrorKind::Checkpoint, message).at(block.checkpoint().path()))
+    let expected = format!("[heads, window²] with heads that divide the width {}", stage.width);
+    let misfit = Error::new(ErrorKind::Checkpoint, name).expecting(expected).finding(format!("{biases:?}"));
+    Err(misfit.at(block.checkpoint().path()))
 }

@@ -9,11 +9,11 @@ mod encoder;
 
 pub use config::{Config, Stage};
 use maskline_onnx::{GeluForm, ModelHeader};
-use maskline_weights::{Checkpoint, Scope};
+use maskline_weights::{Scope, Source};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::{Decoder, first, names};
-use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, PromptHead, Result, Task};
+use crate::{BuildOptions, Built, Description, Family, ModelInfo, Part, Result, Task};
 
 /// The family.
 #[derive(Debug)]
@@ -42,16 +42,17 @@ impl Family for MobileSam {
         has("image_encoder.patch_embed.seq.0.c.weight") && has("mask_decoder.mask_tokens.weight")
     }
 
-    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+    fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
+        let checkpoint = source.checkpoint();
         let published = |name: &str| Config::published(name, options);
-        let config = first::choose((checkpoint, options), published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        let config = first::choose(source, options, published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
         let decoder = Decoder::new(checkpoint, &names::OFFICIAL_1, &config.decoder);
-        let encoder = encoder::graph(&decoder, (checkpoint, &config), (options.dialect, options.taps))?.finish()?;
+        let encoder = encoder::graph(&decoder, &config, options)?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
         refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a MobileSAM", &KNOWN_EXTRAS)?;
-        let info = first::info(DESCRIPTION.name, (&config.architecture, config.image_size), &config.decoder);
-        Ok(Built { info, parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
+        let info = first::info(DESCRIPTION.name, &config.architecture, config.image_size, &config.decoder);
+        Ok(Built::new(info, vec![Part::encoder(encoder), plain, masked]))
     }
 
     fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {

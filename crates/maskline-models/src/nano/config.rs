@@ -2,7 +2,7 @@
 
 use maskline_weights::Checkpoint;
 
-use crate::{Error, ErrorKind, LookHead, Normalise, Result};
+use crate::{Error, ErrorKind, EverythingDefaults, LookHead, Normalise, Result};
 
 pub(super) const ARCHITECTURE: &str = "nano";
 /// Width of an attention head.
@@ -39,8 +39,8 @@ impl Config {
         let [fine, middle, coarse] = [outputs("stem.0.weight")?, outputs("down1.0.weight")?, outputs("down2.0.weight")?];
         let depth = root.push("residuals").children().len();
         if coarse == 0 || coarse % HEAD != 0 {
-            let message = format!("down2.0.weight: expected a multiple of {HEAD} channels, found {coarse}");
-            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+            let misfit = Error::new(ErrorKind::Checkpoint, "down2.0.weight");
+            return Err(misfit.expecting(format!("a multiple of {HEAD} channels")).finding(coarse).at(checkpoint.path()));
         }
         Ok(Self { fine, middle, coarse, depth, heads: coarse / HEAD })
     }
@@ -59,6 +59,9 @@ impl LookHead {
             fovea_side: 1024,
             click_sigma: 1.5,
             refinements: 2,
+            // Its predicted IoU is a sober one: of an object that it has not seen before, rarely above 0.8.
+            everything: EverythingDefaults { predicted_iou: 0.6, stability: 0.7, points_per_side: 16, cleans_logits: true },
+            prompt_logit_limit: None,
             normalise: Normalise { mean: [0.47, 0.45, 0.41], std: [0.27, 0.27, 0.28] },
         }
     }

@@ -4,7 +4,7 @@ use maskline_onnx::{AttentionOptions, DType, Dialect, Dim, Graph, Interpolation,
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::Config;
-use crate::blocks::{Activation, BatchNormed, ConvSpec, batched, convolution, convolution_batch_norm, layer_norm, linear, parameter};
+use crate::blocks::{Activation, BatchNormed, ConvSpec, Norm, batched, convolution, convolution_batch_norm, layer_norm, linear, parameter};
 use crate::{LookHead, PLANES, Result};
 
 /// Epsilon of the layer norms.
@@ -12,7 +12,7 @@ const EPSILON: f32 = 1e-5;
 const NAMES: BatchNormed = BatchNormed { conv: "0", norm: "1", epsilon: 1e-5 };
 
 /// `planes` f32 `[P, 11, n, n]` → `logits` f32 `[P, n/2, n/2]` and `scores` f32 `[P]`, the predicted IoU.
-pub(super) fn graph<'w>((checkpoint, config): (&'w Checkpoint, &Config), (head, dialect): (&LookHead, Dialect)) -> Result<Graph<'w>> {
+pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, head: &LookHead, dialect: Dialect) -> Result<Graph<'w>> {
     let mut graph = Graph::new(super::config::ARCHITECTURE, dialect);
     let g = &mut graph;
     let root = checkpoint.root();
@@ -23,10 +23,10 @@ pub(super) fn graph<'w>((checkpoint, config): (&'w Checkpoint, &Config), (head, 
     let middle = block(g, &root.push("down1"), &fine, three(f, m, 2))?;
     let middle = residual(g, &root.push("encode"), &middle, m)?;
     let coarse = block(g, &root.push("down2"), &middle, three(m, c, 2))?;
-    let tokens = transformer(g, &root, &coarse, (config, head.input / 8))?;
+    let tokens = transformer(g, &root, &coarse, config)?;
     let scores = predicted_iou(g, &root.push("iou"), &tokens, c)?;
     let coarse = map(g, &tokens, coarse.shape())?;
-    let up = convolution_batch_norm(g, &root.push("up1"), (&coarse, ConvSpec::point(c, m)), (NAMES, Activation::None))?;
+    let up = convolution_batch_norm(g, &root.push("up1"), &coarse, NAMES.of(ConvSpec::point(c, m)))?;
     let up = g.upsample(&up, 2, Interpolation::Nearest)?;
     let sum = g.add(&up, &middle)?;
     let middle = g.relu(&sum)?;
@@ -48,19 +48,21 @@ fn three(input: usize, output: usize, stride: usize) -> ConvSpec {
 
 /// Convolution, batch normalisation, ReLU.
 fn block<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
-    convolution_batch_norm(g, scope, (x, spec), (NAMES, Activation::Relu))
+    convolution_batch_norm(g, scope, x, NAMES.of(spec).then(Activation::Relu))
 }
 
 /// Two 3×3 convolutions beside a path that changes nothing (He et al. 2016).
 fn residual<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, width: usize) -> Result<Value> {
     let y = block(g, &scope.push("first"), x, three(width, width, 1))?;
-    let y = convolution_batch_norm(g, &scope.push("second"), (&y, three(width, width, 1)), (NAMES, Activation::None))?;
+    let y = convolution_batch_norm(g, &scope.push("second"), &y, NAMES.of(three(width, width, 1)))?;
     let sum = g.add(x, &y)?;
     Ok(g.relu(&sum)?)
 }
 
 /// Residual and attention blocks in turn; the map [P, C, s, s] → normalised tokens [P, s², C].
-fn transformer<'w>(g: &mut Graph<'w>, root: &Scope<'w>, x: &Value, (config, side): (&Config, usize)) -> Result<Value> {
+fn transformer<'w>(g: &mut Graph<'w>, root: &Scope<'w>, x: &Value, config: &Config) -> Result<Value> {
+    // The input's side is known, so this one is.
+    let side = x.shape()[2].known().unwrap_or(0);
     let mut coarse = x.clone();
     let mut tokens = x.clone();
     for index in 0..config.depth {
@@ -75,20 +77,20 @@ fn transformer<'w>(g: &mut Graph<'w>, root: &Scope<'w>, x: &Value, (config, side
             coarse = map(g, &tokens, x.shape())?;
         }
     }
-    layer_norm(g, &root.push("norm"), &tokens, (config.coarse, EPSILON))
+    layer_norm(g, &root.push("norm"), &tokens, Norm::of(config.coarse, EPSILON))
 }
 
 /// A transformer block with its norms first (Xiong et al. 2020), ReLU in between its layers.
 fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, tokens: &Value, config: &Config) -> Result<Value> {
     let width = config.coarse;
-    let x = layer_norm(g, &scope.push("norm1"), tokens, (width, EPSILON))?;
+    let x = layer_norm(g, &scope.push("norm1"), tokens, Norm::of(width, EPSILON))?;
     let qkv = linear(g, &scope.push("qkv"), &x, [width, 3 * width])?;
     let parts = g.split(&qkv, -1, &[width; 3])?;
     let options = AttentionOptions { heads: config.heads, scale: None };
     let mixed = g.scoped(scope.name(), |g| g.attention([&parts[0], &parts[1], &parts[2]], &options))?;
     let mixed = linear(g, &scope.push("out"), &mixed, [width; 2])?;
     let tokens = g.add(tokens, &mixed)?;
-    let x = layer_norm(g, &scope.push("norm2"), &tokens, (width, EPSILON))?;
+    let x = layer_norm(g, &scope.push("norm2"), &tokens, Norm::of(width, EPSILON))?;
     let x = linear(g, &scope.push("expand"), &x, [width, 2 * width])?;
     let x = g.relu(&x)?;
     let x = linear(g, &scope.push("reduce"), &x, [2 * width, width])?;

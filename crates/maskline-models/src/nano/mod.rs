@@ -11,11 +11,12 @@ mod graph;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::{Checkpoint, Scope};
+use maskline_weights::{Scope, Source};
 
 use crate::family::refuse_left_over;
 use crate::{
-    BuildOptions, Built, Description, Family, LabelSource, LookHead, ModelInfo, Output, Part, Preprocess, Result, SizeSource, Task,
+    BuildOptions, Built, Description, Family, LabelSource, LookHead, ModelInfo, Output, Part, PartRole, Preprocess, Result, SizeSource,
+    Task,
 };
 
 /// The family.
@@ -47,10 +48,11 @@ impl Family for Nano {
         ["stem.0.weight", "residuals.0.first.0.weight", "attentions.0.qkv.weight"].iter().all(|name| names.contains(name))
     }
 
-    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+    fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
+        let checkpoint = source.checkpoint();
         let config = if checkpoint.is_synthetic() { Config::published() } else { Config::of_checkpoint(checkpoint)? };
         let head = LookHead::nano();
-        let model = graph::graph((checkpoint, &config), (&head, options.dialect))?.finish()?;
+        let model = graph::graph(checkpoint, &config, &head, options.dialect)?.finish()?;
         refuse_left_over(checkpoint, "a nano", &KNOWN_EXTRAS)?;
         let info = ModelInfo {
             family: DESCRIPTION.name.into(),
@@ -65,9 +67,10 @@ impl Family for Nano {
             size_from: SizeSource::default(),
             fixed_size: Some([head.input; 2]),
             fixed_batch: None,
+            parts: vec![],
             output: Output::Looks(head),
         };
-        Ok(Built { info, parts: vec![Part { name: LookHead::SEGMENTER, model }] })
+        Ok(Built::new(info, vec![Part { name: LookHead::SEGMENTER, role: PartRole::Segmenter, eager: true, model }]))
     }
 
     fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {

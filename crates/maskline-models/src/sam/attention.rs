@@ -54,7 +54,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl Attention {
-    pub(super) fn read<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (names, sizes): (&Names, Sizes)) -> Result<Self> {
+    pub(super) fn read<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, names: &Names, sizes: Sizes) -> Result<Self> {
         let Sizes { width, inner, .. } = sizes;
         let mut projection = |name: &str, [input, output]: [usize; 2]| {
             let scope = scope.push(name);
@@ -141,7 +141,7 @@ impl Attention {
         let blocks = g.mul(&keys, &own_head)?;
         let blocks = g.reshape(&blocks, vec![prompts, inner.into(), count.times(heads as i64)])?;
         let scores = g.matmul(queries, &blocks)?;
-        self.weigh_values(g, &scores, (values, &count))
+        self.weigh_values(g, &scores, values, &count)
     }
 
     /// Cells look at their own prompt's tokens: → [P, T, C].
@@ -157,7 +157,7 @@ impl Attention {
         let shift = g.matmul(&split, &bias)?;
         let shift = g.reshape(&shift, vec![prompts, 1.into(), count.times(heads as i64)])?;
         let scores = g.add(&scores, &shift)?;
-        self.weigh_values(g, &scores, (values, &count))
+        self.weigh_values(g, &scores, values, &count)
     }
 
     fn scaled_keys(&self, g: &mut Graph<'_>, keys: &Value) -> Result<Value> {
@@ -168,7 +168,7 @@ impl Attention {
 
     /// Softmax of scores [P, T, heads·N] over the tokens of each head, then the tokens' values through the output projection, which
     /// is applied to N rows per head instead of T.
-    fn weigh_values(&self, g: &mut Graph<'_>, scores: &Value, (tokens, count): (&Value, &Dim)) -> Result<Value> {
+    fn weigh_values(&self, g: &mut Graph<'_>, scores: &Value, tokens: &Value, count: &Dim) -> Result<Value> {
         let Sizes { width, inner, heads } = self.sizes;
         let (prompts, cells) = (scores.shape()[0].clone(), scores.shape()[1].clone());
         let split = g.reshape(scores, vec![prompts.clone(), cells.clone(), heads.into(), count.clone()])?;

@@ -15,6 +15,17 @@ pub enum Generation {
     Two,
 }
 
+/// What the image encoder decides of the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Which generation.
+    pub generation: Generation,
+    /// Side of the image embedding.
+    pub grid: usize,
+    /// Side of the square in which prompt coordinates are given.
+    pub space: usize,
+}
+
 /// Sizes of prompt encoder and mask decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecoderConfig {
@@ -53,7 +64,8 @@ pub(super) const MAP_EPSILON: f32 = 1e-6;
 
 impl DecoderConfig {
     /// The sizes that all published models share.
-    pub fn published(generation: Generation, (grid, space): (usize, usize)) -> Self {
+    pub fn published(frame: Frame) -> Self {
+        let Frame { generation, grid, space } = frame;
         Self {
             generation,
             width: 256,
@@ -76,12 +88,8 @@ impl DecoderConfig {
     ///
     /// # Errors
     /// `Checkpoint` if a tensor that tells a size is missing.
-    pub fn of_checkpoint(
-        (checkpoint, names, facts): (&Checkpoint, &Names, &Facts),
-        generation: Generation,
-        frame: (usize, usize),
-    ) -> Result<Self> {
-        let published = Self::published(generation, frame);
+    pub fn of_checkpoint(checkpoint: &Checkpoint, names: &Names, facts: &Facts, frame: Frame) -> Result<Self> {
+        let published = Self::published(frame);
         if checkpoint.is_synthetic() {
             return Ok(published);
         }
@@ -174,8 +182,8 @@ fn rows_columns(scope: &Scope<'_>, name: &str) -> Result<[usize; 2]> {
     match scope.shape(name)? {
         &[rows, columns] => Ok([rows, columns]),
         other => {
-            let message = format!("{}.{name}: expected a matrix, found {other:?}", scope.name());
-            Err(Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path()))
+            let misfit = Error::new(ErrorKind::Checkpoint, format!("{}.{name}", scope.name()));
+            Err(misfit.expecting("a matrix").finding(format!("{other:?}")).at(scope.checkpoint().path()))
         }
     }
 }

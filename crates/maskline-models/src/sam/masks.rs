@@ -9,7 +9,7 @@ use maskline_weights::Scope;
 
 use super::config::{DecoderConfig, Generation, MAP_EPSILON};
 use super::names::Names;
-use crate::blocks::{computed, layer_norm, linear, parameter};
+use crate::blocks::{Norm, computed, layer_norm, linear, parameter};
 use crate::{Error, Result};
 
 /// Cells that are upscaled together.
@@ -43,7 +43,7 @@ impl<'w> MaskHead<'_, 'w> {
                 g.add(&x, &bias)?
             }
         };
-        let x = layer_norm(g, &norm, &x, (first, MAP_EPSILON))?;
+        let x = layer_norm(g, &norm, &x, Norm::of(first, MAP_EPSILON))?;
         let x = g.gelu(&x, GeluForm::Exact)?;
 
         let x = enlarge(g, &conv2, &x, [first, second])?;
@@ -74,12 +74,7 @@ impl<'w> MaskHead<'_, 'w> {
     /// features as in [`Self::upscale`] → [P, M, 16T].
     ///
     /// Upscaling goes part by part over the cells, so that what lies between two operators stays in the processor's cache.
-    pub(super) fn masks(
-        &self,
-        g: &mut Graph<'w>,
-        tokens: &Value,
-        (cells, high_resolution): (&Value, Option<&[Value; 2]>),
-    ) -> Result<Value> {
+    pub(super) fn masks(&self, g: &mut Graph<'w>, tokens: &Value, cells: &Value, high_resolution: Option<&[Value; 2]>) -> Result<Value> {
         let weights = self.hypernetworks(g, tokens)?;
         let area = self.config.grid * self.config.grid;
         let step = if area.is_multiple_of(PART) { PART } else { area };
@@ -109,7 +104,7 @@ impl<'w> MaskHead<'_, 'w> {
         let widths = [width, width, width, width / 8];
         for layer in 0..3 {
             let [input, output] = [widths[layer], widths[layer + 1]];
-            let (weight, bias) = self.stacked(g, &scope, (layer, [input, output]))?;
+            let (weight, bias) = self.stacked(g, &scope, layer, [input, output])?;
             x = g.matmul(&x, &weight)?;
             x = g.add(&x, &bias)?;
             if layer < 2 {
@@ -120,7 +115,7 @@ impl<'w> MaskHead<'_, 'w> {
     }
 
     /// One layer of all hypernetworks: weight [M, input, output], bias [M, 1, output].
-    fn stacked(&self, g: &mut Graph<'w>, scope: &Scope<'w>, (layer, [input, output]): (usize, [usize; 2])) -> Result<(Value, Value)> {
+    fn stacked(&self, g: &mut Graph<'w>, scope: &Scope<'w>, layer: usize, [input, output]: [usize; 2]) -> Result<(Value, Value)> {
         let masks = self.config.masks;
         let (mut weights, mut biases) = (Vec::with_capacity(masks * input * output), Vec::with_capacity(masks * output));
         for index in 0..masks {
@@ -135,7 +130,7 @@ impl<'w> MaskHead<'_, 'w> {
     /// Predicted IoU of each mask, from the IoU token [P, C] → [P, M].
     pub(super) fn scores(&self, g: &mut Graph<'w>, token: &Value) -> Result<Value> {
         let DecoderConfig { width, score_hidden, masks, score_depth, .. } = *self.config;
-        let scores = self.head(g, "iou_prediction_head", (token, [width, score_hidden, masks], score_depth))?;
+        let scores = self.head(g, "iou_prediction_head", token, Layers { sizes: [width, score_hidden, masks], depth: score_depth })?;
         match self.config.generation {
             Generation::One => Ok(scores),
             Generation::Two => Ok(g.sigmoid(&scores)?),
@@ -145,10 +140,11 @@ impl<'w> MaskHead<'_, 'w> {
     /// Logit that the object is there at all, from its token [P, C] → [P, 1].
     pub(super) fn object_score(&self, g: &mut Graph<'w>, token: &Value) -> Result<Value> {
         let width = self.config.width;
-        self.head(g, "pred_obj_score_head", (token, [width, width, 1], 3))
+        self.head(g, "pred_obj_score_head", token, Layers { sizes: [width, width, 1], depth: 3 })
     }
 
-    fn head(&self, g: &mut Graph<'w>, name: &str, (token, [input, hidden, output], depth): (&Value, [usize; 3], usize)) -> Result<Value> {
+    fn head(&self, g: &mut Graph<'w>, name: &str, token: &Value, layers: Layers) -> Result<Value> {
+        let Layers { sizes: [input, hidden, output], depth } = layers;
         let scope = self.scope.push(name);
         let mut x = token.clone();
         for layer in 0..depth {
@@ -162,6 +158,12 @@ impl<'w> MaskHead<'_, 'w> {
     }
 }
 
+/// A prediction head: input, hidden and output width, and how many layers there are.
+struct Layers {
+    sizes: [usize; 3],
+    depth: usize,
+}
+
 /// A transposed 2×2 convolution of stride 2 without its bias: [P, T, input] → [P, T, 4·output], the last axis (dy, dx, channel).
 fn enlarge<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
     let weight = parameter(g, scope, "weight", &[input, output, 2, 2])?;
@@ -173,11 +175,11 @@ fn enlarge<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]:
 }
 
 /// A map [B, side·factor, side·factor, C] → [B, side²·factor², C] in blocked order; `factor` is 2 or 4.
-pub(super) fn block(g: &mut Graph<'_>, map: &Value, (side, factor): (usize, usize)) -> Result<Value> {
+pub(super) fn block(g: &mut Graph<'_>, map: &Value, side: usize, factor: usize) -> Result<Value> {
     let (batch, channels) = (map.shape()[0].clone(), map.shape()[3].clone());
-    let (dims, order): (Vec<usize>, &[usize]) = match factor {
-        2 => (vec![side, 2, side, 2], &[0, 1, 3, 2, 4, 5]),
-        _ => (vec![side, 2, 2, side, 2, 2], &[0, 1, 4, 2, 5, 3, 6, 7]),
+    let (dims, order) = match factor {
+        2 => (vec![side, 2, side, 2], [0, 1, 3, 2, 4, 5].as_slice()),
+        _ => (vec![side, 2, 2, side, 2, 2], [0, 1, 4, 2, 5, 3, 6, 7].as_slice()),
     };
     let split: Vec<Dim> = [batch.clone()].into_iter().chain(dims.into_iter().map(Dim::fixed)).chain([channels.clone()]).collect();
     let split = g.reshape(map, split)?;

@@ -19,7 +19,7 @@ pub mod names;
 mod prompt;
 mod transformer;
 
-pub use config::{DecoderConfig, Generation};
+pub use config::{DecoderConfig, Frame, Generation};
 use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 pub use masks::unblock;
@@ -28,10 +28,10 @@ pub use prompt::kind;
 use self::masks::MaskHead;
 use self::names::Names;
 use self::prompt::PromptEncoder;
-use self::transformer::{Image, TwoWay};
+use self::transformer::{Image, Tokens, TwoWay};
 use crate::blocks::parameter;
 use crate::info::{PromptHead, embedding};
-use crate::{Error, Part, Result};
+use crate::{Error, Part, PartRole, Result};
 
 /// Prompt encoder and mask decoder of a checkpoint.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl<'a, 'w> Decoder<'a, 'w> {
     /// Of a checkpoint in the given layout.
     pub fn new(checkpoint: &'w Checkpoint, names: &'a Names, config: &'a DecoderConfig) -> Self {
         Self { checkpoint, names, config }
+    }
+
+    /// What it is read from.
+    pub(crate) fn checkpoint(&self) -> &'w Checkpoint {
+        self.checkpoint
     }
 
     fn prompt_encoder(&self) -> PromptEncoder<'a, 'w> {
@@ -88,8 +93,8 @@ impl<'a, 'w> Decoder<'a, 'w> {
         g.output(embedding::VALUES, &values)?;
         g.output(embedding::QUERIES, &queries)?;
         if let Some(HighResolution { middle, fine }) = high_resolution {
-            let middle = masks::block(g, middle, (self.config.grid, 2))?;
-            let fine = masks::block(g, fine, (self.config.grid, 4))?;
+            let middle = masks::block(g, middle, self.config.grid, 2)?;
+            let fine = masks::block(g, fine, self.config.grid, 4)?;
             let head = self.mask_head();
             let (middle, fine) = (head.with_bias(g, &middle, 0)?, head.with_bias(g, &fine, 1)?);
             g.output(embedding::MIDDLE, &middle)?;
@@ -115,13 +120,15 @@ impl<'a, 'w> Decoder<'a, 'w> {
     /// # Errors
     /// `Checkpoint` for missing or misshapen tensors.
     pub fn parts(&self, dialect: Dialect, taps: bool) -> Result<[Part<'w>; 2]> {
-        let plain = self.graph((dialect, taps), false)?.finish()?;
-        let masked = self.graph((dialect, taps), true)?.finish()?;
-        Ok([Part { name: PromptHead::DECODER, model: plain }, Part { name: PromptHead::MASKED_DECODER, model: masked }])
+        let plain = self.graph(dialect, taps, false)?.finish()?;
+        let masked = self.graph(dialect, taps, true)?.finish()?;
+        let plain = Part { name: PromptHead::DECODER, role: PartRole::MaskDecoder, eager: true, model: plain };
+        let masked = Part { name: PromptHead::MASKED_DECODER, role: PartRole::RefiningDecoder, eager: false, model: masked };
+        Ok([plain, masked])
     }
 
     /// The decoder as a graph; inputs and outputs as [`PromptHead`] says.
-    fn graph(&self, (dialect, taps): (Dialect, bool), with_mask: bool) -> Result<Graph<'w>> {
+    fn graph(&self, dialect: Dialect, taps: bool, with_mask: bool) -> Result<Graph<'w>> {
         let DecoderConfig { width, inner, heads, grid, .. } = *self.config;
         let area = grid * grid;
         let name = if with_mask { PromptHead::MASKED_DECODER } else { PromptHead::DECODER };
@@ -139,7 +146,7 @@ impl<'a, 'w> Decoder<'a, 'w> {
         let kinds = g.input(PromptHead::KINDS, DType::I64, [prompts.clone(), points])?;
 
         let encoder = self.prompt_encoder();
-        let sparse = encoder.tokens(g, (&coords, &kinds))?;
+        let sparse = encoder.tokens(g, &coords, &kinds)?;
         let positions = encoder.dense_positions(g)?;
         let image = if with_mask {
             let side = self.config.mask_side();
@@ -162,8 +169,8 @@ impl<'a, 'w> Decoder<'a, 'w> {
             g.output("sparse", &sparse)?;
         }
         let (tokens, outputs) = self.all_tokens(g, &sparse)?;
-        let (tokens, cells) = self.transformer().run(g, (&tokens, outputs), (image, &positions))?;
-        self.answers(g, (&tokens, &cells), high_resolution.as_ref())?;
+        let (tokens, cells) = self.transformer().run(g, Tokens { all: &tokens, outputs }, image, &positions)?;
+        self.answers(g, &tokens, &cells, high_resolution.as_ref())?;
         Ok(std::mem::replace(g, Graph::new("", dialect)))
     }
 
@@ -192,12 +199,12 @@ impl<'a, 'w> Decoder<'a, 'w> {
         Ok((g.concat(&[&learned, sparse], 1)?, outputs))
     }
 
-    fn answers(&self, g: &mut Graph<'w>, (tokens, cells): (&Value, &Value), high_resolution: Option<&[Value; 2]>) -> Result<()> {
+    fn answers(&self, g: &mut Graph<'w>, tokens: &Value, cells: &Value, high_resolution: Option<&[Value; 2]>) -> Result<()> {
         let masks = self.config.masks as i64;
         let head = self.mask_head();
         let first = i64::from(self.config.generation == Generation::Two);
         let mask_tokens = g.slice(tokens, 1, first + 1..first + 1 + masks)?;
-        let logits = head.masks(g, &mask_tokens, (cells, high_resolution))?;
+        let logits = head.masks(g, &mask_tokens, cells, high_resolution)?;
         g.output(PromptHead::MASKS, &logits)?;
         let token = |g: &mut Graph<'w>, at: i64| -> Result<Value> {
             let token = g.slice(tokens, 1, at..at + 1)?;

@@ -5,7 +5,7 @@ use maskline_weights::{Init, Scope};
 
 use super::config::{DecoderConfig, MAP_EPSILON};
 use super::names::{Kinds, Names};
-use crate::blocks::{ConvSpec, computed, convolution, layer_norm_channels, parameter};
+use crate::blocks::{ConvSpec, Norm, computed, convolution, layer_norm_channels, parameter};
 use crate::{Error, Result};
 
 /// What a prompt token is: the numbers of the graph's input `kinds`.
@@ -63,7 +63,7 @@ impl<'w> PromptEncoder<'_, 'w> {
     }
 
     /// Tokens of clicks and box corners: `coords` [P, n, 2] in pixels of the prompt square, `kinds` [P, n] → [P, n, width].
-    pub(super) fn tokens(&self, g: &mut Graph<'w>, (coords, kinds): (&Value, &Value)) -> Result<Value> {
+    pub(super) fn tokens(&self, g: &mut Graph<'w>, coords: &Value, kinds: &Value) -> Result<Value> {
         let (width, half) = (self.config.width, self.config.width / 2);
         let gaussian = computed(g, &[2, half], self.gaussian()?)?;
         let not_a_point = self.row("not_a_point_embed.weight")?;
@@ -120,10 +120,10 @@ impl<'w> PromptEncoder<'_, 'w> {
         let DecoderConfig { width, mask_channels, grid, .. } = *self.config;
         let [conv1, norm1, conv2, norm2, conv3] = self.names.mask.map(|name| self.scope.push(name));
         let x = patch(g, &conv1, mask, [1, mask_channels / 4])?;
-        let x = layer_norm_channels(g, &norm1, &x, (mask_channels / 4, MAP_EPSILON))?;
+        let x = layer_norm_channels(g, &norm1, &x, Norm::of(mask_channels / 4, MAP_EPSILON))?;
         let x = g.gelu(&x, GeluForm::Exact)?;
         let x = patch(g, &conv2, &x, [mask_channels / 4, mask_channels])?;
-        let x = layer_norm_channels(g, &norm2, &x, (mask_channels, MAP_EPSILON))?;
+        let x = layer_norm_channels(g, &norm2, &x, Norm::of(mask_channels, MAP_EPSILON))?;
         let x = g.gelu(&x, GeluForm::Exact)?;
         let x = convolution(g, &conv3, &x, ConvSpec::point(mask_channels, width))?;
         let flat = g.reshape(&x, vec![x.shape()[0].clone(), width.into(), (grid * grid).into()])?;

@@ -6,7 +6,7 @@ use maskline_weights::Scope;
 use super::attention::{Attention, Cells, Sizes};
 use super::config::DecoderConfig;
 use super::names::Names;
-use crate::blocks::{layer_norm, linear};
+use crate::blocks::{Norm, layer_norm, linear};
 use crate::{Error, Result};
 
 /// The cells of the image, as the blocks know them.
@@ -31,6 +31,13 @@ impl Image {
     }
 }
 
+/// Tokens [P, N, C], the first `outputs` of which are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tokens<'a> {
+    pub(super) all: &'a Value,
+    pub(super) outputs: usize,
+}
+
 /// The transformer of a checkpoint.
 #[derive(Debug)]
 pub(super) struct TwoWay<'a, 'w> {
@@ -51,38 +58,34 @@ impl<'w> TwoWay<'_, 'w> {
     /// The projections of the shared cells for the first block: keys and values with heads apart, queries [B, T, inner].
     pub(super) fn shared_projections(&self, g: &mut Graph<'w>, cells: &Value, positions: &Value) -> Result<[Value; 3]> {
         let block = self.block(0);
-        let to_image = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
-        let to_token = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
+        let to_image = Attention::read(g, &block.push("cross_attn_token_to_image"), self.names, self.sizes())?;
+        let to_token = Attention::read(g, &block.push("cross_attn_image_to_token"), self.names, self.sizes())?;
         let positioned = g.add(cells, positions)?;
         let [keys, values] = to_image.shared_keys_and_values(g, Cells { plain: cells, positioned: &positioned })?;
         Ok([keys, values, to_token.query.apply(g, &positioned)?])
     }
 
-    /// `tokens` [P, N, C] (the first `outputs` of them are wanted), the image and its position encoding [1, T, C] → tokens
+    /// The tokens, the image and its position encoding [1, T, C] → tokens
     /// [P, outputs, C] and cells [P, T, C].
-    pub(super) fn run(
-        &self,
-        g: &mut Graph<'w>,
-        (tokens, outputs): (&Value, usize),
-        (mut image, positions): (Image, &Value),
-    ) -> Result<(Value, Value)> {
+    pub(super) fn run(&self, g: &mut Graph<'w>, tokens: Tokens<'_>, mut image: Image, positions: &Value) -> Result<(Value, Value)> {
+        let Tokens { all: tokens, outputs } = tokens;
         let mut queries = tokens.clone();
         for index in 0..self.config.depth {
             let block = self.block(index);
-            queries = self.self_attention(g, &block, (&queries, tokens), index == 0)?;
-            let layer = Attention::read(g, &block.push("cross_attn_token_to_image"), (self.names, self.sizes()))?;
+            queries = self.self_attention(g, &block, [&queries, tokens], index == 0)?;
+            let layer = Attention::read(g, &block.push("cross_attn_token_to_image"), self.names, self.sizes())?;
             let asking = g.add(&queries, tokens)?;
             let seen = match &image {
                 Image::Shared { projections: [keys, values, _], .. } => layer.over_shared_cells(g, &asking, [keys, values])?,
                 Image::Own { plain, positioned } => layer.over_cells(g, &asking, Cells { plain, positioned })?,
             };
-            queries = self.residual_norm(g, &block, (2, &queries, &seen))?;
+            queries = self.residual_norm(g, &block.push(format!("{}2", self.names.norm)), &queries, &seen)?;
             let hidden = linear(g, &block.push(self.names.mlp[0]), &queries, [self.config.width, self.config.mlp])?;
             let hidden = g.relu(&hidden)?;
             let moved = linear(g, &block.push(self.names.mlp[1]), &hidden, [self.config.mlp, self.config.width])?;
-            queries = self.residual_norm(g, &block, (3, &queries, &moved))?;
+            queries = self.residual_norm(g, &block.push(format!("{}3", self.names.norm)), &queries, &moved)?;
 
-            let layer = Attention::read(g, &block.push("cross_attn_image_to_token"), (self.names, self.sizes()))?;
+            let layer = Attention::read(g, &block.push("cross_attn_image_to_token"), self.names, self.sizes())?;
             let asked = g.add(&queries, tokens)?;
             let (update, before) = match &image {
                 Image::Shared { cells, projections: [.., looking] } => {
@@ -92,7 +95,7 @@ impl<'w> TwoWay<'_, 'w> {
             };
             let sum = g.add(&update, before)?;
             let norm = block.push(format!("{}4", self.names.norm));
-            let cells = layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))?;
+            let cells = layer_norm(g, &norm, &sum, Norm::of(self.config.width, self.config.epsilon))?;
             image = Image::own(g, cells, positions)?;
         }
         let Image::Own { plain: cells, positioned } = image else {
@@ -101,20 +104,20 @@ impl<'w> TwoWay<'_, 'w> {
         // The prompts' tokens are not looked at any more.
         let queries = g.slice(&queries, 1, 0..outputs as i64)?;
         let own_tokens = g.slice(tokens, 1, 0..outputs as i64)?;
-        let layer = Attention::read(g, &self.scope.push("final_attn_token_to_image"), (self.names, self.sizes()))?;
+        let layer = Attention::read(g, &self.scope.push("final_attn_token_to_image"), self.names, self.sizes())?;
         let asking = g.add(&queries, &own_tokens)?;
         let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
         let sum = g.add(&queries, &seen)?;
         let norm = self.scope.push(self.names.final_norm);
-        Ok((layer_norm(g, &norm, &sum, (self.config.width, self.config.final_epsilon))?, cells))
+        Ok((layer_norm(g, &norm, &sum, Norm::of(self.config.width, self.config.final_epsilon))?, cells))
     }
 
     /// The first block neither adds the tokens' own embedding nor keeps a residual.
-    fn self_attention(&self, g: &mut Graph<'w>, block: &Scope<'w>, (queries, tokens): (&Value, &Value), is_first: bool) -> Result<Value> {
+    fn self_attention(&self, g: &mut Graph<'w>, block: &Scope<'w>, [queries, tokens]: [&Value; 2], is_first: bool) -> Result<Value> {
         let sizes = Sizes { inner: self.config.width, ..self.sizes() };
-        let layer = Attention::read(g, &block.push("self_attn"), (self.names, sizes))?;
+        let layer = Attention::read(g, &block.push("self_attn"), self.names, sizes)?;
         let norm = block.push(format!("{}1", self.names.norm));
-        let widths = (self.config.width, self.config.epsilon);
+        let widths = Norm::of(self.config.width, self.config.epsilon);
         if is_first {
             let seen = layer.plain(g, [queries, queries, queries])?;
             return layer_norm(g, &norm, &seen, widths);
@@ -125,9 +128,8 @@ impl<'w> TwoWay<'_, 'w> {
         layer_norm(g, &norm, &sum, widths)
     }
 
-    fn residual_norm(&self, g: &mut Graph<'w>, block: &Scope<'w>, (index, x, update): (usize, &Value, &Value)) -> Result<Value> {
+    fn residual_norm(&self, g: &mut Graph<'w>, norm: &Scope<'w>, x: &Value, update: &Value) -> Result<Value> {
         let sum = g.add(x, update)?;
-        let norm = block.push(format!("{}{index}", self.names.norm));
-        layer_norm(g, &norm, &sum, (self.config.width, self.config.epsilon))
+        layer_norm(g, norm, &sum, Norm::of(self.config.width, self.config.epsilon))
     }
 }

@@ -3,7 +3,7 @@
 use maskline_weights::{Checkpoint, Scope};
 
 use super::names::{self, EncoderNames};
-use crate::sam::{DecoderConfig, Generation, first};
+use crate::sam::{DecoderConfig, Frame, Generation, first};
 use crate::{BuildOptions, Error, ErrorKind, Facts, Result};
 
 /// Names of the published sizes.
@@ -77,7 +77,7 @@ impl Config {
             windows,
             positions: grid,
             epsilon: EPSILON,
-            decoder: DecoderConfig::published(Generation::One, (grid, image_size)),
+            decoder: DecoderConfig::published(Frame { generation: Generation::One, grid, space: image_size }),
             names: &names::HUGGING_FACE,
         })
     }
@@ -94,16 +94,16 @@ impl Config {
         let (width, patch) = match scope.shape(&format!("{}.weight", names.patches))? {
             &[width, 3, patch, other] if patch == other && width > 0 && patch > 0 => (width, patch),
             other => {
-                let message = format!("{}.{}.weight: expected [width, 3, side, side], found {other:?}", names.encoder, names.patches);
-                return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+                let misfit = Error::new(ErrorKind::Checkpoint, format!("{}.{}.weight", names.encoder, names.patches));
+                return Err(misfit.expecting("[width, 3, side, side]").finding(format!("{other:?}")).at(checkpoint.path()));
             }
         };
         let positions = if scope.contains("pos_embed") { scope.shape("pos_embed")?.get(1).copied().unwrap_or(0) } else { 0 };
         let trained = if positions > 0 { positions * patch } else { told.image_size.unwrap_or(first::PUBLISHED_SPACE) };
         let image_size = first::check_image_size(options.image_size.unwrap_or(trained), patch)?;
-        let blocks = blocks(&scope.push(names.blocks), (&told, trained / patch))?;
+        let blocks = blocks(&scope.push(names.blocks), &told, trained / patch)?;
         let heads = blocks.heads(width, &told).map_err(|e| e.at(checkpoint.path()))?;
-        let frame = (image_size / patch, image_size);
+        let frame = Frame { generation: Generation::One, grid: image_size / patch, space: image_size };
         let depth = blocks.windows.len();
         let known = PUBLISHED.iter().find(|p| p.1 == width && p.3[3] + 1 == depth);
         let config = Self {
@@ -117,7 +117,7 @@ impl Config {
             relative: blocks.relative,
             positions,
             epsilon: told.epsilon.map_or(EPSILON, |epsilon| epsilon as f32),
-            decoder: DecoderConfig::of_checkpoint((checkpoint, names.decoder, facts), Generation::One, frame)?,
+            decoder: DecoderConfig::of_checkpoint(checkpoint, names.decoder, facts, frame)?,
             names,
         };
         config.check_facts(facts).map_err(|error| error.at(checkpoint.path()))?;
@@ -171,7 +171,7 @@ struct Blocks {
 }
 
 /// A block's tables have two rows per cell of its window's side and one less; a side as that of the picture is the whole picture.
-fn blocks(scope: &Scope<'_>, (told, grid): (&Told, usize)) -> Result<Blocks> {
+fn blocks(scope: &Scope<'_>, told: &Told, grid: usize) -> Result<Blocks> {
     let mut blocks = Blocks { windows: vec![], relative: vec![], head: 0 };
     for index in 0..scope.children().len() {
         let attention = scope.push(index).push("attn");
@@ -180,7 +180,7 @@ fn blocks(scope: &Scope<'_>, (told, grid): (&Told, usize)) -> Result<Blocks> {
             let (Some(window), Some(is_global)) = (told.window, is_global) else {
                 let message = format!("{}: without relative positions no tensor tells its window", attention.name());
                 let error = Error::new(ErrorKind::Configuration, message).at(scope.checkpoint().path());
-                return Err(error.help("put its config.json beside it"));
+                return Err(error.with_help("put its config.json beside it"));
             };
             blocks.windows.push(if is_global { 0 } else { window });
             blocks.relative.push(0);
@@ -203,8 +203,8 @@ fn blocks(scope: &Scope<'_>, (told, grid): (&Told, usize)) -> Result<Blocks> {
 
 fn bad_table(attention: &Scope<'_>) -> Error {
     let found = attention.shape("rel_pos_h").unwrap_or_default();
-    let message = format!("{}.rel_pos_h: expected [2 side - 1, width of a head], found {found:?}", attention.name());
-    Error::new(ErrorKind::Checkpoint, message).at(attention.checkpoint().path())
+    let misfit = Error::new(ErrorKind::Checkpoint, format!("{}.rel_pos_h", attention.name()));
+    misfit.expecting("[2 side - 1, width of a head]").finding(format!("{found:?}")).at(attention.checkpoint().path())
 }
 
 impl Blocks {
@@ -218,7 +218,7 @@ impl Blocks {
             }
             None => {
                 let error = Error::new(ErrorKind::Configuration, "the checkpoint does not tell its attention heads");
-                Err(error.help("put its config.json beside it"))
+                Err(error.with_help("put its config.json beside it"))
             }
         }
     }

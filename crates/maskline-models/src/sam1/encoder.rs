@@ -1,22 +1,19 @@
 //! The image encoder: a ViT with attention in windows and over the whole picture (Li et al. 2022), a neck, the image side of the
 //! decoder. Maps are [B, rows, columns, width].
 
-use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dialect, Dim, Graph, Interpolation, Value};
-use maskline_weights::{Checkpoint, Init, Scope};
+use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dim, Graph, Interpolation, Value};
+use maskline_weights::{Init, Scope};
 
 use super::config::Config;
 use super::relative::{self, Sizes};
-use crate::blocks::{Joint, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition, projections};
+use crate::blocks::{Joint, Norm, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::sam::{Decoder, first};
-use crate::{Error, Result};
+use crate::{BuildOptions, Error, Result};
 
 /// The picture f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
-pub(super) fn graph<'w>(
-    decoder: &Decoder<'_, 'w>,
-    (checkpoint, config): (&'w Checkpoint, &Config),
-    (dialect, taps): (Dialect, bool),
-) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, dialect);
+pub(super) fn graph<'w>(decoder: &Decoder<'_, 'w>, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
+    let (checkpoint, taps) = (decoder.checkpoint(), options.taps);
+    let mut graph = Graph::new(&config.architecture, options.dialect);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(first::INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;
@@ -70,7 +67,7 @@ impl<'w> Vit<'_, 'w> {
             return Ok(None);
         }
         let stored = self.scope.f32_init("pos_embed", &[1, side, side, width], Init::Normal { mean: 0.0, std: 0.5 })?;
-        let positions = constant(g, (&self.scope, "pos_embed"), stored)?;
+        let positions = constant(g, &self.scope, "pos_embed", stored)?;
         if side == grid {
             return Ok(Some(positions));
         }
@@ -85,28 +82,28 @@ impl<'w> Vit<'_, 'w> {
         let Config { width, hidden, epsilon, names, .. } = *self.config;
         let scope = self.scope.push(names.blocks).push(index);
         let norm = |i: usize| scope.push(format!("{}{i}", names.norm));
-        let y = layer_norm(g, &norm(1), x, (width, epsilon))?;
-        let y = self.attention(g, &scope.push("attn"), (index, &y))?;
+        let y = layer_norm(g, &norm(1), x, Norm::of(width, epsilon))?;
+        let y = self.attention(g, &scope.push("attn"), index, &y)?;
         let x = g.add(x, &y)?;
-        let y = layer_norm(g, &norm(2), &x, (width, epsilon))?;
+        let y = layer_norm(g, &norm(2), &x, Norm::of(width, epsilon))?;
         let y = mlp(g, [&scope.push("mlp.lin1"), &scope.push("mlp.lin2")], &y, [width, hidden])?;
         Ok(g.add(&x, &y)?)
     }
 
     /// Cells that fill the last windows up are zeros before the projection and take part in the attention.
-    fn attention(&self, g: &mut Graph<'w>, scope: &Scope<'w>, (index, x): (usize, &Value)) -> Result<Value> {
+    fn attention(&self, g: &mut Graph<'w>, scope: &Scope<'w>, index: usize, x: &Value) -> Result<Value> {
         let Config { width, heads, .. } = *self.config;
         let [rows, columns, _] = map_sizes(x);
         let side = if self.config.windows[index] == 0 { rows } else { self.config.windows[index] };
         let windows = partition(g, x, [side; 2])?;
-        let [q, k, v] = projections(g, (&scope.push("qkv"), Joint::ByKind), (&windows, [width; 2]))?;
+        let [q, k, v] = Joint::ByKind.projections(g, &scope.push("qkv"), &windows, [width; 2])?;
         let [q, k, v] = [cells(g, &q)?, cells(g, &k)?, cells(g, &v)?];
         let seen = match self.config.relative[index] {
             0 => g.scoped(scope.name(), |g| g.attention([&q, &k, &v], &AttentionOptions { heads, scale: None }))?,
             rows => relative::attention(g, scope, [&q, &k, &v], Sizes { heads, head: width / heads, side, rows })?,
         };
         let seen = g.reshape(&seen, windows.shape().clone())?;
-        let joined = join(g, &seen, (&x.shape()[0], [rows, columns]))?;
+        let joined = join(g, &seen, &x.shape()[0], [rows, columns])?;
         dense(g, &scope.push("proj"), &joined, [width; 2])
     }
 }

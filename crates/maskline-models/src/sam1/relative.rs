@@ -4,7 +4,7 @@
 //! the key by its row and its column alone: they are entries of two short vectors per query. So the query is lengthened by
 //! these vectors, the key by zeros with a one in the place of its row and of its column, and an ordinary attention does the rest.
 
-use maskline_onnx::{AttentionOptions, Dim, Graph, PadMode, Value};
+use maskline_onnx::{AttentionOptions, Graph, PadMode, Value};
 use maskline_weights::Scope;
 
 use crate::blocks::{batched, computed};
@@ -34,11 +34,11 @@ pub(super) fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, [q, k, v]: [&V
     let Sizes { heads, head, side, .. } = sizes;
     let options = AttentionOptions { heads, scale: Some(1.0 / (head as f32).sqrt()) };
     let padding = sizes.long() - head - 2 * side;
-    let (rows, columns) = (table(scope, ("rel_pos_h", 0), sizes)?, table(scope, ("rel_pos_w", padding), sizes)?);
+    let (rows, columns) = (table(scope, "rel_pos_h", 0, sizes)?, table(scope, "rel_pos_w", padding, sizes)?);
     g.scoped(scope.name(), |g| {
         let rows = computed(g, &[side, head, side], rows)?;
         let columns = computed(g, &[side, head, side + padding], columns)?;
-        let q = lengthen_queries(g, q, ([&rows, &columns], sizes))?;
+        let q = lengthen_queries(g, q, [&rows, &columns], sizes)?;
         let k = lengthen_keys(g, k, sizes)?;
         Ok::<_, Error>(g.attention([&q, &k, v], &options)?)
     })
@@ -46,10 +46,10 @@ pub(super) fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, [q, k, v]: [&V
 
 /// The window's table of every place: [side, head, side + padding], entry (y, ·, v) for a query in row y and a key in row v. What the
 /// attention will scale by 1/√head is multiplied by √head here.
-fn table(scope: &Scope<'_>, (name, padding): (&str, usize), sizes: Sizes) -> Result<Vec<f32>> {
+fn table(scope: &Scope<'_>, name: &str, padding: usize, sizes: Sizes) -> Result<Vec<f32>> {
     let Sizes { head, side, rows, .. } = sizes;
     let stored = scope.f32(name, &[rows, head])?;
-    let fitted = stretch(&stored.data, (rows, 2 * side - 1), head);
+    let fitted = stretch(&stored.data, [rows, 2 * side - 1], head);
     let factor = (head as f64).sqrt();
     let mut table = Vec::with_capacity(side * head * (side + padding));
     for (query, channel) in (0..side).flat_map(|query| (0..head).map(move |channel| (query, channel))) {
@@ -60,7 +60,7 @@ fn table(scope: &Scope<'_>, (name, padding): (&str, usize), sizes: Sizes) -> Res
 }
 
 /// Linear interpolation of a table's rows on half-pixel centres, where the window has another side than the one trained with.
-fn stretch(table: &[f32], (from, to): (usize, usize), width: usize) -> Vec<f64> {
+fn stretch(table: &[f32], [from, to]: [usize; 2], width: usize) -> Vec<f64> {
     let mut rows = Vec::with_capacity(to * width);
     for i in 0..to {
         let place = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
@@ -73,7 +73,7 @@ fn stretch(table: &[f32], (from, to): (usize, usize), width: usize) -> Vec<f64> 
 }
 
 /// [W, side², heads·head] → [W, side², heads·long].
-fn lengthen_queries(g: &mut Graph<'_>, q: &Value, ([rows, columns], sizes): ([&Value; 2], Sizes)) -> Result<Value> {
+fn lengthen_queries(g: &mut Graph<'_>, q: &Value, [rows, columns]: [&Value; 2], sizes: Sizes) -> Result<Value> {
     let Sizes { heads, head, side, .. } = sizes;
     let (count, area) = (q.shape()[0].clone(), side * side);
     // By rows of the window, then by cells: the tables are the same for all heads.
@@ -91,7 +91,7 @@ fn lengthen_queries(g: &mut Graph<'_>, q: &Value, ([rows, columns], sizes): ([&V
 /// [W, side², heads·head] → [W, side², heads·long].
 fn lengthen_keys(g: &mut Graph<'_>, k: &Value, sizes: Sizes) -> Result<Value> {
     let Sizes { heads, head, side, .. } = sizes;
-    let (count, area, long): (Dim, usize, usize) = (k.shape()[0].clone(), side * side, sizes.long());
+    let (count, area, long) = (k.shape()[0].clone(), side * side, sizes.long());
     let k = g.reshape(k, batched(&count, &[area, heads, head]))?;
     let k = g.pad(&k, &[(0, 0), (0, 0), (0, 0), (0, long - head)], PadMode::Constant(0.0))?;
     let mut places = vec![0.0; area * long];
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn a_table_of_the_right_length_stays_and_a_ramp_stays_a_ramp() {
         let table: Vec<f32> = (0..5).flat_map(|i| [i as f32, -2.0 * i as f32]).collect();
-        assert_eq!(stretch(&table, (5, 5), 2), table.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
-        let doubled = stretch(&table, (5, 10), 2);
+        assert_eq!(stretch(&table, [5, 5], 2), table.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+        let doubled = stretch(&table, [5, 10], 2);
         // Between the outermost centres steps are halved; beyond them the border is repeated.
         assert_eq!((doubled[0], doubled[2], doubled[4]), (0.0, 0.25, 0.75));
         assert_eq!((doubled[17], doubled[19]), (-8.0 + 0.5, -8.0));

@@ -1,10 +1,10 @@
 //! Sizes of the Hiera trunk and its neck.
 
-use maskline_weights::{Checkpoint, Scope};
+use maskline_weights::{Checkpoint, Scope, Source};
 
 use super::names::{HUGGING_FACE, OFFICIAL, TrunkNames};
 use crate::facts::Facts;
-use crate::sam::{DecoderConfig, Generation, names};
+use crate::sam::{DecoderConfig, Frame, Generation, names};
 use crate::{BuildOptions, Error, ErrorKind, Result, SingleMask};
 
 /// Names of the published sizes.
@@ -84,7 +84,7 @@ impl Config {
             position_sides: [stretched, windows[0]],
             mlp_ratio: 4,
             epsilon: 1e-6,
-            decoder: DecoderConfig::published(Generation::Two, (image_size / 16, image_size)),
+            decoder: DecoderConfig::published(Frame { generation: Generation::Two, grid: image_size / 16, space: image_size }),
             single: single_mask(&Facts::default()),
             trunk_names: &HUGGING_FACE,
             decoder_names: &names::HUGGING_FACE_2,
@@ -96,8 +96,8 @@ impl Config {
     ///
     /// # Errors
     /// `Checkpoint` if a tensor that tells a size is missing, `Configuration` if a fact is not known.
-    pub fn of_checkpoint(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Self> {
-        let facts = Facts::of(checkpoint, options)?;
+    pub fn of_source(source: &Source, options: &BuildOptions) -> Result<Self> {
+        let (checkpoint, facts) = (source.checkpoint(), Facts::of(source, options)?);
         let is_official = checkpoint.info("image_encoder.trunk.pos_embed").is_some();
         let (trunk_names, decoder_names) =
             if is_official { (&OFFICIAL, &names::OFFICIAL_2) } else { (&HUGGING_FACE, &names::HUGGING_FACE_2) };
@@ -110,20 +110,20 @@ impl Config {
                 "the checkpoint does not tell its {what}, and its trunk (width {}, blocks {blocks:?}) is no published one",
                 widths[0]
             );
-            Error::new(ErrorKind::Configuration, message).at(checkpoint.path()).help("put its config.json beside it")
+            Error::new(ErrorKind::Configuration, message).at(checkpoint.path()).with_help("put its config.json beside it")
         };
         let heads = told.heads.or_else(|| known.map(|p| (0..4).map(|i| p.2 << i).collect())).ok_or_else(|| missing("attention heads"))?;
         let windows = told.windows.or_else(|| known.map(|p| p.5.to_vec())).ok_or_else(|| missing("window sizes"))?;
         let global_blocks = told.global_blocks.or_else(|| known.map(|p| p.4.to_vec())).ok_or_else(|| missing("global blocks"))?;
         if [&heads, &windows].iter().any(|list| list.len() != blocks.len()) {
-            let message =
-                format!("config.json: expected {} heads and windows, one per stage, found {heads:?} and {windows:?}", blocks.len());
-            return Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()));
+            let misfit = Error::new(ErrorKind::Configuration, "config.json");
+            let misfit = misfit.expecting(format!("{} heads and windows, one per stage", blocks.len()));
+            return Err(misfit.finding(format!("{heads:?} and {windows:?}")).at(checkpoint.path()));
         }
         let image_size = image_size(options.image_size.or(told.image_size), IMAGE_SIZE)?;
         let side = |name: &str| Ok::<_, Error>(trunk.shape(name)?.last().copied().unwrap_or(0));
         let hidden = rows(&trunk.push("blocks.0"), &format!("{}.weight", trunk_names.mlp[0]))?;
-        let frame = (image_size / 16, image_size);
+        let frame = Frame { generation: Generation::Two, grid: image_size / 16, space: image_size };
         let stage = |i: usize| Stage { blocks: blocks[i], width: widths[i], heads: heads[i], window: windows[i] };
         let config = Self {
             architecture: known.map_or_else(|| format!("sam2 (width {}, blocks {blocks:?})", widths[0]), |p| format!("sam2.1-{}", p.0)),
@@ -134,7 +134,7 @@ impl Config {
             mlp_ratio: hidden / widths[0].max(1),
             epsilon: told.epsilon.unwrap_or(1e-6) as f32,
             single: single_mask(&facts),
-            decoder: DecoderConfig::of_checkpoint((checkpoint, decoder_names, &facts), Generation::Two, frame)?,
+            decoder: DecoderConfig::of_checkpoint(checkpoint, decoder_names, &facts, frame)?,
             trunk_names,
             decoder_names,
         };
@@ -239,8 +239,8 @@ fn image_size(wished: Option<usize>, default: usize) -> Result<usize> {
     if size > 0 && size.is_multiple_of(LARGEST_STRIDE) && size <= 8192 {
         return Ok(size);
     }
-    let message = format!("image size: expected a multiple of {LARGEST_STRIDE} from {LARGEST_STRIDE} to 8192, found {size}");
-    Err(Error::new(ErrorKind::Configuration, message))
+    let expected = format!("a multiple of {LARGEST_STRIDE} from {LARGEST_STRIDE} to 8192");
+    Err(Error::new(ErrorKind::Configuration, "image size").expecting(expected).finding(size))
 }
 
 /// First dimension of a weight; 0 where it has none, which nothing fits.
@@ -251,7 +251,7 @@ fn rows(scope: &Scope<'_>, name: &str) -> Result<usize> {
 /// Blocks and width of each stage. A stage begins where a block has a projection for its shortcut.
 fn stages(trunk: &Scope<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
     let count = trunk.push("blocks").children().len();
-    let (mut blocks, mut widths): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut blocks, mut widths) = (Vec::new(), Vec::<usize>::new());
     for index in 0..count {
         let block = trunk.push("blocks").push(index);
         if index == 0 || block.contains("proj.weight") {

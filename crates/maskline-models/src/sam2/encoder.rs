@@ -1,20 +1,21 @@
 //! The image encoder: trunk, feature pyramid, image side of the decoder.
 
-use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
+use maskline_onnx::{DType, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope, Tensor};
 
 use super::config::Config;
 use super::hiera::Hiera;
 use crate::blocks::computed;
 use crate::sam::{Decoder, HighResolution};
-use crate::{Error, Result};
+use crate::{BuildOptions, Error, Result};
 
 /// Name of the picture input.
 pub(super) const INPUT: &str = "picture";
 
 /// [`INPUT`] f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
-pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect, taps): (Dialect, bool)) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, dialect);
+pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
+    let taps = options.taps;
+    let mut graph = Graph::new(&config.architecture, options.dialect);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;
@@ -26,8 +27,8 @@ pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect, t
     let joined = add_enlarged(g, &lateral, &lowest)?;
     let no_memory = pyramid.no_memory(g)?;
     let embedding = g.add(&joined, &no_memory)?;
-    let middle = pyramid.high_resolution(g, (1, "conv_s1", config.decoder.width / 4), &maps[1])?;
-    let fine = pyramid.high_resolution(g, (0, "conv_s0", config.decoder.width / 8), &maps[0])?;
+    let middle = pyramid.high_resolution(g, &Level { index: 1, name: "conv_s1", output: config.decoder.width / 4 }, &maps[1])?;
+    let fine = pyramid.high_resolution(g, &Level { index: 0, name: "conv_s0", output: config.decoder.width / 8 }, &maps[0])?;
     if taps {
         g.output("patches", &patches)?;
         for (i, map) in maps.iter().enumerate() {
@@ -72,11 +73,13 @@ impl<'w> Pyramid<'_, 'w> {
     fn lateral(&self, g: &mut Graph<'w>, level: usize, map: &Value) -> Result<Value> {
         let (weight, bias) = self.weights(level)?;
         let (input, output) = (self.config.stages[level].width, self.config.decoder.width);
-        point_convolution(g, (&self.scope(level), map), ([input, output], (weight.data.into_owned(), bias.data.into_owned())))
+        let (weight, bias) = (weight.data.into_owned(), bias.data.into_owned());
+        point_convolution(g, &self.scope(level), map, Point { sizes: [input, output], weight, bias })
     }
 
     /// The decoder's 1×1 convolution of a level that nothing is added to follows the pyramid's at once: both are one.
-    fn high_resolution(&self, g: &mut Graph<'w>, (level, name, output): (usize, &str, usize), map: &Value) -> Result<Value> {
+    fn high_resolution(&self, g: &mut Graph<'w>, level: &Level, map: &Value) -> Result<Value> {
+        let Level { index: level, name, output } = *level;
         let (lateral, lateral_bias) = self.weights(level)?;
         let (input, width) = (self.config.stages[level].width, self.config.decoder.width);
         let scope = self.checkpoint.root().push(self.config.decoder_names.mask_decoder).push(name);
@@ -92,7 +95,7 @@ impl<'w> Pyramid<'_, 'w> {
             let shift: f64 = row.iter().zip(lateral_bias.data.iter()).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             joined_bias.push((shift + f64::from(*bias)) as f32);
         }
-        point_convolution(g, (&scope, map), ([input, output], (joined, joined_bias)))
+        point_convolution(g, &scope, map, Point { sizes: [input, output], weight: joined, bias: joined_bias })
     }
 
     /// A picture without a past: [1, 1, 1, C].
@@ -103,12 +106,23 @@ impl<'w> Pyramid<'_, 'w> {
     }
 }
 
+/// A level that the decoder sees: its number, and the decoder's convolution of it.
+struct Level {
+    index: usize,
+    name: &'static str,
+    output: usize,
+}
+
+/// The numbers of a 1×1 convolution: input and output channels, weight [output, input], bias [output].
+struct Point {
+    sizes: [usize; 2],
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
 /// A 1×1 convolution of a map with channels last.
-fn point_convolution<'w>(
-    g: &mut Graph<'w>,
-    (scope, map): (&Scope<'w>, &Value),
-    ([input, output], (weight, bias)): ([usize; 2], (Vec<f32>, Vec<f32>)),
-) -> Result<Value> {
+fn point_convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, map: &Value, point: Point) -> Result<Value> {
+    let Point { sizes: [input, output], weight, bias } = point;
     let (weight, bias) = (computed(g, &[output, input], weight)?, computed(g, &[output], bias)?);
     let area = map.shape()[1].product(&map.shape()[2]).and_then(|n| n.known()).unwrap_or(0);
     g.scoped(scope.name(), |g| {

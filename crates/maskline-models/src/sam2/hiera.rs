@@ -7,7 +7,7 @@ use maskline_onnx::{AttentionOptions, ConvOptions, Graph, Interpolation, Value};
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{Joint, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition, projections};
+use crate::blocks::{Joint, Norm, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -41,7 +41,7 @@ impl<'w> Hiera<'_, 'w> {
                 let is_global = self.config.global_blocks.contains(&index);
                 let window = if is_global { 0 } else { before.window };
                 let block = Block { input: before.width, output: stage.width, heads: stage.heads, window };
-                x = self.block(g, &self.scope.push("blocks").push(index), (&x, block))?;
+                x = self.block(g, &self.scope.push("blocks").push(index), &x, block)?;
                 index += 1;
             }
             maps.push(x.clone());
@@ -68,7 +68,7 @@ impl<'w> Hiera<'_, 'w> {
         let mut read = |name: &str, side: usize| {
             let init = Init::Normal { mean: 0.0, std: 0.5 };
             let tensor = self.scope.f32_init(name, &[1, width, side, side], init)?;
-            constant(g, (&self.scope, name), tensor)
+            constant(g, &self.scope, name, tensor)
         };
         let (whole, tile) = (read("pos_embed", stretched)?, read("pos_embed_window", repeated)?);
         g.scoped(self.scope.name(), |g| {
@@ -82,20 +82,20 @@ impl<'w> Hiera<'_, 'w> {
         })
     }
 
-    fn block(&self, g: &mut Graph<'w>, scope: &Scope<'w>, (x, block): (&Value, Block)) -> Result<Value> {
+    fn block(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, block: Block) -> Result<Value> {
         let names = self.config.trunk_names;
         let norm = |i: usize| scope.push(format!("{}{i}", names.norm));
-        let normed = layer_norm(g, &norm(1), x, (block.input, self.config.epsilon))?;
+        let normed = layer_norm(g, &norm(1), x, Norm::of(block.input, self.config.epsilon))?;
         let shortcut = if block.input == block.output {
             x.clone()
         } else {
             let projected = dense(g, &scope.push("proj"), &normed, [block.input, block.output])?;
             halve(g, &projected)?
         };
-        let seen = attention(g, &scope.push("attn"), (&normed, block))?;
+        let seen = attention(g, &scope.push("attn"), &normed, block)?;
         let x = g.add(&shortcut, &seen)?;
         let hidden = self.config.mlp_ratio * block.output;
-        let y = layer_norm(g, &norm(2), &x, (block.output, self.config.epsilon))?;
+        let y = layer_norm(g, &norm(2), &x, Norm::of(block.output, self.config.epsilon))?;
         let y = mlp(g, [&scope.push(names.mlp[0]), &scope.push(names.mlp[1])], &y, [block.output, hidden])?;
         Ok(g.add(&x, &y)?)
     }
@@ -113,7 +113,7 @@ fn halve(g: &mut Graph<'_>, x: &Value) -> Result<Value> {
 
 /// Attention in windows (or over the whole picture); cells that fill the last windows up are zeros before the projection and take
 /// part in it.
-fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (x, block): (&Value, Block)) -> Result<Value> {
+fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, block: Block) -> Result<Value> {
     let Block { output, window, heads, .. } = block;
     let [rows, columns, _] = map_sizes(x);
     let pools = block.input != output;
@@ -121,7 +121,7 @@ fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (x, block): (&Value, Bloc
     let side = if window == 0 { [rows, columns] } else { [window, window] };
     let windowed = partition(g, x, side)?;
     let count = windowed.shape()[0].clone();
-    let [mut q, k, v] = projections(g, (&scope.push("qkv"), Joint::ByKind), (&windowed, [block.input, output]))?;
+    let [mut q, k, v] = Joint::ByKind.projections(g, &scope.push("qkv"), &windowed, [block.input, output])?;
     let mut inside = side;
     if pools {
         q = halve(g, &q)?;
@@ -131,6 +131,6 @@ fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, (x, block): (&Value, Bloc
     let seen = g.scoped(scope.name(), |g| g.attention([&q, &k, &v], &AttentionOptions { heads, scale: None }))?;
     let seen = g.reshape(&seen, batched(&count, &[inside[0], inside[1], output]))?;
     let target = if pools { [rows / 2, columns / 2] } else { [rows, columns] };
-    let joined = join(g, &seen, (&batch, target))?;
+    let joined = join(g, &seen, &batch, target)?;
     dense(g, &scope.push("proj"), &joined, [output, output])
 }

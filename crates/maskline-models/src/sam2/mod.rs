@@ -12,13 +12,13 @@ mod names;
 
 pub use config::{Config, Stage};
 use maskline_onnx::{GeluForm, ModelHeader};
-use maskline_weights::{Checkpoint, Scope};
+use maskline_weights::{Scope, Source};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
 use crate::sam::Decoder;
 use crate::{
-    BuildOptions, Built, Description, Error, ErrorKind, Family, LabelSource, ModelInfo, Normalise, Output, Part, Preprocess, PromptHead,
-    Result, SizeSource, Task,
+    BuildOptions, Built, Description, Error, ErrorKind, EverythingDefaults, Family, LabelSource, ModelInfo, Normalise, Output, Part,
+    Preprocess, PromptHead, Result, SizeSource, Task,
 };
 
 /// The family.
@@ -34,6 +34,9 @@ static DESCRIPTION: Description = Description {
     source: "https://github.com/facebookresearch/sam2",
 };
 
+/// Masks that are given again as prompts are cut to this (`sam2_image_predictor.py`, `predict`).
+const PROMPT_LOGIT_LIMIT: f32 = 32.0;
+
 impl Family for Sam2 {
     fn description(&self) -> &Description {
         &DESCRIPTION
@@ -45,20 +48,21 @@ impl Family for Sam2 {
             || (has("vision_encoder.backbone.pos_embed_window") && has("mask_decoder.mask_tokens.weight"))
     }
 
-    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+    fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
+        let checkpoint = source.checkpoint();
         let config = match (&options.architecture, checkpoint.is_synthetic()) {
             (Some(name), true) => Config::published(name, options)?,
             (None, true) => return Err(Error::new(ErrorKind::Configuration, "generated weights need the name of an architecture")),
-            (_, false) => Config::of_checkpoint(checkpoint, options)?,
+            (_, false) => Config::of_source(source, options)?,
         };
-        let encoder = encoder::graph(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
+        let encoder = encoder::graph(checkpoint, &config, options)?.finish()?;
         let [plain, masked] = Decoder::new(checkpoint, config.decoder_names, &config.decoder).parts(options.dialect, options.taps)?;
         // The position encoding of prompts is stored twice; both copies are equal.
         let mut known = names::KNOWN_EXTRAS.to_vec();
         known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
         refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
-        Ok(Built { info: info(&config), parts: vec![Part { name: PromptHead::ENCODER, model: encoder }, plain, masked] })
+        Ok(Built::new(info(&config), vec![Part::encoder(encoder), plain, masked]))
     }
 
     fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
@@ -81,6 +85,7 @@ fn info(config: &Config) -> ModelInfo {
         size_from: SizeSource::default(),
         fixed_size: Some([size, size]),
         fixed_batch: None,
+        parts: vec![],
         output: Output::Promptable(PromptHead {
             grid: config.decoder.grid,
             space: config.decoder.space,
@@ -89,6 +94,8 @@ fn info(config: &Config) -> ModelInfo {
             high_resolution: true,
             always_padded: true,
             single: config.single,
+            everything: EverythingDefaults::SAM_2,
+            prompt_logit_limit: Some(PROMPT_LOGIT_LIMIT),
         }),
     }
 }

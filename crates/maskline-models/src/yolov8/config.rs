@@ -126,19 +126,20 @@ impl Config {
             let hidden = output_channels(&model, &format!("{CLASSIFY_LAYER}.conv.conv.weight"))?;
             Self::sized(channels, repeats, Task::Classify, classes).with_head(0, Extras::None, [hidden, 0, 0])
         } else {
-            Self::detector(checkpoint, (channels, repeats), options)?
+            Self::detector(checkpoint, channels, repeats, options)?
         };
         config.architecture = config.name();
         Ok(config)
     }
 
-    fn detector(checkpoint: &Checkpoint, (channels, repeats): ([usize; 5], [usize; 8]), options: &BuildOptions) -> Result<Self> {
+    fn detector(checkpoint: &Checkpoint, channels: [usize; 5], repeats: [usize; 8], options: &BuildOptions) -> Result<Self> {
         let head = checkpoint.root().push("model").push(DETECT_LAYER);
         let classes = output_channels(&head, "cv3.0.2.weight")?;
         let sides = output_channels(&head, "cv2.0.2.weight")?;
         if sides % 4 != 0 {
-            let message = format!("model.{DETECT_LAYER}.cv2.0.2.weight: expected bins for four sides of a box, found {sides} channels");
-            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()));
+            let misfit = Error::new(ErrorKind::Checkpoint, format!("model.{DETECT_LAYER}.cv2.0.2.weight"));
+            let misfit = misfit.expecting("bins for four sides of a box").finding(format!("{sides} channels"));
+            return Err(misfit.at(checkpoint.path()));
         }
         let reg_max = sides / 4;
         let mut hidden = [output_channels(&head, "cv2.0.0.conv.weight")?, output_channels(&head, "cv3.0.0.conv.weight")?, 0];
@@ -195,8 +196,9 @@ pub(super) fn output_channels(scope: &Scope<'_>, name: &str) -> Result<usize> {
     let shape = scope.shape(name)?;
     // No network is as wide: sums and products of such widths cannot overflow.
     shape.first().copied().filter(|size| (1..=1 << 20).contains(size)).ok_or_else(|| {
-        let message = format!("{}.{name}: expected a weight with 1 to {} output channels, found {shape:?}", scope.name(), 1 << 20);
-        Error::new(ErrorKind::Checkpoint, message).at(scope.checkpoint().path())
+        let misfit = Error::new(ErrorKind::Checkpoint, format!("{}.{name}", scope.name()));
+        let misfit = misfit.expecting(format!("a weight with 1 to {} output channels", 1 << 20)).finding(format!("{shape:?}"));
+        misfit.at(scope.checkpoint().path())
     })
 }
 
@@ -208,7 +210,7 @@ fn keypoint_shape(checkpoint: &Checkpoint, channels: usize, options: &BuildOptio
         Some((_, Some(sizes))) if sizes.len() == 2 => Some([sizes[0], sizes[1]]),
         Some((said, _)) => {
             let message = format!("its keypoint shape is {}; expected [count, 2] or [count, 3]", pickled::shown(said));
-            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help("give the keypoint shape"));
+            return Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help("give the keypoint shape"));
         }
     };
     let shape = options.keypoint_shape.or(stored).or(match (channels % 3, channels % 2) {
@@ -228,7 +230,7 @@ fn keypoint_shape(checkpoint: &Checkpoint, channels: usize, options: &BuildOptio
                 channels / 3,
                 channels / 2
             );
-            Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()).help("give the keypoint shape"))
+            Err(Error::new(ErrorKind::Configuration, message).at(checkpoint.path()).with_help("give the keypoint shape"))
         }
     }
 }

@@ -67,8 +67,8 @@ pub fn candidates(head: &DetectorHead, prediction: &Prediction<'_>, options: &Ca
             for level in levels {
                 let decoder = LevelDecoder::new(head, level)?;
                 let limit = logit(options.threshold);
-                scan(level.scores, head.classes, (limit, options), |anchor, class, raw| {
-                    found.push(decoder.candidate(anchor, (class, sigmoid(raw))));
+                Scores { planes: level.scores, classes: head.classes }.scan(limit, options, |anchor, class, raw| {
+                    found.push(decoder.candidate(anchor, class, sigmoid(raw)));
                 })?;
             }
             // The logit comparison is exact up to rounding; the probability decides, as it is what the caller sees.
@@ -87,11 +87,13 @@ fn decoded_candidates(head: &DetectorHead, rows: &[f32], options: &CandidateOpti
     let channels = 4 + head.classes + head.extras.channels();
     let anchors = rows.len() / channels;
     if rows.is_empty() || !rows.len().is_multiple_of(channels) {
-        return Err(Error::new(ErrorKind::Output, format!("expected {channels} numbers per anchor, found {} in all", rows.len())));
+        let misfit = Error::new(ErrorKind::Output, "");
+        return Err(misfit.expecting(format!("{channels} numbers per anchor")).finding(format!("{} in all", rows.len())));
     }
     let at = |channel: usize, anchor: usize| rows[channel * anchors + anchor];
     let mut found = Vec::new();
-    scan(&rows[4 * anchors..(4 + head.classes) * anchors], head.classes, (options.threshold, options), |anchor, class, score| {
+    let scores = Scores { planes: &rows[4 * anchors..(4 + head.classes) * anchors], classes: head.classes };
+    scores.scan(options.threshold, options, |anchor, class, score| {
         let extras = (4 + head.classes..channels).map(|channel| at(channel, anchor)).collect();
         found.push(Candidate { xywh: [0, 1, 2, 3].map(|i| at(i, anchor)), score, class, extras });
     })?;
@@ -110,7 +112,7 @@ pub fn decode_all(head: &DetectorHead, levels: &[RawLevel<'_>]) -> Result<Vec<f3
     for level in levels {
         let decoder = LevelDecoder::new(head, level)?;
         for anchor in 0..decoder.anchors {
-            let candidate = decoder.candidate(anchor, (0, 0.0));
+            let candidate = decoder.candidate(anchor, 0, 0.0);
             let scores = (0..head.classes).map(|class| sigmoid(level.scores[class * decoder.anchors + anchor]));
             let values = candidate.xywh.into_iter().chain(scores).chain(candidate.extras);
             values.enumerate().for_each(|(channel, value)| decoded[channel * anchors + start + anchor] = value);
@@ -120,43 +122,55 @@ pub fn decode_all(head: &DetectorHead, levels: &[RawLevel<'_>]) -> Result<Vec<f3
     Ok(decoded)
 }
 
-/// Calls `keep(anchor, class, score)` for what passes `limit`, in planes [classes, anchors].
-///
-/// A running maximum over the class planes of a block of anchors is all that most anchors cost.
-fn scan(scores: &[f32], classes: usize, (limit, options): (f32, &CandidateOptions), mut keep: impl FnMut(usize, usize, f32)) -> Result<()> {
-    const BLOCK: usize = 64;
-    let anchors = scores.len() / classes.max(1);
-    let wanted: Vec<usize> = match &options.classes {
-        Some(list) => (0..classes).filter(|class| list.contains(class)).collect(),
-        None => (0..classes).collect(),
-    };
-    for start in (0..anchors).step_by(BLOCK) {
-        let width = BLOCK.min(anchors - start);
-        let mut best = [f32::NEG_INFINITY; BLOCK];
-        let mut poison = [0.0_f32; BLOCK];
-        for class in 0..classes {
-            let plane = &scores[class * anchors + start..][..width];
-            for ((best, poison), score) in best.iter_mut().zip(&mut poison).zip(plane) {
-                *best = if *score > *best { *score } else { *best };
-                // NaN and infinity times zero are NaN, and stay in the sum.
-                *poison += *score * 0.0;
+/// Class scores in planes [classes, anchors].
+struct Scores<'a> {
+    planes: &'a [f32],
+    classes: usize,
+}
+
+impl Scores<'_> {
+    /// Calls `keep(anchor, class, score)` for what passes `limit`.
+    ///
+    /// A running maximum over the class planes of a block of anchors is all that most anchors cost.
+    fn scan(&self, limit: f32, options: &CandidateOptions, mut keep: impl FnMut(usize, usize, f32)) -> Result<()> {
+        let Self { planes: scores, classes } = *self;
+        const BLOCK: usize = 64;
+        let anchors = scores.len() / classes.max(1);
+        let wanted: Vec<usize> = match &options.classes {
+            Some(list) => (0..classes).filter(|class| list.contains(class)).collect(),
+            None => (0..classes).collect(),
+        };
+        for start in (0..anchors).step_by(BLOCK) {
+            let width = BLOCK.min(anchors - start);
+            let mut best = [f32::NEG_INFINITY; BLOCK];
+            let mut poison = [0.0_f32; BLOCK];
+            for class in 0..classes {
+                let plane = &scores[class * anchors + start..][..width];
+                for ((best, poison), score) in best.iter_mut().zip(&mut poison).zip(plane) {
+                    *best = if *score > *best { *score } else { *best };
+                    // NaN and infinity times zero are NaN, and stay in the sum.
+                    *poison += *score * 0.0;
+                }
+            }
+            if poison[..width].iter().any(|p| p.is_nan()) {
+                return Err(not_finite("a class score is NaN or infinite"));
+            }
+            for anchor in (start..start + width).filter(|anchor| best[anchor - start] > limit) {
+                let at = |class: usize| scores[class * anchors + anchor];
+                if options.multi_label {
+                    wanted.iter().filter(|class| at(**class) > limit).for_each(|class| keep(anchor, *class, at(*class)));
+                } else {
+                    // The best class decides, then the wish: an anchor whose best class is not wanted is none.
+                    let first_best = (0..classes).find(|class| at(*class) == best[anchor - start]);
+                    first_best
+                        .filter(|class| wanted.binary_search(class).is_ok())
+                        .into_iter()
+                        .for_each(|class| keep(anchor, class, at(class)));
+                }
             }
         }
-        if poison[..width].iter().any(|p| p.is_nan()) {
-            return Err(not_finite("a class score is NaN or infinite"));
-        }
-        for anchor in (start..start + width).filter(|anchor| best[anchor - start] > limit) {
-            let at = |class: usize| scores[class * anchors + anchor];
-            if options.multi_label {
-                wanted.iter().filter(|class| at(**class) > limit).for_each(|class| keep(anchor, *class, at(*class)));
-            } else {
-                // The best class decides, then the wish: an anchor whose best class is not wanted is none.
-                let first_best = (0..classes).find(|class| at(*class) == best[anchor - start]);
-                first_best.filter(|class| wanted.binary_search(class).is_ok()).into_iter().for_each(|class| keep(anchor, class, at(class)));
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Decodes single anchors of one level.
@@ -191,7 +205,7 @@ impl<'a> LevelDecoder<'a> {
         Ok(Self { level, extras: head.extras, reg_max, anchors })
     }
 
-    fn candidate(&self, anchor: usize, (class, score): (usize, f32)) -> Candidate {
+    fn candidate(&self, anchor: usize, class: usize, score: f32) -> Candidate {
         let columns = self.level.size[1];
         let stride = self.level.stride as f32;
         let center = [(anchor % columns) as f32 + 0.5, (anchor / columns) as f32 + 0.5];
@@ -254,7 +268,7 @@ fn logit(p: f32) -> f32 {
 
 fn not_finite(what: &str) -> Error {
     Error::new(ErrorKind::Output, format!("the network's answer is not finite: {what}"))
-        .help("the weights are damaged or diverged in training; the answer is refused")
+        .with_help("the weights are damaged or diverged in training; the answer is refused")
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use maskline_onnx::{DType, ModelHeader, Port};
 use maskline_weights::Attribute;
 
 use super::head::STRIDES;
-use super::{DESCRIPTION, labels, preprocess, said};
-use crate::info::MOST_SIDE;
+use super::{DESCRIPTION, labels, part_role, preprocess, said};
+use crate::info::{MOST_SIDE, NETWORK};
 use crate::labels::Names;
-use crate::{BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, Result, SizeSource, Task};
+use crate::{
+    BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, PartInfo, Result, SizeSource, Task,
+};
 
 /// Describes an export, or `None` if the file is none of ultralytics.
 pub(super) fn import(header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
@@ -18,7 +20,7 @@ pub(super) fn import(header: &ModelHeader, options: &BuildOptions) -> Option<Res
 }
 
 fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
-    let refuse = |message: String, help: &str| Err(Error::new(ErrorKind::UnknownModel, message).help(help));
+    let refuse = |message: String, help: &str| Err(Error::new(ErrorKind::UnknownModel, message).with_help(help));
     let task = match header.metadata.get("task").map(String::as_str) {
         Some("detect") => Task::Detect,
         Some("segment") => Task::Segment,
@@ -48,7 +50,7 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         _ => {
             let head = detector(header, task, said.as_ref())?;
             head.check()
-                .map_err(|error| Error::new(ErrorKind::UnknownModel, format!("the export cannot be right: {error}")).help(MISFIT))?;
+                .map_err(|error| Error::new(ErrorKind::UnknownModel, format!("the export cannot be right: {error}")).with_help(MISFIT))?;
             let classes = head.classes;
             (Output::Detector(head), classes)
         }
@@ -72,6 +74,7 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         size_from,
         fixed_size: rows.zip(columns).map(|(rows, columns)| [rows, columns]),
         fixed_batch: batch,
+        parts: vec![PartInfo { name: NETWORK.into(), role: part_role(task), eager: true }],
         output,
     })
 }
@@ -99,7 +102,7 @@ fn check_input(batch: Option<usize>, rows: Option<usize>, columns: Option<usize>
         shown(rows),
         shown(columns)
     );
-    Err(Error::new(ErrorKind::UnknownModel, message).help("export it again with another `imgsz` or `batch`"))
+    Err(Error::new(ErrorKind::UnknownModel, message).with_help("export it again with another `imgsz` or `batch`"))
 }
 
 /// Detectors answer on levels of stride 8, 16 and 32.
@@ -112,7 +115,7 @@ fn check_stride(header: &ModelHeader, task: Task) -> Result<()> {
     match stride.filter(|stride| task != Task::Classify && !fits(stride)) {
         Some(stride) => {
             let message = format!("the export's metadata says stride `{stride:.40}`; expected 32");
-            Err(Error::new(ErrorKind::UnknownModel, message).help("models of four levels (P6) and others are not supported"))
+            Err(Error::new(ErrorKind::UnknownModel, message).with_help("models of four levels (P6) and others are not supported"))
         }
         None => Ok(()),
     }
@@ -126,7 +129,7 @@ fn default_size(header: &ModelHeader, task: Task, fixed: Option<(usize, usize)>)
     let Some(text) = header.metadata.get("imgsz") else { return Ok((super::default_size(task), SizeSource::Published)) };
     let side = Attribute::parse(text).as_ref().and_then(said::side_of).ok_or_else(|| {
         let message = format!("the export's metadata says imgsz `{text:.40}`; expected one or two numbers from 1 to {MOST_SIDE}");
-        Error::new(ErrorKind::UnknownModel, message).help("export it again")
+        Error::new(ErrorKind::UnknownModel, message).with_help("export it again")
     })?;
     Ok((side, SizeSource::File))
 }
@@ -138,9 +141,9 @@ fn classifier(header: &ModelHeader, names: Option<&Names>) -> Result<(Output, us
     let Some(classes) = classes.or(named).filter(|classes| *classes > 0) else { return Err(unexpected_outputs(&header.outputs)) };
     if named.is_some_and(|named| named != classes) {
         let message = format!("output `{name}` has {classes} classes; there are names for {}", named.unwrap_or(0));
-        return Err(Error::new(ErrorKind::UnknownModel, message).help(MISFIT));
+        return Err(Error::new(ErrorKind::UnknownModel, message).with_help(MISFIT));
     }
-    Ok((Output::Classifier { probabilities: name.clone() }, classes))
+    Ok((Output::Classifier { classes, probabilities: name.clone() }, classes))
 }
 
 const MISFIT: &str = "its metadata does not fit its graph; export it again, or give the names of its classes";
@@ -173,7 +176,7 @@ fn detector(header: &ModelHeader, task: Task, names: Option<&Names>) -> Result<D
             predictions.0,
             named.map_or("some".into(), |named| named.to_string())
         );
-        return Err(Error::new(ErrorKind::UnknownModel, message).help(MISFIT));
+        return Err(Error::new(ErrorKind::UnknownModel, message).with_help(MISFIT));
     };
     let form = HeadForm::Decoded { predictions: predictions.0.clone(), protos: protos.map(|p| p.0.clone()) };
     Ok(DetectorHead { classes, extras, form })
@@ -185,7 +188,7 @@ fn keypoints(header: &ModelHeader) -> Result<Extras> {
         Some(&[count, dims]) if count > 0 && (dims == 2 || dims == 3) => Ok(Extras::Keypoints { count, dims }),
         _ => {
             let message = format!("the export's metadata says `kpt_shape` `{text:.40}`; expected [count, 2] or [count, 3]");
-            Err(Error::new(ErrorKind::UnknownModel, message).help("export it again"))
+            Err(Error::new(ErrorKind::UnknownModel, message).with_help("export it again"))
         }
     }
 }
@@ -223,13 +226,13 @@ fn refuse_end_to_end(header: &ModelHeader, task: Task) -> Result<()> {
         shape.join(", ")
     );
     Err(Error::new(ErrorKind::UnknownModel, message)
-        .help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
+        .with_help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
 }
 
 fn unexpected_outputs(outputs: &[Port]) -> Error {
     let found: Vec<String> = outputs.iter().map(|(name, _, dims)| format!("{name} {dims:?}")).collect();
     let message = format!("unexpected outputs: {}", found.join(", "));
-    Error::new(ErrorKind::UnknownModel, message).help("export a YOLOv8 with `yolo export format=onnx`")
+    Error::new(ErrorKind::UnknownModel, message).with_help("export a YOLOv8 with `yolo export format=onnx`")
 }
 
 /// `names` as Python prints a dict: `{0: 'person', 1: "cat's toy"}`. `None` where there are none.
@@ -239,7 +242,7 @@ fn labels_of(header: &ModelHeader) -> Result<Option<Names>> {
         Some(names) => Ok(Some(names)),
         None => {
             let message = format!("the export's metadata has unreadable names: {text:.80}");
-            Err(Error::new(ErrorKind::UnknownModel, message).help("export it again, or give the names of its classes"))
+            Err(Error::new(ErrorKind::UnknownModel, message).with_help("export it again, or give the names of its classes"))
         }
     }
 }

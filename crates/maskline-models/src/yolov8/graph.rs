@@ -1,13 +1,13 @@
 //! Backbone and neck: convolutions, C2f blocks, SPPF, and a path aggregation network over three levels.
 
-use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
+use maskline_onnx::{DType, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{C2F_LAYERS, CLASSIFY_LAYER, Config, DETECT_LAYER, output_channels};
 use super::head::Head;
 use super::said;
 use crate::blocks::{Activation, BatchNormed, ConvSpec, convolution_batch_norm, parameter, pickled};
-use crate::{Result, Task};
+use crate::{BuildOptions, Result, Task};
 
 /// Epsilon of the batch normalisations, where the checkpoint does not say it: state dicts do not. Only the detectors' initialisation changes PyTorch's default.
 fn batch_norm_epsilon(task: Task) -> f64 {
@@ -18,8 +18,9 @@ fn batch_norm_epsilon(task: Task) -> f64 {
 pub(super) const INPUT: &str = "images";
 
 /// The network of `config` as one graph: [`INPUT`] f32 [batch, 3, 32·rows, 32·columns], RGB in 0..1; outputs by [`head`].
-pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect, taps): (Dialect, bool)) -> Result<Graph<'w>> {
-    let mut g = Graph::new(&config.architecture, dialect);
+pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
+    let taps = options.taps;
+    let mut g = Graph::new(&config.architecture, options.dialect);
     let side = |name: &str| Dim::symbol(name).times(32);
     let images = g.input(INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), side("rows"), side("columns")])?;
     let model = checkpoint.root().push("model");
@@ -29,13 +30,13 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
     let layers = &mut Layers { g: &mut g, model: model.clone(), config, style };
 
     let p2 = layers.stem(&images)?;
-    let p2 = layers.c2f(2, (&p2, c2), (c2, true))?;
-    let p3 = layers.down(3, (&p2, c2), c3)?;
-    let p3 = layers.c2f(4, (&p3, c3), (c3, true))?;
-    let p4 = layers.down(5, (&p3, c3), c4)?;
-    let p4 = layers.c2f(6, (&p4, c4), (c4, true))?;
-    let p5 = layers.down(7, (&p4, c4), c5)?;
-    let p5 = layers.c2f(8, (&p5, c5), (c5, true))?;
+    let p2 = layers.c2f(2, &p2, [c2, c2], true)?;
+    let p3 = layers.down(3, &p2, [c2, c3])?;
+    let p3 = layers.c2f(4, &p3, [c3, c3], true)?;
+    let p4 = layers.down(5, &p3, [c3, c4])?;
+    let p4 = layers.c2f(6, &p4, [c4, c4], true)?;
+    let p5 = layers.down(7, &p4, [c4, c5])?;
+    let p5 = layers.c2f(8, &p5, [c5, c5], true)?;
     if config.task == Task::Classify {
         let head = Head { scope: model.push(CLASSIFY_LAYER), config, style, taps };
         head.classify(&mut g, &p5)?;
@@ -45,13 +46,13 @@ pub(super) fn network<'w>(checkpoint: &'w Checkpoint, config: &Config, (dialect,
     let sppf = p5.clone();
 
     let top_down = layers.upsample_concat(10, &p5, &p4)?;
-    let n4 = layers.c2f(12, (&top_down, c5 + c4), (c4, false))?;
+    let n4 = layers.c2f(12, &top_down, [c5 + c4, c4], false)?;
     let top_down = layers.upsample_concat(13, &n4, &p3)?;
-    let n3 = layers.c2f(15, (&top_down, c4 + c3), (c3, false))?;
-    let bottom_up = layers.down_concat(16, (&n3, c3), &n4)?;
-    let n4 = layers.c2f(18, (&bottom_up, c3 + c4), (c4, false))?;
-    let bottom_up = layers.down_concat(19, (&n4, c4), &p5)?;
-    let n5 = layers.c2f(21, (&bottom_up, c4 + c5), (c5, false))?;
+    let n3 = layers.c2f(15, &top_down, [c4 + c3, c3], false)?;
+    let bottom_up = layers.down_concat(16, [&n3, &n4], c3)?;
+    let n4 = layers.c2f(18, &bottom_up, [c3 + c4, c4], false)?;
+    let bottom_up = layers.down_concat(19, [&n4, &p5], c4)?;
+    let n5 = layers.c2f(21, &bottom_up, [c4 + c5, c5], false)?;
     if taps {
         g.output("sppf", &sppf)?;
     }
@@ -67,15 +68,17 @@ pub(super) struct ConvStyle {
     activation: Activation,
 }
 
-/// `Conv` of ultralytics: convolution, batch normalisation, and the activation that the checkpoint says (SiLU in the published models).
-pub(super) fn conv<'w>(g: &mut Graph<'w>, (scope, style): (&Scope<'w>, ConvStyle), x: &Value, spec: ConvSpec) -> Result<Value> {
-    pickled::expect_class(scope, &["Conv"])?;
-    let names = BatchNormed { conv: "conv", norm: "bn", epsilon: style.epsilon };
-    match said::activation(scope, style.activation)? {
-        Some(activation) => convolution_batch_norm(g, scope, (x, spec), (names, activation)),
-        None => {
-            let y = convolution_batch_norm(g, scope, (x, spec), (names, Activation::None))?;
-            slopes(g, &scope.push("act"), &y, spec.output)
+impl ConvStyle {
+    /// `Conv` of ultralytics: convolution, batch normalisation, and the activation that the checkpoint says (SiLU in the published models).
+    pub(super) fn conv<'w>(self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
+        pickled::expect_class(scope, &["Conv"])?;
+        let names = BatchNormed { conv: "conv", norm: "bn", epsilon: self.epsilon };
+        match said::activation(scope, self.activation)? {
+            Some(activation) => convolution_batch_norm(g, scope, x, names.of(spec).then(activation)),
+            None => {
+                let y = convolution_batch_norm(g, scope, x, names.of(spec))?;
+                slopes(g, &scope.push("act"), &y, spec.output)
+            }
         }
     }
 }
@@ -100,17 +103,17 @@ struct Layers<'g, 'w> {
 
 impl Layers<'_, '_> {
     fn conv(&mut self, scope: &str, x: &Value, spec: ConvSpec) -> Result<Value> {
-        conv(self.g, (&self.model.push(scope), self.style), x, spec)
+        self.style.conv(self.g, &self.model.push(scope), x, spec)
     }
 
     /// Layers 0 and 1: to a quarter of the picture's size.
     fn stem(&mut self, images: &Value) -> Result<Value> {
         let [c1, c2, ..] = self.config.channels;
         let p1 = self.conv("0", images, ConvSpec { input: 3, output: c1, kernel: 3, stride: 2, groups: 1 })?;
-        self.down(1, (&p1, c1), c2)
+        self.down(1, &p1, [c1, c2])
     }
 
-    fn down(&mut self, layer: usize, (x, input): (&Value, usize), output: usize) -> Result<Value> {
+    fn down(&mut self, layer: usize, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
         self.conv(&layer.to_string(), x, ConvSpec { input, output, kernel: 3, stride: 2, groups: 1 })
     }
 
@@ -127,7 +130,7 @@ impl Layers<'_, '_> {
 
     /// A cross-stage block with all intermediate results: half the channels go through a chain of bottlenecks, each link's
     /// result is kept, and one convolution joins them all. The halves are cut out of one convolution.
-    fn c2f(&mut self, layer: usize, (x, input): (&Value, usize), (output, shortcut): (usize, bool)) -> Result<Value> {
+    fn c2f(&mut self, layer: usize, x: &Value, [input, output]: [usize; 2], shortcut: bool) -> Result<Value> {
         let repeats = C2F_LAYERS.iter().position(|l| *l == layer).map_or(0, |i| self.config.repeats[i]);
         let hidden = self.c2f_width(layer, repeats)?.unwrap_or(output / 2);
         let split = self.conv(&format!("{layer}.cv1"), x, ConvSpec { input, output: 2 * hidden, kernel: 1, stride: 1, groups: 1 })?;
@@ -170,8 +173,8 @@ impl Layers<'_, '_> {
         Ok(self.g.concat(&[&enlarged, large], 1)?)
     }
 
-    fn down_concat(&mut self, layer: usize, (large, channels): (&Value, usize), small: &Value) -> Result<Value> {
-        let halved = self.down(layer, (large, channels), channels)?;
+    fn down_concat(&mut self, layer: usize, [large, small]: [&Value; 2], channels: usize) -> Result<Value> {
+        let halved = self.down(layer, large, [channels; 2])?;
         Ok(self.g.concat(&[&halved, small], 1)?)
     }
 }

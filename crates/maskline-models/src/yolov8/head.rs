@@ -7,7 +7,7 @@ use maskline_onnx::{ConvOptions, Graph, Value};
 use maskline_weights::Scope;
 
 use super::config::Config;
-use super::graph::{ConvStyle, conv};
+use super::graph::ConvStyle;
 use crate::blocks::{ConvSpec, constant, convolution};
 use crate::{Error, ErrorKind, Extras, Result, Task};
 
@@ -64,7 +64,7 @@ impl<'w> Head<'_, 'w> {
     }
 
     fn conv(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
-        conv(g, (scope, self.style), x, spec)
+        self.style.conv(g, scope, x, spec)
     }
 
     /// Mask prototypes [B, count, H/4, W/4] from the finest level.
@@ -77,8 +77,8 @@ impl<'w> Head<'_, 'w> {
         let weight = upsample.f32("weight", &[hidden, hidden, 2, 2])?;
         let bias = upsample.f32("bias", &[hidden])?;
         let x = g.scoped(upsample.name(), |g| {
-            let weight = constant(g, (&upsample, "weight"), weight)?;
-            let bias = constant(g, (&upsample, "bias"), bias)?;
+            let weight = constant(g, &upsample, "weight", weight)?;
+            let bias = constant(g, &upsample, "bias", bias)?;
             let options = ConvOptions { stride: [2; 2], ..ConvOptions::default() };
             Ok::<_, Error>(g.conv_transpose(&x, &weight, Some(&bias), &options)?)
         })?;
@@ -95,8 +95,8 @@ impl<'w> Head<'_, 'w> {
         let bias = linear.f32("bias", &[self.config.classes])?;
         g.scoped(linear.name(), |g| {
             let pooled = g.reduce_mean(&x, &[2, 3], false)?;
-            let weight = constant(g, (&linear, "weight"), weight)?;
-            let bias = constant(g, (&linear, "bias"), bias)?;
+            let weight = constant(g, &linear, "weight", weight)?;
+            let bias = constant(g, &linear, "bias", bias)?;
             let logits = g.linear(&pooled, &weight, Some(&bias))?;
             let probabilities = g.softmax(&logits, -1)?;
             g.output("probabilities", &probabilities)?;
@@ -118,6 +118,6 @@ fn check_distance_bins(head: &Scope<'_>, config: &Config) -> Result<()> {
     if bins.data.iter().enumerate().all(|(i, bin)| *bin == i as f32) {
         return Ok(());
     }
-    let message = format!("{}.conv.weight: expected the bins 0, 1, 2, …, found {:?}", dfl.name(), bins.data);
-    Err(Error::new(ErrorKind::Checkpoint, message).at(head.checkpoint().path()))
+    let misfit = Error::new(ErrorKind::Checkpoint, format!("{}.conv.weight", dfl.name()));
+    Err(misfit.expecting("the bins 0, 1, 2, …").finding(format!("{:?}", bins.data)).at(head.checkpoint().path()))
 }

@@ -18,7 +18,7 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint, config: &Config, options: &
     }
     let fail = |message: String| {
         let help = "give the names of the classes: the API's `labels`, the program's `--names FILE`";
-        Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+        Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help(help))
     };
     const PLACES: [&[&str]; 6] =
         [&["names"], &["classes"], &["id2label"], &["yaml", "names"], &["hyper_parameters", "names"], &["args", "names"]];
@@ -40,8 +40,8 @@ pub(super) fn check_given(given: &[String], classes: usize) -> Result<Vec<String
     if given.len() == classes {
         return Ok(given.to_vec());
     }
-    let message = format!("names of classes: expected {classes}, found {}", given.len());
-    Err(Error::new(ErrorKind::Configuration, message).help("give one name for each class, in the order of the model's classes"))
+    let misfit = Error::new(ErrorKind::Configuration, "names of classes").expecting(classes).finding(given.len());
+    Err(misfit.with_help("give one name for each class, in the order of the model's classes"))
 }
 
 /// The names of a published data set with this many classes.

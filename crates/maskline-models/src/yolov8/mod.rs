@@ -15,12 +15,12 @@ mod said;
 
 pub use config::Config;
 use maskline_onnx::ModelHeader;
-use maskline_weights::{Checkpoint, Scope};
+use maskline_weights::{Scope, Source};
 
 use crate::family::refuse_left_over;
 use crate::{
-    BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, LabelSource, ModelInfo, Output, Part, Preprocess,
-    Result, SizeSource, Task,
+    BuildOptions, Built, Description, DetectorHead, Error, ErrorKind, Family, HeadForm, LabelSource, ModelInfo, Output, Part, PartRole,
+    Preprocess, Result, SizeSource, Task,
 };
 
 /// The family.
@@ -58,24 +58,28 @@ impl Family for YoloV8 {
             && ((has("model.22.cv2.0.0.conv.weight") && has("model.22.cv3.0.0.conv.weight")) || has("model.9.linear.weight"))
     }
 
-    fn build<'w>(&self, checkpoint: &'w Checkpoint, options: &BuildOptions) -> Result<Built<'w>> {
+    fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
+        let checkpoint = source.checkpoint();
         let config = match (&options.architecture, checkpoint.is_synthetic()) {
             (Some(name), true) => Config::published(name)?,
             (None, true) => return Err(Error::new(ErrorKind::Configuration, "generated weights need the name of an architecture")),
             (_, false) => Config::of_checkpoint(checkpoint, options)?,
         };
-        let model = graph::network(checkpoint, &config, (options.dialect, options.taps))?.finish()?;
+        let model = graph::network(checkpoint, &config, options)?.finish()?;
         refuse_left_over(checkpoint, "a YOLOv8", &KNOWN_EXTRAS)?;
         said::check_no_other_modules(checkpoint)?;
         said::check_task(checkpoint, config.task)?;
-        let part = if config.task == Task::Classify { "classifier" } else { "detector" };
+        let (name, role) = match part_role(config.task) {
+            PartRole::Classifier => ("classifier", PartRole::Classifier),
+            role => ("detector", role),
+        };
         let (labels, labels_from) = labels::of_checkpoint(checkpoint, &config, options)?;
         let (default_size, size_from) = said::picture_side(checkpoint, config.task)?;
         let info = ModelInfo { labels, labels_from, default_size, size_from, ..of_published(&config) };
         if let Output::Detector(head) = &info.output {
             head.check()?;
         }
-        Ok(Built { info, parts: vec![Part { name: part, model }] })
+        Ok(Built::new(info, vec![Part { name, role, eager: true, model }]))
     }
 
     fn import(&self, header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
@@ -86,7 +90,7 @@ impl Family for YoloV8 {
 /// What the published models of a configuration are, whose classes nobody names here.
 fn of_published(config: &Config) -> ModelInfo {
     let output = match config.task {
-        Task::Classify => Output::Classifier { probabilities: "probabilities".into() },
+        Task::Classify => Output::Classifier { classes: config.classes, probabilities: "probabilities".into() },
         _ => Output::Detector(DetectorHead {
             classes: config.classes,
             extras: config.extras,
@@ -106,7 +110,15 @@ fn of_published(config: &Config) -> ModelInfo {
         size_from: SizeSource::Published,
         fixed_size: None,
         fixed_batch: None,
+        parts: vec![],
         output,
+    }
+}
+
+fn part_role(task: Task) -> PartRole {
+    match task {
+        Task::Classify => PartRole::Classifier,
+        _ => PartRole::Detector,
     }
 }
 

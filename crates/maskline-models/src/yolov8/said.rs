@@ -191,7 +191,7 @@ pub(super) fn check_task(checkpoint: &Checkpoint, task: Task) -> Result<()> {
         Some(other) => {
             let message = format!("it says that its task is `{other}`, and its head is one for `{task}`");
             let help = "the file was put together from two models; save the model again";
-            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).help(help))
+            Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help(help))
         }
         None => Ok(()),
     }

@@ -53,10 +53,16 @@ impl<'w> Graph<'w> {
             return Err(self.channel_mismatch("Conv", x, weight, options.groups));
         }
         self.check_bias("Conv", bias, out_channels)?;
-        let rows =
-            self.window("Conv", x, 2, (kernel[0], options.dilation[0], options.stride[0], options.padding[0] + options.padding[2]))?;
-        let columns =
-            self.window("Conv", x, 3, (kernel[1], options.dilation[1], options.stride[1], options.padding[1] + options.padding[3]))?;
+        let ConvOptions { dilation, stride, padding, .. } = options;
+        let window = |i: usize| Window {
+            axis: i + 2,
+            kernel: kernel[i],
+            dilation: dilation[i],
+            stride: stride[i],
+            padding: padding[i] + padding[i + 2],
+        };
+        let rows = self.window("Conv", x, window(0))?;
+        let columns = self.window("Conv", x, window(1))?;
         let op = conv_attributes(Op::new("Conv", &[x, weight]).optional(bias), kernel, options);
         Ok(self.emit(op, dtype, Shape(vec![x.shape()[0].clone(), out_channels.into(), rows, columns])))
     }
@@ -103,11 +109,12 @@ impl<'w> Graph<'w> {
     fn pool(&mut self, kind: &'static str, x: &Value, options: &PoolOptions) -> Result<Value> {
         let dtype = self.float_only(kind, x)?;
         if x.rank() != 4 {
-            return Err(self.fail(kind, ErrorKind::Shape, format!("expected [N, C, H, W], found {}", x.shape())));
+            return Err(self.fail(kind, ErrorKind::Shape, "").expecting("[N, C, H, W]").finding(x.shape()));
         }
         let PoolOptions { kernel, stride, padding } = options;
-        let rows = self.window(kind, x, 2, (kernel[0], 1, stride[0], padding[0] + padding[2]))?;
-        let columns = self.window(kind, x, 3, (kernel[1], 1, stride[1], padding[1] + padding[3]))?;
+        let window =
+            |i: usize| Window { axis: i + 2, kernel: kernel[i], dilation: 1, stride: stride[i], padding: padding[i] + padding[i + 2] };
+        let (rows, columns) = (self.window(kind, x, window(0))?, self.window(kind, x, window(1))?);
         let op = Op::new(kind, &[x]).ints("kernel_shape", signed(kernel)).ints("strides", signed(stride)).ints("pads", signed(padding));
         Ok(self.emit(op, dtype, Shape(vec![x.shape()[0].clone(), x.shape()[1].clone(), rows, columns])))
     }
@@ -116,8 +123,8 @@ impl<'w> Graph<'w> {
         match (x.rank(), weight.shape().known().as_deref()) {
             (4, Some(&[a, b, rows, columns])) if rows > 0 && columns > 0 => Ok(([rows, columns], [a, b])),
             _ => {
-                let message = format!("expected input [N, C, H, W] and a 4-d weight, found {} and {}", x.shape(), weight.shape());
-                Err(self.fail(kind, ErrorKind::Shape, message))
+                let found = format!("{} and {}", x.shape(), weight.shape());
+                Err(self.fail(kind, ErrorKind::Shape, "").expecting("input [N, C, H, W] and a 4-d weight").finding(found))
             }
         }
     }
@@ -130,14 +137,15 @@ impl<'w> Graph<'w> {
     fn check_bias(&self, kind: &str, bias: Option<&Value>, channels: usize) -> Result<()> {
         match bias {
             Some(bias) if *bias.shape() != Shape::fixed(&[channels]) => {
-                Err(self.fail(kind, ErrorKind::Shape, format!("expected bias [{channels}], found {}", bias.shape())))
+                Err(self.fail(kind, ErrorKind::Shape, "").expecting(format!("bias [{channels}]")).finding(bias.shape()))
             }
             _ => Ok(()),
         }
     }
 
-    /// Number of window positions along an axis; `(kernel, dilation, stride, padding of both sides)`.
-    fn window(&self, kind: &str, x: &Value, axis: usize, (kernel, dilation, stride, padding): (usize, usize, usize, usize)) -> Result<Dim> {
+    /// Number of window positions along an axis.
+    fn window(&self, kind: &str, x: &Value, window: Window) -> Result<Dim> {
+        let Window { axis, kernel, dilation, stride, padding } = window;
         let reach = (dilation * (kernel.max(1) - 1) + 1) as i64;
         let free = x.shape()[axis].offset(padding as i64 - reach);
         let fits = free.known().is_some() || x.shape()[axis].known().is_none();
@@ -150,6 +158,16 @@ impl<'w> Graph<'w> {
             }
         }
     }
+}
+
+/// How a kernel goes along one axis.
+struct Window {
+    axis: usize,
+    kernel: usize,
+    dilation: usize,
+    stride: usize,
+    /// Of both sides together.
+    padding: usize,
 }
 
 fn conv_attributes<'a>(op: Op<'a>, kernel: [usize; 2], options: &ConvOptions) -> Op<'a> {

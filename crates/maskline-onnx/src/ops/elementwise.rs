@@ -223,7 +223,7 @@ impl<'w> Graph<'w> {
     pub fn celu(&mut self, x: &Value, alpha: f32) -> Result<Value> {
         let dtype = self.float_only("Celu", x)?;
         if alpha == 0.0 || !alpha.is_finite() {
-            return Err(self.fail("Celu", ErrorKind::Invalid, format!("expected an alpha other than 0, found {alpha}")));
+            return Err(self.fail("Celu", ErrorKind::Invalid, "").expecting("an alpha other than 0").finding(alpha));
         }
         Ok(self.emit(Op::new("Celu", &[x]).float("alpha", alpha), dtype, x.shape().clone()))
     }
@@ -271,7 +271,7 @@ impl<'w> Graph<'w> {
     pub fn select(&mut self, condition: &Value, a: &Value, b: &Value) -> Result<Value> {
         let dtype = self.same_dtype("Where", &[a, b])?;
         if condition.dtype() != DType::Bool {
-            return Err(self.fail("Where", ErrorKind::DType, format!("expected a bool condition, found {}", condition.dtype())));
+            return Err(self.fail("Where", ErrorKind::DType, "").expecting("a bool condition").finding(condition.dtype()));
         }
         let shape = a.shape().broadcast(b.shape()).and_then(|s| s.broadcast(condition.shape()));
         let Some(shape) = shape else {
@@ -287,7 +287,7 @@ impl<'w> Graph<'w> {
     /// `DType` if `x` is not bool.
     pub fn not(&mut self, x: &Value) -> Result<Value> {
         if x.dtype() != DType::Bool {
-            return Err(self.fail("Not", ErrorKind::DType, format!("expected a bool tensor, found {}", x.dtype())));
+            return Err(self.fail("Not", ErrorKind::DType, "").expecting("a bool tensor").finding(x.dtype()));
         }
         Ok(self.emit(Op::new("Not", &[x]), DType::Bool, x.shape().clone()))
     }

@@ -94,7 +94,7 @@ impl<'w> Graph<'w> {
     pub fn gather(&mut self, x: &Value, indices: &Value, axis: isize) -> Result<Value> {
         let axis = self.axis("Gather", x, axis)?;
         if !matches!(indices.dtype(), DType::I64 | DType::I32) {
-            return Err(self.fail("Gather", ErrorKind::DType, format!("expected integer indices, found {}", indices.dtype())));
+            return Err(self.fail("Gather", ErrorKind::DType, "").expecting("integer indices").finding(indices.dtype()));
         }
         let mut dims = x.shape().0[..axis].to_vec();
         dims.extend(indices.shape().0.iter().cloned());

@@ -24,8 +24,8 @@ impl<'w> Graph<'w> {
         let expected = Shape(vec![x.shape()[axis].clone()]);
         for parameter in std::iter::once(weight).chain(bias) {
             if *parameter.shape() != expected {
-                let message = format!("expected parameters {expected}, found {}", parameter.shape());
-                return Err(self.fail("LayerNormalization", ErrorKind::Shape, message));
+                let misfit = self.fail("LayerNormalization", ErrorKind::Shape, "");
+                return Err(misfit.expecting(format!("parameters {expected}")).finding(parameter.shape()));
             }
         }
         let op = Op::new("LayerNormalization", &[x, weight]).optional(bias).int("axis", -1).float("epsilon", epsilon);
@@ -38,7 +38,7 @@ impl<'w> Graph<'w> {
     /// `Shape` if `x` is not four-dimensional or the parameters are not `[C]`.
     pub fn layer_norm_channels(&mut self, x: &Value, weight: &Value, bias: &Value, epsilon: f32) -> Result<Value> {
         if x.rank() != 4 {
-            return Err(self.fail("LayerNormalization", ErrorKind::Shape, format!("expected [N, C, H, W], found {}", x.shape())));
+            return Err(self.fail("LayerNormalization", ErrorKind::Shape, "").expecting("[N, C, H, W]").finding(x.shape()));
         }
         let last = self.transpose(x, &[0, 2, 3, 1])?;
         let normed = self.layer_norm(&last, weight, Some(bias), epsilon)?;

@@ -53,7 +53,7 @@ impl<'w> Graph<'w> {
     fn check_resize(&self, x: &Value, empty: bool) -> Result<crate::DType> {
         let dtype = self.float_only("Resize", x)?;
         if x.rank() != 4 {
-            return Err(self.fail("Resize", ErrorKind::Shape, format!("expected [N, C, H, W], found {}", x.shape())));
+            return Err(self.fail("Resize", ErrorKind::Shape, "").expecting("[N, C, H, W]").finding(x.shape()));
         }
         if empty {
             return Err(self.fail("Resize", ErrorKind::Invalid, "the target is empty"));

@@ -11,6 +11,9 @@ pub(super) const LARGEST: i64 = 1 << 30;
 /// Tensors with more elements are never followed.
 const MOST_ELEMENTS: usize = 256;
 
+/// No tensor has more axes; a few nodes (`Gather` of a value by itself) could ask for any number of them.
+const MOST_AXES: usize = 64;
+
 /// The elements of a small tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Elements {
@@ -51,7 +54,7 @@ impl<'m> Facts<'m> {
                 facts.elements.insert(&tensor.name, elements);
             }
         }
-        facts.shapes.retain(|_, shape| shape.iter().all(|size| (0..=LARGEST).contains(size)));
+        facts.shapes.retain(|_, shape| is_plausible(shape));
         facts
     }
 
@@ -67,7 +70,7 @@ impl<'m> Facts<'m> {
         let reason = self.reason(node);
         for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
             if !self.shapes.contains_key(name.as_str()) {
-                match shapes.get(i).filter(|shape| shape.iter().all(|size| (0..=LARGEST).contains(size))) {
+                match shapes.get(i).filter(|shape| is_plausible(shape)) {
                     Some(shape) => self.shapes.insert(name, shape.clone()).is_none(),
                     None => self.missing.insert(name, reason.clone().unwrap_or_else(|| why(name, node))).is_none(),
                 };
@@ -82,7 +85,8 @@ impl<'m> Facts<'m> {
     /// Why the first value without a shape that this node reads has none.
     pub(super) fn reason(&self, node: &NodeProto) -> Option<String> {
         let name = node.input.iter().find(|name| !name.is_empty() && !self.shapes.contains_key(name.as_str()))?;
-        let unnamed = || format!("the file does not say the shape of `{name}`");
+        // A name may be as long as the file, and the reason goes from node to node.
+        let unnamed = || format!("the file does not say the shape of `{name:.200}`");
         Some(self.missing.get(name.as_str()).cloned().unwrap_or_else(unnamed))
     }
 
@@ -93,7 +97,12 @@ impl<'m> Facts<'m> {
 }
 
 fn why(name: &str, node: &NodeProto) -> String {
-    format!("the file does not say the shape of `{name}`, and what its operator {} gives cannot be told from the graph", node.op_type)
+    let kind = &node.op_type;
+    format!("the file does not say the shape of `{name:.200}`, and what its operator {kind:.200} gives cannot be told from the graph")
+}
+
+fn is_plausible(shape: &[i64]) -> bool {
+    shape.len() <= MOST_AXES && shape.iter().all(|size| (0..=LARGEST).contains(size))
 }
 
 /// A node among what is known of its operands.
@@ -149,17 +158,18 @@ impl<'a> Operation<'a, '_> {
     }
 }
 
-/// Texts of the dimensions; `None` where the rank is not known. A dimension that the file leaves out is an empty text.
+/// Texts of the dimensions; `None` where the rank is not known, or that of no tensor. A dimension that the file leaves out is an empty
+/// text.
 pub(super) fn dimensions(info: &ValueInfoProto) -> Option<Vec<String>> {
     let shape = info.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     let text = |size: Option<i64>, name: Option<&str>| size.map_or_else(|| name.unwrap_or_default().to_string(), |size| size.to_string());
-    Some(shape.dim.iter().map(|d| text(d.dim_value, d.dim_param.as_deref())).collect())
+    (shape.dim.len() <= MOST_AXES).then(|| shape.dim.iter().map(|d| text(d.dim_value, d.dim_param.as_deref())).collect())
 }
 
 /// As [`dimensions`], with `input[axis]` for those that have no name.
 pub(super) fn named_dimensions(info: &ValueInfoProto) -> Option<Vec<String>> {
-    let named = |(axis, text): (usize, String)| if text.is_empty() { format!("{}[{axis}]", info.name) } else { text };
-    Some(dimensions(info)?.into_iter().enumerate().map(named).collect())
+    let named = |axis: usize, text: String| if text.is_empty() { format!("{}[{axis}]", info.name) } else { text };
+    Some(dimensions(info)?.into_iter().enumerate().map(|(axis, text)| named(axis, text)).collect())
 }
 
 fn whole(text: &str, sizes: &Sizes) -> Option<i64> {

@@ -207,8 +207,8 @@ fn reduce(op: &Operation<'_, '_>) -> Option<Shape> {
 
 fn reduced(x: &[i64], axes: &[i64], keeps: bool) -> Option<Shape> {
     let axes: Vec<usize> = axes.iter().map(|axis| axis_of(*axis, x.len())).collect::<Option<_>>()?;
-    let size = |(axis, size): (usize, &i64)| if axes.contains(&axis) { keeps.then_some(1) } else { Some(*size) };
-    Some(x.iter().enumerate().filter_map(size).collect())
+    let size = |axis: usize, size: i64| if axes.contains(&axis) { keeps.then_some(1) } else { Some(size) };
+    Some(x.iter().enumerate().filter_map(|(axis, of_axis)| size(axis, *of_axis)).collect())
 }
 
 /// `(rows, inner, columns, leading)` of a matrix product with its flags for transposed operands.

@@ -54,7 +54,7 @@ pub(super) fn format_of(bytes: &[u8]) -> Result<ImageFormat> {
             format!("{EXPECTED}, found bytes that start with {}", start.join(" "))
         }
     };
-    Err(Error::new(ErrorKind::UnknownFormat, message).help("convert it to PNG or JPEG first"))
+    Err(Error::new(ErrorKind::UnknownFormat, message).with_help("convert it to PNG or JPEG first"))
 }
 
 /// Two letters are too few to tell: text may begin with them. The size of the header behind tells its version.

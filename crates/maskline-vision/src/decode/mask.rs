@@ -51,8 +51,8 @@ fn threshold(values: &[u16]) -> Result<u16> {
     if most > range / 2 {
         return Ok(range / 2);
     }
-    let message = format!("mask: expected 0 and 1, 0 and 255 or another value, or levels up to {range}, found several values up to {most}");
-    Err(Error::new(ErrorKind::InvalidArgument, message).help("save the mask with 0 where it is not set and 255 where it is"))
+    let error = Error::invalid("mask").with_expected(format!("0 and 1, 0 and 255 or another value, or levels up to {range}"));
+    Err(error.with_found(format!("several values up to {most}")).with_help("save the mask with 0 where it is not set and 255 where it is"))
 }
 
 /// The largest channel of each pixel, or alpha where nothing else differs.
@@ -82,7 +82,10 @@ fn indices_of_png(bytes: &[u8], options: &DecodeOptions) -> Result<Option<Values
     if format_of(bytes)? != ImageFormat::Png {
         return Ok(None);
     }
-    let corrupt = |error: png::DecodingError| Error::new(ErrorKind::Corrupt, format!("the PNG is broken: {error}"));
+    let corrupt = |error: png::DecodingError| match error {
+        png::DecodingError::LimitsExceeded => Error::too_large("the PNG asks for more memory than a picture of its size can need"),
+        error => Error::new(ErrorKind::Corrupt, format!("the PNG is broken: {error}")),
+    };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: LARGEST_HEADER as usize });
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(corrupt)?;

@@ -16,29 +16,29 @@ impl<'a> Canvas<'a> {
 
     /// Width and height.
     pub(super) fn size(&self) -> [f32; 2] {
-        [self.image.width as f32, self.image.height as f32]
+        [self.image.width() as f32, self.image.height() as f32]
     }
 
     /// Blends one pixel; nothing outside of the picture.
     pub(super) fn blend(&mut self, x: usize, y: usize, color: Color, opacity: f32) {
-        if x < self.image.width && y < self.image.height {
-            let start = (y * self.image.width + x) * 3;
-            blend(&mut self.image.pixels[start..start + 3], color, weight(opacity));
+        if x < self.image.width() && y < self.image.height() {
+            let start = (y * self.image.width() + x) * 3;
+            blend(&mut self.image.pixels_mut()[start..start + 3], color, weight(opacity));
         }
     }
 
     /// Blends the mask's pixels.
     pub(super) fn blend_mask(&mut self, mask: &Mask, color: Color, opacity: f32) {
         let Some([x1, y1, x2, y2]) = mask.bounds() else { return };
-        let [x2, y2] = [x2.min(self.image.width), y2.min(self.image.height)];
+        let [x2, y2] = [x2.min(self.image.width()), y2.min(self.image.height())];
         if x1 >= x2 || y1 >= y2 {
             return;
         }
         let blended = color.map(|channel| blended_with(channel, weight(opacity)));
         let set = mask.rows_within([x1, y1, x2, y2], 1);
         for (y, set) in (y1..).zip(set.chunks_exact(x2 - x1)) {
-            let start = (y * self.image.width + x1) * 3;
-            let (pixels, _) = self.image.pixels[start..start + set.len() * 3].as_chunks_mut::<3>();
+            let start = (y * self.image.width() + x1) * 3;
+            let (pixels, _) = self.image.pixels_mut()[start..start + set.len() * 3].as_chunks_mut::<3>();
             for (pixel, _) in pixels.iter_mut().zip(set).filter(|(_, set)| **set != 0) {
                 *pixel = [0, 1, 2].map(|channel| blended[channel][usize::from(pixel[channel])]);
             }
@@ -47,13 +47,13 @@ impl<'a> Canvas<'a> {
 
     /// Fills the pixels nearest to `[x1, y1, x2, y2]`.
     pub(super) fn fill(&mut self, [x1, y1, x2, y2]: [f32; 4], color: Color, opacity: f32) {
-        let [width, height] = [self.image.width, self.image.height];
+        let [width, height] = [self.image.width(), self.image.height()];
         // The casts saturate: what lies outside becomes an empty range.
         let (left, right) = (x1.round() as usize, (x2.round() as usize).min(width));
         let weight = weight(opacity);
         for y in y1.round() as usize..(y2.round() as usize).min(height) {
             if left < right {
-                let row = &mut self.image.pixels[(y * width + left) * 3..(y * width + right) * 3];
+                let row = &mut self.image.pixels_mut()[(y * width + left) * 3..(y * width + right) * 3];
                 row.chunks_exact_mut(3).for_each(|pixel| blend(pixel, color, weight));
             }
         }
@@ -72,13 +72,13 @@ impl<'a> Canvas<'a> {
 
     /// A smooth line with round ends; a dot where both ends are one.
     pub(super) fn line(&mut self, from: [f32; 2], to: [f32; 2], radius: f32, color: Color) {
-        let size = [self.image.width, self.image.height];
+        let size = [self.image.width(), self.image.height()];
         cover_line([from, to], radius, size, |x, y, coverage| self.blend(x, y, color, coverage));
     }
 
     /// Closed lines. Where they meet, no pixel is blended twice, which would make the smooth edges of short lines rough.
     pub(super) fn closed_lines(&mut self, outlines: &[impl AsRef<[[f32; 2]]>], radius: f32, color: Color) {
-        let size = [self.image.width, self.image.height];
+        let size = [self.image.width(), self.image.height()];
         let Some([x1, y1, x2, y2]) = reached(outlines.iter().flat_map(|outline| outline.as_ref()), radius + 1.0, size) else { return };
         let mut coverages = vec![0u8; (x2 - x1) * (y2 - y1)];
         for corners in outlines.iter().map(AsRef::as_ref) {
@@ -92,7 +92,7 @@ impl<'a> Canvas<'a> {
         for (y, row) in (y1..y2).zip(coverages.chunks_exact(x2 - x1)) {
             for (x, &coverage) in (x1..x2).zip(row).filter(|(_, coverage)| **coverage != 0) {
                 let start = (y * size[0] + x) * 3;
-                blend(&mut self.image.pixels[start..start + 3], color, u32::from(coverage));
+                blend(&mut self.image.pixels_mut()[start..start + 3], color, u32::from(coverage));
             }
         }
     }

@@ -19,6 +19,12 @@ pub(super) struct Filters {
     weights: Vec<f32>,
 }
 
+/// A filter that works along the rows and then down the columns.
+pub(super) struct Separable {
+    pub(super) columns: Filters,
+    pub(super) rows: Filters,
+}
+
 /// The first source position of a target position, and the weights from there on.
 type Span = (usize, Vec<f32>);
 
@@ -44,7 +50,7 @@ impl Filters {
     }
 
     /// `length` positions followed by zeros up to `square`, which is blurred where it shrinks and then interpolated.
-    pub(super) fn padded(filter: SquareFilter, (length, square): (usize, usize), target: usize) -> Self {
+    pub(super) fn padded(filter: SquareFilter, length: usize, square: usize, target: usize) -> Self {
         let blur = filter.blur(square as f64 / target as f64);
         let radius = blur.len() / 2;
         let span = |steps: [(usize, f64); 2]| {

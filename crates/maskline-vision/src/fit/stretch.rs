@@ -4,18 +4,19 @@
 //! needs wait in a ring, as planes, where the second pass is plain arithmetic over slices.
 
 use super::Normalise;
-use super::filters::Filters;
+use super::filters::{Filters, Separable};
 use crate::RgbImage;
 
 /// Fills `out`, planes R, G, B of what the filters of the columns and rows give; all sizes are checked by the caller.
-pub(super) fn stretch(image: &RgbImage, (columns, rows): (&Filters, &Filters), normalise: &Normalise, out: &mut [f32]) {
+pub(super) fn stretch(image: &RgbImage, filters: &Separable, normalise: &Normalise, out: &mut [f32]) {
+    let Separable { columns, rows } = filters;
     let (width, height) = (columns.firsts.len(), rows.firsts.len());
     // Levels are 255 times as large as the pixels that the normalisation is for.
     let gains = normalise.std.map(|std| 1.0 / (255.0 * std));
     let offsets = [0, 1, 2].map(|channel| -normalise.mean[channel] / normalise.std[channel]);
 
     let mut ring = vec![0.0; rows.taps * 3 * width];
-    let mut levels = vec![0.0; 3 * image.width + 1];
+    let mut levels = vec![0.0; 3 * image.width() + 1];
     let mut filtered = 0;
     let plane = height * width;
     for (y, (first, weights)) in rows.iter().enumerate() {

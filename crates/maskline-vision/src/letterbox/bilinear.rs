@@ -103,17 +103,18 @@ struct Resizer<'a> {
 }
 
 impl<'a> Resizer<'a> {
-    fn new(image: &'a RgbImage, (width, height): (usize, usize)) -> Self {
+    fn new(image: &'a RgbImage, size: (usize, usize)) -> Self {
+        let (width, height) = size;
         // Stretching drops 4 bits: 16 is a weight of one.
         let whole = |index: usize, step: usize, weights| Column { first: 3 * step * index, weights };
-        let (blend, columns, rows) = if (image.width, image.height) == (width, height) {
+        let (blend, columns, rows) = if (image.width(), image.height()) == (width, height) {
             let rows = (0..height).map(|y| Row { sources: [y, y], weights: [0; 2] }).collect();
             (Blend::Copy, (0..width).map(|x| whole(x, 1, [16, 0])).collect(), rows)
-        } else if (image.width, image.height) == (2 * width, 2 * height) {
+        } else if (image.width(), image.height()) == (2 * width, 2 * height) {
             let rows = (0..height).map(|y| Row { sources: [2 * y, 2 * y + 1], weights: [0; 2] }).collect();
             (Blend::Half, (0..width).map(|x| whole(x, 2, [16, 16])).collect(), rows)
         } else {
-            (Blend::Linear, linear_columns(image.width, width), linear_rows(image.height, height))
+            (Blend::Linear, linear_columns(image.width(), width), linear_rows(image.height(), height))
         };
         let stretched = [vec![[0; 4]; width], vec![[0; 4]; width]];
         Self { image, columns, rows, blend, stretched, held: [None; 2], levels: vec![[0; 4]; width] }

@@ -118,7 +118,7 @@ impl Frame {
     }
 
     /// `[x1, y1, x2, y2]` of the output cells above a cut, in pixels; `None` if there are none.
-    pub fn bounds_above(&self, (values, cut): (&[f32], f32), optics: &Optics) -> Option<[f64; 4]> {
+    pub fn bounds_above(&self, values: &[f32], cut: f32, optics: &Optics) -> Option<[f64; 4]> {
         let cells = optics.output;
         let mut span: Option<[usize; 4]> = None;
         for (row, line) in values.chunks_exact(cells).enumerate() {
@@ -171,9 +171,9 @@ mod tests {
     fn bounds_are_the_edges_of_the_cells_above_the_cut() {
         let frame = Frame { x: Axis::Window { low: 0.0, length: 480.0 }, y: Axis::Window { low: 100.0, length: 48.0 } };
         let mut values = vec![0.0; 48 * 48];
-        assert_eq!(frame.bounds_above((&values, 0.5), &OPTICS), None);
+        assert_eq!(frame.bounds_above(&values, 0.5, &OPTICS), None);
         values[3 * 48 + 7] = 0.6;
         values[5 * 48 + 2] = 0.7;
-        assert_eq!(frame.bounds_above((&values, 0.5), &OPTICS), Some([20.0, 103.0, 80.0, 106.0]));
+        assert_eq!(frame.bounds_above(&values, 0.5, &OPTICS), Some([20.0, 103.0, 80.0, 106.0]));
     }
 }

@@ -31,8 +31,8 @@ impl Prior {
     /// The share of each cell that a mask fills.
     pub fn of_mask(mask: &Mask, frame: Frame, optics: &Optics) -> Self {
         let (width, pixels) = (mask.width(), mask.to_rows(1));
-        let rows = shares(&frame.y, optics.output, (mask.height(), 1.0));
-        let columns = shares(&frame.x, optics.output, (width, 1.0));
+        let rows = shares(&frame.y, optics.output, mask.height(), 1.0);
+        let columns = shares(&frame.x, optics.output, width, 1.0);
         let mut probabilities = Vec::with_capacity(optics.output * optics.output);
         let mut line = vec![0.0_f32; width];
         for row in &rows {
@@ -61,43 +61,43 @@ pub struct Look {
 
 impl Look {
     /// Writes the network's input: f32 [[`PLANES`], n, n] with `n` = `optics.input`. `out` must have that length.
-    pub fn planes(&self, (pyramid, optics): (&Pyramid, &Optics), out: &mut [f32]) {
+    pub fn planes(&self, pyramid: &Pyramid, optics: &Optics, out: &mut [f32]) {
         let cells = optics.input;
         let area = cells * cells;
         let (colours, known) = out.split_at_mut(4 * area);
-        pyramid.see((&self.frame, optics), colours);
+        pyramid.see(&self.frame, optics, colours);
         known.fill(0.0);
         let mut planes = known.chunks_exact_mut(area);
         let mut next = || planes.next().unwrap_or_default();
         let [positive, negative] = [next(), next()];
         for click in &self.clicks {
-            spot(click, (&self.frame, optics), if click.is_positive { &mut *positive } else { &mut *negative });
+            spot(click, &self.frame, optics, if click.is_positive { &mut *positive } else { &mut *negative });
         }
         let bounds = next();
         if let Some([x1, y1, x2, y2]) = self.bounds {
             let (rows, columns) = (filled(&self.frame.y, cells, [y1, y2]), filled(&self.frame.x, cells, [x1, x2]));
-            product((&rows, &columns), bounds);
+            product(&rows, &columns, bounds);
         }
         let prior = next();
         if let Some(earlier) = &self.prior {
-            blend(earlier, (&self.frame, optics), prior);
+            blend(earlier, &self.frame, optics, prior);
         }
         next().fill(if self.frame.is_fovea() { 1.0 } else { 0.0 });
         let ramp: Vec<f32> = (0..cells).map(|cell| ((cell as f64 + 0.5) / cells as f64 * 2.0 - 1.0) as f32).collect();
         let flat = vec![1.0; cells];
-        product((&flat, &ramp), next());
-        product((&ramp, &flat), next());
+        product(&flat, &ramp, next());
+        product(&ramp, &flat, next());
     }
 }
 
-fn product((rows, columns): (&[f32], &[f32]), out: &mut [f32]) {
+fn product(rows: &[f32], columns: &[f32], out: &mut [f32]) {
     for (row, line) in rows.iter().zip(out.chunks_exact_mut(columns.len())) {
         line.iter_mut().zip(columns).for_each(|(value, column)| *value = row * column);
     }
 }
 
 /// A click as a Gaussian of height 1 in the frame's cells; of several, the highest counts.
-fn spot(click: &Spot, (frame, optics): (&Frame, &Optics), plane: &mut [f32]) {
+fn spot(click: &Spot, frame: &Frame, optics: &Optics, plane: &mut [f32]) {
     let cells = optics.input;
     let falloff = |axis: &Axis, position: f64| -> Vec<f64> {
         let centre = axis.locate(position) * cells as f64;
@@ -116,7 +116,7 @@ fn filled(axis: &Axis, cells: usize, [low, high]: [f64; 2]) -> Vec<f32> {
 }
 
 /// An earlier answer at the input cells of this frame, blended linearly; it falls to 0 outside its own frame.
-fn blend(prior: &Prior, (frame, optics): (&Frame, &Optics), out: &mut [f32]) {
+fn blend(prior: &Prior, frame: &Frame, optics: &Optics, out: &mut [f32]) {
     let from = optics.output;
     let steps = |source: &Axis, target: &Axis| -> Vec<[(usize, f32); 2]> {
         target.middles(optics.input).map(|x| linear(source.locate(x) * from as f64 - 0.5, from)).collect()
@@ -161,7 +161,7 @@ pub(super) mod tests {
     fn planes(look: &Look) -> Vec<f32> {
         let picture = RgbImage::new(200, 150, vec![128; 200 * 150 * 3]).unwrap();
         let mut out = vec![f32::NAN; PLANES * AREA];
-        look.planes((&Pyramid::new(&picture, 96), &OPTICS), &mut out);
+        look.planes(&Pyramid::new(&picture, 96), &OPTICS, &mut out);
         assert!(out.iter().all(|value| value.is_finite()), "every number is written");
         out
     }

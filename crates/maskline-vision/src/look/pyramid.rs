@@ -14,7 +14,7 @@ impl Pyramid {
     /// Of a picture, down to at most `smallest` pixels a side.
     pub fn new(picture: &RgbImage, smallest: usize) -> Self {
         let mut levels = vec![picture.clone()];
-        while let Some(last) = levels.last().filter(|level| level.width.max(level.height) > smallest.max(1)) {
+        while let Some(last) = levels.last().filter(|level| level.width().max(level.height()) > smallest.max(1)) {
             levels.push(halved(last));
         }
         Self { levels }
@@ -27,14 +27,14 @@ impl Pyramid {
 
     /// Bytes of all levels.
     pub fn bytes(&self) -> usize {
-        self.levels.iter().map(|level| level.pixels.len()).sum()
+        self.levels.iter().map(|level| level.pixels().len()).sum()
     }
 
     /// Index of the level that a frame looks at: one with cells of one to two pixels for windows, a small picture for foveas.
     fn level_of(&self, frame: &Frame, optics: &Optics) -> usize {
         let last = self.levels.len() - 1;
         if frame.is_fovea() {
-            let is_small = |level: &RgbImage| level.width.max(level.height) <= optics.fovea_side;
+            let is_small = |level: &RgbImage| level.width().max(level.height()) <= optics.fovea_side;
             return self.levels.iter().position(is_small).unwrap_or(last);
         }
         let step = (frame.extent() / optics.input as f64).max(1.0);
@@ -43,12 +43,12 @@ impl Pyramid {
 
     /// Writes what the network sees of the picture: f32 [4, n, n] with `n` = `optics.input`, normalised RGB and the share of each
     /// cell that lies in the picture. Outside, colours are the mean.
-    pub(super) fn see(&self, (frame, optics): (&Frame, &Optics), out: &mut [f32]) {
+    pub(super) fn see(&self, frame: &Frame, optics: &Optics, out: &mut [f32]) {
         let index = self.level_of(frame, optics);
         let (level, scale) = (&self.levels[index], (1_u64 << index) as f64);
         let cells = optics.input;
-        let rows = shares(&frame.y, cells, (level.height, scale));
-        let columns = shares(&frame.x, cells, (level.width, scale));
+        let rows = shares(&frame.y, cells, level.height(), scale);
+        let columns = shares(&frame.x, cells, level.width(), scale);
         let (Some(first), Some(end)) = (columns.iter().map(|c| c.first).min(), columns.iter().map(Shares::end).max()) else { return };
         let mut line = vec![0.0_f32; 3 * (end - first)];
         for (y, row) in rows.iter().enumerate() {
@@ -75,11 +75,11 @@ impl Pyramid {
 }
 
 fn halved(picture: &RgbImage) -> RgbImage {
-    let (width, height) = (picture.width.div_ceil(2), picture.height.div_ceil(2));
+    let (width, height) = (picture.width().div_ceil(2), picture.height().div_ceil(2));
     let mut pixels = vec![0; 3 * width * height];
-    let mut sums = vec![0_u16; 3 * picture.width];
+    let mut sums = vec![0_u16; 3 * picture.width()];
     for (y, line) in pixels.chunks_exact_mut(3 * width).enumerate() {
-        let (upper, lower) = (picture.row(2 * y), picture.row((2 * y + 1).min(picture.height - 1)));
+        let (upper, lower) = (picture.row(2 * y), picture.row((2 * y + 1).min(picture.height() - 1)));
         sums.iter_mut().zip(upper.iter().zip(lower)).for_each(|(sum, (up, low))| *sum = u16::from(*up) + u16::from(*low));
         for (out, pair) in line.chunks_exact_mut(3).zip(sums.chunks(6)) {
             // The last pixel of an odd row stands alone.
@@ -87,7 +87,7 @@ fn halved(picture: &RgbImage) -> RgbImage {
             out.iter_mut().zip(pair.iter().zip(right)).for_each(|(mean, (left, right))| *mean = ((left + right + 2) / 4) as u8);
         }
     }
-    RgbImage { width, height, pixels }
+    RgbImage::whole(width, height, pixels)
 }
 
 /// The pixels that a cell's mean is made of, and their weights. What lies outside the picture is missing: the sum is less than 1 there.
@@ -115,7 +115,7 @@ impl Shares {
 /// The pixels of each of `cells` cells on an axis of `length` pixels, each `scale` pixels of the picture long.
 ///
 /// Cells narrower than a pixel are widened to one about their centre, which makes the mean a linear blend.
-pub(super) fn shares(axis: &Axis, cells: usize, (length, scale): (usize, f64)) -> Vec<Shares> {
+pub(super) fn shares(axis: &Axis, cells: usize, length: usize, scale: f64) -> Vec<Shares> {
     let edges = axis.edges(cells);
     let of_cell = |pair: &[f64]| {
         let (low, high) = (pair[0] / scale, pair[1] / scale);
@@ -145,17 +145,17 @@ mod tests {
         let small = RgbImage::new(3, 1, vec![0, 10, 20, 1, 11, 20, 200, 100, 7]).unwrap();
         let levels = Pyramid::new(&small, 2);
         assert_eq!(levels.levels().len(), 2);
-        assert_eq!(levels.levels()[1].pixels, [1, 11, 20, 200, 100, 7], "0 and 1 are 0.5, which rounds up");
+        assert_eq!(levels.levels()[1].pixels(), [1, 11, 20, 200, 100, 7], "0 and 1 are 0.5, which rounds up");
     }
 
     #[test]
     fn weights_sum_to_one_inside_and_to_less_at_the_border() {
         let axis = Axis::Window { low: -10.0, length: 120.0 };
-        let all = shares(&axis, 96, (100, 1.0));
+        let all = shares(&axis, 96, 100, 1.0);
         assert_eq!(all[0].sum(), 0.0, "outside");
         assert!((all[50].sum() - 1.0).abs() < 1e-6);
         assert!(all.iter().all(|cell| cell.sum() <= 1.0 + 1e-6 && cell.end() <= 100));
-        let far = shares(&Axis::Window { low: 500.0, length: 10.0 }, 4, (100, 1.0));
+        let far = shares(&Axis::Window { low: 500.0, length: 10.0 }, 4, 100, 1.0);
         assert!(far.iter().all(|cell| cell.weights.is_empty()), "far outside there is nothing");
     }
 
@@ -166,7 +166,7 @@ mod tests {
         for frame in [Frame::window([20.0, 30.0, 280.0, 190.0], &OPTICS), Frame::fovea([150.0, 100.0], (301, 203), &OPTICS)] {
             let cells = OPTICS.input * OPTICS.input;
             let mut out = vec![f32::NAN; 4 * cells];
-            pyramid.see((&frame, &OPTICS), &mut out);
+            pyramid.see(&frame, &OPTICS, &mut out);
             for cell in (0..cells).filter(|cell| out[3 * cells + cell] > 0.999) {
                 for (channel, value) in [10.0_f32, 130.0, 250.0].into_iter().enumerate() {
                     let expected = (value / 255.0 - OPTICS.mean[channel]) / OPTICS.std[channel];

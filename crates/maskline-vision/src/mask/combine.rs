@@ -1,13 +1,13 @@
 //! Masks of one picture with each other.
 
 use super::{Mask, RunBuilder};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 impl Mask {
     /// Intersection over union with another mask of the same picture; 0 when both are empty.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    /// `InvalidArgument` when the sizes differ.
     pub fn iou(&self, other: &Mask) -> Result<f64> {
         let shared = self.overlap(other)?;
         let union = self.area() + other.area() - shared;
@@ -17,7 +17,7 @@ impl Mask {
     /// Number of pixels that are set in both masks of the same picture.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    /// `InvalidArgument` when the sizes differ.
     pub fn overlap(&self, other: &Mask) -> Result<u64> {
         Ok(self.intersection(other)?.area())
     }
@@ -25,7 +25,7 @@ impl Mask {
     /// The pixels that are set in both masks of the same picture.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    /// `InvalidArgument` when the sizes differ.
     pub fn intersection(&self, other: &Mask) -> Result<Mask> {
         self.combined(other, |ours, theirs| ours && theirs)
     }
@@ -33,7 +33,7 @@ impl Mask {
     /// The pixels that are set in either mask of the same picture.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    /// `InvalidArgument` when the sizes differ.
     pub fn union(&self, other: &Mask) -> Result<Mask> {
         self.combined(other, |ours, theirs| ours || theirs)
     }
@@ -41,7 +41,7 @@ impl Mask {
     /// The pixels that are set here and not in the other mask of the same picture.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the sizes differ.
+    /// `InvalidArgument` when the sizes differ.
     pub fn difference(&self, other: &Mask) -> Result<Mask> {
         self.combined(other, |ours, theirs| ours && !theirs)
     }
@@ -49,10 +49,8 @@ impl Mask {
     /// One walk over the flips of both.
     fn combined(&self, other: &Mask, is_set: impl Fn(bool, bool) -> bool) -> Result<Mask> {
         if (self.width, self.height) != (other.width, other.height) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("masks of one picture: expected {} x {}, found {} x {}", self.width, self.height, other.width, other.height),
-            ));
+            let error = Error::invalid("masks of one picture").with_expected(format!("{} x {}", self.width, self.height));
+            return Err(error.with_found(format!("{} x {}", other.width, other.height)));
         }
         let (mut ours, mut theirs) = (self.flips.iter().peekable(), other.flips.iter().peekable());
         let mut values = (false, false);

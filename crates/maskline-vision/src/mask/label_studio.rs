@@ -1,7 +1,7 @@
 //! The brush masks of Label Studio.
 
 use super::Mask;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Bits of a value, less one.
 const WORD: (u32, u32) = (8 - 1, 5);
@@ -19,12 +19,12 @@ impl Mask {
     /// byte.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] above 2^30 pixels, whose bytes 32 bits cannot count.
+    /// `TooLarge` above 2^30 pixels, whose bytes 32 bits cannot count.
     pub fn to_label_studio_rle(&self) -> Result<Vec<u8>> {
         let bytes = (self.width * self.height * CHANNELS) as u64;
         let length = u32::try_from(bytes).map_err(|_| {
-            let message = format!("Label Studio mask: expected less than 2^30 pixels, found {} x {}", self.width, self.height);
-            Error::new(ErrorKind::TooLarge, message)
+            let error = Error::too_large("Label Studio mask").with_expected("less than 2^30 pixels");
+            error.with_found(format!("{} x {}", self.width, self.height))
         })?;
         let mut bits = Bits::default();
         bits.push(length, 32);

@@ -1,6 +1,6 @@
 //! What a mask decoder gives: logits at low resolution.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Mask logits at the decoder's resolution (256 x 256 for SAM at 1024), rows from the top. At least one value.
 ///
@@ -44,12 +44,12 @@ impl Logits {
     /// Takes logits as they are; `size` is `[height, width]`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a zero side or when the length does not match.
+    /// `InvalidArgument` for a zero side or when the length does not match.
     pub fn new(data: Vec<f32>, size: [usize; 2]) -> Result<Self> {
         let [height, width] = size;
         if height.checked_mul(width) != Some(data.len()) || data.is_empty() {
-            let message = format!("mask logits: expected {height} x {width} values, at least one, found {}", data.len());
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            let error = Error::invalid("mask logits").with_expected(format!("{height} x {width} values, at least one"));
+            return Err(error.with_found(data.len().to_string()));
         }
         Ok(Self { data, height, width })
     }

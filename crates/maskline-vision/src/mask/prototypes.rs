@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::bilinear::Bilinear;
 use super::{Mask, RunBuilder};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Input pixels per prototype pixel.
 const STRIDE: usize = 4;
@@ -26,15 +26,13 @@ impl<'a> Prototypes<'a> {
     /// Borrows the network's output; `shape` is `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a zero dimension or when the length does not match.
+    /// `InvalidArgument` for a zero dimension or when the length does not match.
     pub fn new(values: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [channels, height, width] = shape;
         let expected = channels.checked_mul(height).and_then(|n| n.checked_mul(width));
         if expected != Some(values.len()) || values.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("prototypes: expected {channels} x {height} x {width} values, found {}", values.len()),
-            ));
+            let error = Error::invalid("prototypes").with_expected(format!("{channels} x {height} x {width} values"));
+            return Err(error.with_found(values.len().to_string()));
         }
         Ok(Self { values, channels, height, width })
     }
@@ -44,7 +42,7 @@ impl<'a> Prototypes<'a> {
     /// `bounds` is `[x1, y1, x2, y2]` in input pixels; `input` is `[width, height]`. Letterbox borders are not cut off.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when there is not one coefficient per channel or `input` has a zero side.
+    /// `InvalidArgument` when there is not one coefficient per channel or `input` has a zero side.
     pub fn input_mask(&self, coefficients: &[f32], bounds: [f32; 4], input: [usize; 2]) -> Result<Mask> {
         let [width, height] = input;
         self.mask(coefficients, bounds, [Enlarge::whole(self.width, width), Enlarge::whole(self.height, height)])
@@ -56,7 +54,7 @@ impl<'a> Prototypes<'a> {
     /// to be four times the prototypes, with the picture scaled to fit and centred in it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when there is not one coefficient per channel or `picture` has a zero side.
+    /// `InvalidArgument` when there is not one coefficient per channel or `picture` has a zero side.
     pub fn native_mask(&self, coefficients: &[f32], bounds: [f32; 4], picture: [usize; 2]) -> Result<Mask> {
         let axes = Enlarge::letterboxed([self.width, self.height], picture);
         self.mask(coefficients, bounds, axes)
@@ -64,14 +62,12 @@ impl<'a> Prototypes<'a> {
 
     fn mask(&self, coefficients: &[f32], bounds: [f32; 4], axes: [Enlarge; 2]) -> Result<Mask> {
         if coefficients.len() != self.channels {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("mask coefficients: expected {}, one per prototype, found {}", self.channels, coefficients.len()),
-            ));
+            let error = Error::invalid("mask coefficients").with_expected(format!("{}, one per prototype", self.channels));
+            return Err(error.with_found(coefficients.len().to_string()));
         }
         let [width, height] = [axes[0].output, axes[1].output];
         if width == 0 || height == 0 {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("mask: expected a size above 0, found {width} x {height}")));
+            return Err(Error::invalid("mask").with_expected("a size above 0").with_found(format!("{width} x {height}")));
         }
         let mut runs = RunBuilder::new(width, height)?;
         let columns = covered(bounds[0], bounds[2], width);

@@ -1,12 +1,14 @@
 //! COCO run lengths and their compressed text.
 
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// COCO run lengths: column-major, alternately zeros and ones, starting with zeros (the first may be 0).
 ///
-/// Serialises as `{"size": [h, w], "counts": "…"}` with the compressed text.
+/// Serialises as `{"size": [h, w], "counts": "…"}` with the compressed text; counts as a list of numbers are read too. That they add
+/// up to the size is checked by [`Mask::from_rle`](crate::Mask::from_rle), and where a [`Mask`](crate::Mask) is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rle {
     /// `[height, width]` in pixels.
@@ -50,7 +52,7 @@ impl Rle {
     /// Reads the compressed text; `size` is `[height, width]`. That the runs add up is checked by [`Mask::from_rle`](crate::Mask::from_rle).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a character outside `0`..=`o`, a number cut off, or a run below 0 or above 32 bits.
+    /// `InvalidArgument` for a character outside `0`..=`o`, a number cut off, or a run below 0 or above 32 bits.
     pub fn from_coco_string(size: [usize; 2], text: &str) -> Result<Self> {
         let mut counts: Vec<u32> = Vec::new();
         let mut value = 0i64;
@@ -81,8 +83,8 @@ impl Rle {
 }
 
 fn broken(position: usize, found: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("RLE counts: expected COCO's compressed text, found {found} at byte {position}"))
-        .help("uncompressed counts are a list of numbers; set them in Rle::counts")
+    let error = Error::invalid("RLE counts").with_expected("COCO's compressed text");
+    error.with_found(format!("{found} at byte {position}")).with_help("uncompressed counts are a list of numbers; set them in Rle::counts")
 }
 
 impl Serialize for Rle {
@@ -92,4 +94,28 @@ impl Serialize for Rle {
         rle.serialize_field("counts", &self.to_coco_string())?;
         rle.end()
     }
+}
+
+impl<'de> Deserialize<'de> for Rle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { size, counts } = Written::deserialize(deserializer)?;
+        match counts {
+            Counts::Text(text) => Self::from_coco_string(size, &text).map_err(D::Error::custom),
+            Counts::List(counts) => Ok(Self { size, counts }),
+        }
+    }
+}
+
+/// Run lengths as they are written.
+#[derive(serde::Deserialize)]
+struct Written {
+    size: [usize; 2],
+    counts: Counts,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged, expecting = "counts: expected COCO's compressed text, or a list of pixels below 2^32")]
+enum Counts {
+    Text(String),
+    List(Vec<u32>),
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::bilinear::Bilinear;
 use super::{Logits, Mask, RunBuilder, StabilityCut, pixel_count};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use cells::{Cells, Side};
 use pieces::Pieces;
 
@@ -93,42 +93,43 @@ impl Upsampler {
     /// From logits of size `low` to a picture of `size`, both `[height, width]`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a zero side or a kept part that does not lie in the square,
-    /// [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
+    /// `InvalidArgument` for a zero side or a kept part that does not lie in the square,
+    /// `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS).
     pub fn new(low: [usize; 2], frame: &Frame, size: [usize; 2]) -> Result<Self> {
-        let invalid = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
         if low.contains(&0) || size.contains(&0) {
-            return invalid(format!("mask logits of {} x {} cannot become {} x {} pixels", low[1], low[0], size[1], size[0]));
+            let [from, to] = [low, size].map(|[height, width]| format!("{width} x {height}"));
+            return Err(Error::invalid(format!("mask logits of {from} cannot become {to} pixels")));
         }
         pixel_count(size[1], size[0])?;
         let padding = match *frame {
-            Frame::Window { low: corner, length } => return Self::window(low, (corner, length), size),
+            Frame::Window { low: corner, length } => return Self::window(low, corner, length, size),
             Frame::Whole => None,
             Frame::Padded { side, kept } if kept.contains(&0) || kept.iter().any(|length| *length > side) => {
-                return invalid(format!("kept part of the square: expected 1 to {side} a side, found {} x {}", kept[1], kept[0]));
+                let error = Error::invalid("kept part of the square").with_expected(format!("1 to {side} a side"));
+                return Err(error.with_found(format!("{} x {}", kept[1], kept[0])));
             }
             Frame::Padded { side, kept } => {
                 pixel_count(side, side)?;
-                Some((side, kept))
+                Some(kept.map(|kept| Padding { side, kept }))
             }
         };
-        let [rows, columns] = [0, 1].map(|axis| Axis::new(low[axis], padding.map(|(side, kept)| (side, kept[axis])), size[axis]));
+        let [rows, columns] = [0, 1].map(|axis| Axis::new(low[axis], padding.map(|padding| padding[axis]), size[axis]));
         Ok(Self { rows, columns, place: None })
     }
 
-    fn window(cells: [usize; 2], (low, length): ([f64; 2], [f64; 2]), size: [usize; 2]) -> Result<Self> {
+    fn window(cells: [usize; 2], low: [f64; 2], length: [f64; 2], size: [usize; 2]) -> Result<Self> {
         let [rows, columns] = [0, 1].map(|axis| {
             let (low, length) = (low[axis], length[axis]);
             // Pixels whose middle lies in the window; casts saturate at 0.
             let first = ((low - 0.5).ceil() as usize).min(size[axis]);
             let end = ((low + length - 0.5).ceil() as usize).min(size[axis]).max(first);
             let near = |pixel: usize| Bilinear::near((pixel as f64 + 0.5 - low) / length * cells[axis] as f64 - 0.5, cells[axis]);
-            (first, Axis::of_steps(cells[axis], (Vec::new(), (first..end).map(near).collect())))
+            (first, Axis::of_steps(cells[axis], Vec::new(), (first..end).map(near).collect()))
         });
         let is_sane = [low, length].as_flattened().iter().all(|number| number.is_finite()) && length.iter().all(|side| *side > 0.0);
         if !is_sane || rows.1.outer.is_empty() || columns.1.outer.is_empty() {
-            let message = format!("window: expected one that meets the picture of {} x {}, found {low:?} + {length:?}", size[1], size[0]);
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            let expected = format!("one that meets the picture of {} x {}", size[1], size[0]);
+            return Err(Error::invalid("window").with_expected(expected).with_found(format!("{low:?} + {length:?}")));
         }
         let place = Place { origin: [columns.0, rows.0], size: [size[1], size[0]] };
         Ok(Self { rows: rows.1, columns: columns.1, place: Some(place) })
@@ -137,13 +138,13 @@ impl Upsampler {
     /// All logits of the picture, row after row: the plain way, for those who want the numbers. Outside a window they are -∞.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    /// `InvalidArgument` for logits of another size.
     pub fn upsample(&self, logits: &Logits) -> Result<Vec<f32>> {
         self.check(logits)?;
         let steps = [(&self.rows.inner, &self.columns.inner), (&self.rows.outer, &self.columns.outer)];
         let (mut values, mut width) = (logits.data().to_vec(), self.columns.low);
         for (rows, columns) in steps.into_iter().filter(|(rows, _)| !rows.is_empty()) {
-            values = resize(&values, width, (rows, columns));
+            values = resize(&values, width, rows, columns);
             width = columns.len();
         }
         let Some(Place { origin: [left, top], size: [full, height] }) = self.place else { return Ok(values) };
@@ -157,10 +158,10 @@ impl Upsampler {
     /// The mask of the pixels whose logit is greater than the threshold: bit for bit that of [`Self::upsample`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    /// `InvalidArgument` for logits of another size.
     pub fn threshold(&self, logits: &Logits, threshold: f32) -> Result<Mask> {
         let mut runs = RunBuilder::new(self.columns.outer.len(), self.rows.outer.len())?;
-        self.for_each_run((logits, threshold), |count, is_above| runs.push(count, is_above))?;
+        self.for_each_run(logits, threshold, |count, is_above| runs.push(count, is_above))?;
         match self.place {
             Some(Place { origin, size }) => runs.finish().placed(origin, size),
             None => Ok(runs.finish()),
@@ -170,10 +171,10 @@ impl Upsampler {
     /// How many pixels have a logit greater than the threshold: the area of [`Self::threshold`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    /// `InvalidArgument` for logits of another size.
     pub fn above(&self, logits: &Logits, threshold: f32) -> Result<u64> {
         let mut area = 0;
-        self.for_each_run((logits, threshold), |count, is_above| area += u64::from(count) * u64::from(is_above))?;
+        self.for_each_run(logits, threshold, |count, is_above| area += u64::from(count) * u64::from(is_above))?;
         Ok(area)
     }
 
@@ -181,14 +182,14 @@ impl Upsampler {
     /// (`segment_anything/utils/amg.py`, `calculate_stability_score`). 0 where both are empty; there it is not a number.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for logits of another size.
+    /// `InvalidArgument` for logits of another size.
     pub fn stability(&self, logits: &Logits, cut: StabilityCut) -> Result<f32> {
         let (inner, outer) = (self.above(logits, cut.high())?, self.above(logits, cut.low())?);
         Ok(if outer == 0 { 0.0 } else { inner as f32 / outer as f32 })
     }
 
     /// Calls `push` with the runs of the mask in column-major order; neighbouring runs may have the same value.
-    fn for_each_run(&self, (logits, threshold): (&Logits, f32), mut push: impl FnMut(u32, bool)) -> Result<()> {
+    fn for_each_run(&self, logits: &Logits, threshold: f32, mut push: impl FnMut(u32, bool)) -> Result<()> {
         self.check(logits)?;
         let height = self.rows.outer.len();
         let cells = Cells::new(logits, threshold, [&self.rows, &self.columns]);
@@ -207,7 +208,7 @@ impl Upsampler {
                 let mut mixed = 0;
                 for (stretch, end) in stretches.iter().zip(ends.clone()) {
                     if stretch.side == Side::Mixed {
-                        pieces.for_each_run((x, mixed), threshold, &mut push);
+                        pieces.for_each_run(x, mixed, threshold, &mut push);
                         mixed += 1;
                     } else {
                         push((end - stretch.row) as u32, stretch.side == Side::Above);
@@ -223,13 +224,13 @@ impl Upsampler {
         if [height, width] == found {
             return Ok(());
         }
-        let message = format!("mask logits: expected {height} x {width}, found {} x {}", found[0], found[1]);
-        Err(Error::new(ErrorKind::InvalidArgument, message))
+        let error = Error::invalid("mask logits").with_expected(format!("{height} x {width}"));
+        Err(error.with_found(format!("{} x {}", found[0], found[1])))
     }
 }
 
 /// One step of the plain way: along the rows, then down the columns.
-fn resize(values: &[f32], width: usize, (rows, columns): (&[Bilinear], &[Bilinear])) -> Vec<f32> {
+fn resize(values: &[f32], width: usize, rows: &[Bilinear], columns: &[Bilinear]) -> Vec<f32> {
     let stretch =
         |row: &[f32]| -> Vec<f32> { columns.iter().map(|step| step.blend(row[step.positions[0]], row[step.positions[1]])).collect() };
     let stretched: Vec<Vec<f32>> = values.chunks_exact(width).map(stretch).collect();
@@ -256,6 +257,15 @@ struct Axis {
     reach: usize,
 }
 
+/// One axis of a square that the picture fills in part.
+#[derive(Debug, Clone, Copy)]
+struct Padding {
+    /// Of the square.
+    side: usize,
+    /// What the picture fills of it.
+    kept: usize,
+}
+
 /// Output positions of which the first logit is `start`.
 #[derive(Debug, Clone)]
 struct Band {
@@ -264,19 +274,18 @@ struct Band {
 }
 
 impl Axis {
-    /// `padding` is the side of the square and the part of it that is kept.
-    fn new(low: usize, padding: Option<(usize, usize)>, output: usize) -> Self {
+    fn new(low: usize, padding: Option<Padding>, output: usize) -> Self {
         let (inner, outer) = match padding {
             None => (Vec::new(), Bilinear::axis(low, output)),
-            Some((side, kept)) => {
+            Some(Padding { side, kept }) => {
                 let scale = low as f32 / side as f32;
                 ((0..kept).map(|position| Bilinear::at(position, scale, low)).collect(), Bilinear::axis(kept, output))
             }
         };
-        Self::of_steps(low, (inner, outer))
+        Self::of_steps(low, inner, outer)
     }
 
-    fn of_steps(low: usize, (inner, outer): (Vec<Bilinear>, Vec<Bilinear>)) -> Self {
+    fn of_steps(low: usize, inner: Vec<Bilinear>, outer: Vec<Bilinear>) -> Self {
         let mut axis = Self { low, inner, outer, bands: Vec::new(), reach: 0 };
         for position in 0..axis.outer.len() {
             let span = axis.low_span(axis.middle_span(position..position + 1));

@@ -14,11 +14,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |error: std::io::Error| {
         let reason = Error::new(ErrorKind::Io, format!("cannot write the file: {}", error.kind())).at(path);
         if path.is_dir() {
-            reason.help("a folder has this name")
+            reason.with_help("a folder has this name")
         } else if folder.is_dir() {
-            reason.help(format!("check that the folder {} can be written to and its disk has room", folder.display()))
+            reason.with_help(format!("check that the folder {} can be written to and its disk has room", folder.display()))
         } else {
-            reason.help(format!("create the folder {} first", folder.display()))
+            reason.with_help(format!("create the folder {} first", folder.display()))
         }
     };
     let mut aside = tempfile::Builder::new();

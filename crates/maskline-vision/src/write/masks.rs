@@ -13,7 +13,7 @@ use super::{
 };
 use crate::draw::{DrawOptions, annotate_prompted};
 use crate::limits::mask_pixels;
-use crate::{Error, ErrorKind, Mask, Result, RgbImage};
+use crate::{Error, Mask, Result, RgbImage};
 
 /// A format for the answer to one picture. Parsed from and shown as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,7 +92,7 @@ impl FromStr for MaskFormat {
 
     fn from_str(text: &str) -> Result<Self> {
         let names = || Self::ALL.map(Self::name).join(", ");
-        let unknown = || Error::new(ErrorKind::InvalidArgument, format!("mask format: expected one of {}, found {text:?}", names()));
+        let unknown = || Error::invalid("mask format").with_expected(format!("one of {}", names())).with_found(format!("{text:?}"));
         Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(unknown)
     }
 }
@@ -178,7 +178,7 @@ pub fn encode_masks(format: MaskFormat, answer: &Answer<'_>, options: &MaskOptio
         MaskFormat::Png => per_object(answer, "mask", |mask, _| mask_png(mask, None, u8::MAX))?,
         MaskFormat::Cutout => {
             let image = pixels_of(format, answer)?;
-            let whole = [0, 0, image.width, image.height];
+            let whole = [0, 0, image.width(), image.height()];
             per_object(answer, "cutout", |mask, bounds| cutout_png(image, mask, if options.whole_frame { whole } else { bounds }))?
         }
         MaskFormat::Polygons => single(".polygons.json", json(&polygons(answer, options.tolerance)?)),
@@ -202,27 +202,26 @@ fn per_object(answer: &Answer<'_>, kind: &str, encode: impl Fn(&Mask, [usize; 4]
 }
 
 fn pixels_of<'a>(format: MaskFormat, answer: &Answer<'a>) -> Result<&'a RgbImage> {
-    let missing = || Error::new(ErrorKind::InvalidArgument, format!("{format}: expected the picture's pixels, found none"));
+    let missing = || Error::invalid(format.to_string()).with_expected("the picture's pixels").with_found("none");
     answer.pixels.ok_or_else(missing)
 }
 
 fn check(answer: &Answer<'_>, options: &MaskOptions<'_>) -> Result<()> {
-    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, message));
     let [width, height] = [answer.found.width, answer.found.height];
     mask_pixels(width, height)?;
     for (index, mask) in answer.found.objects.iter().enumerate().filter_map(|(index, object)| Some((index, object.mask.as_ref()?))) {
         if [mask.width(), mask.height()] != [width, height] {
-            return invalid(format!("mask of object {index}: expected {width} × {height}, found {} × {}", mask.width(), mask.height()));
+            let error = Error::invalid(format!("mask of object {index}")).with_expected(format!("{width} × {height}"));
+            return Err(error.with_found(format!("{} × {}", mask.width(), mask.height())));
         }
     }
-    if let Some(image) = answer.pixels
-        && ([image.width, image.height] != [width, height] || !image.is_whole())
-    {
-        let found = format!("{} × {} in {} bytes", image.width, image.height, image.pixels.len());
-        return invalid(format!("pixels: expected a picture of {width} × {height}, found {found}"));
+    if let Some(image) = answer.pixels.filter(|image| image.size() != (width, height)) {
+        let error = Error::invalid("pixels").with_expected(format!("a picture of {width} × {height}"));
+        return Err(error.with_found(format!("{} × {}", image.width(), image.height())));
     }
     if !(options.tolerance >= 0.0 && options.tolerance.is_finite()) {
-        return invalid(format!("tolerance: expected pixels from 0 up, found {}", options.tolerance));
+        let error = Error::invalid("tolerance").with_expected("pixels from 0 up");
+        return Err(error.with_found(options.tolerance.to_string()));
     }
     Ok(())
 }

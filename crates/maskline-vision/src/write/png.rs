@@ -3,7 +3,7 @@
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError};
 
 use super::{Answer, is_finite};
-use crate::{Error, ErrorKind, Mask, Object, Result, RgbImage};
+use crate::{Error, Mask, Object, Result, RgbImage};
 
 /// Most objects that a palette has colours for, beside the background.
 const PALETTE_OBJECTS: usize = 255;
@@ -29,8 +29,8 @@ pub(super) fn index_png(answer: &Answer<'_>) -> Result<Vec<u8>> {
     let (found, size) = (&answer.found, [answer.found.width, answer.found.height]);
     let count = found.objects.len();
     if count > usize::from(u16::MAX) {
-        let message = format!("index PNG: expected at most {} objects, found {count}", u16::MAX);
-        return Err(Error::new(ErrorKind::TooLarge, message).help("write one PNG per object"));
+        let error = Error::too_large("index PNG").with_expected(format!("at most {} objects", u16::MAX));
+        return Err(error.with_found(count.to_string()).with_help("write one PNG per object"));
     }
     let mut ordered: Vec<(usize, &Object)> = found.objects.iter().enumerate().filter(|(_, object)| is_finite(object)).collect();
     ordered.sort_by(|(_, a), (_, b)| a.score.total_cmp(&b.score));
@@ -78,7 +78,7 @@ pub(super) fn cutout_png(image: &RgbImage, mask: &Mask, [x1, y1, x2, y2]: [usize
 fn encode([width, height]: [usize; 2], color: ColorType, values: &[u8]) -> Result<Vec<u8>> {
     let unfit = |reason: String| {
         let message = format!("PNG: the picture of {width} × {height} cannot be encoded: {reason}");
-        Error::new(ErrorKind::InvalidArgument, message)
+        Error::invalid(message)
     };
     let [columns, rows] = [width, height].map(u32::try_from);
     let (columns, rows) = columns.ok().zip(rows.ok()).ok_or_else(|| unfit("a side is too long".into()))?;

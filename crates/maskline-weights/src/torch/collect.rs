@@ -63,9 +63,9 @@ const MAX_DEPTH: usize = 64;
 /// Entries looked at plus bytes of names made: bounds the walk over a shared (exponentially unfolding) structure.
 const MAX_WORK: usize = 64_000_000;
 
-/// Lists the tensors and plain values of the object that was saved. The archive is the file, and where its storages lie.
-pub(super) fn collect(values: &Values<'_>, root: Id, archive: (&[u8], &HashMap<String, Range<usize>>)) -> Result<Contents> {
-    let (file, storages) = archive;
+/// Lists the tensors and plain values of the object that was saved. `storages` tells where the
+/// archive's storages lie in the file.
+pub(super) fn collect(values: &Values<'_>, root: Id, file: &[u8], storages: &HashMap<String, Range<usize>>) -> Result<Contents> {
     let reader = TensorReader { values, file, storages };
     let mut facts = FactReader::new(&reader);
     let (mut outer, mut choices) = (Vec::new(), Vec::new());

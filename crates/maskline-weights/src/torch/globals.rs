@@ -122,9 +122,9 @@ fn is_dangerous(path: &str) -> bool {
     let top = path.split('.').next().unwrap_or(path);
     // Protocol 4 allows dotted names, so the border between module and member may be anywhere …
     let mut borders = path.match_indices('.').map(|(border, _)| (&path[..border], &path[border + 1..]));
-    let listed =
-        |(module, member): (&str, &str)| MEMBERS.iter().any(|(modules, members)| modules.contains(&module) && members.contains(&member));
-    MODULES.contains(&top) || borders.any(listed) || reaches_through(path)
+    let is_listed =
+        |module: &str, member: &str| MEMBERS.iter().any(|(modules, members)| modules.contains(&module) && members.contains(&member));
+    MODULES.contains(&top) || borders.any(|(module, member)| is_listed(module, member)) || reaches_through(path)
 }
 
 /// … and a harmless module may be named to reach one that it imports: `torch` `serialization.os.system`.

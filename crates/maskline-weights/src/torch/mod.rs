@@ -23,7 +23,7 @@ const RESAVE: &str = "load it in PyTorch and save it again with torch.save";
 pub(crate) fn read(file: &[u8]) -> Result<Contents> {
     let archive = Archive::open(file)?;
     let (values, root) = pickle::load(&file[archive.pickle.clone()])?;
-    collect::collect(&values, root, (file, &archive.storages))
+    collect::collect(&values, root, file, &archive.storages)
 }
 
 /// The central directory.
@@ -45,10 +45,10 @@ impl Archive {
         for (index, name) in names.iter().enumerate() {
             let Some(name) = name.strip_prefix(folder) else { continue };
             if let Some(key) = name.strip_prefix("data/") {
-                storages.insert(key.to_owned(), entry(&mut zip, (index, name), file.len())?);
+                storages.insert(key.to_owned(), entry(&mut zip, index, file.len())?);
             } else if name == "data.pkl" {
-                pickle = Some(entry(&mut zip, (index, name), file.len())?);
-            } else if name == "byteorder" && file[entry(&mut zip, (index, name), file.len())?].trim_ascii() != b"little" {
+                pickle = Some(entry(&mut zip, index, file.len())?);
+            } else if name == "byteorder" && file[entry(&mut zip, index, file.len())?].trim_ascii() != b"little" {
                 return Err(Error::new(ErrorKind::Unsupported, "saved on a big-endian machine")
                     .with_help("load it in PyTorch on an x86 or ARM machine and save it again"));
             } else if name == "constants.pkl" {
@@ -71,8 +71,9 @@ fn folder(names: &[String]) -> Result<&str> {
 }
 
 /// Where the bytes of an entry lie in the file.
-fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, (index, name): (usize, &str), file_length: usize) -> Result<Range<usize>> {
+fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, file_length: usize) -> Result<Range<usize>> {
     let entry = zip.by_index_raw(index).map_err(|error| damaged(&error))?;
+    let name = entry.name().map_err(|error| damaged(&error))?;
     if entry.compression() != CompressionMethod::Stored {
         let message = format!("{name} is compressed ({}); PyTorch stores entries as they are", entry.compression());
         return Err(Error::new(ErrorKind::Unsupported, message).with_help(RESAVE));

@@ -275,9 +275,9 @@ impl<'a> Machine<'a> {
             // Escapes stay as they are written: only Python 2 wrote such strings, and none of them is looked up.
             b'S' => {
                 let line = self.line()?;
-                let quoted = line.len() >= 2 && (line.starts_with('\'') || line.starts_with('"'));
-                let text = if quoted { line[1..line.len() - 1].to_owned() } else { line.into_owned() };
-                self.push(Value::Str(text.into()))?;
+                let quotes = ['\'', '"'];
+                let text = line.strip_prefix(quotes).map_or(line.as_ref(), |rest| rest.strip_suffix(quotes).unwrap_or(rest));
+                self.push(Value::Str(text.to_owned().into()))?;
             }
             b'V' => {
                 let line = self.line()?;

@@ -168,6 +168,6 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("skipped: {} is missing", path.display());
+    maskline_testing::skip(format_args!("{} is missing", path.display()));
     None
 }

@@ -4,9 +4,8 @@ use maskline_vision::Object;
 
 use super::embedding::Embedding;
 use super::prompt::Prompt;
-use super::segment::{Found, SegmentOptions};
-use crate::Result;
-use crate::timings::PromptTimings;
+use super::segment::SegmentOptions;
+use crate::{Error, Result, Stages};
 
 impl Prompt {
     /// A detector's object as a question for its mask: its box, with its name and class.
@@ -15,33 +14,43 @@ impl Prompt {
     }
 }
 
+/// The answer of [`Embedding::segment_detections`].
+#[derive(Debug, Clone)]
+pub struct Masked {
+    /// The detections and what answers the other prompts, in the order of the prompts.
+    pub objects: Vec<Object>,
+    /// The prompts that could not be answered, by index. A detection that has no mask is among the objects all the same.
+    pub errors: Vec<(usize, Error)>,
+    /// Where the time of this call went.
+    pub timings: Stages,
+}
+
 impl Embedding {
     /// Masks for a detector's objects, and answers to `more` prompts.
     ///
     /// The detections are the prompts from 0 on, `more` follow them. An object that answers a detection is the detection, with everything
     /// that it had (box, score, class, keypoints, …), and the mask beside it: [`Object::mask`], its own box in [`Object::mask_box`], the
     /// segmenter's score in [`Object::mask_score`] and the mask's stability. A detection that gets no mask stays in the list without one,
-    /// and [`Found::errors`] says why. Nothing detected and nothing else asked is an empty answer, not an error.
+    /// and [`Masked::errors`] says why. Nothing detected and nothing else asked is an empty answer.
     ///
     /// # Errors
     /// As [`Embedding::find`].
-    pub fn segment_detections(&self, detections: &[Object], more: &[Prompt], options: &SegmentOptions) -> Result<Found> {
+    pub fn segment_detections(&self, detections: &[Object], more: &[Prompt], options: &SegmentOptions) -> Result<Masked> {
         let prompts: Vec<Prompt> = detections.iter().map(Prompt::of_object).chain(more.iter().cloned()).collect();
-        if prompts.is_empty() {
-            options.check()?;
-            return Ok(Found { objects: Vec::new(), errors: Vec::new(), timings: PromptTimings::default() });
-        }
-        let mut found = self.find(&prompts, options)?;
-        for object in &mut found.objects {
-            if let Some(detection) = object.prompt.and_then(|prompt| detections.get(prompt)) {
-                *object = masked(detection, std::mem::take(object));
+        let found = self.find(&prompts, options)?;
+        let mut masks = Masked { objects: Vec::new(), errors: Vec::new(), timings: found.timings };
+        for (index, answer) in found.answers.into_iter().enumerate() {
+            let detection = detections.get(index);
+            match (answer, detection) {
+                (Ok(objects), Some(detection)) => masks.objects.extend(objects.into_iter().map(|object| masked(detection, object))),
+                (Ok(objects), None) => masks.objects.extend(objects),
+                (Err(error), detection) => {
+                    masks.objects.extend(detection.map(|detection| Object { prompt: Some(index), ..detection.clone() }));
+                    masks.errors.push((index, error));
+                }
             }
         }
-        let failed = found.errors.iter().filter_map(|(index, _)| Some((*index, detections.get(*index)?)));
-        let without_mask = failed.map(|(index, detection)| Object { prompt: Some(index), ..detection.clone() });
-        found.objects.extend(without_mask.collect::<Vec<_>>());
-        found.objects.sort_by_key(|object| object.prompt);
-        Ok(found)
+        Ok(masks)
     }
 }
 

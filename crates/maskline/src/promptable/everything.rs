@@ -10,17 +10,22 @@ use std::time::Instant;
 
 use maskline_vision::grid::Crop;
 use maskline_vision::{Object, RgbImage};
+use serde::Serialize;
 
 pub use options::EverythingOptions;
 
 use self::candidates::{Candidate, best_of_crops, without_small_regions};
-use self::options::{Convention, Plan};
+use self::options::Plan;
 use self::search::Search;
-use crate::timings::PromptTimings;
-use crate::{Image, Model, Result};
+use crate::drivers::Call;
+use crate::{Image, Model, Result, Stage, Stages};
+
+/// Points of which the masks are judged together, which bounds the low-resolution logits in memory: 12 MB for three masks each of
+/// 256 x 256. (The official `points_per_batch`, 64, is for a decoder that takes them all together.)
+pub(crate) const POINTS_TOGETHER: usize = 16;
 
 /// The answer of [`Model::everything`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Everything {
     /// The objects: `score` is the predicted IoU, `stability` that of the mask at the size of the picture (at that of the crop, for
     /// masks that come from one). In the official order: by falling predicted IoU; with crops, those of the smallest crops
@@ -31,11 +36,12 @@ pub struct Everything {
     /// Width and height of the picture in pixels.
     pub size: (usize, usize),
     /// Where the time went, for all crops together.
-    pub timings: PromptTimings,
+    #[serde(rename = "timings_ms")]
+    pub timings: Stages,
 }
 
 /// Where an object of [`Everything`] comes from.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Origin {
     /// x, y of the click that it answers, in pixels of the picture.
     pub point: [f32; 2],
@@ -62,18 +68,22 @@ impl Model {
     /// # Errors
     /// As [`Model::everything`]; `Cancelled` if `watch` said so.
     pub fn everything_watched(&self, image: &Image, options: &EverythingOptions, watch: Watch<'_>) -> Result<Everything> {
+        self.everything_for(image, options, watch, &Call::default())
+    }
+
+    /// As [`Model::everything_watched`], for somebody.
+    pub(crate) fn everything_for(&self, image: &Image, options: &EverythingOptions, watch: Watch<'_>, call: &Call) -> Result<Everything> {
         let start = Instant::now();
-        let convention = Convention::of(self.answerer()?);
-        image.check()?;
-        let plan = Plan::new(options, (convention, image.size()))?;
-        let mut search = Search::new(&plan, watch);
+        let plan = Plan::new(options, &self.driver().prompting()?.everything, image.size())?;
+        let mut search = Search::new(&plan, watch, call);
         search.tell()?;
-        let (mut timings, mut found) = (PromptTimings::default(), Vec::new());
+        let (mut timings, mut found) = (Stages::of_prompts(), Vec::new());
         for crop in &plan.crops {
-            let embedding = if crop.layer == 0 { self.embed(image) } else { self.embed(&cut(image.pixels(), crop)) }?;
+            let embedding = if crop.layer == 0 { self.embed_for(image, call) } else { self.embed_for(&cut(image.pixels(), crop)?, call) }?;
             let begun = Instant::now();
-            found.extend(search.crop(&embedding, crop)?);
-            timings += *embedding.timings() + PromptTimings::of_prompts(begun, search.take_work());
+            let (candidates, spent) = search.crop(&embedding, crop)?;
+            found.extend(candidates);
+            timings += *embedding.timings() + spent.rest(Stage::Postprocess, begun);
         }
         let begun = Instant::now();
         if plan.crops.len() > 1 {
@@ -84,9 +94,9 @@ impl Model {
             found = without_small_regions(found, options.min_mask_region_area, threshold)?;
         }
         let (objects, origins) = found.into_iter().map(finished).unzip();
-        timings.postprocess += begun.elapsed();
-        let covered = timings.total() - timings.decode;
-        timings.other += start.elapsed().saturating_sub(covered);
+        timings.spend(Stage::Postprocess, begun.elapsed());
+        let covered = timings.total() - timings.get(Stage::Decode);
+        timings.spend(Stage::Other, start.elapsed().saturating_sub(covered));
         Ok(Everything { objects, origins, size: image.size(), timings })
     }
 }
@@ -104,10 +114,10 @@ pub struct Progress {
 pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// A part of the picture as a picture.
-fn cut(pixels: &RgbImage, crop: &Crop) -> Image {
+fn cut(pixels: &RgbImage, crop: &Crop) -> Result<Image> {
     let [x1, y1, x2, y2] = crop.bounds;
     let rows = (y1..y2).flat_map(|y| &pixels.row(y)[3 * x1..3 * x2]);
-    Image::from_pixels(RgbImage { width: x2 - x1, height: y2 - y1, pixels: rows.copied().collect() })
+    Ok(Image::from_pixels(RgbImage::new(x2 - x1, y2 - y1, rows.copied().collect())?))
 }
 
 fn finished(candidate: Candidate) -> (Object, Origin) {

@@ -3,6 +3,7 @@
 use maskline_vision::Mask;
 use maskline_vision::mask::Logits;
 
+use crate::drivers::Prompting;
 use crate::{Error, ErrorKind, Result};
 
 /// A click.
@@ -34,13 +35,6 @@ pub struct PartLogits {
     pub logits: Logits,
     /// `[x1, y1, x2, y2]` in pixels: what they cover.
     pub bounds: [f64; 4],
-}
-
-/// Mask logits that a model takes: their side, and whether they belong to a part of the picture.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MaskSide {
-    pub(super) side: usize,
-    pub(super) is_part: bool,
 }
 
 /// All that is said about one object; at least one of click, box and mask.
@@ -84,73 +78,85 @@ impl Prompt {
         self
     }
 
-    /// Refuses what no model can answer; `size` is width and height of the picture, `mask_side` the side of mask logits.
-    pub(super) fn check(&self, index: usize, (size, mask): ((usize, usize), MaskSide)) -> Result<()> {
-        let fail = |message: String| Err(Error::new(ErrorKind::BadInput, format!("prompt {index}: {message}")));
-        let (width, height) = size;
+    /// Refuses what no model can answer; `size` is width and height of the picture.
+    pub(super) fn check(&self, size: (usize, usize), prompting: &Prompting) -> Result<()> {
         if self.clicks.is_empty() && self.bounds.is_none() && self.mask.is_none() {
-            return fail("expected a click, a box or a mask, found none of them".into());
+            return Err(wrong("a click, a box or a mask", "none of them"));
         }
         if self.clicks.len() > MAX_CLICKS {
-            return fail(format!("expected at most {MAX_CLICKS} clicks, found {}", self.clicks.len()));
+            return Err(wrong(format!("at most {MAX_CLICKS} clicks"), self.clicks.len()));
         }
+        let (width, height) = (size.0 as f32, size.1 as f32);
         for Click { x, y, .. } in &self.clicks {
-            if !(0.0..=width as f32).contains(x) || !(0.0..=height as f32).contains(y) {
-                return fail(format!("expected a click inside the picture of {width} × {height}, found {x}, {y}"));
+            if !(0.0..=width).contains(x) || !(0.0..=height).contains(y) {
+                return Err(wrong(format!("a click inside the picture of {width} × {height}"), format!("{x}, {y}")));
             }
         }
         if let Some(bounds @ [x1, y1, x2, y2]) = self.bounds {
+            let found = format!("{x1}, {y1}, {x2}, {y2}");
             if bounds.iter().any(|side| !side.is_finite()) || x1 >= x2 || y1 >= y2 {
-                return fail(format!("expected a box x1, y1, x2, y2 with x1 < x2 and y1 < y2, found {x1}, {y1}, {x2}, {y2}"));
+                return Err(wrong("a box x1, y1, x2, y2 with x1 < x2 and y1 < y2", found));
             }
-            if x2 <= 0.0 || y2 <= 0.0 || x1 >= width as f32 || y1 >= height as f32 {
-                return fail(format!("expected a box that meets the picture of {width} × {height}, found {x1}, {y1}, {x2}, {y2}"));
+            if x2 <= 0.0 || y2 <= 0.0 || x1 >= width || y1 >= height {
+                return Err(wrong(format!("a box that meets the picture of {width} × {height}"), found));
             }
         }
+        let is_alone = self.bounds.is_none() && self.clicks.is_empty();
         match &self.mask {
-            Some(MaskPrompt::Logits(_)) if mask.is_part => {
-                fail("this model answers for parts of the picture\n  help: give a mask of the picture, or `PromptMask::to_prompt`".into())
+            Some(MaskPrompt::Logits(_)) if prompting.is_part => {
+                Err(Error::new(ErrorKind::BadInput, "this model answers for parts of the picture")
+                    .with_help("give a mask of the picture, or `PromptMask::to_prompt`"))
             }
-            Some(MaskPrompt::Part(_)) if !mask.is_part => {
-                fail("expected logits of the whole picture, found some of a part of it, which another model gave".into())
+            Some(MaskPrompt::Part(_)) if !prompting.is_part => {
+                Err(wrong("logits of the whole picture", "some of a part of it, which another model gave"))
             }
-            Some(MaskPrompt::Part(part)) if part.bounds.iter().any(|side| !side.is_finite()) || !has_area(part.bounds) => {
-                fail(format!("expected the part of the picture that mask logits cover as x1, y1, x2, y2, found {:?}", part.bounds))
-            }
-            Some(MaskPrompt::Part(PartLogits { bounds: [x1, y1, x2, y2], .. }))
-                if *x2 <= 0.0 || *y2 <= 0.0 || *x1 >= width as f64 || *y1 >= height as f64 =>
-            {
-                fail(format!("expected mask logits of a part that meets the picture of {width} × {height}, found {x1}, {y1}, {x2}, {y2}"))
-            }
-            Some(MaskPrompt::Logits(logits) | MaskPrompt::Part(PartLogits { logits, .. })) => check_logits(logits, mask.side).or_else(fail),
+            Some(MaskPrompt::Logits(logits)) => check_logits(logits, prompting.mask_side),
+            Some(MaskPrompt::Part(part)) => part.check(size).and_then(|()| check_logits(&part.logits, prompting.mask_side)),
             Some(MaskPrompt::Picture(mask)) if (mask.width(), mask.height()) != size => {
-                fail(format!("expected a mask of the picture's size {width} × {height}, found {} × {}", mask.width(), mask.height()))
+                Err(wrong(format!("a mask of the picture's size {width} × {height}"), format!("{} × {}", mask.width(), mask.height())))
             }
-            Some(MaskPrompt::Picture(picture)) if mask.is_part && picture.is_empty() && self.bounds.is_none() && self.clicks.is_empty() => {
-                fail("expected a mask with at least one pixel, found an empty one".into())
+            Some(MaskPrompt::Picture(mask)) if prompting.is_part && mask.is_empty() && is_alone => {
+                Err(wrong("a mask with at least one pixel", "an empty one"))
             }
             _ => Ok(()),
         }
     }
 }
 
+impl PartLogits {
+    /// Refuses a part that no picture of this width and height has.
+    fn check(&self, size: (usize, usize)) -> Result<()> {
+        let (width, height) = size;
+        let [x1, y1, x2, y2] = self.bounds;
+        if self.bounds.iter().any(|side| !side.is_finite()) || x1 >= x2 || y1 >= y2 {
+            return Err(wrong("the part of the picture that mask logits cover as x1, y1, x2, y2", format!("{:?}", self.bounds)));
+        }
+        if x2 <= 0.0 || y2 <= 0.0 || x1 >= width as f64 || y1 >= height as f64 {
+            let expected = format!("mask logits of a part that meets the picture of {width} × {height}");
+            return Err(wrong(expected, format!("{x1}, {y1}, {x2}, {y2}")));
+        }
+        Ok(())
+    }
+}
+
+/// A prompt that is not what was expected. Whoever knows which one it is names it.
+fn wrong(expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::BadInput, "").expecting(expected).but_found(found)
+}
+
 /// A box, cut where it reaches further beyond the picture than the picture is wide and high.
-pub(super) fn within_reach([x1, y1, x2, y2]: [f32; 4], (width, height): (usize, usize)) -> [f32; 4] {
-    let (width, height) = (width as f32, height as f32);
+pub(crate) fn within_reach([x1, y1, x2, y2]: [f32; 4], size: (usize, usize)) -> [f32; 4] {
+    let (width, height) = (size.0 as f32, size.1 as f32);
     [x1.max(-width), y1.max(-height), x2.min(2.0 * width), y2.min(2.0 * height)]
 }
 
-fn has_area([x1, y1, x2, y2]: [f64; 4]) -> bool {
-    x1 < x2 && y1 < y2
-}
-
-fn check_logits(logits: &Logits, side: usize) -> std::result::Result<(), String> {
-    if logits.size() != [side; 2] {
-        let [rows, columns] = logits.size();
-        return Err(format!("expected mask logits of {side} × {side}, found {columns} × {rows}"));
+fn check_logits(logits: &Logits, side: usize) -> Result<()> {
+    let [rows, columns] = logits.size();
+    if [rows, columns] != [side; 2] {
+        return Err(wrong(format!("mask logits of {side} × {side}"), format!("{columns} × {rows}")));
     }
     if logits.data().iter().any(|value| !value.is_finite()) {
-        return Err("expected finite mask logits, found NaN or infinite ones".into());
+        return Err(wrong("finite mask logits", "NaN or infinite ones"));
     }
     Ok(())
 }

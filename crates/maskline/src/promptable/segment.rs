@@ -5,15 +5,17 @@ use std::time::Instant;
 
 use maskline_vision::mask::{Cleaning, Logits, StabilityCut, Upsampler};
 use maskline_vision::{Mask, Object};
+use serde::Serialize;
+use serde::ser::SerializeStruct;
 
-use super::embedding::{Embedding, Source};
-use super::parallel::in_parallel;
+use super::embedding::Embedding;
 use super::prompt::{MaskPrompt, PartLogits, Prompt};
 use super::separate::{separate, separate_parts};
 use crate::delays::sleep;
+use crate::drivers::{Call, Question, Take};
+use crate::host::in_parallel;
 use crate::limits::{self, LARGEST_CHUNK};
-use crate::timings::{PromptTimings, Work};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Stage, Stages};
 
 /// How many masks a prompt gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,14 +64,13 @@ impl Default for SegmentOptions {
 }
 
 impl SegmentOptions {
-    pub(super) fn cleaning(&self) -> Cleaning {
+    pub(crate) fn cleaning(&self) -> Cleaning {
         Cleaning { threshold: self.threshold, max_hole_area: self.max_hole_area, max_sprinkle_area: self.max_sprinkle_area }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if !self.threshold.is_finite() {
-            let message = format!("threshold: expected a finite number, found {}", self.threshold);
-            return Err(Error::new(ErrorKind::InvalidOption, message));
+            return Err(Error::new(ErrorKind::InvalidOption, "threshold").expecting("a finite number").but_found(self.threshold));
         }
         self.chunk.map_or(Ok(()), |chunk| limits::check_count("chunk", chunk, LARGEST_CHUNK))
     }
@@ -90,14 +91,14 @@ pub struct PromptMask {
     pub logits: Logits,
     /// `[x1, y1, x2, y2]` in pixels: what the logits cover, of models that answer for a part of the picture (nano).
     pub part: Option<[f64; 4]>,
-    pub(super) upsampler: Arc<Upsampler>,
-    pub(super) threshold: f32,
+    /// As a prompt for a better one, logits are limited to this.
+    pub(crate) prompt_limit: Option<f32>,
+    pub(crate) upsampler: Arc<Upsampler>,
+    pub(crate) threshold: f32,
     /// The mask, where more than the logits decided about it.
-    pub(super) settled: Option<Mask>,
+    pub(crate) settled: Option<Mask>,
 }
 
-/// SAM 2 gives out logits of at most this size.
-const LARGEST_LOGIT: f32 = 32.0;
 /// Offset of the cuts of [`PromptMask::stability`], as in the official mask generators.
 const STABILITY_OFFSET: f32 = 1.0;
 
@@ -113,11 +114,11 @@ impl PromptMask {
         }
     }
 
-    /// The mask as a prompt for a better one, its logits limited as SAM 2's predictor limits those that it gives out.
+    /// The mask as a prompt for a better one, its logits limited as the family's own predictor limits those that it gives out (SAM 2).
     pub fn to_prompt(&self) -> MaskPrompt {
         let mut logits = self.logits.clone();
-        if self.presence.is_some() {
-            logits.data_mut().iter_mut().for_each(|logit| *logit = logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT));
+        if let Some(limit) = self.prompt_limit {
+            logits.data_mut().iter_mut().for_each(|logit| *logit = logit.clamp(-limit, limit));
         }
         match self.part {
             Some(bounds) => MaskPrompt::Part(PartLogits { logits, bounds }),
@@ -137,10 +138,6 @@ impl PromptMask {
         let (prompt, stability) = (Some(self.prompt), Some(self.stability()));
         Ok(Object { prompt, score: self.score, bounds, stability, mask: Some(mask), ..Object::default() })
     }
-
-    pub(crate) fn upsampler(&self) -> &Upsampler {
-        &self.upsampler
-    }
 }
 
 /// The answers of [`Embedding::segment`].
@@ -149,7 +146,7 @@ pub struct Segments {
     /// Per prompt its masks, or why it could not be answered.
     pub answers: Vec<Result<Vec<PromptMask>>>,
     /// Where the time of this call went: encoding the picture was another one ([`Embedding::timings`]). Enlarging masks by [`Segments::objects`] is added to `postprocess`.
-    pub timings: PromptTimings,
+    pub timings: Stages,
     labels: Vec<(Option<String>, Option<usize>)>,
 }
 
@@ -166,48 +163,104 @@ impl Segments {
             let names = object.prompt.and_then(|prompt| self.labels.get(prompt)).cloned();
             (object.label, object.class_id) = names.unwrap_or_default();
         }
-        self.timings.postprocess += start.elapsed();
+        self.timings.spend(Stage::Postprocess, start.elapsed());
         Ok(objects)
     }
 }
 
 /// The answers of [`Embedding::find`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
-    /// All masks at the size of the picture, in the order of the prompts.
-    pub objects: Vec<Object>,
-    /// The prompts that could not be answered, by index.
-    pub errors: Vec<(usize, Error)>,
+    /// Per prompt its masks at the size of the picture (several where all candidates were wished), or why it could not be answered: a
+    /// click beside the picture is nobody's "nothing found".
+    pub answers: Vec<Result<Vec<Object>>>,
     /// Where the time of this call went: encoding the picture was another one ([`Embedding::timings`]).
-    pub timings: PromptTimings,
+    pub timings: Stages,
+}
+
+impl Found {
+    /// All masks, in the order of the prompts.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.answers.iter().flatten().flatten()
+    }
+
+    /// As [`Found::objects`], taken out.
+    pub fn into_objects(self) -> Vec<Object> {
+        self.answers.into_iter().flatten().flatten().collect()
+    }
+
+    /// The prompts that could not be answered, by index.
+    pub fn errors(&self) -> impl Iterator<Item = (usize, &Error)> {
+        self.answers.iter().enumerate().filter_map(|(index, answer)| Some((index, answer.as_ref().err()?)))
+    }
+}
+
+impl Serialize for Found {
+    /// `answers`, each with `objects` or `error`, and `timings_ms`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_struct("Found", 2)?;
+        let answers: Vec<Told<'_>> = self.answers.iter().map(Told::from).collect();
+        map.serialize_field("answers", &answers)?;
+        map.serialize_field("timings_ms", &self.timings)?;
+        map.end()
+    }
+}
+
+/// One answer in a file.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Told<'a> {
+    Objects(&'a [Object]),
+    Error(&'a Error),
+}
+
+impl<'a> From<&'a Result<Vec<Object>>> for Told<'a> {
+    fn from(answer: &'a Result<Vec<Object>>) -> Self {
+        match answer {
+            Ok(objects) => Self::Objects(objects),
+            Err(error) => Self::Error(error),
+        }
+    }
 }
 
 /// Masks that are enlarged together.
 const WAITING: usize = 32;
 
 impl Embedding {
-    /// Answers prompts, each by itself: neither its neighbours nor their number change an answer beyond rounding.
+    /// Answers prompts, each by itself: neither its neighbours nor their number change an answer beyond rounding. No prompts have no
+    /// answers.
     ///
     /// # Errors
-    /// `InvalidOption` for an empty list or options outside their domain, `OverLimit` for too many prompts (or more than 4 GiB of logits
-    /// for them). What is wrong with one prompt is that prompt's answer.
+    /// `InvalidOption` for options outside their domain, `OverLimit` for too many prompts (or more than 4 GiB of logits for them). What is
+    /// wrong with one prompt is that prompt's answer.
     pub fn segment(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Segments> {
+        self.segment_for(prompts, options, &Call::default())
+    }
+
+    /// As [`Embedding::segment`], for somebody.
+    pub(crate) fn segment_for(&self, prompts: &[Prompt], options: &SegmentOptions, call: &Call) -> Result<Segments> {
+        if prompts.is_empty() {
+            options.check()?;
+            return Ok(Segments { answers: Vec::new(), timings: Stages::of_prompts(), labels: Vec::new() });
+        }
         let start = Instant::now();
-        limits::check_logits(prompts.len().saturating_mul(self.masks(options.multimask)), self.mask_side().side)?;
+        let prompting = self.driver().prompting()?;
+        limits::check_logits(prompts.len().saturating_mul(prompting.masks(options.multimask)), prompting.mask_side)?;
         let mut answers: Vec<Result<Vec<PromptMask>>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
-        let work = self.answer_all((prompts, options), |index, answer| {
+        let spent = self.answer_all(&Asked { prompts, options, call }, &mut |index, answer| {
             answers[index] = answer;
             Ok(())
         })?;
         sleep(self.delays().postprocess);
         if options.non_overlapping {
-            match self.source() {
-                Source::Encoded(_) => separate(&mut answers, options.threshold),
-                Source::Looks(_) => separate_parts(&mut answers, self.size())?,
+            if prompting.is_part {
+                separate_parts(&mut answers, self.size())?;
+            } else {
+                separate(&mut answers, options.threshold);
             }
         }
         let labels = prompts.iter().map(|prompt| (prompt.label.clone(), prompt.class_id)).collect();
-        Ok(Segments { answers, timings: PromptTimings::of_prompts(start, work), labels })
+        Ok(Segments { answers, timings: of_prompts(spent, start), labels })
     }
 
     /// As [`Embedding::segment`], with the masks at the size of the picture. Low-resolution logits are dropped on the way, so that
@@ -216,64 +269,88 @@ impl Embedding {
     /// # Errors
     /// As [`Embedding::segment`] and [`PromptMask::mask`].
     pub fn find(&self, prompts: &[Prompt], options: &SegmentOptions) -> Result<Found> {
+        self.find_for(prompts, options, &Call::default())
+    }
+
+    /// As [`Embedding::find`], for somebody.
+    pub(crate) fn find_for(&self, prompts: &[Prompt], options: &SegmentOptions, call: &Call) -> Result<Found> {
+        if prompts.is_empty() {
+            options.check()?;
+            return Ok(Found { answers: Vec::new(), timings: Stages::of_prompts() });
+        }
         if options.non_overlapping {
             // Which mask a pixel belongs to is known when all are there.
-            let mut segments = self.segment(prompts, options)?;
-            let objects = segments.objects()?;
-            let errors = segments.answers.into_iter().enumerate().filter_map(|(index, answer)| Some((index, answer.err()?)));
-            return Ok(Found { objects, errors: errors.collect(), timings: segments.timings });
+            let mut segments = self.segment_for(prompts, options, call)?;
+            let mut answers: Vec<Result<Vec<Object>>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
+            sort_in(&mut answers, segments.objects()?, prompts);
+            for (answer, segment) in answers.iter_mut().zip(segments.answers) {
+                if let Err(error) = segment {
+                    *answer = Err(error);
+                }
+            }
+            return Ok(Found { answers, timings: segments.timings });
         }
         let start = Instant::now();
-        let (mut objects, mut errors, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut answers: Vec<Result<Vec<Object>>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
+        let mut waiting = Vec::new();
         let enlarge = |waiting: &mut Vec<PromptMask>| in_parallel(&std::mem::take(waiting), PromptMask::object);
-        let work = self.answer_all((prompts, options), |index, answer| {
+        let spent = self.answer_all(&Asked { prompts, options, call }, &mut |index, answer| {
             match answer {
                 Ok(masks) => waiting.extend(masks),
-                Err(error) => errors.push((index, error)),
+                Err(error) => answers[index] = Err(error),
             }
             if waiting.len() >= WAITING {
-                objects.extend(enlarge(&mut waiting)?);
+                sort_in(&mut answers, enlarge(&mut waiting)?, prompts);
             }
             Ok(())
         })?;
-        objects.extend(enlarge(&mut waiting)?);
+        sort_in(&mut answers, enlarge(&mut waiting)?, prompts);
         sleep(self.delays().postprocess);
-        for object in &mut objects {
-            let prompt = object.prompt.and_then(|prompt| prompts.get(prompt));
-            (object.label, object.class_id) = prompt.map(|prompt| (prompt.label.clone(), prompt.class_id)).unwrap_or_default();
-        }
-        // Prompts of one token count were answered together.
-        objects.sort_by_key(|object| object.prompt);
-        errors.sort_by_key(|(index, _)| *index);
-        Ok(Found { objects, errors, timings: PromptTimings::of_prompts(start, work) })
+        Ok(Found { answers, timings: of_prompts(spent, start) })
     }
 
-    /// Hands every prompt's answer to `take`; what the decoders took.
-    fn answer_all(
-        &self,
-        (prompts, options): (&[Prompt], &SegmentOptions),
-        mut take: impl FnMut(usize, Result<Vec<PromptMask>>) -> Result<()>,
-    ) -> Result<Work> {
+    /// Hands every prompt's answer to `take`; what the networks took.
+    fn answer_all(&self, asked: &Asked<'_>, take: Take<'_>) -> Result<Stages> {
+        let Asked { prompts, options, call } = *asked;
         options.check()?;
-        if prompts.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidOption, "prompts: expected at least one, found an empty list"));
-        }
         if prompts.len() > options.max_prompts {
-            let message = format!("prompts: expected at most {}, found {}", options.max_prompts, prompts.len());
-            return Err(Error::new(ErrorKind::OverLimit, message + "\n  help: send them in several requests, or raise the limit"));
+            let error = Error::new(ErrorKind::OverLimit, "prompts").expecting(format!("at most {}", options.max_prompts));
+            return Err(error.but_found(prompts.len()).with_help("send them in several requests, or raise the limit"));
         }
+        let prompting = self.driver().prompting()?;
         let mut valid = Vec::with_capacity(prompts.len());
         for (index, prompt) in prompts.iter().enumerate() {
-            match prompt.check(index, (self.size(), self.mask_side())) {
+            match prompt.check(self.size(), &prompting) {
                 Ok(()) => valid.push(index),
-                Err(error) => take(index, Err(error))?,
+                Err(error) => take(index, Err(error.named(format!("prompt {index}"))))?,
             }
         }
-        let mut work = match self.source() {
-            Source::Encoded(encoded) => encoded.answer_all((prompts, &valid), options, take),
-            Source::Looks(looks) => looks.answer_all((prompts, &valid), options, take),
-        }?;
-        work.network += sleep(self.delays().mask_decode);
-        Ok(work)
+        if valid.is_empty() {
+            return Ok(Stages::default());
+        }
+        self.driver().segment(&Question { picture: self.encoded(), size: self.size(), prompts, valid: &valid, options, call }, take)
     }
+}
+
+/// Puts objects, with the names of their prompts, to the prompts that they answer.
+fn sort_in(answers: &mut [Result<Vec<Object>>], objects: Vec<Object>, prompts: &[Prompt]) {
+    for object in objects {
+        let Some(index) = object.prompt.filter(|index| *index < prompts.len()) else { continue };
+        let Prompt { label, class_id, .. } = &prompts[index];
+        if let Ok(found) = &mut answers[index] {
+            found.push(Object { label: label.clone(), class_id: *class_id, ..object });
+        }
+    }
+}
+
+/// What is asked of an embedding.
+struct Asked<'a> {
+    prompts: &'a [Prompt],
+    options: &'a SegmentOptions,
+    call: &'a Call,
+}
+
+/// The stages of a call that began at `start` and in which networks took what was `spent`; all else is postprocessing.
+fn of_prompts(spent: Stages, start: Instant) -> Stages {
+    (Stages::of_prompts() + spent).rest(Stage::Postprocess, start)
 }

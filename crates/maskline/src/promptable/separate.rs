@@ -29,7 +29,8 @@ pub(super) fn separate(answers: &mut [Result<Vec<PromptMask>>], threshold: f32) 
 }
 
 /// The same for logits of different parts of the picture: they can only be compared at its size, width and height.
-pub(super) fn separate_parts(answers: &mut [Result<Vec<PromptMask>>], (width, height): (usize, usize)) -> Result<()> {
+pub(super) fn separate_parts(answers: &mut [Result<Vec<PromptMask>>], size: (usize, usize)) -> Result<()> {
+    let (width, height) = size;
     let mut masks: Vec<&mut PromptMask> = answers.iter_mut().flatten().filter_map(|masks| masks.first_mut()).collect();
     let mut strongest = vec![(f32::NEG_INFINITY, usize::MAX); width * height];
     for (i, mask) in masks.iter().enumerate() {

@@ -88,13 +88,13 @@ fn tensors(golden: &Computed, found: &Computed, is_rounded: bool) -> Result<f64,
     if found.shape != golden.shape || found.data.len() != golden.data.len() {
         return Err(format!("expected shape {:?}, computed {:?}", golden.shape, found.shape));
     }
-    let apart = |(found, golden): (&f32, &f32)| {
-        let difference = if found == golden { 0.0 } else { (f64::from(*found) - f64::from(*golden)).abs() };
-        let beyond = if is_rounded { difference - half_rounding(*golden) } else { difference };
+    let apart = |found: f32, golden: f32| {
+        let difference = if found == golden { 0.0 } else { (f64::from(found) - f64::from(golden)).abs() };
+        let beyond = if is_rounded { difference - half_rounding(golden) } else { difference };
         // Not by `max`, which hides NaN.
         if beyond < 0.0 { 0.0 } else { beyond }
     };
-    Ok(found.data.iter().zip(&golden.data).map(apart).fold(0.0, worse))
+    Ok(found.data.iter().zip(&golden.data).map(|(found, golden)| apart(*found, *golden)).fold(0.0, worse))
 }
 
 /// The larger difference; NaN is no small one.

@@ -6,20 +6,17 @@
 
 mod case;
 mod compare;
-mod nano;
 mod postprocess;
 mod preprocess;
-mod sam;
-mod upscale;
-mod yolov8;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::verify::case::Case;
+pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{Dialect, Engine, Error, ErrorKind, Result};
+use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Result, drivers};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
@@ -86,18 +83,16 @@ impl Report {
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Result<Vec<Report>> {
     let case = Case::open(directory, options.dialect)?;
-    let load: Load<'_> = match case.family() {
+    match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
-        "yolov8" => |engine, case, checkpoint| Ok(Box::new(yolov8::Check::load(engine, case, checkpoint)?)),
-        "nano" => |engine, case, checkpoint| Ok(Box::new(nano::Check::load(engine, case, checkpoint)?)),
-        family if sam::FAMILIES.contains(&family) => |engine, case, checkpoint| Ok(Box::new(sam::Check::load(engine, case, checkpoint)?)),
+        family if drivers::case_families().contains(&family) => {}
         family => {
-            let message = format!("cases of the family `{family}` cannot be verified\n  in   {}", directory.display());
-            let help = format!("\n  help: families with a check: preprocess, postprocess, yolov8, nano, {}", sam::FAMILIES.join(", "));
-            return Err(Error::new(ErrorKind::BadInput, message + &help));
+            let error = Error::new(ErrorKind::BadInput, format!("cases of the family `{family}` cannot be verified")).at(directory);
+            let known = drivers::case_families().join(", ");
+            return Err(error.with_help(format!("families with a check: preprocess, postprocess, {known}")));
         }
-    };
+    }
     let names = case.outputs()?.names();
     let run = |checkpoint: &std::path::PathBuf| {
         let check = load(engine, &case, checkpoint);
@@ -108,11 +103,25 @@ pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Res
 }
 
 /// A family's way from golden names to computed tensors.
-trait Check {
+pub(crate) trait Check {
     fn compute(&self, name: &str) -> Result<Computed>;
 }
 
-type Load<'c> = fn(&Engine, &'c Case, &Path) -> Result<Box<dyn Check + 'c>>;
+/// Loads the model of a case, as it ships and with its inner tensors.
+fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dyn Check + 'c>> {
+    let driver = |taps: bool| {
+        let bundle = BundleOptions {
+            config: case.own_config(),
+            keypoint_shape: case.keypoint_shape(),
+            taps,
+            dialect: case.dialect(),
+            ..BundleOptions::default()
+        };
+        let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
+        Ok::<_, Error>(Arc::clone(engine.load(checkpoint, &options)?.driver()))
+    };
+    driver(false)?.golden(case, driver(true)?)
+}
 
 fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pair> {
     let check = check.map_err(|error| Error::new(error.kind(), format!("the model could not be loaded: {error}")))?;

@@ -5,7 +5,7 @@
 
 use maskline_vision::RgbImage;
 use maskline_vision::decode::{DecodeOptions, decode_file, exif_orientation, turn};
-use maskline_vision::fit::{Normalise, SquareFilter, longest_side, padded_square, stretch, stretch_levels};
+use maskline_vision::fit::{Normalise, SquareFilter, Target, longest_side, padded_square, stretch, stretch_levels};
 use maskline_vision::letterbox::Letterbox;
 use maskline_vision::resize::Resampling;
 use serde_json::{Value, json};
@@ -63,8 +63,8 @@ fn open(case: &Case, image: &str, facts: &Value) -> Result<RgbImage> {
 /// Size and sum of the pixels.
 fn of_picture(picture: &RgbImage, facts: &Value) -> Pair {
     let golden = json!({ "width": facts["width"], "height": facts["height"], "pixel_sum": facts["pixel_sum"] });
-    let sum: u64 = picture.pixels.iter().map(|level| u64::from(*level)).sum();
-    Pair::exact(golden, json!({ "width": picture.width, "height": picture.height, "pixel_sum": sum }))
+    let sum: u64 = picture.pixels().iter().map(|level| u64::from(*level)).sum();
+    Pair::exact(golden, json!({ "width": picture.width(), "height": picture.height(), "pixel_sum": sum }))
 }
 
 /// Prepares a picture as a method of the case says; the size of the input is read off the golden one.
@@ -75,28 +75,29 @@ fn prepare(picture: &RgbImage, method: &str, golden: &Value) -> Result<Prepared>
     if method.starts_with("yolov8_letterbox") {
         return letterboxed(picture, method, size);
     }
-    let (imagenet, clip, signed) = (&Normalise::IMAGENET, &Normalise::CLIP, &Normalise::SIGNED);
+    let [imagenet, clip, signed] =
+        [Normalise::IMAGENET, Normalise::CLIP, Normalise::SIGNED].map(|normalise| Target { frame: size, normalise });
     let mut planes = vec![0.0; 3 * size[0] * size[1]];
     let out = planes.as_mut_slice();
     let (name, is_pil) = method.strip_suffix("_pil").map_or((method, false), |name| (name, true));
     match (name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_'), is_pil) {
-        ("sam2_official", false) => stretch(picture, size, imagenet, out)?,
-        ("sam2_hf", false) => stretch_levels(picture, (size, imagenet), Resampling::TORCH_BILINEAR, out)?,
-        ("sam3_official" | "sam3_hf", false) => stretch_levels(picture, (size, signed), Resampling::TORCH_BILINEAR, out)?,
+        ("sam2_official", false) => stretch(picture, imagenet, out)?,
+        ("sam2_hf", false) => stretch_levels(picture, imagenet, Resampling::TORCH_BILINEAR, out)?,
+        ("sam3_official" | "sam3_hf", false) => stretch_levels(picture, signed, Resampling::TORCH_BILINEAR, out)?,
         ("sam1_longest" | "efficientvit_sam", false) => {
-            longest_side(picture, size[0].max(size[1]), (size, imagenet), out)?;
+            longest_side(picture, size[0].max(size[1]), imagenet, out)?;
         }
-        ("owlvit_hf", false) => stretch_levels(picture, (size, clip), Resampling::TORCH_BICUBIC, out)?,
-        ("owlvit_hf", true) => stretch_levels(picture, (size, clip), Resampling::PILLOW_BICUBIC, out)?,
-        ("owlv2_hf", false) => padded_square(picture, (size[0], clip), SquareFilter::Torchvision, out)?,
-        ("owlv2_hf", true) => padded_square(picture, (size[0], clip), SquareFilter::Scipy, out)?,
+        ("owlvit_hf", false) => stretch_levels(picture, clip, Resampling::TORCH_BICUBIC, out)?,
+        ("owlvit_hf", true) => stretch_levels(picture, clip, Resampling::PILLOW_BICUBIC, out)?,
+        ("owlv2_hf", false) => padded_square(picture, clip, SquareFilter::Torchvision, out)?,
+        ("owlv2_hf", true) => padded_square(picture, clip, SquareFilter::Scipy, out)?,
         _ => return Err(Error::new(ErrorKind::BadInput, format!("no maskline code for this yet: the preprocessing `{method}`"))),
     }
     Ok(Prepared { size, planes })
 }
 
 fn letterboxed(picture: &RgbImage, method: &str, [height, width]: [usize; 2]) -> Result<Prepared> {
-    let source = (picture.width, picture.height);
+    let source = picture.size();
     let longest = height.max(width);
     let letterbox = if method.ends_with("_rect") { Letterbox::rect(source, longest, STRIDE)? } else { Letterbox::square(source, longest)? };
     // The letterbox's own answer, which must be the golden one.

@@ -6,7 +6,6 @@ pub mod parts;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use maskline::runtime::LibraryOptions;
 use maskline::vision::mask::Logits;
 use maskline::{
     BundleOptions, Embedding, Engine, EngineOptions, Image, LoadOptions, Mask, MaskPrompt, Model, ModelSource, Prompt, RgbImage,
@@ -27,7 +26,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     if folder.exists() {
         return Some(folder);
     }
-    eprintln!("skipped: {} is missing", folder.display());
+    maskline_testing::skip(format_args!("{} is missing", folder.display()));
     None
 }
 
@@ -40,7 +39,7 @@ pub struct Place {
 impl Place {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::new(EngineOptions { library: LibraryOptions::from_env(), cache: folder.path().join("cache") }).unwrap();
+        let engine = Engine::new(EngineOptions { cache: folder.path().join("cache"), ..EngineOptions::default() }).unwrap();
         Self { folder, engine }
     }
 
@@ -52,10 +51,11 @@ impl Place {
     }
 }
 
-/// The synthetic model, shared by the tests of a file. Its bundle is gone: both decoders are open and need it no more.
+/// The synthetic model, shared by the tests of a file, which get the same bits whoever else asks. Its bundle is gone: both decoders are
+/// open and need it no more.
 pub static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let place = Place::new();
-    let model = place.synthetic(LoadOptions::default());
+    let model = place.synthetic(LoadOptions { together: Some(1), ..LoadOptions::default() });
     let mask = MaskPrompt::Picture(Mask::from_fn(SIZE.0, SIZE.1, |x, _| x < 50).unwrap());
     let opening = Prompt::default().with_mask(mask);
     let segments = model.embed(&picture(1, SIZE)).unwrap().segment(&[opening], &SegmentOptions::default()).unwrap();

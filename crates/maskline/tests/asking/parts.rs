@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use maskline::runtime::{Input, LibraryOptions, ModelSource, Session, SessionOptions, SharedTensor, Tensor, load};
-use maskline::vision::fit::{Normalise, stretch};
+use maskline::runtime::{Input, Job, Lane, LaneOptions, LibraryOptions, ModelSource, SharedTensor, Tensor, load};
+use maskline::vision::fit::{Normalise, Target, stretch};
 use maskline::{Image, Model};
 use maskline_models::{Output, PromptHead};
 
@@ -13,7 +13,7 @@ pub struct Parts {
     pub head: PromptHead,
     input: String,
     side: usize,
-    sessions: Vec<(String, Session)>,
+    sessions: Vec<(String, Lane)>,
 }
 
 /// Prompts as the graphs take them: `points` tokens each.
@@ -36,14 +36,14 @@ pub struct Answers {
 impl Parts {
     pub fn of(model: &Model) -> Self {
         let library = load(&LibraryOptions::from_env()).unwrap();
-        let open = |file: &Path| Session::open(&library, ModelSource::File(file), &SessionOptions::default()).unwrap();
+        let open = |file: &Path| Lane::open(&library, ModelSource::File(file), &LaneOptions::default()).unwrap();
         let sessions = model.bundle().parts().map(|(name, file)| (name.to_string(), open(&file))).collect();
         let info = model.info();
         let Output::Promptable(head) = &info.output else { panic!("{} takes no prompts", model.name()) };
         Self { head: head.clone(), input: info.input.clone(), side: info.default_size, sessions }
     }
 
-    fn session(&self, name: &str) -> &Session {
+    fn session(&self, name: &str) -> &Lane {
         &self.sessions.iter().find(|(part, _)| part == name).unwrap().1
     }
 
@@ -52,9 +52,9 @@ impl Parts {
         let mut values = vec![0.0; 3 * side * side];
         let maskline_models::Normalise { mean, std } = maskline_models::Normalise::IMAGENET;
         let normalise = Normalise { mean, std };
-        stretch(image.pixels(), [side; 2], &normalise, &mut values).unwrap();
+        stretch(image.pixels(), Target { frame: [side; 2], normalise }, &mut values).unwrap();
         let input = Tensor::new([1, 3, side, side], values).unwrap();
-        let mut outputs = self.session(PromptHead::ENCODER).run(vec![(self.input.as_str(), input)]).unwrap();
+        let mut outputs = self.session(PromptHead::ENCODER).run(Job::new([(self.input.as_str(), input)])).unwrap();
         self.head.embedding().iter().map(|name| outputs.take(name).unwrap()).collect()
     }
 
@@ -72,7 +72,7 @@ impl Parts {
         let wanted = |name: &str| session.inputs().iter().any(|port| port.name == name);
         let embedding = self.head.embedding().iter().zip(embedding).filter(|(name, _)| wanted(name));
         inputs.extend(embedding.map(|(name, tensor)| (*name, tensor.clone().into())));
-        let outputs = session.run(inputs).unwrap();
+        let outputs = session.run(Job::new(inputs)).unwrap();
         let values = |name: &str| outputs.f32(name).unwrap().data.to_vec();
         Answers { logits: values(PromptHead::MASKS), scores: values(PromptHead::SCORES), presence: values(PromptHead::OBJECT) }
     }

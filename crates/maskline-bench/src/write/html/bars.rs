@@ -31,6 +31,20 @@ pub(super) struct Bar {
 /// A sign and its meaning.
 pub(super) type Legend = [(String, String)];
 
+/// Bars below each other, with what their colours mean.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) bars: &'a [Bar],
+    pub(super) legend: &'a Legend,
+}
+
+/// Several bars to a name, with what their colours mean.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Groups<'a> {
+    pub(super) groups: &'a [(String, Vec<Bar>)],
+    pub(super) legend: &'a Legend,
+}
+
 /// The sign of a bar.
 pub(super) fn swatch(index: usize) -> String {
     format!("<rect class=\"bar {}\" x=\"5\" y=\"0\" width=\"16\" height=\"12\"/>", colour(index))
@@ -46,7 +60,8 @@ pub(super) fn longest<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> f64 {
 }
 
 /// Draws rows over an axis that begins with 0.
-pub(super) fn bars(page: &mut String, title: &Title<'_>, axis: Axis, (rows, legend): (&[Bar], &Legend)) {
+pub(super) fn bars(page: &mut String, title: &Title<'_>, axis: Axis, rows: &Rows<'_>) {
+    let Rows { bars: rows, legend } = *rows;
     let [row_height, bar_height] = if rows.len() > MANY { LOW_ROW } else { ROW };
     let mut plot = Plot::new(axis, None, 14.0 + row_height * rows.len() as f64 + 50.0);
     let [left, right, top, _] = plot.frame();
@@ -61,9 +76,10 @@ pub(super) fn bars(page: &mut String, title: &Title<'_>, axis: Axis, (rows, lege
 }
 
 /// Draws groups of bars, each group with a name, over an axis that begins with 0 and has room for figures after the longest bar.
-pub(super) fn groups(page: &mut String, title: &Title<'_>, label: &str, (groups, legend): (&[(String, Vec<Bar>)], &Legend)) {
+pub(super) fn groups(page: &mut String, title: &Title<'_>, label: &str, rows: &Groups<'_>) {
     /// What the figure after the longest bar takes of the width.
     const ROOM: f64 = 1.2;
+    let Groups { groups, legend } = *rows;
     let [height, gap, after] = IN_GROUP;
     let of_group = |bars: &[Bar]| TEXT + 6.0 + (height + gap) * bars.len() as f64 + after;
     let all: f64 = groups.iter().map(|(_, bars)| of_group(bars)).sum();

@@ -5,7 +5,7 @@ mod sweep;
 
 use super::super::overview::{Entry, entries};
 use super::super::tables::Section;
-use super::bars::{Bar, bars, longest, swatch};
+use super::bars::{Bar, Rows, bars, longest, swatch};
 use super::lines::{Line, Point, distributions, lines};
 use super::page::folded;
 use super::plot::{Axis, GREY, Title};
@@ -54,7 +54,7 @@ fn overview(page: &mut String, entries: &[Entry<'_>]) {
     let kinds = [(SUBJECT, "maskline"), (PEER, "other programs, same answers"), (GREY, "other programs, answers not shown to be the same")];
     let present = kinds.into_iter().filter(|(index, _)| entries.iter().any(|entry| colour(entry) == *index));
     let legend: Vec<(String, String)> = present.map(|(index, name)| (swatch(index), name.to_owned())).collect();
-    medians(page, "Median latency of a call", (&rows, &legend));
+    medians(page, "Median latency of a call", &Rows { bars: &rows, legend: &legend });
 }
 
 fn median_bar(name: String, p50: &Estimate, colour: usize) -> Bar {
@@ -62,10 +62,10 @@ fn median_bar(name: String, p50: &Estimate, colour: usize) -> Bar {
     Bar { name, figure, parts: vec![(p50.value, colour)], whisker, mark: None }
 }
 
-fn medians(page: &mut String, heading: &str, (rows, legend): (&[Bar], &[(String, String)])) {
-    if !rows.is_empty() {
+fn medians(page: &mut String, heading: &str, rows: &Rows<'_>) {
+    if !rows.bars.is_empty() {
         let title = Title { heading, detail: "Thin lines are 95 % intervals. Shorter is better." };
-        bars(page, &title, Axis::from_zero("median latency (ms)", longest(rows)), (rows, legend));
+        bars(page, &title, Axis::from_zero("median latency (ms)", longest(rows.bars)), rows);
     }
 }
 
@@ -89,7 +89,7 @@ fn steady(page: &mut String, report: &Report) {
     for (i, (row, own)) in with_samples().enumerate() {
         let heading = format!("Every call of {}", row.name);
         let title = Title { heading: &heading, detail: &row.verdict.reason };
-        let draw = |page: &mut String| scatter::samples(page, &title, (own, &[("p50", row.summary.p50_ms), ("p99", row.summary.p99_ms)]));
+        let draw = |page: &mut String| scatter::samples(page, &title, own, &[("p50", row.summary.p50_ms), ("p99", row.summary.p99_ms)]);
         if i < MOST_OPEN { draw(page) } else { folded(page, &heading, draw) }
     }
 }
@@ -113,7 +113,7 @@ fn stages(page: &mut String, row: &StageRow) {
     let heading = format!("Stages of {}", row.name);
     let title = Title { heading: &heading, detail: "Bars are medians; the thin line reaches to p99." };
     let axis = Axis::from_zero("time (ms)", longest(&rows));
-    bars(page, &title, axis, (&rows, &[]));
+    bars(page, &title, axis, &Rows { bars: &rows, legend: &[] });
 }
 
 /// All that the vertical axis must show.
@@ -124,16 +124,16 @@ fn ends(series: &[Line]) -> impl Iterator<Item = f64> {
 fn loads(page: &mut String, report: &Report, is_shown: impl Fn(LoadKind) -> bool) {
     let curves: Vec<_> = report.loads.iter().filter(|curve| is_shown(curve.kind)).collect();
     let Some(first) = curves.first() else { return };
-    let line = |(i, curve): (usize, &&crate::report::LoadCurve), p99: bool| {
+    let line = |colour: usize, curve: &crate::report::LoadCurve, p99: bool| {
         let figure = |point: &crate::report::LoadPoint| if p99 { point.summary.p99_ms } else { point.summary.p50_ms };
         let point = |point: &crate::report::LoadPoint| {
             let is_hollow = point.verdict.status != Status::Valid;
             figure(point).map(|y: Estimate| Point { x: point.offered, y, is_hollow })
         };
         let name = format!("{}: {}", curve.name, if p99 { "p99" } else { "p50" });
-        Line { name, points: curve.points.iter().filter_map(point).collect(), colour: i, is_dashed: p99 }
+        Line { name, points: curve.points.iter().filter_map(point).collect(), colour, is_dashed: p99 }
     };
-    let series: Vec<Line> = curves.iter().enumerate().flat_map(|curve| [line(curve, false), line(curve, true)]).collect();
+    let series: Vec<Line> = curves.iter().enumerate().flat_map(|(i, curve)| [line(i, curve, false), line(i, curve, true)]).collect();
     let most = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.offered)).fold(0.0, f64::max);
     let is_open = first.kind != LoadKind::Closed;
     let heading = if is_open { "Latency over the rate of requests" } else { "Latency over the number of callers" };
@@ -161,7 +161,7 @@ fn peers(page: &mut String, report: &Report) {
             rows.extend(peer.summary.p50_ms.as_ref().map(bar));
         }
     }
-    medians(page, "Median latency beside other programs", (&rows, &[]));
+    medians(page, "Median latency beside other programs", &Rows { bars: &rows, legend: &[] });
 }
 
 fn ceilings(page: &mut String, report: &Report) {
@@ -178,6 +178,6 @@ fn ceilings(page: &mut String, report: &Report) {
             Title { heading: "Share of the hardware's limits", detail: "Measured on the same machine by loops that do nothing else." };
         let axis = Axis::from_zero("share of the limit (%)", longest(&rows).max(100.0));
         let legend = [(0, "arithmetic (GFLOP/s)"), (1, "memory (GB/s)")].map(|(index, name)| (swatch(index), name.to_owned()));
-        bars(page, &title, axis, (&rows, &legend));
+        bars(page, &title, axis, &Rows { bars: &rows, legend: &legend });
     }
 }

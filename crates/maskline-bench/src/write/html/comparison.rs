@@ -17,7 +17,7 @@ pub(in crate::write) fn comparison(comparison: &Comparison) -> String {
     }
     let class = if comparison.has_regression() { "warning" } else { "verdict" };
     let _ = write!(body, "<p class=\"{class}\">{}</p>\n</header>\n", escape(&counts(comparison)));
-    page::list(&mut body, ("differences", DIFFERENCES), &comparison.differences);
+    page::list(&mut body, "differences", DIFFERENCES, &comparison.differences);
     let rows = table(comparison);
     let _ = write!(body, "<section id=\"rows\">\n<h2>{}</h2>\n", escape(&rows.title));
     ratios(&mut body, comparison);

@@ -76,7 +76,7 @@ pub(super) fn badge(verdict: &str) -> String {
 }
 
 /// Lines under a title; nothing where there are none.
-pub(super) fn list(page: &mut String, (id, title): (&str, &str), lines: &[String]) {
+pub(super) fn list(page: &mut String, id: &str, title: &str, lines: &[String]) {
     if lines.is_empty() {
         return;
     }

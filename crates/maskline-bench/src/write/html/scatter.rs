@@ -11,7 +11,7 @@ const WARM_UP: usize = 1;
 const STEADY: usize = 0;
 
 /// Draws all samples, with lines at the percentiles given by name.
-pub(super) fn samples(page: &mut String, title: &Title<'_>, (series, levels): (&Series, &[(&str, Option<Estimate>)])) {
+pub(super) fn samples(page: &mut String, title: &Title<'_>, series: &Series, levels: &[(&str, Option<Estimate>)]) {
     let all = || series.warm_up().iter().chain(series.steady());
     let end = all().map(|sample| milliseconds(sample.end()) / 1e3).fold(0.0, f64::max);
     let mut plot =

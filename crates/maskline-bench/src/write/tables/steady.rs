@@ -121,29 +121,62 @@ pub(super) fn stage_means(rows: &[StageRow]) -> Table {
     Table::new("Stages, mean (ms)", "Unaccounted is the whole less its stages.", columns).rows(shown.iter().map(cells))
 }
 
+/// What the points of load curves have to say beside their latencies.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    has_queue: bool,
+    has_rows: bool,
+    has_threads: bool,
+}
+
 pub(super) fn loads(curves: &[LoadCurve]) -> Table {
-    let columns = vec![
-        Column::words("curve", 0),
-        Column::number("offered", 0),
-        Column::words("load", 3),
-        Column::number("achieved (1/s)", 1),
-        Column::status(),
-        Column::number("n", 2),
-        Column::number("p50 (ms)", 0),
-        Column::number("p99 (ms)", 0),
-        Column::paper("max (ms)"),
-        Column::paper("errors"),
-    ];
-    let cells = |curve: &LoadCurve, point: &LoadPoint| {
-        let Summary { n, p50_ms, p99_ms, max_ms, .. } = &point.summary;
-        let mut cells = vec![curve.name.clone(), significant(point.offered), curve.kind.name().to_owned()];
-        cells.extend([significant(point.achieved_per_second), status(&point.verdict), n.to_string()]);
-        cells.extend([p50_ms, p99_ms].map(|figure| optional(figure.as_ref())));
-        cells.extend([significant(*max_ms), point.errors.to_string()]);
-        cells
+    let has = |of: fn(&LoadPoint) -> bool| curves.iter().flat_map(|curve| &curve.points).any(of);
+    let told = Told {
+        has_queue: has(|point| point.queue_ms.is_some()),
+        has_rows: has(|point| point.rows_together.is_some()),
+        has_threads: has(|point| point.threads.is_some()),
     };
-    let rows = curves.iter().flat_map(|curve| curve.points.iter().map(move |point| cells(curve, point)));
-    let note = "Offered: requests per second, in a closed loop callers. In an open loop requests come whatever the target does, and latency \
-                counts from the intended start. In a closed loop callers wait for their answers: a stall is in one figure only.";
-    Table::new("Latency under load", note, columns).keyed(2).rows(rows)
+    let rows = curves.iter().flat_map(|curve| curve.points.iter().map(move |point| load_cells(curve, point, told)));
+    let note = format!(
+        "Offered: requests per second, in a closed loop callers. In an open loop requests come whatever the target does, and latency \
+         counts from the intended start. In a closed loop callers wait for their answers: a stall is in one figure only.{}{}{}",
+        if told.has_queue { " Queue: mean time that a call waited for others." } else { "" },
+        if told.has_rows { " Rows: how many ran together on average, an answer's own among them." } else { "" },
+        if told.has_threads { " Threads: most that the process had at a time, those of the callers among them." } else { "" },
+    );
+    Table::new("Latency under load", note, load_columns(told)).keyed(2).rows(rows)
+}
+
+fn load_columns(told: Told) -> Vec<Column> {
+    let all = [
+        (Column::words("curve", 0), true),
+        (Column::number("offered", 0), true),
+        (Column::words("load", 5), true),
+        (Column::number("achieved (1/s)", 0), true),
+        (Column::status(), true),
+        (Column::number("n", 4), true),
+        (Column::number("p50 (ms)", 0), true),
+        (Column::bare("p95 (ms)", 0), true),
+        (Column::bare("p99 (ms)", 3), true),
+        (Column::paper("max (ms)"), true),
+        (Column::number("queue (ms)", 1), told.has_queue),
+        (Column::number("rows", 1), told.has_rows),
+        (Column::number("threads", 2), told.has_threads),
+        (Column::paper("errors"), true),
+    ];
+    all.into_iter().filter_map(|(column, is_shown)| is_shown.then_some(column)).collect()
+}
+
+fn load_cells(curve: &LoadCurve, point: &LoadPoint, told: Told) -> Vec<String> {
+    let Summary { n, p50_ms, p95_ms, p99_ms, max_ms, .. } = &point.summary;
+    let figure = |value: Option<f64>| value.map_or_else(|| NOT_AVAILABLE.to_owned(), significant);
+    let mut cells = vec![curve.name.clone(), significant(point.offered), curve.kind.name().to_owned()];
+    cells.extend([significant(point.achieved_per_second), status(&point.verdict), n.to_string()]);
+    cells.extend([p50_ms, p95_ms, p99_ms].map(|figure| optional(figure.as_ref())));
+    cells.push(significant(*max_ms));
+    cells.extend(told.has_queue.then(|| figure(point.queue_ms)));
+    cells.extend(told.has_rows.then(|| figure(point.rows_together)));
+    cells.extend(told.has_threads.then(|| point.threads.map_or_else(|| NOT_AVAILABLE.to_owned(), |threads| threads.to_string())));
+    cells.push(point.errors.to_string());
+    cells
 }

@@ -1,6 +1,6 @@
 //! COCO's polygons to pixels, as pycocotools counts them.
 
-use crate::{Error, ErrorKind, Mask, Result};
+use crate::{Error, Mask, Result};
 
 /// pycocotools rounds vertices to this part of a pixel.
 const STEPS: i64 = 5;
@@ -19,28 +19,36 @@ impl Mask {
     /// pixel and edges to points between them (`maskApi.c`, `rleFrPoly`): outlines differ in single pixels.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a polygon of less than three vertices, and for a vertex that is not finite or a million
-    /// pixels away; [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), and for outlines of more than 200 million pixels.
+    /// `InvalidArgument` for a polygon of less than three vertices, and for a vertex that is not finite or a million
+    /// pixels away; `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS), and for outlines of more than 200 million pixels.
     pub fn from_coco_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a [f64]>) -> Result<Self> {
-        let mut all = Self::from_crossings([width, height], Vec::new())?;
+        let nothing = Self::from_crossings([width, height], Vec::new())?;
+        // Neighbours are united first, as in a tree: one by one, the time would grow with the square of their number.
+        let mut united: Vec<Self> = Vec::new();
         let mut steps = 0;
         for (index, polygon) in polygons.into_iter().enumerate() {
-            let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, format!("polygon {index}: {message}")));
+            let name = || format!("polygon {index}");
             if polygon.len() < 6 || polygon.len() % 2 == 1 {
-                return invalid(format!("expected x, y of at least 3 vertices, found {} numbers", polygon.len()));
+                let error = Error::invalid(name()).with_expected("x, y of at least 3 vertices");
+                return Err(error.with_found(format!("{} numbers", polygon.len())));
             }
             if let Some(number) = polygon.iter().find(|number| !(-FARTHEST..=FARTHEST).contains(*number)) {
-                return invalid(format!("expected vertices about the picture of {width} x {height}, found {number}"));
+                let error = Error::invalid(name()).with_expected(format!("vertices about the picture of {width} x {height}"));
+                return Err(error.with_found(number.to_string()));
             }
             let vertices = vertices(polygon);
             steps += edges(&vertices).map(|(from, to)| length(from, to)).sum::<i64>();
             if steps > MOST_STEPS {
-                let message = format!("polygon {index}: expected outlines of at most {} pixels, found more", MOST_STEPS / STEPS);
-                return Err(Error::new(ErrorKind::TooLarge, message));
+                let expected = format!("outlines of at most {} pixels", MOST_STEPS / STEPS);
+                return Err(Error::too_large(name()).with_expected(expected).with_found("more"));
             }
-            all = all.union(&Self::from_crossings([width, height], crossings(&vertices, [width, height]))?)?;
+            let mut mask = Self::from_crossings([width, height], crossings(&vertices, [width, height]))?;
+            for before in united.split_off(united.len() - (index + 1).trailing_zeros() as usize).iter().rev() {
+                mask = before.union(&mask)?;
+            }
+            united.push(mask);
         }
-        Ok(all)
+        united.iter().rev().try_fold(nothing, |all, mask| mask.union(&all))
     }
 }
 

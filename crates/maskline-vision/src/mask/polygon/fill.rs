@@ -2,7 +2,7 @@
 
 use super::Polygon;
 use crate::mask::{MOST_CROSSINGS, pixel_count};
-use crate::{Error, ErrorKind, Mask, Result};
+use crate::{Error, Mask, Result};
 
 impl Mask {
     /// The pixels whose centres lie inside an odd number of the polygons (the even-odd rule): a ring within a ring is a hole.
@@ -11,20 +11,20 @@ impl Mask {
     /// cut off. A centre that lies on an edge belongs to the polygon on its right, or below it on an upright edge's end.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a vertex that is not finite, [`ErrorKind::TooLarge`] above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS) and for outlines
+    /// `InvalidArgument` for a vertex that is not finite, `TooLarge` above [`MOST_MASK_PIXELS`](crate::limits::MOST_MASK_PIXELS) and for outlines
     /// that cross columns more than 2^27 times.
     pub fn from_polygons<'a>(width: usize, height: usize, polygons: impl IntoIterator<Item = &'a Polygon>) -> Result<Self> {
         pixel_count(width, height)?;
         let mut crossings: Vec<u32> = Vec::new();
         for (index, polygon) in polygons.into_iter().enumerate() {
             if let Some([x, y]) = polygon.iter().find(|vertex| !vertex.iter().all(|value| value.is_finite())) {
-                let message = format!("polygon {index}: expected finite vertices, found [{x}, {y}]");
-                return Err(Error::new(ErrorKind::InvalidArgument, message));
+                let error = Error::invalid(format!("polygon {index}")).with_expected("finite vertices");
+                return Err(error.with_found(format!("[{x}, {y}]")));
             }
             for (from, to) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
                 if crossings.len() > MOST_CROSSINGS {
-                    let message = format!("polygon {index}: expected outlines that cross columns up to {MOST_CROSSINGS} times, found more");
-                    return Err(Error::new(ErrorKind::TooLarge, message));
+                    let expected = format!("outlines that cross columns up to {MOST_CROSSINGS} times");
+                    return Err(Error::too_large(format!("polygon {index}")).with_expected(expected).with_found("more"));
                 }
                 cross_columns([*from, *to].map(|vertex| vertex.map(f64::from)), [width, height], &mut crossings);
             }

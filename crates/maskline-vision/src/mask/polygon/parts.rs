@@ -30,7 +30,7 @@ impl Mask {
     /// vertices are dropped as [`Mask::polygons`] does.
     pub fn parts(&self, tolerance: f32) -> Vec<Part> {
         let components = Components::of(self.column_runs().collect(), Touch::Corners);
-        let (outer, holes): (Vec<_>, Vec<_>) = outlines(self).into_iter().partition(|outline| signed_area(&outline.corners) > 0.0);
+        let (outer, holes) = outlines(self).into_iter().partition::<Vec<_>, _>(|outline| signed_area(&outline.corners) > 0.0);
         let mut parts: Vec<Part> = Vec::with_capacity(outer.len());
         let mut part_of: HashMap<Option<usize>, usize> = HashMap::with_capacity(outer.len());
         for outline in outer {

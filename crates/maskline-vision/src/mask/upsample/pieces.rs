@@ -70,7 +70,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Calls `push` with the runs of the given mixed stretch in column `x` of the picture.
-    pub(super) fn for_each_run(&mut self, (x, piece): (usize, usize), threshold: f32, push: &mut impl FnMut(u32, bool)) {
+    pub(super) fn for_each_run(&mut self, x: usize, piece: usize, threshold: f32, push: &mut impl FnMut(u32, bool)) {
         let Piece { outputs, middle, start } = &self.pieces[piece];
         let step = &self.way.columns.outer[x];
         let [left, right] =

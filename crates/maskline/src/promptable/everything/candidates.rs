@@ -9,8 +9,8 @@ use maskline_vision::nms::nms;
 
 use super::options::Plan;
 use crate::Result;
+use crate::host::in_parallel;
 use crate::promptable::PromptMask;
-use crate::promptable::parallel::in_parallel;
 
 /// A mask of the picture that passed all that is asked of it alone.
 #[derive(Debug, Clone)]
@@ -47,14 +47,14 @@ pub(super) fn judge(masks: &[PromptMask], plan: &Plan<'_>, clicked: Clicked<'_>)
 fn candidate(answer: &PromptMask, plan: &Plan<'_>, crop: &Crop, point: [f32; 2]) -> Result<Option<Candidate>> {
     let options = plan.options;
     let logits = cleaned(&answer.logits, plan);
-    let stability = answer.upsampler().stability(&logits, options.cut())?;
+    let stability = answer.upsampler.stability(&logits, options.cut())?;
     if plan.stability > 0.0 && stability < plan.stability {
         return Ok(None);
     }
-    let mask = answer.upsampler().threshold(&logits, options.mask_threshold)?;
+    let mask = answer.upsampler.threshold(&logits, options.mask_threshold)?;
     let bounds = mask_box(&mask).map(|side| side as f32);
     // The official generators give masks without a pixel too where nothing is asked of their stability.
-    if mask.is_empty() || near_crop_edge(bounds, crop, (plan.size, EDGE_TOLERANCE)) {
+    if mask.is_empty() || near_crop_edge(bounds, crop, plan.size, EDGE_TOLERANCE) {
         return Ok(None);
     }
     Ok(Some(Candidate {
@@ -103,7 +103,7 @@ pub(super) fn without_small_regions(found: Vec<Candidate>, area: u64, threshold:
         let unchanged = if had_holes || had_islands { 0.0 } else { 1.0 };
         Ok((Candidate { mask, bounds, ..candidate.clone() }, unchanged))
     })?;
-    let (cleaned, scores): (Vec<Candidate>, Vec<f32>) = cleaned.into_iter().unzip();
+    let (cleaned, scores) = cleaned.into_iter().unzip::<_, _, Vec<Candidate>, Vec<f32>>();
     Ok(suppress(cleaned, &scores, threshold))
 }
 

@@ -1,12 +1,11 @@
 //! What everything mode is asked for, and what of it depends on the model and the picture.
 
-use maskline_models::PromptHead;
+use maskline_models::EverythingDefaults;
 use maskline_vision::grid::{Crop, OVERLAP_RATIO, crop_boxes, layer_grids};
 use maskline_vision::mask::StabilityCut;
 
 use crate::limits::{self, LARGEST_CHUNK};
-use crate::promptable::Answerer;
-use crate::{Concern, Error, ErrorKind, Result};
+use crate::{Concern, Error, ErrorKind, Multimask, Result, SegmentOptions};
 
 /// Options of [`Model::everything`](crate::Model::everything); names and defaults are those of `SAM2AutomaticMaskGenerator` and, where
 /// the family decides, of `SamAutomaticMaskGenerator`.
@@ -73,44 +72,18 @@ impl Default for EverythingOptions {
     }
 }
 
-/// What the families do differently.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Convention {
-    /// Default of [`EverythingOptions::pred_iou_thresh`].
-    predicted_iou: f32,
-    /// Default of [`EverythingOptions::stability_score_thresh`].
-    stability: f32,
-    /// Small regions are removed from the logits, not from the finished masks.
-    cleans_logits: bool,
-    /// Default of [`EverythingOptions::points_per_side`].
-    points_per_side: usize,
-}
-
-impl Convention {
-    const SAM_1: Self = Self { predicted_iou: 0.88, stability: 0.95, cleans_logits: false, points_per_side: 32 };
-    const SAM_2: Self = Self { predicted_iou: 0.8, stability: 0.95, cleans_logits: true, points_per_side: 32 };
-    /// Its predicted IoU is a sober one: of an object that it has not seen before, rarely above 0.8.
-    const NANO: Self = Self { predicted_iou: 0.6, stability: 0.7, cleans_logits: true, points_per_side: 16 };
-
-    pub(super) fn of(answerer: &Answerer) -> Self {
-        match answerer {
-            Answerer::Decoders(decoders) => Self::of_head(&decoders.head),
-            Answerer::Viewer(_) => Self::NANO,
-        }
-    }
-
-    /// SAM 2's decoders tell whether there is an object, SAM 1's do not.
-    fn of_head(head: &PromptHead) -> Self {
-        if head.object_score { Self::SAM_2 } else { Self::SAM_1 }
-    }
-}
-
 /// A limit of points that is itself within memory.
 const MOST_POINTS: usize = 10_000_000;
 /// More layers have more crops than anyone waits for, and [`crop_boxes`] refuses them.
 const MOST_LAYERS: usize = 8;
 
 impl EverythingOptions {
+    /// What of it the questions at single points share.
+    pub(crate) fn asking(&self) -> SegmentOptions {
+        let Self { mask_threshold: threshold, chunk, .. } = *self;
+        SegmentOptions { multimask: Multimask::Off, threshold, chunk, ..SegmentOptions::default() }
+    }
+
     pub(super) fn cut(&self) -> StabilityCut {
         StabilityCut { threshold: self.mask_threshold, offset: self.stability_score_offset }
     }
@@ -126,20 +99,20 @@ impl EverythingOptions {
             ("crop_overlap_ratio", crop_overlap_ratio),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            return invalid(format!("{name}: expected a number from 0 to 1, found {value}"));
+            return Err(invalid(name).expecting("a number from 0 to 1").but_found(value));
         }
         let (offset, threshold) = (self.stability_score_offset, self.mask_threshold);
         if !offset.is_finite() || offset < 0.0 {
-            return invalid(format!("stability_score_offset: expected a finite number from 0 up, found {offset}"));
+            return Err(invalid("stability_score_offset").expecting("a finite number from 0 up").but_found(offset));
         }
         if !threshold.is_finite() {
-            return invalid(format!("mask_threshold: expected a finite number, found {threshold}"));
+            return Err(invalid("mask_threshold").expecting("a finite number").but_found(threshold));
         }
         if self.crop_n_layers > MOST_LAYERS {
-            return invalid(format!("crop_n_layers: expected at most {MOST_LAYERS}, found {}", self.crop_n_layers));
+            return Err(invalid("crop_n_layers").expecting(format!("at most {MOST_LAYERS}")).but_found(self.crop_n_layers));
         }
         if self.crop_n_points_downscale_factor == 0 {
-            return invalid("crop_n_points_downscale_factor: expected at least 1, found 0".into());
+            return Err(invalid("crop_n_points_downscale_factor").expecting("at least 1").but_found(0));
         }
         self.chunk.map_or(Ok(()), |chunk| limits::check_count("chunk", chunk, LARGEST_CHUNK))
     }
@@ -158,21 +131,23 @@ impl EverythingOptions {
             }
             (None, Some(grids)) => {
                 if grids.len() <= layers {
-                    return invalid(format!("point_grids: expected one for each of {} layers, found {}", layers + 1, grids.len()));
+                    let expected = format!("one for each of {} layers", layers + 1);
+                    return Err(invalid("point_grids").expecting(expected).but_found(grids.len()));
                 }
                 for (layer, grid) in grids.iter().enumerate() {
+                    let of_layer = || invalid(format!("point_grids: layer {layer}"));
                     let is_outside = |point: &&[f64; 2]| point.iter().any(|side| !(0.0..=1.0).contains(side));
                     if let Some([x, y]) = grid.iter().find(is_outside) {
-                        return invalid(format!("point_grids: layer {layer}: expected points in 0..=1, found {x}, {y}"));
+                        return Err(of_layer().expecting("points in 0..=1").but_found(format!("{x}, {y}")));
                     }
                     if grid.is_empty() {
-                        return invalid(format!("point_grids: layer {layer}: expected at least one point, found none"));
+                        return Err(of_layer().expecting("at least one point").but_found("none"));
                     }
                 }
                 self.limit(grids.iter().take(layers + 1).map(Vec::len))?;
                 Ok(grids.clone())
             }
-            (Some(_), Some(_)) => invalid("expected either points_per_side or point_grids, found both".into()),
+            (Some(_), Some(_)) => Err(invalid("").expecting("either points_per_side or point_grids").but_found("both")),
         }
     }
 
@@ -184,15 +159,15 @@ impl EverythingOptions {
         if all <= self.max_points {
             return Ok(());
         }
-        let message = format!("everything: expected at most {} points in all crops, found {all}", self.max_points);
-        let help = "\n  help: use fewer points a side or fewer layers of crops, or raise the limit";
+        let expected = format!("at most {} points in all crops", self.max_points);
+        let error = Error::new(ErrorKind::OverLimit, "everything").expecting(expected).but_found(all);
         // They are the same for every picture.
-        Err(Error::new(ErrorKind::OverLimit, message + help).about(Concern::Options))
+        Err(error.with_help("use fewer points a side or fewer layers of crops, or raise the limit").about(Concern::Options))
     }
 }
 
-fn invalid<T>(message: String) -> Result<T> {
-    Err(Error::new(ErrorKind::InvalidOption, message))
+fn invalid(name: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOption, name)
 }
 
 /// The options, made definite for a model and a picture.
@@ -218,14 +193,14 @@ impl<'o> Plan<'o> {
     }
 
     /// `size` is width and height of the picture.
-    pub(super) fn new(options: &'o EverythingOptions, (convention, (width, height)): (Convention, (usize, usize))) -> Result<Self> {
+    pub(super) fn new(options: &'o EverythingOptions, convention: &EverythingDefaults, size: (usize, usize)) -> Result<Self> {
         options.check()?;
         let grids = options.grids(convention.points_per_side)?;
-        let size = [height, width];
+        let size = [size.1, size.0];
         // The options are in their domain: what is wrong now is the picture.
         let too_small = |error: maskline_vision::Error| Error::new(ErrorKind::BadInput, error.to_string());
         let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio).map_err(too_small)?;
-        let Convention { cleans_logits, predicted_iou, stability, .. } = convention;
+        let EverythingDefaults { cleans_logits, predicted_iou, stability, .. } = *convention;
         let predicted_iou = options.pred_iou_thresh.unwrap_or(predicted_iou);
         let stability = options.stability_score_thresh.unwrap_or(stability);
         Ok(Self { options, crops, grids, predicted_iou, stability, size, cleans_logits })
@@ -235,33 +210,30 @@ impl<'o> Plan<'o> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use maskline_models::SingleMask;
-
     use super::*;
 
-    fn head(object_score: bool) -> PromptHead {
-        let single = SingleMask::First;
-        PromptHead { grid: 4, space: 64, masks: 4, object_score, high_resolution: object_score, always_padded: false, single }
-    }
+    const SAM_1: EverythingDefaults = EverythingDefaults::SAM_1;
+    const SAM_2: EverythingDefaults = EverythingDefaults::SAM_2;
+    const NANO: EverythingDefaults = EverythingDefaults { predicted_iou: 0.6, stability: 0.7, cleans_logits: true, points_per_side: 16 };
 
     fn refused(change: impl FnOnce(&mut EverythingOptions), size: (usize, usize)) -> (ErrorKind, String) {
         let mut options = EverythingOptions::default();
         change(&mut options);
-        let error = Plan::new(&options, (Convention::SAM_2, size)).unwrap_err();
+        let error = Plan::new(&options, &SAM_2, size).unwrap_err();
         (error.kind(), error.to_string())
     }
 
     #[test]
     fn thresholds_are_those_of_the_family() {
         let options = EverythingOptions::default();
-        let plan = |is_sam2| Plan::new(&options, (Convention::of_head(&head(is_sam2)), (640, 480))).unwrap();
+        let plan = |is_sam2| Plan::new(&options, if is_sam2 { &SAM_2 } else { &SAM_1 }, (640, 480)).unwrap();
         assert_eq!((plan(true).predicted_iou, plan(false).predicted_iou), (0.8, 0.88));
         assert_eq!((plan(true).cleans_logits, plan(false).cleans_logits), (true, false));
         assert_eq!((plan(true).crops.len(), plan(true).grids[0].len()), (1, 1024));
-        let plan = |options| Plan::new(options, (Convention::NANO, (640, 480))).unwrap().points();
+        let plan = |options| Plan::new(options, &NANO, (640, 480)).unwrap().points();
         assert_eq!((plan(&options), plan(&EverythingOptions { points_per_side: Some(32), ..options.clone() })), (256, 1024));
         let options = EverythingOptions { pred_iou_thresh: Some(0.5), ..options };
-        assert_eq!(Plan::new(&options, (Convention::SAM_1, (640, 480))).unwrap().predicted_iou, 0.5);
+        assert_eq!(Plan::new(&options, &SAM_1, (640, 480)).unwrap().predicted_iou, 0.5);
     }
 
     #[test]
@@ -305,7 +277,7 @@ mod tests {
         assert_eq!(refused(layers(2047), (640, 480)).0, ErrorKind::OverLimit);
         let mut enough = EverythingOptions::default();
         layers(2048)(&mut enough);
-        assert_eq!(Plan::new(&enough, (Convention::SAM_2, (640, 480))).unwrap().crops.len(), 5);
+        assert_eq!(Plan::new(&enough, &SAM_2, (640, 480)).unwrap().crops.len(), 5);
     }
 
     #[test]

@@ -40,26 +40,25 @@ fn is_batched(inputs: &Tensors, call: &str) -> bool {
 fn suppressed(inputs: &Tensors, call: &str, threshold: f64) -> Result<Vec<usize>> {
     let (boxes, scores) = (inputs.get(&format!("{call}.boxes"))?, inputs.get(&format!("{call}.scores"))?);
     let boxes = boxes.data.as_chunks::<4>().0;
+    let of_each = |what: &str| Error::new(ErrorKind::BadInput, call).expecting(format!("a {what} for each of {} boxes", boxes.len()));
     if boxes.len() != scores.data.len() {
-        let message = format!("{call}: expected a score for each of {} boxes, found {}", boxes.len(), scores.data.len());
-        return Err(Error::new(ErrorKind::BadInput, message));
+        return Err(of_each("score").but_found(scores.data.len()));
     }
     if !is_batched(inputs, call) {
         return Ok(nms(boxes, &scores.data, threshold));
     }
     let classes: Vec<i64> = inputs.get(&format!("{call}.idxs"))?.data.iter().map(|class| *class as i64).collect();
     if classes.len() != boxes.len() {
-        let message = format!("{call}: expected a class for each of {} boxes, found {}", boxes.len(), classes.len());
-        return Err(Error::new(ErrorKind::BadInput, message));
+        return Err(of_each("class").but_found(classes.len()));
     }
-    Ok(batched_nms(boxes, &scores.data, (&classes, threshold)))
+    Ok(batched_nms(boxes, &scores.data, &classes, threshold))
 }
 
 /// An entry for each helper of everything mode in `case.json`.
 pub(super) fn geometry(case: &Case) -> Vec<Entry> {
     let helpers = case.entry("amg_helpers").as_object().into_iter().flatten();
-    let entry = |(key, golden): (&String, &Value)| {
-        let found = match key.as_str() {
+    let entry = |key: &str, golden: &Value| {
+        let found = match key {
             "layers" => layer_sizes(),
             "crops" => crops(golden),
             "near_crop_edge" => edges(golden),
@@ -73,7 +72,7 @@ pub(super) fn geometry(case: &Case) -> Vec<Entry> {
         let pair = found.map(|found| Pair::Facts { golden: golden.clone(), found, tolerance: GRID_ROUNDING });
         Entry::new(format!("amg_helpers.{key}"), pair)
     };
-    helpers.map(entry).collect()
+    helpers.map(|(key, golden)| entry(key, golden)).collect()
 }
 
 fn layer_sizes() -> Result<Value> {
@@ -88,7 +87,8 @@ fn crops(golden: &Value) -> Result<Value> {
         let numbers: Vec<usize> = key.split(['x', '_']).filter_map(|part| part.trim_start_matches('n').parse().ok()).collect();
         let &[height, width, layers] = numbers.as_slice() else { return Err(unknown(key)) };
         let found = crop_boxes([height, width], layers, OVERLAP_RATIO)?;
-        let (bounds, layers): (Vec<_>, Vec<_>) = found.iter().map(|crop| (crop.bounds, crop.layer)).unzip();
+        let bounds: Vec<[usize; 4]> = found.iter().map(|crop| crop.bounds).collect();
+        let layers: Vec<usize> = found.iter().map(|crop| crop.layer).collect();
         Ok((key.to_string(), json!([bounds, layers])))
     };
     golden.as_object().into_iter().flatten().map(|(key, _)| crop(key)).collect()
@@ -101,7 +101,7 @@ fn edges(golden: &Value) -> Result<Value> {
     let [_, _, width, height] = numbers(&golden["orig_box"])?;
     let near = |bounds: &Value| {
         let bounds = numbers(bounds)?.map(|side| side as f32);
-        Ok(near_crop_edge(bounds, &crop, ([height, width], EDGE_TOLERANCE)))
+        Ok(near_crop_edge(bounds, &crop, [height, width], EDGE_TOLERANCE))
     };
     let mut found = golden.clone();
     found["out"] = json!(list(golden, "boxes")?.iter().map(near).collect::<Result<Vec<bool>>>()?);

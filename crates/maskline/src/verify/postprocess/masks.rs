@@ -34,8 +34,8 @@ impl Low {
         let size = [whole(&fact["original"][0])?, whole(&fact["original"][1])?];
         let stored = inputs.get(&format!("{name}.low_res"))?;
         let &[1, 1, height, width] = stored.shape.as_slice() else {
-            let message = format!("{name}.low_res: expected [1, 1, height, width], found {:?}", stored.shape);
-            return Err(Error::new(ErrorKind::BadInput, message));
+            let error = Error::new(ErrorKind::BadInput, format!("{name}.low_res")).expecting("[1, 1, height, width]");
+            return Err(error.but_found(format!("{:?}", stored.shape)));
         };
         Ok(Self { logits: Logits::new(stored.data, [height, width])?, size, kept: longest_side_size(size, SIDE)? })
     }

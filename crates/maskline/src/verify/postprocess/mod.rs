@@ -46,17 +46,17 @@ fn unknown(name: &str) -> Error {
 
 /// A whole number of the case.
 fn whole(value: &Value) -> Result<usize> {
-    let broken = || Error::new(ErrorKind::BadInput, format!("expected a whole number, found {value}"));
+    let broken = || Error::new(ErrorKind::BadInput, "").expecting("a whole number").but_found(value);
     value.as_u64().and_then(|number| usize::try_from(number).ok()).ok_or_else(broken)
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str> {
-    value[key].as_str().ok_or_else(|| Error::new(ErrorKind::BadInput, format!("{key}: expected text, found {}", value[key])))
+    value[key].as_str().ok_or_else(|| Error::new(ErrorKind::BadInput, key).expecting("text").but_found(&value[key]))
 }
 
 /// The list under a key.
 fn list<'v>(value: &'v Value, key: &str) -> Result<&'v [Value]> {
-    let broken = || Error::new(ErrorKind::BadInput, format!("{key}: expected a list, found {}", value[key]));
+    let broken = || Error::new(ErrorKind::BadInput, key).expecting("a list").but_found(&value[key]);
     value[key].as_array().map(Vec::as_slice).ok_or_else(broken)
 }
 
@@ -64,7 +64,8 @@ fn list<'v>(value: &'v Value, key: &str) -> Result<&'v [Value]> {
 fn mask(file: &Tensors, name: &str) -> Result<Mask> {
     let stored = file.get(name)?;
     let [.., height, width] = stored.shape.as_slice() else {
-        return Err(Error::new(ErrorKind::BadInput, format!("{name}: expected a mask, found shape {:?}", stored.shape)));
+        let found = format!("shape {:?}", stored.shape);
+        return Err(Error::new(ErrorKind::BadInput, name).expecting("a mask").but_found(found));
     };
     let rows: Vec<u8> = stored.data.iter().map(|value| u8::from(*value != 0.0)).collect();
     Ok(Mask::from_rows(*width, *height, &rows)?)

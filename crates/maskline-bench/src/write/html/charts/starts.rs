@@ -1,7 +1,7 @@
 //! Where the time of a start goes.
 
 use super::super::super::tables::parts;
-use super::super::bars::{Bar, MARK, bars, longest, swatch};
+use super::super::bars::{Bar, MARK, Rows, bars, longest, swatch};
 use super::super::plot::{Axis, COLOURS, GREY, Title};
 use crate::format::{optional, significant};
 use crate::report::{Cold, ColdStage};
@@ -28,7 +28,7 @@ pub(super) fn cold(page: &mut String, rows: &[Cold]) {
     legend.push((MARK.to_owned(), "ready for calls".to_owned()));
     let title = Title { heading: "Where the time of a start goes", detail: "Means over fresh processes, since means add up." };
     let axis = Axis::from_zero("time from the start of the process (ms)", longest(&rows));
-    bars(page, &title, axis, (&rows, &legend));
+    bars(page, &title, axis, &Rows { bars: &rows, legend: &legend });
 }
 
 fn figure(row: &Cold) -> String {

@@ -1,7 +1,7 @@
 //! A figure over a parameter: lines over numbers, bars over names.
 
 use super::super::super::tables::{place_name, places};
-use super::super::bars::{Bar, groups, swatch};
+use super::super::bars::{Bar, Groups, groups, swatch};
 use super::super::lines::{Line, Point, lines};
 use super::super::plot::{Axis, Title};
 use super::ends;
@@ -18,13 +18,13 @@ fn label(sweep: &Sweep) -> String {
 
 fn lines_over_numbers(page: &mut String, sweep: &Sweep) {
     let point = |point: &CurvePoint| Point { x: point.at, y: point.figure, is_hollow: false };
-    let curve = |(i, curve): (usize, &Curve)| Line {
+    let line = |colour: usize, curve: &Curve| Line {
         name: curve.name.clone(),
         points: curve.points.iter().map(point).collect(),
-        colour: i,
-        is_dashed: i % 2 == 1,
+        colour,
+        is_dashed: colour % 2 == 1,
     };
-    let series: Vec<Line> = sweep.curves.iter().enumerate().map(curve).collect();
+    let series: Vec<Line> = sweep.curves.iter().enumerate().map(|(i, curve)| line(i, curve)).collect();
     let axes = [Axis::at_values(&sweep.parameter, &places(sweep)), Axis::spanning(label(sweep), ends(&series))];
     lines(page, &Title { heading: &sweep.name, detail: "Upright lines are 95 % intervals." }, axes, &series);
 }
@@ -42,5 +42,5 @@ fn bars_over_names(page: &mut String, sweep: &Sweep) {
     let all: Vec<(String, Vec<Bar>)> = places(sweep).into_iter().map(group).collect();
     let legend: Vec<(String, String)> = sweep.curves.iter().enumerate().map(|(i, curve)| (swatch(i), curve.name.clone())).collect();
     let detail = format!("By {}. Thin lines are 95 % intervals.", sweep.parameter);
-    groups(page, &Title { heading: &sweep.name, detail: &detail }, &label(sweep), (&all, &legend));
+    groups(page, &Title { heading: &sweep.name, detail: &detail }, &label(sweep), &Groups { groups: &all, legend: &legend });
 }

@@ -1,0 +1,279 @@
+//! What networks give, and how it is read: data for the drivers.
+
+use serde::{Deserialize, Serialize};
+
+use super::Normalise;
+use crate::{Error, ErrorKind, Result};
+
+/// What follows box and class scores of an anchor in a detector's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extras {
+    /// Nothing.
+    None,
+    /// Coefficients of the mask prototypes.
+    Masks {
+        /// Number of prototypes.
+        count: usize,
+    },
+    /// Keypoints.
+    Keypoints {
+        /// Number of keypoints.
+        count: usize,
+        /// Numbers per keypoint: 2 (x, y) or 3 (with visibility).
+        dims: usize,
+    },
+    /// The angle of a rotated box.
+    Angle,
+}
+
+impl Extras {
+    /// Channels per anchor.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Masks { count } => count,
+            Self::Keypoints { count, dims } => count.saturating_mul(dims),
+            Self::Angle => 1,
+        }
+    }
+}
+
+/// In which form a detector's graph gives its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadForm {
+    /// maskline's own graphs: per stride `s` the convolution outputs as they are, `boxes_s` [B, 4·reg_max, H/s, W/s],
+    /// `scores_s` [B, classes, H/s, W/s] and `extras_s` [B, extras, H/s, W/s]; prototypes as `protos`. Only the few anchors
+    /// above the threshold are decoded.
+    Raw {
+        /// Strides of the levels, in the order of the anchors.
+        strides: Vec<usize>,
+        /// Bins of the distance distribution per box side.
+        reg_max: usize,
+    },
+    /// Existing exports: one tensor [B, 4 + classes + extras, anchors] with centre boxes in input pixels and sigmoid scores.
+    Decoded {
+        /// Name of that output.
+        predictions: String,
+        /// Name of the prototype output.
+        protos: Option<String>,
+    },
+}
+
+/// The head of a detector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetectorHead {
+    /// Number of classes.
+    pub classes: usize,
+    /// What each anchor carries besides box and scores.
+    pub extras: Extras,
+    /// Form of the outputs.
+    pub form: HeadForm,
+}
+
+impl DetectorHead {
+    /// Refuses sizes that no answer can have: nothing is divided by them, and no memory is asked for them.
+    ///
+    /// # Errors
+    /// `Output`, which says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        const MOST_CHANNELS: usize = 1 << 20;
+        let fits = match self.extras {
+            Extras::None | Extras::Angle => true,
+            Extras::Masks { count } => count > 0,
+            Extras::Keypoints { count, dims } => count > 0 && (dims == 2 || dims == 3),
+        };
+        let form_fits = match &self.form {
+            HeadForm::Raw { strides, reg_max } => !strides.is_empty() && !strides.contains(&0) && (1..=MOST_CHANNELS).contains(reg_max),
+            HeadForm::Decoded { .. } => true,
+        };
+        let channels = self.classes.saturating_add(self.extras.channels());
+        if fits && form_fits && self.classes > 0 && channels <= MOST_CHANNELS {
+            return Ok(());
+        }
+        let message = format!("a head of {} classes with {:?} in the form {:?} answers nothing", self.classes, self.extras, self.form);
+        Err(Error::new(ErrorKind::Output, message))
+    }
+}
+
+/// Names of the image encoder's outputs, which are the embedding: one tensor per name, one picture per row.
+///
+/// With `g` the side of the embedding, `C` its width, and `I` the inner width of the cross attentions in `h` heads.
+pub mod embedding {
+    /// f32 [B, g², C]: the image embedding with the no-mask embedding added, cells by rows.
+    pub const CELLS: &str = "cells";
+    /// f32 [B, h, I/h, g²]: the cells as keys of the first attention from tokens to the image.
+    pub const KEYS: &str = "keys";
+    /// f32 [B, h, g², I/h]: the cells as values of that attention.
+    pub const VALUES: &str = "values";
+    /// f32 [B, g², I]: the cells as queries of the first attention from the image to tokens.
+    pub const QUERIES: &str = "queries";
+    /// f32 [B, 4 g², C/4] (SAM 2): features of twice the resolution, in blocked order, the upscaling's bias added.
+    pub const MIDDLE: &str = "middle";
+    /// f32 [B, 16 g², C/8] (SAM 2): features of four times the resolution, in blocked order, the upscaling's bias added.
+    pub const FINE: &str = "fine";
+}
+
+/// How one of a prompt's masks is chosen when a single answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SingleMask {
+    /// The first mask.
+    First,
+    /// The first mask if it is stable, else the best of the others by predicted IoU (SAM 2's `dynamic_multimask_via_stability`).
+    Stable {
+        /// Stability compares the areas above `delta` and `-delta`.
+        delta: f32,
+        /// From this ratio on the first mask is stable.
+        threshold: f32,
+    },
+}
+
+/// What a promptable family does where everything is asked for: the numbers of its published mask generator.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EverythingDefaults {
+    /// Masks with a smaller predicted IoU are dropped.
+    pub predicted_iou: f32,
+    /// Masks with a smaller stability score are dropped.
+    pub stability: f32,
+    /// Points a side of the grid over the whole picture.
+    pub points_per_side: usize,
+    /// Small regions are removed from the logits, not from the finished masks.
+    pub cleans_logits: bool,
+}
+
+impl EverythingDefaults {
+    /// Of `SamAutomaticMaskGenerator`.
+    pub const SAM_1: Self = Self { predicted_iou: 0.88, stability: 0.95, points_per_side: 32, cleans_logits: false };
+    /// Of `SAM2AutomaticMaskGenerator`.
+    pub const SAM_2: Self = Self { predicted_iou: 0.8, stability: 0.95, points_per_side: 32, cleans_logits: true };
+}
+
+/// A promptable segmenter: an image encoder, whose outputs are named in [`embedding`], and decoders that answer prompts.
+///
+/// The decoders take the embedding of one picture, `coords` f32 [P, n, 2] in pixels of the prompt square, `kinds` i64 [P, n] (see
+/// [`crate::sam::kind`]), the second one also `mask` f32 [P, 1, 4g, 4g]; they give `masks` f32 [P, M, 16 g²] in blocked order
+/// ([`crate::sam::unblock`]), `scores` f32 [P, M], and in SAM 2 `object` f32 [P, 1].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptHead {
+    /// Side of the image embedding.
+    pub grid: usize,
+    /// Side of the square in which prompts are given; the picture's long (SAM 1) or every (SAM 2) side is scaled to it.
+    pub space: usize,
+    /// Number of masks per prompt; the first one is for a single answer.
+    pub masks: usize,
+    /// Whether the decoder tells if the object is there at all.
+    pub object_score: bool,
+    /// Whether the encoder gives features of higher resolution too.
+    pub high_resolution: bool,
+    /// Whether a pad token follows the clicks even where a box is given.
+    pub always_padded: bool,
+    /// Choice of a single answer.
+    pub single: SingleMask,
+    /// What is done where everything is asked for.
+    pub everything: EverythingDefaults,
+    /// An answer's logits are cut to this size where they are the mask of a later prompt; `None` where they stay as they are.
+    pub prompt_logit_limit: Option<f32>,
+}
+
+impl PromptHead {
+    /// Name of the image encoder's graph.
+    pub const ENCODER: &'static str = "image_encoder";
+    /// Name of the decoder's graph for prompts without a mask.
+    pub const DECODER: &'static str = "mask_decoder";
+    /// Name of the decoder's graph for prompts with a mask.
+    pub const MASKED_DECODER: &'static str = "mask_decoder_with_mask";
+    /// Input of the decoders.
+    pub const COORDS: &'static str = "coords";
+    /// Input of the decoders.
+    pub const KINDS: &'static str = "kinds";
+    /// Input of the second decoder.
+    pub const MASK: &'static str = "mask";
+    /// Output of the decoders.
+    pub const MASKS: &'static str = "masks";
+    /// Output of the decoders.
+    pub const SCORES: &'static str = "scores";
+    /// Output of SAM 2's decoders.
+    pub const OBJECT: &'static str = "object";
+
+    /// Names of the tensors of an embedding, in a fixed order.
+    pub fn embedding(&self) -> &'static [&'static str] {
+        use embedding::{CELLS, FINE, KEYS, MIDDLE, QUERIES, VALUES};
+        const NAMES: [&str; 6] = [CELLS, KEYS, VALUES, QUERIES, MIDDLE, FINE];
+        if self.high_resolution { &NAMES } else { &NAMES[..4] }
+    }
+
+    /// Side of the low-resolution masks, given out and taken as prompts.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid
+    }
+}
+
+/// Planes that a [`LookHead`]'s network takes: normalised RGB, share in the picture, positive clicks, negative clicks, box, earlier mask,
+/// fovea, x, y.
+pub const PLANES: usize = 11;
+
+/// A promptable segmenter without an image encoder: for every prompt it looks at the picture itself, through a frame of cells (see
+/// `maskline_vision::look`).
+///
+/// The network takes `planes` f32 `[P, 11, input, input]` and gives `logits` f32 `[P, output, output]` and `scores` f32 `[P]`, the
+/// predicted IoU in 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookHead {
+    /// Input cells a side.
+    pub input: usize,
+    /// Output cells a side.
+    pub output: usize,
+    /// Room around a box on each side, as a share of the box.
+    pub margin: f64,
+    /// No cell is more than so many times as wide as it is high, or the other way round.
+    pub max_stretch: f64,
+    /// Windows are at least so many pixels wide and high.
+    pub min_window: f64,
+    /// How fast the cells of a fovea grow with the distance from the click.
+    pub fovea_growth: f64,
+    /// Foveas look at a picture whose longer side is at most this.
+    pub fovea_side: usize,
+    /// Standard deviation of a click's spot in input cells.
+    pub click_sigma: f64,
+    /// Looks that follow the first one where there is no box.
+    pub refinements: usize,
+    /// What is done where everything is asked for.
+    pub everything: EverythingDefaults,
+    /// As [`PromptHead::prompt_logit_limit`].
+    pub prompt_logit_limit: Option<f32>,
+    /// Statistics of the channels.
+    pub normalise: Normalise,
+}
+
+impl LookHead {
+    /// Name of the graph.
+    pub const SEGMENTER: &'static str = "segmenter";
+    /// The input.
+    pub const PLANES: &'static str = "planes";
+    /// Output: mask logits.
+    pub const LOGITS: &'static str = "logits";
+    /// Output: predicted IoU.
+    pub const SCORES: &'static str = "scores";
+}
+
+/// What the network gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Output {
+    /// Boxes per anchor.
+    Detector(DetectorHead),
+    /// Class probabilities [B, classes].
+    Classifier {
+        /// Number of classes.
+        classes: usize,
+        /// Name of the output.
+        probabilities: String,
+    },
+    /// Masks for prompts, from an embedding of the picture.
+    Promptable(PromptHead),
+    /// Masks for prompts, from looks at the picture.
+    Looks(LookHead),
+}

@@ -1,0 +1,105 @@
+//! What a run gives: the rows of one job among those that ran together.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ort::value::DynValue;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::shared::{SharedTensor, View, extract};
+use crate::tensor::{Element, ElementType, Tensor};
+
+/// The outputs of one job, in ONNX Runtime's own memory. Jobs that ran together share it: each keeps all of it while it keeps its
+/// outputs.
+#[derive(Debug)]
+pub struct Outputs {
+    pub(crate) values: Vec<(String, Arc<DynValue>)>,
+    /// This job's rows, where others ran with it.
+    pub(crate) part: Option<Range<usize>>,
+    /// From asking to the start of the run, with the wait for room in the queue.
+    pub queue: Duration,
+    /// The run itself.
+    pub run: Duration,
+    /// Rows in that run: this job's, and those of the jobs that ran with it. 1 where nothing is counted in rows.
+    pub rows_together: usize,
+}
+
+impl Outputs {
+    /// Names in the order of the model.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// This job's rows.
+    pub fn rows(&self) -> usize {
+        self.part.as_ref().map_or(self.rows_together, ExactSizeIterator::len)
+    }
+
+    /// An output.
+    ///
+    /// # Errors
+    /// `InvalidOutput` if there is none of this name or it has another element type.
+    pub fn view<T: Element>(&self, name: &str) -> Result<View<'_, T>> {
+        let Some((_, value)) = self.values.iter().find(|(n, _)| n == name) else {
+            let known: Vec<&str> = self.names().collect();
+            return Err(Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", "))));
+        };
+        let view = extract(value, &format!("output `{name}`"))?;
+        Ok(match &self.part {
+            Some(rows) => rows_of(&view, rows),
+            None => view,
+        })
+    }
+
+    /// An f32 output.
+    ///
+    /// # Errors
+    /// As [`Outputs::view`].
+    pub fn f32(&self, name: &str) -> Result<View<'_, f32>> {
+        self.view(name)
+    }
+
+    /// Takes an f32 output out, to be an input of other runs. Copied only where the run had rows of other jobs.
+    ///
+    /// # Errors
+    /// As [`Outputs::view`].
+    pub fn take(&mut self, name: &str) -> Result<SharedTensor> {
+        let View { shape, data } = self.f32(name)?;
+        let copy = match &self.part {
+            Some(_) => Some(SharedTensor::new(Tensor::new(shape.clone(), data.to_vec())?)?),
+            None => None,
+        };
+        // Found by the line above.
+        let at = self.values.iter().position(|(n, _)| n == name).unwrap_or_default();
+        let (_, value) = self.values.swap_remove(at);
+        Ok(copy.unwrap_or(SharedTensor { value, element_type: ElementType::F32, shape }))
+    }
+}
+
+/// Some rows of a tensor whose first size counts them.
+fn rows_of<'a, T>(view: &View<'a, T>, rows: &Range<usize>) -> View<'a, T> {
+    let width: usize = view.shape.iter().skip(1).product();
+    let mut shape = view.shape.clone();
+    if let Some(first) = shape.first_mut() {
+        *first = rows.len();
+    }
+    View { shape, data: &view.data[rows.start * width..rows.end * width] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_slices() {
+        let data: Vec<i32> = (0..12).collect();
+        let view = View { shape: vec![3, 2, 2], data: &data };
+        let rows = rows_of(&view, &(1..3));
+        assert_eq!((rows.shape, rows.data), (vec![2, 2, 2], &data[4..]));
+        let scores = View { shape: vec![3], data: &data[..3] };
+        assert_eq!(rows_of(&scores, &(2..3)).data, [2]);
+        let nothing = View { shape: vec![3, 0], data: &data[..0] };
+        assert_eq!(rows_of(&nothing, &(1..2)).shape, [1, 0]);
+    }
+}

@@ -1,0 +1,335 @@
+//! What is asked of a picture, in one form for all models and all callers.
+//!
+//! A [`Request`] is a picture (or its embedding) and any number of [`Ask`]s. [`Model::answer`] answers it on the caller's thread;
+//! [`Model::ask`] gives a [`Ticket`], so that nobody need wait. What is wrong with one ask is that ask's answer.
+
+mod pair;
+mod ticket;
+#[cfg(test)]
+mod worded;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use pair::{Pair, PairOptions};
+use serde::Serialize;
+pub use ticket::Ticket;
+
+use crate::drivers::{Call, Encoded, Inquiry};
+use crate::{
+    ClassScore, Detections, Embedding, Error, ErrorKind, EverythingOptions, Image, Model, Object, Origin, PredictOptions, Prompt, Result,
+    SegmentOptions, Stage, Stages,
+};
+
+/// One question about a picture. What a model cannot answer, it refuses by name.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// The object that clicks, a box or a rough mask mean.
+    Object(Prompt),
+    /// All objects that words or examples mean.
+    Concept(Concept),
+    /// All objects that the model knows, or the class of the whole picture.
+    Detect,
+    /// All objects, whatever they are.
+    Everything(EverythingOptions),
+}
+
+/// What words and examples mean.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Concept {
+    /// A phrase, such as `a red car`.
+    pub text: Option<String>,
+    /// Boxes around objects of the kind, or not of it.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// An example of a concept on the picture that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exemplar {
+    /// `[x1, y1, x2, y2]` in pixels.
+    pub bounds: [f32; 4],
+    /// Whether it is an object of the kind, or one that must not be found.
+    pub is_positive: bool,
+}
+
+impl Concept {
+    /// A phrase.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), exemplars: Vec::new() }
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_blank = self.text.as_deref().is_none_or(|text| text.trim().is_empty());
+        if is_blank && (self.text.is_some() || self.exemplars.is_empty()) {
+            return Err(Error::new(ErrorKind::BadInput, "concept").expecting("words or an example").but_found("none of them"));
+        }
+        let is_box = |bounds: &[f32; 4]| bounds.iter().all(|side| side.is_finite()) && bounds[0] < bounds[2] && bounds[1] < bounds[3];
+        match self.exemplars.iter().find(|exemplar| !is_box(&exemplar.bounds)) {
+            Some(Exemplar { bounds, .. }) => {
+                let expected = "a box x1, y1, x2, y2 with x1 < x2 and y1 < y2";
+                Err(Error::new(ErrorKind::BadInput, "example").expecting(expected).but_found(format!("{bounds:?}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A picture.
+    Image(Arc<Image>),
+    /// An encoded picture, of models that take prompts.
+    Embedding(Box<Embedding>),
+}
+
+impl From<Image> for Subject {
+    fn from(image: Image) -> Self {
+        Self::Image(Arc::new(image))
+    }
+}
+
+impl From<Arc<Image>> for Subject {
+    fn from(image: Arc<Image>) -> Self {
+        Self::Image(image)
+    }
+}
+
+impl From<Embedding> for Subject {
+    fn from(embedding: Embedding) -> Self {
+        Self::Embedding(Box::new(embedding))
+    }
+}
+
+/// Questions about one picture.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The picture.
+    pub subject: Subject,
+    /// The questions.
+    pub asks: Vec<Ask>,
+    /// Of finding things: [`Ask::Detect`], [`Ask::Concept`].
+    pub predict: PredictOptions,
+    /// Of [`Ask::Object`].
+    pub segment: SegmentOptions,
+    /// What is not begun by then is not begun any more.
+    pub deadline: Option<Instant>,
+}
+
+impl Request {
+    /// Questions with the default options and no deadline.
+    pub fn new(subject: impl Into<Subject>, asks: impl IntoIterator<Item = Ask>) -> Self {
+        Self {
+            subject: subject.into(),
+            asks: asks.into_iter().collect(),
+            predict: PredictOptions::default(),
+            segment: SegmentOptions::default(),
+            deadline: None,
+        }
+    }
+
+    /// With a deadline that ends so long from now.
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        Self { deadline: Instant::now().checked_add(time), ..self }
+    }
+}
+
+/// The answer to one ask.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Answer {
+    /// The objects: none, one or many, with a mask or only a box.
+    pub objects: Vec<Object>,
+    /// The best classes, of classifiers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<ClassScore>>,
+    /// Where each object comes from, of [`Ask::Everything`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
+}
+
+/// The answers to a request.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// In the order of the asks: the answer, or why there is none.
+    pub answers: Vec<Result<Answer>>,
+    /// Width and height of the picture in pixels.
+    pub size: (usize, usize),
+    /// Where the time went, for all asks together; how long they queued, and how many rows ran together.
+    pub timings: Stages,
+}
+
+impl Model {
+    /// Answers a request on this thread.
+    ///
+    /// # Errors
+    /// `TimedOut` past the request's deadline. All else is the answer of the asks concerned.
+    pub fn answer(&self, request: &Request) -> Result<Answers> {
+        self.answer_for(request, &Call { deadline: request.deadline, ..Call::default() })
+    }
+
+    /// As [`Model::answer`], for somebody.
+    fn answer_for(&self, request: &Request, call: &Call) -> Result<Answers> {
+        call.check()?;
+        let mut round = Round { model: self, request, call, timings: Stages::default(), embedding: None };
+        let size = match &request.subject {
+            Subject::Image(image) => image.size(),
+            Subject::Embedding(embedding) => embedding.size(),
+        };
+        let mut answers: Vec<Option<Result<Answer>>> = request.asks.iter().map(|_| None).collect();
+        round.objects(&mut answers)?;
+        round.concepts(&mut answers)?;
+        let mut detected: Option<Result<Answer>> = None;
+        for (ask, slot) in request.asks.iter().zip(&mut answers) {
+            let answer = match ask {
+                Ask::Detect => detected.get_or_insert_with(|| round.detect()).clone(),
+                Ask::Everything(options) => round.everything(options),
+                Ask::Object(_) | Ask::Concept(_) => continue,
+            };
+            *slot = Some(ended(answer)?);
+        }
+        let none = || Err(Error::new(ErrorKind::Failed, "the model gave no answer"));
+        Ok(Answers { answers: answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect(), size, timings: round.timings })
+    }
+}
+
+/// What ends a request as a whole: nobody waits for it any more.
+fn ended<T>(answer: Result<T>) -> Result<Result<T>> {
+    match answer {
+        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Cancelled) => Err(error),
+        answer => Ok(answer),
+    }
+}
+
+/// One request under way.
+struct Round<'a> {
+    model: &'a Model,
+    request: &'a Request,
+    call: &'a Call,
+    timings: Stages,
+    /// Made once, for all asks that need it.
+    embedding: Option<Embedding>,
+}
+
+impl Round<'_> {
+    /// The picture's embedding.
+    fn embedding(&mut self) -> Result<Embedding> {
+        if let Some(embedding) = &self.embedding {
+            return Ok(embedding.clone());
+        }
+        let embedding = match &self.request.subject {
+            Subject::Embedding(embedding) => Embedding::clone(embedding),
+            Subject::Image(image) => {
+                let embedding = self.model.embed_for(image, self.call)?;
+                self.timings += *embedding.timings();
+                embedding
+            }
+        };
+        Ok(self.embedding.insert(embedding).clone())
+    }
+
+    fn image(&self) -> Result<&Image> {
+        match &self.request.subject {
+            Subject::Image(image) => Ok(image),
+            Subject::Embedding(_) => {
+                let error = Error::new(ErrorKind::InvalidOption, self.model.name()).expecting("a picture").but_found("its embedding");
+                Err(error.with_help("only prompts and concepts are asked of an embedding"))
+            }
+        }
+    }
+
+    /// Answers what prompts mean, all of them together.
+    fn objects(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
+        let (mut places, mut prompts) = (Vec::new(), Vec::new());
+        for (index, ask) in self.request.asks.iter().enumerate() {
+            if let Ask::Object(prompt) = ask {
+                places.push(index);
+                prompts.push(prompt.clone());
+            }
+        }
+        if prompts.is_empty() {
+            return Ok(());
+        }
+        let found = self.embedding().and_then(|embedding| embedding.find_for(&prompts, &self.request.segment, self.call));
+        match ended(found)? {
+            Err(error) => places.into_iter().for_each(|place| answers[place] = Some(Err(error.clone()))),
+            Ok(found) => {
+                self.timings += found.timings;
+                let answer = |objects| Answer { objects, ..Answer::default() };
+                places.into_iter().zip(found.answers).for_each(|(place, objects)| answers[place] = Some(objects.map(answer)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what words and examples mean, all of them together.
+    fn concepts(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
+        let (mut places, mut concepts) = (Vec::new(), Vec::new());
+        for (index, ask) in self.request.asks.iter().enumerate() {
+            let Ask::Concept(concept) = ask else { continue };
+            match concept.check() {
+                Ok(()) => {
+                    places.push(index);
+                    concepts.push(concept);
+                }
+                Err(error) => answers[index] = Some(Err(error)),
+            }
+        }
+        if concepts.is_empty() {
+            return Ok(());
+        }
+        match ended(self.find(&concepts))? {
+            Err(error) => places.into_iter().for_each(|place| answers[place] = Some(Err(error.clone()))),
+            Ok(found) => {
+                let answer = |objects| Answer { objects, ..Answer::default() };
+                places.into_iter().zip(found).for_each(|(place, objects)| answers[place] = Some(objects.map(answer)));
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, concepts: &[&Concept]) -> Result<Vec<Result<Vec<Object>>>> {
+        // Words first: a model that takes none need not look at the picture.
+        let words =
+            concepts.iter().map(|concept| concept.text.as_deref().map(|text| self.read(text)).transpose()).collect::<Result<Vec<_>>>()?;
+        let embedding = self.embedding()?;
+        let inquiry = Inquiry {
+            picture: embedding.encoded(),
+            size: embedding.size(),
+            concepts,
+            words: &words,
+            options: &self.request.predict,
+            call: self.call,
+        };
+        let (found, spent) = self.model.driver().find(&inquiry)?;
+        self.timings += spent;
+        Ok(found)
+    }
+
+    /// Encodes a phrase, or finds it in the cache.
+    fn read(&mut self, text: &str) -> Result<Encoded> {
+        let got = self.model.words().get_or_make(blake3::hash(text.as_bytes()), |_| {
+            let (mut read, spent) = self.model.driver().read(&[text], self.call)?;
+            self.timings += spent;
+            read.pop().ok_or_else(|| Error::new(ErrorKind::Failed, format!("`{text}`: the text encoder gave nothing")))
+        })?;
+        self.timings.spend(Stage::Queue, got.waited);
+        Ok(got.value)
+    }
+
+    fn detect(&mut self) -> Result<Answer> {
+        let mut found = self.model.detect(&[self.image()?], &self.request.predict, self.call)?;
+        let Detections { objects, classes, timings, .. } =
+            found.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Failed, "the network gave no answer")))?;
+        self.timings += timings;
+        Ok(Answer { objects, classes, ..Answer::default() })
+    }
+
+    fn everything(&mut self, options: &EverythingOptions) -> Result<Answer> {
+        let found = self.model.everything_for(self.image()?, options, &mut |_| ControlFlow::Continue(()), self.call)?;
+        self.timings += found.timings;
+        Ok(Answer { objects: found.objects, origins: found.origins, ..Answer::default() })
+    }
+}

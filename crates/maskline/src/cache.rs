@@ -1,0 +1,252 @@
+//! What was made with effort, kept by its key and bounded in bytes.
+//!
+//! Made once: who asks for what another thread is making waits for it, and gets it whether or not it is kept. Least recently used goes
+//! first, at once and exactly, so that the bound holds at every moment. (`moka` was looked at: it evicts in the background and by
+//! estimated use, and does not tell who waited, which an answer's stages say.)
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::{EmbeddingSource, Result};
+
+/// What has a size in memory.
+pub(crate) trait Weighed: Clone {
+    /// Bytes of memory.
+    fn bytes(&self) -> usize;
+}
+
+/// The values that were asked for last.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V> {
+    limit: usize,
+    state: Mutex<State<K, V>>,
+}
+
+#[derive(Debug)]
+struct State<K, V> {
+    entries: HashMap<K, Entry<V>>,
+    bytes: usize,
+    clock: u64,
+}
+
+#[derive(Debug)]
+enum Entry<V> {
+    UnderWay(Arc<Flight<V>>),
+    Ready { value: V, used: u64 },
+}
+
+/// A value that a thread is making.
+#[derive(Debug)]
+struct Flight<V> {
+    landed: Mutex<Landing<V>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+enum Landing<V> {
+    Awaited,
+    Made(V),
+    Failed,
+}
+
+/// What [`Cache::get_or_make`] gives.
+#[derive(Debug)]
+pub(crate) struct Got<V> {
+    pub(crate) value: V,
+    pub(crate) source: EmbeddingSource,
+    /// How long this call waited for other threads that were making it.
+    pub(crate) waited: Duration,
+}
+
+impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
+    /// A cache of at most `limit` bytes; 0 keeps nothing, and nobody waits for anybody.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::new(State { entries: HashMap::new(), bytes: 0, clock: 0 }) }
+    }
+
+    /// The value of a key. `make` makes it where it is not here; it is told how long this call waited for another thread that then
+    /// failed.
+    pub(crate) fn get_or_make(&self, key: K, make: impl FnOnce(Duration) -> Result<V>) -> Result<Got<V>> {
+        let mut waited = Duration::ZERO;
+        if self.limit == 0 {
+            return Ok(Got { value: make(waited)?, source: EmbeddingSource::Miss, waited });
+        }
+        let flight = loop {
+            let mut state = self.lock();
+            state.clock += 1;
+            let now = state.clock;
+            let flight = match state.entries.get_mut(&key) {
+                Some(Entry::Ready { value, used }) => {
+                    *used = now;
+                    return Ok(Got { value: value.clone(), source: EmbeddingSource::Hit, waited });
+                }
+                Some(Entry::UnderWay(flight)) => Arc::clone(flight),
+                None => {
+                    let flight = Arc::new(Flight { landed: Mutex::new(Landing::Awaited), changed: Condvar::new() });
+                    state.entries.insert(key, Entry::UnderWay(Arc::clone(&flight)));
+                    break flight;
+                }
+            };
+            drop(state);
+            let start = Instant::now();
+            let made = flight.wait();
+            // Never nothing: it was waited for.
+            waited += start.elapsed().max(Duration::from_nanos(1));
+            if let Some(value) = made {
+                return Ok(Got { value, source: EmbeddingSource::Waited, waited });
+            }
+        };
+        // Whatever becomes of the making, those who wait must not wait for ever.
+        let ticket = Ticket { cache: self, key, flight };
+        let value = make(waited)?;
+        ticket.keep(&value);
+        Ok(Got { value, source: EmbeddingSource::Miss, waited })
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K, V>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Clone> Flight<V> {
+    /// What was made; `None` if that failed.
+    fn wait(&self) -> Option<V> {
+        let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*landed {
+                Landing::Awaited => landed = self.changed.wait(landed).unwrap_or_else(PoisonError::into_inner),
+                Landing::Made(value) => return Some(value.clone()),
+                Landing::Failed => return None,
+            }
+        }
+    }
+
+    fn land(&self, landing: Landing<V>) {
+        *self.landed.lock().unwrap_or_else(PoisonError::into_inner) = landing;
+        self.changed.notify_all();
+    }
+}
+
+/// The right to fill an entry. Dropped without being filled, it frees the entry.
+struct Ticket<'a, K: Copy + Eq + Hash, V: Weighed> {
+    cache: &'a Cache<K, V>,
+    key: K,
+    flight: Arc<Flight<V>>,
+}
+
+impl<K: Copy + Eq + Hash, V: Weighed> Ticket<'_, K, V> {
+    fn keep(self, made: &V) {
+        let size = made.bytes();
+        if size <= self.cache.limit {
+            let mut state = self.cache.lock();
+            while state.bytes + size > self.cache.limit {
+                let ready = state.entries.iter().filter_map(|(key, entry)| match entry {
+                    Entry::Ready { used, .. } => Some((*used, *key)),
+                    Entry::UnderWay(_) => None,
+                });
+                let Some((_, oldest)) = ready.min_by_key(|(used, _)| *used) else { break };
+                if let Some(Entry::Ready { value, .. }) = state.entries.remove(&oldest) {
+                    state.bytes -= value.bytes();
+                }
+            }
+            state.clock += 1;
+            let used = state.clock;
+            state.bytes += size;
+            state.entries.insert(self.key, Entry::Ready { value: made.clone(), used });
+        }
+        self.flight.land(Landing::Made(made.clone()));
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Weighed> Drop for Ticket<'_, K, V> {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        if matches!(state.entries.get(&self.key), Some(Entry::UnderWay(_))) {
+            state.entries.remove(&self.key);
+        }
+        drop(state);
+        let mut landed = self.flight.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*landed, Landing::Awaited) {
+            *landed = Landing::Failed;
+        }
+        drop(landed);
+        self.flight.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{Error, ErrorKind};
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Heavy(usize);
+
+    impl Weighed for Heavy {
+        fn bytes(&self) -> usize {
+            self.0
+        }
+    }
+
+    /// What callers in several threads at once get for one key, and how often it was made.
+    fn at_once(cache: &Cache<u8, Heavy>, make: impl Fn(usize) -> Result<Heavy> + Sync) -> (Vec<Result<Got<Heavy>>>, usize) {
+        const CALLERS: usize = 4;
+        let (barrier, made) = (Barrier::new(CALLERS), AtomicUsize::new(0));
+        let caller = || {
+            barrier.wait();
+            cache.get_or_make(1, |_| {
+                std::thread::sleep(Duration::from_millis(30));
+                make(made.fetch_add(1, Ordering::SeqCst))
+            })
+        };
+        let got = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        });
+        (got, made.into_inner())
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_kept_is_made_once_for_all_who_wait() {
+        let cache = Cache::new(10);
+        let (got, made) = at_once(&cache, |_| Ok(Heavy(11)));
+        assert!(got.iter().all(|got| got.as_ref().unwrap().value == Heavy(11)));
+        assert_eq!((made, cache.bytes()), (1, 0));
+    }
+
+    #[test]
+    fn without_a_cache_nobody_waits_for_anybody() {
+        let (got, made) = at_once(&Cache::new(0), |_| Ok(Heavy(1)));
+        assert!(got.iter().all(|got| got.as_ref().unwrap().source == EmbeddingSource::Miss));
+        assert_eq!(made, 4);
+    }
+
+    #[test]
+    fn a_failure_is_its_own_callers() {
+        let fail_first = |count| if count == 0 { Err(Error::new(ErrorKind::Failed, "no")) } else { Ok(Heavy(1)) };
+        let (got, made) = at_once(&Cache::new(10), fail_first);
+        assert_eq!((got.iter().filter(|got| got.is_err()).count(), made), (1, 2));
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let cache = Cache::new(10);
+        let get = |key| cache.get_or_make(key, |_| Ok(Heavy(4))).unwrap().source;
+        assert_eq!(
+            [get(1), get(2), get(1), get(3)],
+            [EmbeddingSource::Miss, EmbeddingSource::Miss, EmbeddingSource::Hit, EmbeddingSource::Miss]
+        );
+        assert_eq!((cache.bytes(), get(1), get(2)), (8, EmbeddingSource::Hit, EmbeddingSource::Miss));
+    }
+}

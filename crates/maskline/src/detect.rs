@@ -1,0 +1,106 @@
+//! Detectors and classifiers: pictures in, objects or classes out.
+
+use maskline_vision::Object;
+use serde::Serialize;
+
+use crate::drivers::{Call, Pictures};
+use crate::{Error, ErrorKind, Image, Model, Result, Stages};
+
+/// Size of the network input, at most 8192 a side and a GiB for the pictures of a batch together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InputSize {
+    /// The size that the model was trained at, as a square.
+    #[default]
+    Default,
+    /// A square of this side, a multiple of the network's stride.
+    Square(usize),
+    /// The smallest rectangle of the network's stride that holds the picture scaled to this side (0: the default).
+    Rect(usize),
+}
+
+/// Options of [`Model::predict`].
+#[derive(Debug, Clone)]
+pub struct PredictOptions {
+    /// Size of the network input.
+    pub size: InputSize,
+    /// Least score.
+    pub conf: f32,
+    /// Overlap above which the worse of two boxes of a class goes.
+    pub iou: f32,
+    /// Most objects per picture.
+    pub max_detections: usize,
+    /// Boxes of different classes suppress each other too.
+    pub agnostic_nms: bool,
+    /// Only these classes, by their index.
+    pub classes: Option<Vec<usize>>,
+    /// Classifiers: so many of the best classes.
+    pub top: usize,
+    /// Most pictures that go through the network together, up to 1024.
+    pub batch: usize,
+}
+
+impl Default for PredictOptions {
+    fn default() -> Self {
+        Self { size: InputSize::Default, conf: 0.25, iou: 0.7, max_detections: 300, agnostic_nms: false, classes: None, top: 5, batch: 4 }
+    }
+}
+
+/// A class and its probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassScore {
+    /// Class index.
+    pub class_id: usize,
+    /// Class name, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Probability.
+    pub score: f32,
+}
+
+/// The answer for one picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Detections {
+    /// Objects by falling score; empty for classifiers.
+    pub objects: Vec<Object>,
+    /// The best classes of a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<ClassScore>>,
+    /// Width and height of the picture in pixels.
+    pub size: (usize, usize),
+    /// Where the time went.
+    #[serde(rename = "timings_ms")]
+    pub timings: Stages,
+}
+
+impl Model {
+    /// The answer for one picture.
+    ///
+    /// # Errors
+    /// `InvalidOption` for thresholds outside 0..1 or a size that the network cannot take, `OverLimit` for sizes and batches beyond all
+    /// memory; `BadInput` for a picture without pixels, `BadAnswer` if the network gave NaN.
+    pub fn predict(&self, image: &Image, options: &PredictOptions) -> Result<Detections> {
+        let mut answers = self.predict_each(&[image], options)?;
+        answers.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Failed, "the network gave no answer")))
+    }
+
+    /// The answers for many pictures, in their order, all of them or none: [`Model::predict_each`] tells which pictures fail.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_batch(&self, images: &[&Image], options: &PredictOptions) -> Result<Vec<Detections>> {
+        self.predict_each(images, options)?.into_iter().collect()
+    }
+
+    /// The answer for each of many pictures, in their order, or why this picture has none; neighbours of one input size go through the
+    /// network together. What fails together is tried again picture by picture, so that no picture costs another one its answer.
+    ///
+    /// # Errors
+    /// As [`Model::predict`], where it is not about a picture: then no picture can be answered.
+    pub fn predict_each(&self, images: &[&Image], options: &PredictOptions) -> Result<Vec<Result<Detections>>> {
+        self.detect(images, options, &Call::default())
+    }
+
+    pub(crate) fn detect(&self, images: &[&Image], options: &PredictOptions, call: &Call) -> Result<Vec<Result<Detections>>> {
+        self.driver().detect(&Pictures { images, options, call })
+    }
+}
