@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Measures maskline on this machine with `maskline bench` and writes benchmarks/RESULTS.md. Take a quiet machine: about half an hour.
+# Measures maskline on this machine with `maskline bench` and writes benchmarks/RESULTS.md, from which the README has its figures. Take a
+# quiet machine: about half an hour, with other programs an hour and a half.
 # With PEER_PYTHON (a Python that has torch, transformers and onnxruntime), other programs are measured from there; with PEERS=1, from
-# environments that maskline makes (5 GB); else they are left out.
+# environments that maskline makes (5 GB); else they are left out. YOLOV8N names checkpoint and, after a comma, export
+# (benchmarks/peers/README.md) of YOLOv8n with real weights, PHOTOS the pictures for them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,18 +30,33 @@ sleep 10
     exit 1
 }
 
-against=()
+against=() ultralytics=() python=()
 if [ -n "${PEER_PYTHON:-}" ]; then
-    against=(--against "pytorch,onnxruntime-python" --peer-python "$PEER_PYTHON")
-elif [ -n "${PEERS:-}" ]; then
-    against=(--against "pytorch,onnxruntime-python")
+    python=(--peer-python "$PEER_PYTHON")
+fi
+if [ -n "${PEER_PYTHON:-}${PEERS:-}" ]; then
+    against=(--against "pytorch,onnxruntime-python" "${python[@]}")
+    ultralytics=(--against ultralytics "${python[@]}")
 fi
 
 measure carried nano --time 12 --embedding miss,hit,held
 measure detector yolov8n --synthetic --time 15 --sweep provider=cpu,openvino "${against[@]}"
 measure segmenter sam2.1-tiny --synthetic --time 60 "${against[@]}"
+parts=(carried detector)
+if [ -n "${YOLOV8N:-}" ]; then
+    # The README's detectors.
+    measure photographs "$YOLOV8N" --images "${PHOTOS:?PHOTOS: the pictures for YOLOV8N}" --time 30 "${ultralytics[@]}"
+    parts+=(photographs)
+fi
+# The README's promptable model.
+measure boxes sam2.1-tiny --synthetic --cold 0 --time 60 --kind box --prompts 47 --embedding miss,held "${against[@]}"
+measure click sam2.1-tiny --synthetic --cold 0 --no-ceiling --time 15 --embedding held "${against[@]}"
 measure prompts mobile-sam,efficientvit-sam-l0 --synthetic --cold 0 --time 12 --embedding held --kind box --sweep prompts=1,8,47
 measure loads nano --cold 0 --no-ceiling --time 12 --embedding held --concurrency 1,2,4 --rate 10,20,40
+# Many callers: clicks on one picture, and pictures of a detector.
+measure callers sam2.1-tiny --synthetic --cold 0 --no-ceiling --time 15 --embedding held --concurrency 1,2,8
+measure crowd yolov8n --synthetic --cold 0 --no-ceiling --time 15 --concurrency 1,2,8
+parts+=(segmenter boxes click prompts loads callers crowd)
 
 {
     echo "# Results"
@@ -54,12 +71,13 @@ measure loads nano --cold 0 --no-ceiling --time 12 --embedding held --concurrenc
     echo '```text'
     cat "$reports/self-test.txt"
     echo '```'
-    for part in carried detector segmenter prompts loads; do
+    for part in "${parts[@]}"; do
         echo
         # Below our own title.
         sed -e 's/^#/##/' "$reports/$part.md"
     done
 } >"$reports/RESULTS.md"
 # Paths of this machine are nobody's business.
-sed -e "s#${PEER_PYTHON:-/nowhere}#\$PEER_PYTHON#g" "$reports/RESULTS.md" >benchmarks/RESULTS.md
+sed -e "s#${PEER_PYTHON:-/nowhere}#\$PEER_PYTHON#g" -e "s#${YOLOV8N:-/nowhere}#\$YOLOV8N#g" -e "s#${PHOTOS:-/nowhere}#\$PHOTOS#g" \
+    "$reports/RESULTS.md" >benchmarks/RESULTS.md
 echo "written: benchmarks/RESULTS.md" >&2

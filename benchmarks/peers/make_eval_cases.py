@@ -1,6 +1,6 @@
 """Cases for `maskline eval`: made-up ground truth and detections with the figures that pycocotools gives them.
 
-    .venv/bin/python make_eval_cases.py            # writes crates/*/tests/cases/eval
+    .venv/bin/python make_eval_cases.py            # writes crates/maskline-eval/tests/cases/coco (and the polygons of maskline-vision)
 
 Everything is drawn from fixed seeds, no picture and no data set is involved. A case is NAME.truth.json, NAME.found.json and, in
 expected.json, COCOeval's twelve figures for boxes and, where detections have masks, for masks. polygons.json has polygons with the
@@ -163,7 +163,7 @@ def write(path, value):
 
 
 def main():
-    folder = CRATES / "maskline/tests/cases/eval"
+    folder = CRATES / "maskline-eval/tests/cases/coco"
     # Name: seed, pictures, categories, objects, sides, share of crowds; are there masks, false detections.
     cases = {
         "masks": ((1, 14, [4, 1, 9, 17], 9, [12, 30, 60, 110], 0.12), True, 25),

@@ -1,14 +1,11 @@
-"""Keeps ultralytics quiet and on a given number of threads; builds the checkpoint that all peers share.
+"""Keeps ultralytics quiet and on a given number of threads; makes checkpoints and exports as it writes them.
 
 `offline` has to run before the first import of ultralytics or torch.
 """
 
 import json
 import os
-import sys
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
 
 
 def offline(config_dir, threads=None):
@@ -30,31 +27,6 @@ def offline(config_dir, threads=None):
         )
         blank = {"settings_version": "0.0.8", "uuid": "", "api_key": "", "openai_api_key": ""}
         settings.write_text(json.dumps(blank | folders | switches | {"vscode_msg": False, "openvino_msg": False}))
-
-
-def pin_torch(threads):
-    """Makes ultralytics run torch on `threads` threads: left alone it takes cores - 1, at most 8."""
-    import torch
-    from ultralytics.utils import torch_utils
-
-    torch_utils.NUM_THREADS = threads
-    torch.set_num_threads(threads)
-
-
-def pin_onnx(threads):
-    """Makes the ONNX backend of ultralytics use `threads` threads: left alone ONNX Runtime takes all cores."""
-    import onnxruntime
-    from ultralytics.nn.backends import onnx as onnx_backend
-
-    original = onnx_backend.ONNXBackend.__init__
-
-    def with_threads(self, *args, **kwargs):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        kwargs.setdefault("session_options", options)
-        original(self, *args, **kwargs)
-
-    onnx_backend.ONNXBackend.__init__ = with_threads
 
 
 def coco_names():
@@ -124,36 +96,3 @@ def export_onnx(checkpoint, destination, **options):
     written = Path(YOLO(str(checkpoint)).export(format="onnx", device="cpu", verbose=False, **options))
     written.replace(destination)
     return destination
-
-
-def shared_files(results, size):
-    """Where `prepare` puts the checkpoint and its exports."""
-    return {
-        "checkpoint": results / "yolov8n.pt",
-        "onnx": results / f"yolov8n-{size}.onnx",
-        "onnx_dynamic": results / "yolov8n-dynamic.onnx",
-        "stamp": results / "prepared.json",
-    }
-
-
-def prepare(weights, results, size):
-    """Makes the shared files in `results`, again when the weights or ultralytics changed."""
-    import hashlib
-    from importlib.metadata import version
-
-    files = shared_files(results, size)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    wanted = {"weights_sha256": digest, "ultralytics": version("ultralytics"), "size": size}
-    complete = all(file.exists() for file in files.values())
-    if complete and json.loads(files["stamp"].read_text()) == wanted:
-        return
-    save_checkpoint(yolov8n(weights), files["checkpoint"], coco_names())
-    export_onnx(files["checkpoint"], files["onnx"], imgsz=size)
-    export_onnx(files["checkpoint"], files["onnx_dynamic"], imgsz=size, dynamic=True)
-    files["stamp"].write_text(json.dumps(wanted))
-
-
-if __name__ == "__main__":
-    weights, results, size = sys.argv[1:]
-    offline(Path(results) / "config")
-    prepare(Path(weights), Path(results), int(size))

@@ -1,8 +1,8 @@
-"""SAM 2.1 tiny with random weights: the Hugging Face folder and the standard ONNX exports that the peers share.
+"""SAM 2.1 tiny with random weights: the Hugging Face folder, and ONNX files as exporters of SAM 2 write them.
 
-`sam2_setup.py RESULTS PHOTO` writes `sam2.1-tiny-random/` (`config.json`, `model.safetensors`), `sam2-encoder.onnx` and
-`sam2-decoder.onnx` to RESULTS, once. The exports have the inputs and outputs that exporters of SAM 2 have settled on;
-the decoder takes any number of prompts and points and gives one mask per prompt, chosen as the official predictor does.
+`sam2_export.py RESULTS PHOTO` writes `sam2.1-tiny-random/` (`config.json`, `model.safetensors`), `sam2-encoder.onnx` and
+`sam2-decoder.onnx` to RESULTS, once. The exports have the inputs and outputs that exporters have settled on; the
+decoder takes any number of prompts and points and gives one mask per prompt, chosen as the official predictor does.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ import numpy
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import Sam2Config, Sam2Model
 
 import lively_sam
-from sam2_peers import MEAN, SIDE, STD
 
 SEED = 2100
+SIDE = 1024
+MEAN, STD = numpy.float32([0.485, 0.456, 0.406]), numpy.float32([0.229, 0.224, 0.225])
 OPSET = 17
 ENCODER_OUTPUTS = ["high_res_feats_0", "high_res_feats_1", "image_embed"]
 DECODER_INPUTS = ["image_embed", "high_res_feats_0", "high_res_feats_1", "point_coords", "point_labels"]
@@ -119,16 +119,8 @@ def export(model, files, image):
     torch.onnx.export(decoder, given, str(files["decoder"]), **names, **options)
 
 
-def encoder_flops(model):
-    """Floating point operations of matrix products and convolutions in the encoder, two per multiply-add."""
-    blank = Sam2Model._from_config(model.config, attn_implementation="sdpa").eval().to("meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        Encoder(blank)(torch.empty(1, 3, SIDE, SIDE, device="meta"))
-    return counter.get_total_flops()
-
-
 def prepare(results, photo):
-    """Makes the shared files, again when what they depend on has changed; what is known of them."""
+    """Makes the files, again when what they depend on has changed; where each of them is."""
     files = shared_files(results)
     sources = (photo, __file__, lively_sam.__file__)
     digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
@@ -136,15 +128,15 @@ def prepare(results, photo):
     if all(file.exists() for file in files.values()):
         known = json.loads(files["stamp"].read_text())
         if all(known.get(key) == value for key, value in wanted.items()):
-            return known
+            return files
     files["stamp"].unlink(missing_ok=True)
     model = lively(photo)
     model.save_pretrained(files["model"])
     export(model, files, pixels(photo))
     weights = hashlib.sha256((files["model"] / "model.safetensors").read_bytes()).hexdigest()
-    known = wanted | {"weights_sha256": weights, "encoder_gflop": encoder_flops(model) / 1e9, "opset": OPSET}
+    known = wanted | {"weights_sha256": weights, "opset": OPSET}
     files["stamp"].write_text(json.dumps(known, indent=1))
-    return known
+    return files
 
 
 if __name__ == "__main__":
