@@ -3,6 +3,7 @@
 import cv2
 import numpy
 
+import pictures
 import promptable
 from onnx_session import session
 
@@ -28,7 +29,7 @@ class OnnxRuntime(promptable.Predictor):
         return numpy.zeros((self.side, self.side, 3), numpy.uint8)
 
     def preprocess(self, image):
-        prepare = promptable.stretched if self.fit == "stretch" else promptable.padded
+        prepare = pictures.stretched if self.fit == "stretch" else pictures.padded
         return prepare(image, self.side, self.statistics)
 
     def encode(self, pixels):
@@ -38,7 +39,7 @@ class OnnxRuntime(promptable.Predictor):
     def kept(self, size):
         """Height and width that the picture has in the square of the prompts."""
         space = self.head["space"]
-        return (space, space) if self.fit == "stretch" else promptable.fitted(size, space)
+        return (space, space) if self.fit == "stretch" else pictures.fitted(size, space)
 
     def decode(self, embedding, size, group):
         coords, kinds = self.tokens(size, group)

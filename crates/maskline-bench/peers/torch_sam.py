@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 import names
+import pictures
 import promptable
 import weights
 
@@ -85,7 +86,7 @@ class PyTorch(promptable.Predictor):
         return numpy.zeros((self.side, self.side, 3), numpy.uint8)
 
     def preprocess(self, image):
-        return torch.from_numpy(promptable.padded(image, self.side, self.statistics))
+        return torch.from_numpy(pictures.padded(image, self.side, self.statistics))
 
     @torch.inference_mode()
     def encode(self, pixels):
@@ -93,7 +94,7 @@ class PyTorch(promptable.Predictor):
 
     @torch.inference_mode()
     def decode(self, embedding, size, group):
-        height, width = promptable.fitted(size, self.space)
+        height, width = pictures.fitted(size, self.space)
         scale = torch.tensor([width / size[1], height / size[0]])
         boxes = points = None
         if group.boxes is not None:
@@ -108,7 +109,7 @@ class PyTorch(promptable.Predictor):
 
     @torch.inference_mode()
     def upscale(self, logits, size):
-        height, width = promptable.fitted(size, self.space)
+        height, width = pictures.fitted(size, self.space)
         masks = interpolate(logits, (self.space, self.space), mode="bilinear", align_corners=False)
         masks = interpolate(masks[..., :height, :width], tuple(size), mode="bilinear", align_corners=False)
         return (masks[:, 0] > 0).numpy()

@@ -28,7 +28,7 @@ pub use self_test::{Check, self_test};
 
 use crate::machine::{Watch, identify};
 use crate::report::{Identity, Report, Run, Tool};
-use crate::worker::Assignment;
+use crate::worker::{Assignment, Wording};
 use assemble::Entrants;
 use inputs::Inputs;
 use plan::Process;
@@ -106,6 +106,7 @@ impl Room<'_> {
             place: self.plan.place.clone(),
             pictures: self.inputs.files.clone(),
             first: self.plan.setting.prompts,
+            wording: Wording { first: Some(self.plan.setting.texts), given: self.plan.phrases.clone() },
             delays: maskline::Delays::default(),
         }
     }
@@ -135,7 +136,9 @@ fn notes(plan: &Plan, report: &Report) -> Vec<String> {
     if report.identity.subjects.iter().any(|subject| subject.model.generated_from_seed.is_some()) {
         notes.push("Weights are generated: speed and memory are those of the real model, answers mean nothing.".to_owned());
     }
-    let is_made_up = |subject: &crate::report::Subject| subject.model.generated_from_seed.is_some() && subject.prompts.is_none();
+    let is_made_up = |subject: &crate::report::Subject| {
+        subject.model.generated_from_seed.is_some() && subject.prompts.is_none() && subject.texts.is_none()
+    };
     if report.identity.subjects.iter().any(is_made_up) {
         let note = "With generated weights a detector sees objects everywhere: post-processing takes longer than in earnest, and the more so the \
                     slower a program is at it. Compare programs with real weights.";

@@ -9,10 +9,12 @@ mod rows;
 
 use serde::{Deserialize, Serialize};
 
-pub use identity::{Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, Tool};
+pub use identity::{
+    Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, TextKind, Texts, Tool,
+};
 pub use rows::{
     CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, LoadCurve, LoadKind, LoadPoint, Parity, Peer,
-    Stage, StageRow, Steady, Sweep, Unit,
+    Stage, StageRow, Steady, Sweep, TextState, Unit,
 };
 
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@
 //! [`serve`] in a process that [`Worker`](crate::measure::Worker) starts. Both talk in lines of JSON: an [`Assignment`], then an
 //! [`Order`] per line, each answered by [`Message`]s; at the end of its input the process ends.
 
+mod phrases;
 mod prompts;
 mod serve;
 mod subject;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use maskline::{Delays, ErrorKind, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
 pub(crate) use prompts::prompts;
 pub use prompts::{boxes, middle};
 pub use serve::{Process, serve};
 
-use crate::report::{EmbeddingState, Precision, Prompts};
+use crate::report::{EmbeddingState, Precision, Prompts, TextState, Texts};
 
 /// What a process is started for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,9 +37,22 @@ pub struct Assignment {
     pub pictures: Vec<PathBuf>,
     /// What the first call asks, of a model that takes prompts.
     pub first: Prompts,
+    /// What a model is asked for that takes words.
+    #[serde(default)]
+    pub wording: Wording,
     /// Sleeps within stages: the self-test's.
     #[serde(default)]
     pub delays: Delays,
+}
+
+/// What a model is asked for in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wording {
+    /// Of the first call; `None` for one word.
+    pub first: Option<Texts>,
+    /// The phrases that the user gave.
+    pub given: Vec<String>,
 }
 
 /// What runs a network.
@@ -72,8 +87,30 @@ pub struct Place {
 pub struct Track {
     /// Pictures per call.
     pub batch: usize,
-    /// What is asked, and where the embedding comes from; `None` for models that find things by themselves.
+    /// What is asked, and where the embedding comes from; `None` for models that take no prompts.
     pub asked: Option<(Prompts, EmbeddingState)>,
+    /// What is searched for; `None` for models that take no words.
+    #[serde(default)]
+    pub sought: Option<Sought>,
+}
+
+/// What pictures are searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sought {
+    /// The phrases.
+    pub texts: Texts,
+    /// Where the picture's embedding comes from.
+    pub embedding: EmbeddingState,
+    /// Where the phrases' embeddings come from.
+    pub text: TextState,
+}
+
+impl Track {
+    /// Where the embedding of a picture comes from; `None` for models that have none.
+    pub fn embedding(&self) -> Option<EmbeddingState> {
+        self.asked.map(|(_, state)| state).or(self.sought.map(|sought| sought.embedding))
+    }
 }
 
 /// What is to be done next.
@@ -225,6 +262,8 @@ pub struct Facts {
     pub architecture: String,
     /// Whether it takes prompts.
     pub is_promptable: bool,
+    /// Whether it is told by words what to find.
+    pub takes_words: bool,
     /// Height and width of the network's input.
     pub input: [usize; 2],
     /// Version of ONNX Runtime.

@@ -26,6 +26,7 @@ fn row(name: &str, median: f64, n: usize, seed: u64) -> Steady {
         subject,
         load: "closed loop".to_owned(),
         embedding: None,
+        text: None,
         summary,
         errors: 0,
         verdict,

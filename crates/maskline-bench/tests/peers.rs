@@ -106,7 +106,7 @@ fn check_promptable(architecture: &str) {
         for program in [Program::OnnxRuntimePython, Program::PyTorch] {
             let Some(mut worker) = place.worker(program, &peer) else { continue };
             for mode in [Mode::Miss, Mode::Hit, Mode::Held] {
-                let request = Request { picture: &place.picture, mode, prompts: &prompts, multimask };
+                let request = Request { picture: &place.picture, mode, prompts: &prompts, words: None, multimask };
                 let reply = worker.call(&request).unwrap();
                 check_times(&reply);
                 let has = |name: &str| reply.stages.iter().any(|(stage, _)| stage == name);
@@ -179,14 +179,15 @@ fn yolov8() {
         for name in pictures {
             let picture = shared("photos").join(name);
             let ours = detect(&model, &picture);
-            let request = Request { picture: &picture, mode: Mode::Detect, prompts: &[], multimask: Multimask::Auto };
+            let request = Request { picture: &picture, mode: Mode::Detect, prompts: &[], words: None, multimask: Multimask::Auto };
             let reply = worker.call(&request).unwrap();
             check_times(&reply);
             let same = parity(&ours, &reply.objects);
             eprintln!("yolov8n {program} {name}: {} {:.5}, {} objects, {:.0} ms", same.metric, same.value, ours.len(), reply.milliseconds);
             assert!(same.is_equal() && !ours.is_empty(), "{name}: {same:?}\n{ours:?}\n{:?}", reply.objects);
         }
-        let missing = Request { picture: Path::new("/no/such.png"), mode: Mode::Detect, prompts: &[], multimask: Multimask::Auto };
+        let missing =
+            Request { picture: Path::new("/no/such.png"), mode: Mode::Detect, prompts: &[], words: None, multimask: Multimask::Auto };
         assert_eq!(worker.call(&missing).unwrap_err().kind(), ErrorKind::Failed);
         assert!(worker.call(&Request { picture: &place.picture, ..missing }).is_ok(), "it can be asked again");
     }
@@ -199,7 +200,7 @@ fn generated_weights_of_a_detector_are_all_loaded() {
     let (_, peer) = place.open(&ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 0 }, None);
     for program in [Program::PyTorch, Program::Ultralytics] {
         let Some(mut worker) = place.worker(program, &peer) else { continue };
-        let request = Request { picture: &place.picture, mode: Mode::Detect, prompts: &[], multimask: Multimask::Auto };
+        let request = Request { picture: &place.picture, mode: Mode::Detect, prompts: &[], words: None, multimask: Multimask::Auto };
         worker.call(&request).unwrap();
     }
 }
@@ -213,7 +214,7 @@ fn an_environment_made_from_nothing_works_where_it_ends_up() {
     let (model, peer) = place.open(&ModelSource::Synthetic { architecture: "mobile-sam".into(), seed: 0 }, Some(SIDE));
     let mut worker = place.worker(Program::OnnxRuntimePython, &peer).unwrap();
     let prompts = prompts();
-    let request = Request { picture: &place.picture, mode: Mode::Miss, prompts: &prompts, multimask: Multimask::Auto };
+    let request = Request { picture: &place.picture, mode: Mode::Miss, prompts: &prompts, words: None, multimask: Multimask::Auto };
     let reply = worker.call(&request).unwrap();
     let ours = model.embed(&Image::open(&place.picture).unwrap()).unwrap().find(&prompts, &SegmentOptions::default()).unwrap();
     assert!(parity(&ours.into_objects(), &reply.objects).is_equal());

@@ -9,7 +9,7 @@ use maskline::vision::write::COCO_91;
 use maskline::{Error, ErrorKind, Model, ModelInfo, SizeRule};
 
 pub(crate) use classes::classes;
-pub(crate) use company::check_everything;
+pub(crate) use company::{check_everything, check_words};
 
 use crate::args::{Multimask, Run};
 use crate::eval::Eval;
@@ -20,7 +20,11 @@ use crate::failure::Failure;
 enum Needs {
     /// Finds objects of classes by itself.
     Detector,
-    /// Takes pictures without prompts: a detector or a classifier.
+    /// Finds objects with boxes, by itself or told by words and examples.
+    Boxes,
+    /// Takes words and examples.
+    Concepts,
+    /// Takes pictures without prompts and words: a detector or a classifier.
     Predictor,
     /// Its network takes several sizes; nano looks at every picture as it is.
     Size,
@@ -30,7 +34,9 @@ enum Needs {
     Pose,
     /// Answers prompts.
     Prompts,
-    /// The same of a model that stands for itself.
+    /// Encodes pictures, for what is asked about them.
+    Encoder,
+    /// Answers prompts, as a model that stands for itself.
     Promptable,
     /// Answers prompts with several masks each.
     SeveralMasks,
@@ -58,17 +64,22 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 const BUILD: [Rule; 2] = [rule("size", "--size", Needs::BuiltSize), rule("keypoints", "--keypoints", Needs::Pose)];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 23] = [
+const RUN: [Rule; 28] = [
     rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
     rule("rect", "--rect", Needs::Detector),
-    rule("conf", "--conf", Needs::Detector),
-    rule("iou", "--iou", Needs::Detector),
-    rule("max_detections", "--max-detections", Needs::Detector),
+    rule("conf", "--conf", Needs::Boxes),
+    rule("iou", "--iou", Needs::Boxes),
+    rule("max_detections", "--max-detections", Needs::Boxes),
     rule("classes", "--classes", Needs::Detector),
-    rule("agnostic_nms", "--agnostic-nms", Needs::Detector),
+    rule("agnostic_nms", "--agnostic-nms", Needs::Boxes),
     rule("batch", "--batch", Needs::Predictor),
+    rule("text", "--text", Needs::Concepts),
+    rule("texts", "--texts", Needs::Concepts),
+    rule("like", "--like", Needs::Concepts),
+    rule("templates", "--templates", Needs::Concepts),
+    rule("truncate", "--truncate", Needs::Concepts),
     rule("point", "--point", Needs::Prompts),
     rule("bounds", "--box", Needs::Prompts),
     rule("mask", "--mask", Needs::Prompts),
@@ -80,19 +91,20 @@ const RUN: [Rule; 23] = [
     rule("fill_holes", "--fill-holes", Needs::Prompts),
     rule("remove_spots", "--remove-spots", Needs::Prompts),
     rule("no_overlap", "--no-overlap", Needs::Prompts),
-    rule("embedding_cache", "--embedding-cache", Needs::Prompts),
+    rule("embedding_cache", "--embedding-cache", Needs::Encoder),
     rule("chunk", "--chunk", Needs::Prompts),
 ];
 
 /// Options of `eval` that do not apply to every model.
-const EVAL: [Rule; 13] = [
+const EVAL: [Rule; 14] = [
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
     rule("rect", "--rect", Needs::Detector),
-    rule("conf", "--conf", Needs::Detector),
-    rule("iou", "--iou", Needs::Detector),
-    rule("max_detections", "--max-detections", Needs::Detector),
+    rule("conf", "--conf", Needs::Boxes),
+    rule("iou", "--iou", Needs::Boxes),
+    rule("max_detections", "--max-detections", Needs::Boxes),
     rule("batch", "--batch", Needs::Detector),
+    rule("templates", "--templates", Needs::Concepts),
     rule("min_area", "--min-area", Needs::Promptable),
     rule("objects_limit", "--objects-limit", Needs::Promptable),
     rule("clicks", "--clicks", Needs::Promptable),
@@ -121,7 +133,7 @@ pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> 
     let subjects: Vec<Subject<'_>> = models.iter().map(Subject::of).collect();
     let fits = match subjects.as_slice() {
         [_] => true,
-        [detector, segmenter] => detector.meets(Needs::Detector) && segmenter.meets(Needs::Prompts),
+        [detector, segmenter] => detector.meets(Needs::Boxes) && segmenter.meets(Needs::Prompts),
         _ => false,
     };
     // Models that do not go together are told by what joins them.
@@ -181,7 +193,10 @@ impl<'a> Subject<'a> {
         let (info, task) = (self.info, self.info.task);
         match needs {
             Needs::Detector => task.finds_boxes(),
-            Needs::Predictor => !task.takes_prompts(),
+            Needs::Boxes => task.finds_boxes() || task.takes_concepts(),
+            Needs::Concepts => task.takes_concepts(),
+            Needs::Encoder => task.takes_prompts() || task.takes_concepts(),
+            Needs::Predictor => !task.takes_prompts() && !task.takes_concepts(),
             Needs::Size => info.size_rule() != SizeRule::Own,
             Needs::BuiltSize => info.built_size().is_some(),
             Needs::Pose => info.keypoints().is_some(),
@@ -209,7 +224,8 @@ fn refuse(matches: &ArgMatches, rules: &[Rule], subjects: &[Subject<'_>]) -> Res
     let refused: Vec<&Rule> = rules.iter().filter(refused).collect();
     let Some(needs) = refused.first().map(|rule| rule.needs) else { return Ok(()) };
     // One kind at a time: the help is about it.
-    let flags: Vec<&str> = refused.iter().filter(|rule| rule.needs == needs).map(|rule| rule.flag).collect();
+    let is_alike = |rule: &&&Rule| reason(rule.needs) == reason(needs);
+    let flags: Vec<&str> = refused.iter().filter(is_alike).map(|rule| rule.flag).collect();
     Err(refusal(&flags, needs, subjects))
 }
 
@@ -220,22 +236,28 @@ fn refuse_several_masks(multimask: Multimask, subjects: &[Subject<'_>]) -> Resul
 
 fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
     let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
-    let (why, help) = match needs {
-        Needs::Detector => ("", "they are for detectors"),
+    let (why, help) = reason(needs);
+    let more = if help.is_empty() { String::new() } else { format!("; {help}") };
+    let more = if matches!(needs, Needs::Prompts | Needs::Encoder | Needs::Concepts) { more.replacen("; ", ", or ", 1) } else { more };
+    let more = if flags.len() == 1 { more.replacen("they are", "it is", 1) } else { more };
+    let error = Error::new(ErrorKind::InvalidOption, format!("{} to {}{why}", verb(flags), models.join(" and ")));
+    error.with_help(format!("leave {} out{more}", it(flags))).into()
+}
+
+/// Why an option does not apply to a model that lacks what it needs, and what else can be done than leave it out.
+fn reason(needs: Needs) -> (&'static str, &'static str) {
+    match needs {
+        Needs::Detector | Needs::Boxes => ("", "they are for detectors"),
+        Needs::Concepts => (", which takes no words and no examples", "ask a model that does: owlv2-base"),
         Needs::Predictor => ("", "pictures go through the network together where no prompts are asked"),
         Needs::Size => (", which looks at every picture at its own size", ""),
         Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
-        Needs::Prompts => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
+        Needs::Prompts | Needs::Encoder => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
         Needs::Promptable => (", which takes no prompts", ""),
         Needs::SeveralMasks => (", which gives one mask per prompt", ""),
         Needs::Objects | Needs::Masks | Needs::CocoClasses => ("", ""),
-    };
-    let more = if help.is_empty() { String::new() } else { format!("; {help}") };
-    let more = if needs == Needs::Prompts { more.replacen("; ", ", or ", 1) } else { more };
-    let more = if flags.len() == 1 { more.replacen("they are", "it is", 1) } else { more };
-    let error = Error::new(ErrorKind::InvalidOption, format!("{} to {}{why}", verb(flags), models.join(" and ")));
-    error.with_help(format!("leave {} out{more}", it(flags))).into()
+    }
 }
 
 /// `--a does not apply`, `--a and --b do not apply`.

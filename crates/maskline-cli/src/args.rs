@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::bench::Bench;
+use crate::concepts;
 use crate::eval::Eval;
 use crate::prompts;
 
@@ -168,12 +169,12 @@ pub(crate) struct Run {
     /// Letterbox to the smallest rectangle instead of a square.
     #[arg(long)]
     pub(crate) rect: bool,
-    /// Least score.
-    #[arg(long, default_value_t = 0.25)]
-    pub(crate) conf: f32,
-    /// Overlap above which the worse of two boxes of a class goes.
-    #[arg(long, default_value_t = 0.7)]
-    pub(crate) iou: f32,
+    /// Least score; detectors 0.25, words 0.1, examples 0.6 where nothing is said. With commas one for each phrase and example.
+    #[arg(long, value_name = "SCORE[,…]", value_parser = concepts::parse_least_scores)]
+    pub(crate) conf: Option<concepts::LeastScores>,
+    /// Overlap above which the worse of two boxes of a class goes; detectors 0.7, examples 0.3, words never where nothing is said.
+    #[arg(long)]
+    pub(crate) iou: Option<f32>,
     /// Most objects per picture.
     #[arg(long, default_value_t = 300)]
     pub(crate) max_detections: usize,
@@ -193,9 +194,32 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 1)]
     pub(crate) repeat: usize,
     #[command(flatten)]
+    pub(crate) worded: Worded,
+    #[command(flatten)]
     pub(crate) prompted: Prompted,
     #[command(flatten)]
     pub(crate) everything: Everything,
+}
+
+/// What a finder looks for, all of it together.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Words and examples (OWL-ViT, OWLv2)")]
+pub(crate) struct Worded {
+    /// Words for what is looked for, such as "a red car"; may be given several times. Classes are numbered in the order of the command line.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) text: Vec<String>,
+    /// The same from a file, a phrase a line; empty lines and lines that begin with # are left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) texts: Option<PathBuf>,
+    /// A picture of what is looked for, or a box on one, in its pixels; may be given several times. What is found is called as the file.
+    #[arg(long, value_name = "PICTURE[#X1,Y1,X2,Y2]")]
+    pub(crate) like: Vec<OsString>,
+    /// Look for each phrase in the phrasings that published figures are measured with ("a bad photo of the …"), and take the mean.
+    #[arg(long)]
+    pub(crate) templates: bool,
+    /// Cut phrases that are too long for the model, in place of an error.
+    #[arg(long)]
+    pub(crate) truncate: bool,
 }
 
 /// What is asked of a promptable model, in pixels of the picture.

@@ -14,12 +14,12 @@ use maskline::{Error, ErrorKind, ModelSource};
 use maskline_bench::load;
 use maskline_bench::measure::{self, Against, Check, Cold, Given, Launcher, Load, Pictures, Plan};
 use maskline_bench::peers::EnvironmentOptions;
-use maskline_bench::report::{EmbeddingState, PromptKind, Prompts, Report};
+use maskline_bench::report::{EmbeddingState, PromptKind, Prompts, Report, TextKind, TextState, Texts};
 use maskline_bench::worker::{Compute, Place, Process, serve};
 use maskline_bench::write;
 
 pub(crate) use arguments::Bench;
-use arguments::{Action, Arrivals, Cache, Embedding, Format};
+use arguments::{Action, Arrivals, Cache, Embedding, Format, TextCache};
 use progress::Talk;
 
 use crate::failure::Failure;
@@ -104,12 +104,15 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
             compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size },
             batch: setting.batch.unwrap_or(1),
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },
+            texts: texts(setting),
         },
         given: given(arguments),
         sweeps: setting.sweep.clone(),
         limit: setting.limit,
         pictures: files,
         embeddings: embeddings(calls),
+        texts: text_states(calls),
+        phrases: setting.text.clone(),
         cold: Cold { runs: calls.cold, empty: has(Cache::Empty), present: has(Cache::Present) },
         seconds: calls.time,
         loads: loads(calls),
@@ -159,6 +162,9 @@ fn given(arguments: &Bench) -> Vec<Given> {
         (setting.kind.is_some(), Given::Kind),
         (!calls.embedding.is_empty(), Given::Embedding),
         (setting.batch.is_some(), Given::Batch),
+        (!setting.text.is_empty(), Given::Text),
+        (setting.phrases.is_some(), Given::Phrases),
+        (!calls.text_cache.is_empty(), Given::TextCache),
     ];
     all.into_iter().filter_map(|(is_given, option)| is_given.then_some(option)).collect()
 }
@@ -170,6 +176,22 @@ fn embeddings(calls: &arguments::Calls) -> Vec<EmbeddingState> {
         Embedding::Held => EmbeddingState::Held,
     };
     if calls.embedding.is_empty() { vec![EmbeddingState::Miss, EmbeddingState::Hit] } else { calls.embedding.iter().map(state).collect() }
+}
+
+/// What pictures are searched for.
+fn texts(setting: &arguments::Setting) -> Texts {
+    match setting.text.len() {
+        0 => Texts { kind: setting.phrases.unwrap_or(TextKind::Words), count: 1 },
+        count => Texts { kind: TextKind::Given, count },
+    }
+}
+
+fn text_states(calls: &arguments::Calls) -> Vec<TextState> {
+    let state = |state: &TextCache| match state {
+        TextCache::Hit => TextState::Hit,
+        TextCache::Miss => TextState::Miss,
+    };
+    if calls.text_cache.is_empty() { vec![TextState::Hit] } else { calls.text_cache.iter().map(state).collect() }
 }
 
 fn loads(calls: &arguments::Calls) -> Vec<Load> {

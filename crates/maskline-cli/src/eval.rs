@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, PredictOptions};
-use maskline_eval::{DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, promptable, read_predictions};
+use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, PredictOptions, WordOptions};
+use maskline_eval::{
+    DetectionReport, DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, finder, promptable, read_predictions,
+};
 use serde_json::{Map, Value, json};
 
 pub(crate) use arguments::Eval;
@@ -94,16 +96,21 @@ fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer,
         }
         Answer { report: joined(facts, json!(report)), text }
     } else {
-        let options = detector_options(arguments);
+        let options = detector_options(arguments, model);
         facts["options"] = json!({
-            "conf": decimal(arguments.conf), "iou": decimal(arguments.iou), "max_detections": options.predict.max_detections,
+            "conf": decimal(arguments.conf), "iou": options.predict.iou.map(decimal), "max_detections": options.predict.max_detections,
             "size": arguments.compute.size, "rect": arguments.rect, "images_limit": options.max_images, "seed": options.seed,
         });
-        let report = detector(model, truth, &options, hear)?;
+        let report = judge_boxes(model, truth, &options, hear)?;
         Answer { report: joined(facts, json!(report)), text: table::detections(&report) }
     };
     progress.finish_and_clear();
     Ok(answer)
+}
+
+/// What a model finds by itself, or is told to find.
+fn judge_boxes(model: &Model, truth: &Truth, options: &DetectorOptions, hear: impl FnMut(usize, usize)) -> Result<DetectionReport, Error> {
+    if model.info().task.takes_concepts() { finder(model, truth, options, hear) } else { detector(model, truth, options, hear) }
 }
 
 fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
@@ -159,7 +166,8 @@ fn promptable_options(arguments: &Eval) -> PromptableOptions {
     }
 }
 
-fn detector_options(arguments: &Eval) -> DetectorOptions {
+fn detector_options(arguments: &Eval, model: &Model) -> DetectorOptions {
+    let usual = if model.info().task.takes_concepts() { DetectorOptions::of_words() } else { DetectorOptions::default() };
     let size = match (arguments.compute.size, arguments.rect) {
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
         (Some(size), false) => InputSize::Square(size),
@@ -167,10 +175,11 @@ fn detector_options(arguments: &Eval) -> DetectorOptions {
     };
     let predict = PredictOptions {
         size,
-        conf: arguments.conf,
-        iou: arguments.iou,
+        conf: Some(arguments.conf),
+        iou: arguments.iou.or(usual.predict.iou),
         max_detections: arguments.max_detections,
         batch: arguments.batch,
+        words: WordOptions { templates: arguments.templates, ..WordOptions::default() },
         ..PredictOptions::default()
     };
     DetectorOptions { predict, max_images: arguments.images_limit, seed: arguments.seed, max_pixels: arguments.max_pixels }

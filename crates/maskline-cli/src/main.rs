@@ -4,6 +4,7 @@ mod applies;
 mod args;
 mod bench;
 mod cache;
+mod concepts;
 mod eval;
 mod failure;
 mod hub;

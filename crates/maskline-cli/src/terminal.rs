@@ -1,5 +1,6 @@
 //! stdout is data, stderr is talk.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
@@ -13,6 +14,19 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         std::io::ErrorKind::BrokenPipe => Failure::OutputClosed,
         _ => Failure::new(maskline::ErrorKind::Io, format!("standard output: {error}")),
     })
+}
+
+/// A text within a line for a person: line breaks, escapes that colour the terminal, and letters that are not seen or turn the direction
+/// of others are shown as `\n`, `\u{1b}`, `\u{202e}`.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let is_odd = |letter: char| {
+        let turns = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+        letter.is_control() || turns || matches!(letter, '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}')
+    };
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|letter| if is_odd(letter) { letter.escape_default().to_string() } else { letter.to_string() }).collect()
 }
 
 /// Writes a line of talk to stderr.

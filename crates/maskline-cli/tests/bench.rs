@@ -7,7 +7,7 @@ mod schema;
 
 use common::{Outcome, Place};
 use maskline_bench::Report;
-use maskline_bench::report::{CacheState, EmbeddingState};
+use maskline_bench::report::{CacheState, EmbeddingState, TextKind, TextState, Texts};
 use serde_json::Value;
 
 /// A short run: the figures are few, their form is whole.
@@ -121,6 +121,78 @@ fn detectors_take_batches_and_no_prompts() {
     place.maskline(&quick(&["nano", "--batch", "1"])).fails(2, &["--batch does not apply to nano", "one picture at a time", "--prompts"]);
 }
 
+/// Generated weights that are told by words what to find, at a small size.
+const OWL: [&str; 6] = ["owlv2-base", "--synthetic", "--size", "240", "--images", "photo.png"];
+
+/// One home for all: the model is large, and built once.
+fn owl(place: &Place, arguments: &[&str]) -> Outcome {
+    place.maskline_at(&maskline::runtime::home_dir(), &quick(&[&OWL[..], arguments].concat()))
+}
+
+fn stage_ms(report: &Report, row: &str, stage: &str) -> Option<f64> {
+    report.stages.iter().find(|stages| stages.name == row).unwrap().stages.iter().find(|one| one.name == stage).map(|one| one.mean_ms)
+}
+
+#[test]
+fn words_are_encoded_in_the_call_or_found_in_the_cache_apart_from_pictures() {
+    let place = Place::new();
+    let outcome = owl(&place, &["--sweep", "text=1,20", "--embedding", "miss,held", "--text-cache", "hit,miss", "-f", "json"]);
+    let report = report(&outcome);
+    follows_the_schema(&outcome.stdout);
+    let texts: Vec<Texts> = report.identity.subjects.iter().map(|subject| subject.texts.unwrap()).collect();
+    assert_eq!(texts, [1, 20].map(|count| Texts { kind: TextKind::Words, count }));
+    assert!(report.identity.subjects.iter().all(|subject| subject.prompts.is_none()));
+    let origins: Vec<(EmbeddingState, TextState)> = report.steady.iter().map(|row| (row.embedding.unwrap(), row.text.unwrap())).collect();
+    let of_one = [EmbeddingState::Miss, EmbeddingState::Held].map(|state| [(state, TextState::Hit), (state, TextState::Miss)]).concat();
+    assert_eq!(origins, [of_one.clone(), of_one].concat());
+    for row in &report.steady {
+        assert!(row.errors == 0 && row.summary.n > 0, "{row:?}");
+        // Each network runs where its embedding is not there, and nowhere else.
+        let ran = |stage: &str| stage_ms(&report, &row.name, stage).is_some();
+        assert_eq!(ran("text_encode"), row.text == Some(TextState::Miss), "{}", row.name);
+        assert_eq!(ran("image_encode"), row.embedding == Some(EmbeddingState::Miss), "{}", row.name);
+        assert_eq!((ran("match"), ran("network")), (true, false), "{}", row.name);
+    }
+    let sweeps: Vec<&str> = report.sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
+    // Of calls as quick as these there are enough for a median.
+    assert!(sweeps.contains(&"text, embedding held, text hit"), "{sweeps:?}");
+    assert!(report.cold.iter().any(|row| row.stages.iter().any(|stage| stage.name == "first_inference" && stage.mean_ms > 0.0)));
+}
+
+#[test]
+fn given_phrases_are_searched_for_by_several_callers_and_both_networks_have_a_limit() {
+    let place = Place::new();
+    let given =
+        ["--text", "a red bus", "--text", "mug", "--embedding", "held", "--text-cache", "miss", "--concurrency", "1,3", "-f", "json"];
+    let arguments = [&["bench", "--time", "0.2", "--cold", "0"], &OWL[..], &given].concat();
+    let outcome = place.maskline_at(&maskline::runtime::home_dir(), &arguments);
+    let report = report(&outcome);
+    assert_eq!(report.identity.subjects[0].texts, Some(Texts { kind: TextKind::Given, count: 2 }));
+    assert_eq!(report.loads.len(), 1);
+    assert!(report.loads[0].points.iter().all(|point| point.errors == 0 && point.rows_together.is_some_and(|rows| rows >= 1.0)));
+    let ceilings: Vec<&str> = report.ceilings.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(ceilings, ["text_encoder"], "the picture's embedding is held");
+    // Two phrases of 16 tokens through twelve blocks of width 512: 2 · 2 · 16 · 12 · 12 · 512² operations and some of attention.
+    let least = 4.0 * 16.0 * 12.0 * 12.0 * 512.0 * 512.0;
+    assert!((least..1.1 * least).contains(&report.ceilings[0].work), "{} of {least}", report.ceilings[0].work);
+}
+
+#[test]
+fn options_of_words_are_for_models_that_take_some() {
+    let place = Place::new();
+    for option in [["--text", "mug"], ["--phrases", "words"], ["--text-cache", "hit"]] {
+        let nano = place.maskline(&quick(&[&["nano"], &option[..]].concat()));
+        nano.fails(2, &[&format!("{} does not apply to nano", option[0]), "takes no words", "help: leave it out"]);
+    }
+    place.maskline(&quick(&["nano", "--sweep", "text=1,2"])).fails(2, &["--sweep text", "take no words"]);
+    owl(&place, &["--prompts", "2"]).fails(2, &["--prompts does not apply to owlv2-base", "takes no prompts"]);
+    owl(&place, &["--batch", "2"]).fails(2, &["--batch does not apply", "one picture at a time", "--sweep text"]);
+    owl(&place, &["--text", "mug", "--sweep", "text=1,2"]).fails(2, &["--text does not apply beside --sweep text"]);
+    owl(&place, &["--text", "mug", "--phrases", "words"]).fails(2, &["cannot be used with"]);
+    owl(&place, &["--sweep", "text=1,1000"]).fails(2, &["at most 128", "--text"]);
+    owl(&place, &["--text", " "]).fails(3, &["phrase", "only spaces"]);
+}
+
 #[test]
 fn results_are_written_in_all_forms() {
     let place = Place::new();
@@ -231,4 +303,29 @@ fn other_programs_take_turns_and_are_compared() {
     assert!(peer.parity.as_ref().unwrap().is_equal(), "{:?}", peer.parity);
     assert!(peer.summary.n >= 11 && peer.ratio.value > 0.0);
     assert!(peer.ready.as_ref().unwrap().max_ms > 0.0 && peer.peak_memory_bytes.is_some_and(|bytes| bytes > 10 << 20));
+}
+
+/// The same, of words, with torch, torchvision, transformers and safetensors too.
+#[test]
+#[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
+fn other_programs_search_for_the_same_words() {
+    let python = std::env::var("MASKLINE_PEER_PYTHON").unwrap();
+    let place = Place::new();
+    let against = ["--against", "pytorch,onnxruntime-python", "--peer-python", &python];
+    let asked = ["--phrases", "phrases", "--sweep", "text=3", "--embedding", "miss", "--text-cache", "hit,miss", "-f", "json"];
+    // On a generated picture, which is made smaller: on `photo.png`, which is enlarged, the worst box has 0.93.
+    let arguments = quick(&[&OWL[..4], &asked, &against].concat());
+    let report = report(&place.maskline_at(&maskline::runtime::home_dir(), &arguments));
+    assert_eq!(report.peers.len(), 4);
+    for peer in &report.peers {
+        assert!(peer.parity.as_ref().unwrap().is_equal(), "{}: {:?}", peer.name, peer.parity);
+        assert!(peer.first_result.as_ref().unwrap().max_ms > 0.0, "the first call is told too");
+    }
+    // Both sides tell the same stages, so that one table shows them.
+    for row in &report.stages {
+        let has = |stage: &str| stage_ms(&report, &row.name, stage).is_some();
+        assert_eq!(has("text_encode"), row.name.contains("text miss"), "{row:?}");
+        assert!(has("preprocess") && has("image_encode") && has("match"), "{row:?}");
+    }
+    assert_eq!(report.stages.len(), report.steady.len() + report.peers.len());
 }

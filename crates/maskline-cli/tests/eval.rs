@@ -79,6 +79,35 @@ fn a_detector_and_its_written_detections_get_the_same_figures() {
 }
 
 #[test]
+fn categories_are_asked_for_by_their_names_and_each_is_encoded_once() {
+    let place = Place::new();
+    let mut truth = truth(&place);
+    truth["categories"] = json!([{"id": 1, "name": "person"}, {"id": 4, "name": "bow_(weapon)"}]);
+    let second = json!({"id": 2, "file_name": "again.png", "width": 120, "height": 80, "neg_category_ids": [4]});
+    truth["images"].as_array_mut().unwrap().push(second);
+    std::fs::copy(place.path("photo.png"), place.path("again.png")).unwrap();
+    std::fs::write(place.path("coco.json"), truth.to_string()).unwrap();
+    let owl = ["eval", "owlv2-base", "--synthetic", "--size", "240", "--data", "coco.json"];
+    // One home for all: the model is large, and built once.
+    let eval = |arguments: &[&str]| place.maskline_at(&maskline::runtime::home_dir(), &[&owl[..], arguments].concat());
+    let outcome = eval(&["--json", "--templates"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let report = outcome.json_lines().remove(0);
+    assert_eq!((&report["task"], &report["images"], &report["categories"]), (&"find".into(), &2.into(), &2.into()));
+    let phrases = &report["phrases"];
+    let read = phrases["encoded"].as_u64().unwrap() + phrases["from_disk"].as_u64().unwrap();
+    assert_eq!((&phrases["asked"], read, &phrases["templates"]), (&2.into(), 2, &true.into()), "{report}");
+    assert_eq!((&report["is_federated"], &report["options"]["iou"]), (&true.into(), &Value::Null), "words suppress nothing");
+    let outcome = eval(&["--conf", "0.2", "--max-detections", "3"]);
+    for words in ["asked for 2 phrases in every picture", "below LVIS's own", "AP 50–95"] {
+        assert!(outcome.stdout.contains(words), "`{words}`: {}{}", outcome.stdout, outcome.stderr);
+    }
+    eval(&["--batch", "2"]).fails(2, &["--batch does not apply", "owlv2-base"]);
+    eval(&["--clicks", "2"]).fails(2, &["--clicks", "takes no prompts"]);
+    place.maskline(&["eval", "nano", "--data", "coco.json", "--templates"]).fails(2, &["--templates", "takes no words"]);
+}
+
+#[test]
 fn right_detections_are_perfect() {
     let place = Place::new();
     let truth = truth(&place);

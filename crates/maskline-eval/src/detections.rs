@@ -55,11 +55,32 @@ pub struct DetectionReport {
     /// Categories that the model has no class for; they are not judged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories_without_label: Vec<String>,
+    /// Whether the data set says of each picture which categories it was searched for (LVIS). The figures are COCO's all the same: what is
+    /// found of a category that nobody searched for counts as wrong, and they are below LVIS's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_federated: bool,
+    /// What was asked for, of models that are told by words what to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phrases: Option<Phrases>,
     /// Boxes.
     pub bbox: AveragePrecision,
     /// Masks, where detections have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segm: Option<AveragePrecision>,
+}
+
+/// The names of the categories, as they were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Phrases {
+    /// How many, in each picture.
+    pub asked: usize,
+    /// Whether each was asked for in the phrasings that published figures are measured with.
+    #[serde(rename = "templates")]
+    pub has_templates: bool,
+    /// How many were encoded, in all pictures together: each once.
+    pub encoded: usize,
+    /// How many an earlier run had encoded.
+    pub from_disk: usize,
 }
 
 /// COCO's twelve figures; `None` where there are no such objects (pycocotools says -1).
@@ -146,6 +167,8 @@ pub fn detections(truth: &Truth, found: &[Detection], judged: &Judged) -> Result
         left_out: found.len() - count,
         labels_without_category: Vec::new(),
         categories_without_label: Vec::new(),
+        is_federated: truth.is_federated(),
+        phrases: None,
         bbox: figures(Shape::Box)?,
         segm: has_masks.then(|| figures(Shape::Mask)).transpose()?,
     })

@@ -8,7 +8,7 @@ use crate::choice::choose;
 use crate::file::wrong;
 use crate::{Detection, DetectionReport, Judged, Truth, detections};
 
-/// Options of [`detector`].
+/// Options of [`detector`] and [`finder`](crate::finder()).
 #[derive(Debug, Clone)]
 pub struct DetectorOptions {
     /// How the detector looks: by default down to a score of 0.001, for average precision needs the weak ones too.
@@ -23,8 +23,16 @@ pub struct DetectorOptions {
 
 impl Default for DetectorOptions {
     fn default() -> Self {
-        let predict = PredictOptions { conf: 0.001, iou: 0.7, max_detections: 300, ..PredictOptions::default() };
+        let predict = PredictOptions { conf: Some(0.001), iou: Some(0.7), max_detections: 300, ..PredictOptions::default() };
         Self { predict, max_images: None, seed: 0, max_pixels: 100_000_000 }
+    }
+}
+
+impl DetectorOptions {
+    /// For a model that is told what to find: words suppress no boxes, as in their reference.
+    pub fn of_words() -> Self {
+        let own = Self::default();
+        Self { predict: PredictOptions { iou: None, ..own.predict }, ..own }
     }
 }
 
@@ -43,37 +51,23 @@ struct Classes {
 /// # Errors
 /// `InvalidOption` for a model that is no detector and options outside their domain; `BadInput` when pictures are missing, cannot be
 /// read or have another size than the ground truth says, and when no class has the name of a category.
-pub fn detector(
-    model: &Model,
-    truth: &Truth,
-    options: &DetectorOptions,
-    mut progress: impl FnMut(usize, usize),
-) -> Result<DetectionReport> {
+pub fn detector(model: &Model, truth: &Truth, options: &DetectorOptions, progress: impl FnMut(usize, usize)) -> Result<DetectionReport> {
     if !model.info().task.finds_boxes() {
         let found = format!("a model of the task {}", model.info().task);
         return Err(Error::new(ErrorKind::InvalidOption, model.name()).expecting("a detector").but_found(found));
     }
     let classes = Classes::of(&model.info().labels, truth).map_err(|error| truth.bad(error.named(model.name())))?;
-    let chosen = choose((0..truth.pictures().len()).collect(), options.max_images, options.seed);
-    truth.check_files(chosen.iter().copied())?;
-    let mut found = Vec::new();
-    let mut done = 0;
-    progress(0, chosen.len());
-    for together in chosen.chunks(options.predict.batch.max(1)) {
-        let images = together.iter().map(|index| truth.read(*index, options.max_pixels)).collect::<Result<Vec<_>>>()?;
+    let find = |images: &[Image], ids: &[i64]| {
         let answers = model.predict_batch(&images.iter().collect::<Vec<&Image>>(), &options.predict)?;
-        for (index, answer) in together.iter().zip(answers) {
-            let image_id = truth.pictures()[*index].id;
-            found.extend(answer.objects.into_iter().filter_map(|object| classes.detection(image_id, object)));
+        let mut found = Vec::new();
+        for (image_id, answer) in ids.iter().zip(answers) {
+            let category = |object: &Object| classes.category(object.class_id?);
+            found.extend(answer.objects.into_iter().filter_map(|object| Some(detection(*image_id, category(&object)?, object))));
         }
-        done += together.len();
-        progress(done, chosen.len());
-    }
-    let judged = Judged {
-        images: Some(chosen.iter().map(|index| truth.pictures()[*index].id).collect()),
-        categories: Some(classes.categories.iter().copied().flatten().collect()),
+        Ok(found)
     };
-    let report = detections(truth, &found, &judged)?;
+    let looked = Looked { truth, options, categories: classes.categories.iter().copied().flatten().collect() };
+    let report = look(&looked, find, progress)?;
     let Classes { labels_without_category, categories_without_label, .. } = classes;
     Ok(DetectionReport { labels_without_category, categories_without_label, ..report })
 }
@@ -97,10 +91,45 @@ impl Classes {
         Ok(Self { categories, labels_without_category, categories_without_label })
     }
 
-    fn detection(&self, image_id: i64, object: Object) -> Option<Detection> {
-        let category_id = self.categories.get(object.class_id?).copied().flatten()?;
-        let [x1, y1, x2, y2] = object.bounds.map(f64::from);
-        let bounds = Some([x1, y1, x2 - x1, y2 - y1]);
-        Some(Detection { image_id, category_id, score: f64::from(object.score), bounds, mask: object.mask })
+    fn category(&self, class: usize) -> Option<i64> {
+        self.categories.get(class).copied().flatten()
     }
+}
+
+/// What is looked at, and what of it is judged.
+pub(crate) struct Looked<'a> {
+    pub(crate) truth: &'a Truth,
+    pub(crate) options: &'a DetectorOptions,
+    /// Ids of the categories that the model can find.
+    pub(crate) categories: Vec<i64>,
+}
+
+/// Has pictures looked at, as many together as a batch holds, and judges what is found in them; `find` is given the pictures and their
+/// ids.
+pub(crate) fn look(
+    looked: &Looked<'_>,
+    mut find: impl FnMut(&[Image], &[i64]) -> Result<Vec<Detection>>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<DetectionReport> {
+    let Looked { truth, options, categories } = looked;
+    let chosen = choose((0..truth.pictures().len()).collect(), options.max_images, options.seed);
+    truth.check_files(chosen.iter().copied())?;
+    let (mut found, mut done) = (Vec::new(), 0);
+    progress(0, chosen.len());
+    for together in chosen.chunks(options.predict.batch.max(1)) {
+        let images = together.iter().map(|index| truth.read(*index, options.max_pixels)).collect::<Result<Vec<_>>>()?;
+        let ids: Vec<i64> = together.iter().map(|index| truth.pictures()[*index].id).collect();
+        found.extend(find(&images, &ids)?);
+        done += together.len();
+        progress(done, chosen.len());
+    }
+    let images = chosen.iter().map(|index| truth.pictures()[*index].id).collect();
+    detections(truth, &found, &Judged { images: Some(images), categories: Some(categories.clone()) })
+}
+
+/// An object as it is judged.
+pub(crate) fn detection(image_id: i64, category_id: i64, object: Object) -> Detection {
+    let [x1, y1, x2, y2] = object.bounds.map(f64::from);
+    let bounds = Some([x1, y1, x2 - x1, y2 - y1]);
+    Detection { image_id, category_id, score: f64::from(object.score), bounds, mask: object.mask }
 }

@@ -22,6 +22,10 @@ pub(crate) struct Instances {
 pub(crate) struct ImageEntry {
     pub(crate) id: Id,
     pub(crate) file_name: Option<String>,
+    /// LVIS has no name, but the address of COCO's picture.
+    pub(crate) coco_url: Option<String>,
+    /// LVIS: categories that are surely not in the picture.
+    pub(crate) neg_category_ids: Option<IgnoredAny>,
     #[serde(deserialize_with = "whole")]
     pub(crate) width: usize,
     #[serde(deserialize_with = "whole")]

@@ -1,8 +1,8 @@
 //! How good a model is on a data set in COCO's format.
 //!
 //! [`Truth`] reads the data set. [`promptable()`] gives a model boxes and clicks and compares its masks with the true ones;
-//! [`detector()`] lets a detector find objects and [`detections()`] gives what it, or any other program ([`read_predictions`]), found
-//! COCO's average precision. `docs/eval.md` has the definitions.
+//! [`detector()`] lets a detector find objects, [`finder()`] tells a model the names of what to find, and [`detections()`] gives what they,
+//! or any other program ([`read_predictions`]), found COCO's average precision. `docs/eval.md` has the definitions.
 //!
 //! ```no_run
 //! use maskline::{Engine, EngineOptions, LoadOptions};
@@ -27,6 +27,7 @@ mod clicks;
 mod detections;
 mod detector;
 mod file;
+mod finder;
 mod ids;
 mod interval;
 mod matching;
@@ -37,9 +38,10 @@ mod rounds;
 mod truth;
 
 pub use clicks::{first_click, next_click};
-pub use detections::{AveragePrecision, Detection, DetectionReport, Judged, detections};
+pub use detections::{AveragePrecision, Detection, DetectionReport, Judged, Phrases, detections};
 pub use detector::{DetectorOptions, detector};
 pub use file::without_mark;
+pub use finder::{finder, phrase};
 pub use predictions::read_predictions;
 pub use promptable::{PromptableOptions, promptable};
 pub use quality::{Asked, LeftOut, ObjectQuality, PromptQuality, PromptableReport, Quality};

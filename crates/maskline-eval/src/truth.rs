@@ -19,6 +19,7 @@ pub struct Truth {
     pictures: Vec<Picture>,
     categories: Vec<Category>,
     annotations: Vec<Annotation>,
+    is_federated: bool,
     image_ids: Ids,
     category_ids: Ids,
     annotation_ids: Ids,
@@ -29,7 +30,7 @@ pub struct Truth {
 pub struct Picture {
     /// COCO's id.
     pub id: i64,
-    /// Name of its file below the folder of pictures.
+    /// Name of its file below the folder of pictures; where the data set has `coco_url` alone, its folder and file.
     pub file_name: Option<String>,
     /// Width in pixels.
     pub width: usize,
@@ -91,9 +92,11 @@ impl Truth {
         let image_ids = Ids::of(instances.images.iter().map(|entry| &entry.id));
         let category_ids = Ids::of(instances.categories.iter().map(|entry| &entry.id));
         let annotation_ids = Ids::of(instances.annotations.iter().map(|entry| &entry.id));
+        let is_federated = instances.images.iter().any(|entry| entry.neg_category_ids.is_some());
         let picture = |entry: file::ImageEntry| {
             let id = image_ids.number(&entry.id)?;
-            Some(Picture { id, file_name: entry.file_name, width: entry.width, height: entry.height })
+            let file_name = entry.file_name.or_else(|| entry.coco_url.as_deref().and_then(name_in).map(str::to_owned));
+            Some(Picture { id, file_name, width: entry.width, height: entry.height })
         };
         let mut pictures: Vec<Picture> = instances.images.into_iter().filter_map(picture).collect();
         pictures.sort_by_key(|picture| picture.id);
@@ -105,7 +108,7 @@ impl Truth {
         categories.sort_by_key(|category| category.id);
         let annotations = Vec::with_capacity(instances.annotations.len());
         let path = path.to_path_buf();
-        let mut truth = Self { path, folder, pictures, categories, annotations, image_ids, category_ids, annotation_ids };
+        let mut truth = Self { path, folder, pictures, categories, annotations, is_federated, image_ids, category_ids, annotation_ids };
         truth.check_ids()?;
         truth.annotate(instances.annotations)?;
         Ok(truth)
@@ -136,6 +139,11 @@ impl Truth {
     /// All annotations, in the order of the file.
     pub fn annotations(&self) -> &[Annotation] {
         &self.annotations
+    }
+
+    /// Whether each picture says which categories it was searched for, as in LVIS.
+    pub fn is_federated(&self) -> bool {
+        self.is_federated
     }
 
     /// Index of the picture with this id.
@@ -275,6 +283,13 @@ impl Truth {
             mask,
         })
     }
+}
+
+/// The folder and the file that an address ends with: `train2017/000000000009.jpg`. LVIS has pictures of several folders of COCO.
+fn name_in(address: &str) -> Option<&str> {
+    let (before, file) = address.rsplit_once('/')?;
+    let start = before.rfind('/').map_or(0, |slash| slash + 1);
+    (!file.is_empty()).then(|| &address[start..])
 }
 
 /// `[x, y, width, height]` around the set pixels; all 0 for an empty mask, as in pycocotools.

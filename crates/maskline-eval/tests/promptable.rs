@@ -163,7 +163,7 @@ fn a_detector_is_judged_by_the_classes_that_it_shares_with_the_data() {
     data.truth["annotations"].as_array_mut().unwrap().retain(|annotation| annotation["id"] != 52);
     let mut options = DetectorOptions::default();
     options.predict.size = InputSize::Square(64);
-    options.predict.conf = 0.0;
+    options.predict.conf = Some(0.0);
     let model = load("yolov8n-seg");
     let report = detector(&model, &data.open(), &options, |_, _| {}).unwrap();
     assert_eq!((report.images, report.categories, report.objects, report.crowds), (3, 1, 4, 1));

@@ -59,6 +59,9 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 const TRANSFORMERS: &[&str] = &["model.safetensors", "config.json"];
 /// With the vocabulary of the text encoder.
 const TEXT: &[&str] = &["model.safetensors", "config.json", "vocab.json", "merges.txt"];
+/// With how text is cleaned before it is cut. The same in one file, `tokenizer.json`, some of the repositories lack.
+const TOKENIZER: &[&str] =
+    &["model.safetensors", "config.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 const BASE: Entry = Entry {
     name: "",
@@ -74,8 +77,8 @@ const BASE: Entry = Entry {
 const SAM2: Entry = Entry { family: "sam2", ..BASE };
 const SAM: Entry = Entry { family: "sam1", ..BASE };
 const EFFICIENTVIT: Entry = Entry { family: "efficientvit_sam", repository: "mit-han-lab/efficientvit-sam", ..BASE };
-const OWLVIT: Entry = Entry { family: "owlvit", files: TEXT, ..BASE };
-const OWLV2: Entry = Entry { family: "owlv2", files: TEXT, ..BASE };
+const OWLVIT: Entry = Entry { family: "owlvit", files: TOKENIZER, ..BASE };
+const OWLV2: Entry = Entry { family: "owlv2", files: TOKENIZER, ..BASE };
 const YOLOV8: Entry = Entry { family: "yolov8", repository: "Ultralytics/YOLOv8", licence: "AGPL-3.0", ..BASE };
 
 #[rustfmt::skip]
@@ -119,12 +122,12 @@ const REGISTRY: &[Entry] = &[
     Entry { name: "owlvit-base-patch32", architecture: "owlvit-base-patch32", repository: "google/owlvit-base-patch32", bytes: 613_000_000, ..OWLVIT },
     Entry { name: "owlvit-base-patch16", architecture: "owlvit-base-patch16", repository: "google/owlvit-base-patch16", bytes: 613_000_000, ..OWLVIT },
     Entry { name: "owlvit-large-patch14", architecture: "owlvit-large-patch14", repository: "google/owlvit-large-patch14", bytes: 1_740_000_000, ..OWLVIT },
-    Entry { name: "owlv2-base-patch16", architecture: "owlv2-base-patch16", repository: "google/owlv2-base-patch16", bytes: 620_000_000, ..OWLV2 },
-    Entry { name: "owlv2-base-patch16-ensemble", architecture: "owlv2-base-patch16", repository: "google/owlv2-base-patch16-ensemble", bytes: 620_000_000, ..OWLV2 },
-    Entry { name: "owlv2-base-patch16-finetuned", architecture: "owlv2-base-patch16", repository: "google/owlv2-base-patch16-finetuned", bytes: 620_000_000, ..OWLV2 },
-    Entry { name: "owlv2-large-patch14", architecture: "owlv2-large-patch14", repository: "google/owlv2-large-patch14", bytes: 1_750_000_000, ..OWLV2 },
-    Entry { name: "owlv2-large-patch14-ensemble", architecture: "owlv2-large-patch14", repository: "google/owlv2-large-patch14-ensemble", bytes: 1_750_000_000, ..OWLV2 },
-    Entry { name: "owlv2-large-patch14-finetuned", architecture: "owlv2-large-patch14", repository: "google/owlv2-large-patch14-finetuned", bytes: 1_750_000_000, ..OWLV2 },
+    Entry { name: "owlv2-base", architecture: "owlv2-base", repository: "google/owlv2-base-patch16-ensemble", bytes: 620_000_000, ..OWLV2 },
+    Entry { name: "owlv2-base-plain", architecture: "owlv2-base", repository: "google/owlv2-base-patch16", bytes: 620_000_000, ..OWLV2 },
+    Entry { name: "owlv2-base-finetuned", architecture: "owlv2-base", repository: "google/owlv2-base-patch16-finetuned", bytes: 620_000_000, ..OWLV2 },
+    Entry { name: "owlv2-large", architecture: "owlv2-large", repository: "google/owlv2-large-patch14-ensemble", bytes: 1_750_000_000, ..OWLV2 },
+    Entry { name: "owlv2-large-plain", architecture: "owlv2-large", repository: "google/owlv2-large-patch14", bytes: 1_750_000_000, ..OWLV2 },
+    Entry { name: "owlv2-large-finetuned", architecture: "owlv2-large", repository: "google/owlv2-large-patch14-finetuned", bytes: 1_750_000_000, ..OWLV2 },
     Entry {
         name: "sam3", family: "sam3", architecture: "sam3", repository: "facebook/sam3",
         files: TEXT, bytes: 3_440_000_000, licence: "SAM License", gated: true, ..BASE

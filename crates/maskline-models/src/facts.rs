@@ -59,6 +59,21 @@ impl Facts {
         self.json[key].as_f64()
     }
 
+    /// Whether anything is said here.
+    pub fn is_told(&self) -> bool {
+        !self.json.is_null()
+    }
+
+    /// What is said, whatever it is.
+    pub fn said(&self, key: &str) -> Option<&Value> {
+        Some(&self.json[key]).filter(|value| !value.is_null())
+    }
+
+    /// A key with those that lead to it.
+    pub fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.place)
+    }
+
     /// A yes or no.
     pub fn is_set(&self, key: &str) -> Option<bool> {
         self.json[key].as_bool()
@@ -75,7 +90,7 @@ impl Facts {
             return Ok(());
         }
         let help = "it is not the configuration of this checkpoint, or of a variant that is not built";
-        let misfit = Error::new(ErrorKind::Configuration, format!("config.json: {}{key}", self.place));
+        let misfit = Error::new(ErrorKind::Configuration, format!("config.json: {}", self.key(key)));
         Err(misfit.expecting(format!("{built}, as is built")).finding(found).with_help(help))
     }
 }

@@ -145,14 +145,17 @@ pub trait Family: Sync {
 
 /// All families.
 pub fn families() -> &'static [&'static dyn Family] {
-    &[
+    static FAMILIES: [&dyn Family; 8] = [
         &crate::yolov8::YoloV8,
         &crate::sam2::Sam2,
         &crate::mobile_sam::MobileSam,
         &crate::efficientvit_sam::EfficientVitSam,
         &crate::sam1::Sam1,
+        &crate::owl::OWL_VIT,
+        &crate::owl::OWL_V2,
         &crate::nano::Nano,
-    ]
+    ];
+    &FAMILIES
 }
 
 /// The family of a checkpoint whose names are as the family publishes them; [`recognise`] also looks under prefixes.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-pub use heads::{DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, embedding};
+pub use heads::{
+    DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary, WordHead, embedding,
+};
 pub use task::Task;
 
 /// How a picture becomes the network's input: f32 [B, 3, H, W], RGB, 0..1.
@@ -26,6 +28,10 @@ pub enum Preprocess {
     Stretch(Normalise),
     /// The long side scaled to the input's side in 8 bits, normalised, zeros added at the right and at the bottom (SAM 1).
     LongestSide(Normalise),
+    /// Stretched to the square input by a cubic filter in 8 bits, and normalised (OWL-ViT).
+    StretchLevels(Normalise),
+    /// Put into the top left corner of a black square, which is blurred and scaled to the input, and normalised (OWLv2).
+    PaddedSquare(Normalise),
     /// Kept as it is, with its halves: the network sees parts of it (nano).
     Pyramid,
 }
@@ -42,6 +48,8 @@ pub struct Normalise {
 impl Normalise {
     /// The statistics of ImageNet that most vision models share.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    /// The statistics of CLIP's pictures.
+    pub const CLIP: Self = Self { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_54, 0.261_302_6, 0.275_777_1] };
 }
 
 /// Where the names of classes come from.
@@ -191,6 +199,7 @@ impl ModelInfo {
     pub fn check(&self) -> Result<()> {
         match &self.output {
             Output::Detector(head) => head.check(),
+            Output::Words(head) => head.check(),
             _ => Ok(()),
         }
     }
@@ -200,7 +209,7 @@ impl ModelInfo {
         match &self.output {
             Output::Detector(head) => Some(head.classes),
             Output::Classifier { classes, .. } => Some(*classes),
-            Output::Promptable(_) | Output::Looks(_) => None,
+            Output::Promptable(_) | Output::Looks(_) | Output::Words(_) => None,
         }
     }
 
@@ -217,12 +226,20 @@ impl ModelInfo {
         self.part_of_role(PartRole::TextEncoder).is_some()
     }
 
+    /// How it finds what words and examples say; `None` of others.
+    pub fn words(&self) -> Option<&WordHead> {
+        match &self.output {
+            Output::Words(head) => Some(head),
+            _ => None,
+        }
+    }
+
     /// Masks that it offers for one prompt; 0 where it takes no prompts.
     pub fn masks_per_prompt(&self) -> usize {
         match &self.output {
             Output::Promptable(head) => head.masks,
             Output::Looks(_) => 1,
-            Output::Detector(_) | Output::Classifier { .. } => 0,
+            Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => 0,
         }
     }
 
@@ -240,7 +257,7 @@ impl ModelInfo {
         match &self.output {
             Output::Promptable(head) => Some(&head.everything),
             Output::Looks(head) => Some(&head.everything),
-            Output::Detector(_) | Output::Classifier { .. } => None,
+            Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => None,
         }
     }
 
@@ -250,7 +267,7 @@ impl ModelInfo {
         const MULTIPLE: usize = 32;
         match (&self.output, self.fixed_size, &self.preprocess) {
             (Output::Looks(_), ..) => SizeRule::Own,
-            (Output::Promptable(_), Some(size), _) => SizeRule::Built { size },
+            (Output::Promptable(_) | Output::Words(_), Some(size), _) => SizeRule::Built { size },
             (_, Some(size), _) => SizeRule::Exported { size },
             (.., Preprocess::Letterbox { stride }) => SizeRule::Any { multiple: *stride },
             _ => SizeRule::Any { multiple: MULTIPLE },

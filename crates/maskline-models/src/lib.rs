@@ -13,6 +13,7 @@ mod info;
 mod labels;
 pub mod mobile_sam;
 pub mod nano;
+pub mod owl;
 pub mod sam;
 pub mod sam1;
 pub mod sam2;
@@ -26,6 +27,6 @@ pub use family::{
 };
 pub use info::{
     DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, PartInfo, PartRole,
-    Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, embedding,
+    Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
 };
 pub use labels::parse_names;

@@ -56,6 +56,45 @@ fn of_a_segment_anything() {
 }
 
 #[test]
+fn of_an_owl() {
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../maskline/tests/cases/tiny");
+    for case in [tiny.join("owlvit"), tiny.join("owlv2")] {
+        refuses(
+            &case,
+            &[
+                ("/projection_dim", json!(23)),
+                ("/vision_config/hidden_act", json!("relu")),
+                ("/vision_config/hidden_act", json!(5)),
+                ("/vision_config/hidden_size", json!(21)),
+                ("/vision_config/intermediate_size", json!(1)),
+                ("/vision_config/num_hidden_layers", json!(3)),
+                ("/vision_config/num_attention_heads", json!(7)),
+                ("/vision_config/num_attention_heads", json!(0)),
+                ("/vision_config/num_attention_heads", json!("4")),
+                ("/vision_config/patch_size", json!(7)),
+                ("/vision_config/image_size", json!(80)),
+                ("/vision_config/num_channels", json!(1)),
+                ("/vision_config/layer_norm_eps", json!("1e-5")),
+                ("/text_config/hidden_act", json!("gelu_new")),
+                ("/text_config/vocab_size", json!(49408)),
+                ("/text_config/max_position_embeddings", json!(77)),
+                ("/text_config/num_hidden_layers", json!(12)),
+            ],
+        );
+        takes(
+            &case,
+            &[
+                ("/vision_config/image_size", Value::Null),
+                ("/text_config/hidden_act", json!("gelu")),
+                // As published, and wrong there: nothing is read at these.
+                ("/text_config/eos_token_id", json!(2)),
+                ("/text_config/pad_token_id", json!(1)),
+            ],
+        );
+    }
+}
+
+#[test]
 fn of_a_sam_2() {
     let case = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/goldens/sam2_image/tiny128"));
     if !case.exists() {

@@ -6,6 +6,7 @@ mod canvas;
 mod fonts;
 mod marks;
 mod palette;
+mod tags;
 mod text;
 
 use canvas::Canvas;
@@ -13,6 +14,7 @@ pub use fonts::Fonts;
 use marks::MarkSizes;
 pub use marks::{Marks, Unanswered};
 use palette::{BLACK, Color, WHITE, color_of, readable_on, toward};
+use tags::Places;
 use text::{Font, Line};
 
 use crate::{Keypoint, Mask, Object, RgbImage};
@@ -81,8 +83,9 @@ const COCO_LIMBS: [[usize; 2]; 19] = [
 /// name and the score are the detector's. What lies outside of the picture is cut off, and what is not finite is not drawn.
 ///
 /// Tags must not hide what they name: on small pictures letters shrink, and are left out where they could not be read; names that
-/// are too long end in an ellipsis, and lose their score first; where tags would cover more than a fifth of a small picture, the best
-/// scores have theirs.
+/// are too long, or have no room beside others, end in an ellipsis, and lose their score first. No tag covers another one or leaves the
+/// picture: it makes way, and where there is no room near its box it is left out, as are those of the worse scores where tags would cover
+/// more than a fifth of a small picture.
 pub fn annotate(image: &RgbImage, objects: &[Object], options: &DrawOptions) -> RgbImage {
     annotate_prompted(image, objects, &Marks::default(), options)
 }
@@ -180,6 +183,10 @@ const MOST_TAGS: f32 = 0.2;
 const LEAST_SCORED_FONT: f32 = 10.0;
 /// Most of the width that one tag covers.
 const MOST_TAG_WIDTH: f32 = 0.75;
+/// Parts of its width that a name is shortened to where there is no room for more.
+const SHORTER: [f32; 3] = [0.7, 0.5, 0.35];
+/// Letters of the shortest of them.
+const LEAST_LETTERS: usize = 8;
 /// Most of the height that a list of classes covers.
 const MOST_PANEL: f32 = 0.5;
 
@@ -264,17 +271,26 @@ impl<'a> Painter<'a> {
         let Some(font) = &self.font else { return };
         let mut placed: Vec<([f32; 4], Line, Color)> = Vec::new();
         let (picture, padding) = (self.canvas.size(), self.measures.padding);
+        let mut places = Places::new(picture, self.measures.line_width / 2.0);
         let mut free = self.measures.tag_area;
         for (object, color) in ordered.iter().rev().filter(|(object, _)| self.options.mask_tags || !is_bare_mask(object)) {
-            let text = font.fitted(font.line(&self.tag_text(object)), picture[0] * MOST_TAG_WIDTH - 2.0 * padding);
-            let size = [font.width(&text) + 2.0 * padding, font.height() + padding];
-            let Some(bounds) = visible(tagged_bounds(object, size[0]), picture).filter(|_| !text.is_empty()) else { continue };
-            free -= size[0] * size[1];
+            let whole = font.fitted(font.line(&self.tag_text(object)), picture[0] * MOST_TAG_WIDTH - 2.0 * padding);
+            let size = |text: &Line| [font.width(text) + 2.0 * padding, font.height() + padding];
+            let [width, height] = size(&whole);
+            let Some(bounds) = visible(tagged_bounds(object, width), picture).filter(|_| !whole.is_empty()) else { continue };
+            free -= width * height;
             if free < 0.0 {
                 break;
             }
-            let others: Vec<[f32; 4]> = placed.iter().map(|(tag, ..)| *tag).collect();
-            placed.push((free_place(bounds, size, self.measures.line_width / 2.0, picture, &others), text, *color));
+            // Where a whole name would hide another one, its beginning may have room; there is no use in less than a word.
+            let shorter = SHORTER.iter().map(|share| font.fitted(whole.clone(), font.width(&whole) * share));
+            let texts = std::iter::once(whole.clone()).chain(shorter.filter(|text| text.letters() >= LEAST_LETTERS));
+            let mut at_box = texts.filter_map(|text| Some((places.at(bounds, size(&text))?, text)));
+            let place = at_box.next().or_else(|| Some((places.near(bounds, size(&whole))?, whole.clone())));
+            if let Some((tag, text)) = place {
+                places.take(tag);
+                placed.push((tag, text, *color));
+            }
         }
         for (tag, text, color) in placed.iter().rev() {
             self.canvas.fill(*tag, *color, 1.0);
@@ -311,29 +327,4 @@ fn visible(bounds: [f32; 4], [width, height]: [f32; 2]) -> Option<[f32; 4]> {
     let [x1, y1, x2, y2] = bounds;
     let is_inside = x1 <= x2 && y1 <= y2 && x1 < width && y1 < height && x2 > 0.0 && y2 > 0.0;
     (is_inside && bounds.iter().all(|side| side.is_finite())).then(|| [x1.max(0.0), y1.max(0.0), x2.min(width), y2.min(height)])
-}
-
-/// Where a tag of this size goes: above its box, else inside, below or at the right end; the first place in the picture that
-/// hides no other tag, or the one that hides least.
-fn free_place(bounds: [f32; 4], tag: [f32; 2], margin: f32, picture: [f32; 2], others: &[[f32; 4]]) -> [f32; 4] {
-    let [x1, y1, x2, y2] = [bounds[0] - margin, bounds[1] - margin, bounds[2] + margin, bounds[3] + margin];
-    let [width, height] = tag.map(f32::ceil);
-    let above = [[x1, y1 - height], [x2 - width, y1 - height]].into_iter().filter(|place| place[1] >= 0.0);
-    let inside = [[x1, y1], [x2 - width, y1], [x1, y2 - height], [x2 - width, y2 - height]];
-    let below = [[x1, y2], [x2 - width, y2]].into_iter().filter(|place| place[1] + height <= picture[1]);
-    let mut best = ([0.0; 4], f32::INFINITY);
-    for [x, y] in above.chain(inside).chain(below) {
-        let [x, y] = [x.min(picture[0] - width).max(0.0).round(), y.min(picture[1] - height).max(0.0).round()];
-        let place = [x, y, x + width, y + height];
-        let hidden = others.iter().map(|other| overlap(place, *other)).sum();
-        if hidden < best.1 {
-            best = (place, hidden);
-        }
-    }
-    best.0
-}
-
-/// Shared area of two boxes.
-fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
-    (a[2].min(b[2]) - a[0].max(b[0])).max(0.0) * (a[3].min(b[3]) - a[1].max(b[1])).max(0.0)
 }

@@ -202,3 +202,32 @@ fn fonts_of_the_machine_are_used_where_there_are_any() {
     assert_eq!(draw("狗", &fonts), draw("狗", &Fonts::embedded()), "DejaVu has no Chinese");
     assert_ne!(draw("собака", &fonts), draw("собахх", &fonts), "letters are still found after one that is nowhere");
 }
+
+#[test]
+fn ten_long_names_at_one_place_are_all_read() {
+    let name = |index: usize| match index {
+        3 => "مظلة زرقاء يحملها شخص واقف عند المعبر".to_owned(),
+        4 => "a bus 🚌 beside a car 🚗 at the crossing".to_owned(),
+        index => format!("number {index} of the things that stand at one place"),
+    };
+    let object = |index: usize| {
+        let bounds = [300.0 + index as f32, 200.0, 340.0, 230.0 + index as f32];
+        Object { class_id: Some(index), score: 0.9 - index as f32 / 100.0, ..labelled(&name(index), bounds) }
+    };
+    let objects: Vec<Object> = (0..10).map(object).collect();
+    let together = annotate(&picture(640, 480), &objects, &with(Fonts::embedded()));
+    for object in &objects {
+        let alone = annotate(&picture(640, 480), std::slice::from_ref(object), &with(Fonts::embedded()));
+        // The ground of a tag has the colour of its class, and is most of it.
+        let [x, y] = [0, 1].map(|side| changed_from(&alone)[side]);
+        let color = pixel(&alone, x, y);
+        let count = |image: &RgbImage| image.pixels().chunks(3).filter(|pixel| *pixel == color).count();
+        assert!(count(&together) * 4 > count(&alone), "{:?}: {} of {}", object.label, count(&together), count(&alone));
+    }
+}
+
+/// The first pixel that is not as it was.
+fn changed_from(image: &RgbImage) -> [usize; 2] {
+    let first = image.pixels().chunks(3).position(|pixel| pixel != GRAY).unwrap();
+    [first % image.width(), first / image.width()]
+}

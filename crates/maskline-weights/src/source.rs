@@ -140,6 +140,13 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The companions among these names that could be read, with their content.
+    pub fn companions_of<'a>(&'a self, names: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        names.iter().filter_map(|name| Some((*name, self.companion(name)?.content()?)))
+    }
+}
+
 /// The companions of a checkpoint: its own `<name>.config.json` or the folder's `config.json`, then the folder's others.
 fn companions(checkpoint: &Path) -> Result<Vec<SourceFile>> {
     let beside = |name: &str| checkpoint.with_file_name(name);

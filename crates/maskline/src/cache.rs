@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{EmbeddingSource, Result};
+use crate::{EmbeddingSource, Error, ErrorKind, Result};
 
 /// What has a size in memory.
 pub(crate) trait Weighed: Clone {
@@ -51,7 +51,7 @@ enum Landing<V> {
     Failed,
 }
 
-/// What [`Cache::get_or_make`] gives.
+/// A value that [`Cache::get_or_make`] gives.
 #[derive(Debug)]
 pub(crate) struct Got<V> {
     pub(crate) value: V,
@@ -68,41 +68,69 @@ impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
 
     /// The value of a key. `make` makes it where it is not here; it is told how long this call waited for another thread that then
     /// failed.
-    pub(crate) fn get_or_make(&self, key: K, make: impl FnOnce(Duration) -> Result<V>) -> Result<Got<V>> {
+    pub(crate) fn get_or_make(&self, key: K, mut make: impl FnMut(Duration) -> Result<V>) -> Result<Got<V>> {
+        let mut got = self.get_or_make_all(&[key], |_, waited| Ok(vec![make(waited)?]))?;
+        got.pop().ok_or_else(|| Error::new(ErrorKind::Failed, "the cache gave nothing for a key"))
+    }
+
+    /// The values of several keys, in their order. `make` makes those that are not here, together, and is told which by their index; what
+    /// another thread is making is waited for. It is called again where that thread fails.
+    pub(crate) fn get_or_make_all(&self, keys: &[K], mut make: impl FnMut(&[usize], Duration) -> Result<Vec<V>>) -> Result<Vec<Got<V>>> {
         let mut waited = Duration::ZERO;
         if self.limit == 0 {
-            return Ok(Got { value: make(waited)?, source: EmbeddingSource::Miss, waited });
+            let values = make(&(0..keys.len()).collect::<Vec<_>>(), waited)?;
+            return Ok(values.into_iter().map(|value| Got { value, source: EmbeddingSource::Miss, waited }).collect());
         }
-        let flight = loop {
-            let mut state = self.lock();
-            state.clock += 1;
-            let now = state.clock;
-            let flight = match state.entries.get_mut(&key) {
-                Some(Entry::Ready { value, used }) => {
-                    *used = now;
-                    return Ok(Got { value: value.clone(), source: EmbeddingSource::Hit, waited });
+        let mut got: Vec<Option<Got<V>>> = keys.iter().map(|_| None).collect();
+        while got.iter().any(Option::is_none) {
+            let open: Vec<usize> = (0..keys.len()).filter(|index| got[*index].is_none()).collect();
+            let (mut claimed, mut tickets, mut flights) = (Vec::new(), Vec::new(), Vec::new());
+            for index in open {
+                match self.claim(keys[index]) {
+                    Claim::Ready(value) => got[index] = Some(Got { value, source: EmbeddingSource::Hit, waited: Duration::ZERO }),
+                    Claim::UnderWay(flight) => flights.push((index, flight)),
+                    Claim::Mine(ticket) => {
+                        claimed.push(index);
+                        tickets.push(ticket);
+                    }
                 }
-                Some(Entry::UnderWay(flight)) => Arc::clone(flight),
-                None => {
-                    let flight = Arc::new(Flight { landed: Mutex::new(Landing::Awaited), changed: Condvar::new() });
-                    state.entries.insert(key, Entry::UnderWay(Arc::clone(&flight)));
-                    break flight;
-                }
-            };
-            drop(state);
-            let start = Instant::now();
-            let made = flight.wait();
-            // Never nothing: it was waited for.
-            waited += start.elapsed().max(Duration::from_nanos(1));
-            if let Some(value) = made {
-                return Ok(Got { value, source: EmbeddingSource::Waited, waited });
             }
-        };
-        // Whatever becomes of the making, those who wait must not wait for ever.
-        let ticket = Ticket { cache: self, key, flight };
-        let value = make(waited)?;
-        ticket.keep(&value);
-        Ok(Got { value, source: EmbeddingSource::Miss, waited })
+            // Before waiting for others, who may wait for these.
+            if !claimed.is_empty() {
+                for ((value, index), ticket) in make(&claimed, waited)?.into_iter().zip(claimed).zip(tickets) {
+                    ticket.keep(&value);
+                    got[index] = Some(Got { value, source: EmbeddingSource::Miss, waited });
+                }
+            }
+            for (index, flight) in flights {
+                let start = Instant::now();
+                let made = flight.wait();
+                // Never nothing: it was waited for.
+                waited += start.elapsed().max(Duration::from_nanos(1));
+                got[index] = made.map(|value| Got { value, source: EmbeddingSource::Waited, waited });
+            }
+        }
+        Ok(got.into_iter().flatten().collect())
+    }
+
+    /// The value of a key, who is making it, or the right and duty to make it.
+    fn claim(&self, key: K) -> Claim<'_, K, V> {
+        let mut state = self.lock();
+        state.clock += 1;
+        let now = state.clock;
+        match state.entries.get_mut(&key) {
+            Some(Entry::Ready { value, used }) => {
+                *used = now;
+                Claim::Ready(value.clone())
+            }
+            Some(Entry::UnderWay(flight)) => Claim::UnderWay(Arc::clone(flight)),
+            None => {
+                let flight = Arc::new(Flight { landed: Mutex::new(Landing::Awaited), changed: Condvar::new() });
+                state.entries.insert(key, Entry::UnderWay(Arc::clone(&flight)));
+                // Whatever becomes of the making, those who wait must not wait for ever.
+                Claim::Mine(Ticket { cache: self, key, flight })
+            }
+        }
     }
 
     /// Bytes that are kept.
@@ -132,6 +160,13 @@ impl<V: Clone> Flight<V> {
         *self.landed.lock().unwrap_or_else(PoisonError::into_inner) = landing;
         self.changed.notify_all();
     }
+}
+
+/// What [`Cache::claim`] gives.
+enum Claim<'a, K: Copy + Eq + Hash, V: Weighed> {
+    Ready(V),
+    UnderWay(Arc<Flight<V>>),
+    Mine(Ticket<'a, K, V>),
 }
 
 /// The right to fill an entry. Dropped without being filled, it frees the entry.

@@ -23,10 +23,10 @@ pub enum InputSize {
 pub struct PredictOptions {
     /// Size of the network input.
     pub size: InputSize,
-    /// Least score.
-    pub conf: f32,
-    /// Overlap above which the worse of two boxes of a class goes.
-    pub iou: f32,
+    /// Least score; `None` for what the model's reference uses.
+    pub conf: Option<f32>,
+    /// Overlap above which the worse of two boxes of a class goes; `None` for what the model's reference does.
+    pub iou: Option<f32>,
     /// Most objects per picture.
     pub max_detections: usize,
     /// Boxes of different classes suppress each other too.
@@ -37,11 +37,48 @@ pub struct PredictOptions {
     pub top: usize,
     /// Most pictures that go through the network together, up to 1024.
     pub batch: usize,
+    /// How words are read.
+    pub words: WordOptions,
+}
+
+/// How words are read, of models that take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WordOptions {
+    /// What is too long for the text encoder is cut, and no error.
+    pub truncate: bool,
+    /// A word is asked for in the phrasings that the model's published figures are measured with, and the mean of their likenesses counts.
+    pub templates: bool,
+    /// Words are encoded, whether somebody encoded them before or not, and nobody finds them encoded afterwards: to measure what that takes.
+    pub uncached: bool,
 }
 
 impl Default for PredictOptions {
     fn default() -> Self {
-        Self { size: InputSize::Default, conf: 0.25, iou: 0.7, max_detections: 300, agnostic_nms: false, classes: None, top: 5, batch: 4 }
+        Self {
+            size: InputSize::Default,
+            conf: None,
+            iou: None,
+            max_detections: 300,
+            agnostic_nms: false,
+            classes: None,
+            top: 5,
+            batch: 4,
+            words: WordOptions::default(),
+        }
+    }
+}
+
+impl PredictOptions {
+    /// Refuses shares that are none.
+    pub(crate) fn check_shares(&self) -> Result<()> {
+        let is_share = |value: f32| (0.0..=1.0).contains(&value);
+        match [("conf", self.conf), ("iou", self.iou)].into_iter().find(|(_, value)| value.is_some_and(|value| !is_share(value))) {
+            Some((name, value)) => {
+                let error = Error::new(ErrorKind::InvalidOption, name).expecting("a number from 0 to 1");
+                Err(error.but_found(value.unwrap_or_default()))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -287,6 +287,21 @@ impl From<maskline_vision::Error> for Error {
     }
 }
 
+impl From<maskline_text::Error> for Error {
+    fn from(error: maskline_text::Error) -> Self {
+        use maskline_text::ErrorKind as Kind;
+        // The words are the same for every picture, and the files are the model's.
+        let (kind, concern) = match error.kind() {
+            Kind::TooLong => (ErrorKind::BadInput, Concern::Options),
+            Kind::InvalidArgument => (ErrorKind::InvalidOption, Concern::Options),
+            Kind::InvalidFile | Kind::TooLarge | Kind::MissingFile => (ErrorKind::BadInput, Concern::Model),
+            _ => (ErrorKind::Failed, Concern::Model),
+        };
+        let parts = told!(error, error.place().map(str::to_owned)).parts();
+        Self { kind, concern, parts, source: Some(Arc::new(error)) }
+    }
+}
+
 impl From<maskline_weights::Error> for Error {
     fn from(error: maskline_weights::Error) -> Self {
         let parts = told!(error, error.place()).parts();
@@ -350,6 +365,16 @@ impl From<maskline_runtime::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_are_too_long_would_be_so_for_every_picture() {
+        let room = maskline_text::Room { context: 3, truncate: false };
+        let error = Error::from(maskline_text::Tokenizer::stand_in(9).encode("a b c", room).expect_err("too long"));
+        assert_eq!((error.kind(), error.concerns(), error.found()), (ErrorKind::BadInput, Concern::Options, Some("5")));
+        let error = Error::from(maskline_text::Tokenizer::open(&maskline_text::TokenizerFiles::default()).expect_err("no files"));
+        assert_eq!((error.kind(), error.concerns()), (ErrorKind::BadInput, Concern::Model));
+        assert!(error.help().is_some_and(|help| help.contains("tokenizer.json")), "{error}");
+    }
 
     #[test]
     fn fields_of_other_crates_are_told_once() {

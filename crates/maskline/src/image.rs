@@ -18,6 +18,13 @@ pub struct Image {
     content: Arc<OnceLock<blake3::Hash>>,
 }
 
+/// By pixels.
+impl PartialEq for Image {
+    fn eq(&self, other: &Self) -> bool {
+        self.pixels == other.pixels
+    }
+}
+
 impl Image {
     /// Reads a picture of any format that [`decode_file`] reads with the default limits; EXIF orientation is applied, alpha dropped.
     ///

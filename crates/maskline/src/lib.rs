@@ -62,11 +62,13 @@ mod workers;
 pub use ask::{Answer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
 pub use delays::Delays;
-pub use detect::{ClassScore, Detections, InputSize, PredictOptions};
+pub use detect::{ClassScore, Detections, InputSize, PredictOptions, WordOptions};
 pub use engine::{Engine, EngineOptions, LoadOptions};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
-pub use maskline_models::{Description, LabelSource, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, families, parse_names};
+pub use maskline_models::{
+    Description, LabelSource, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families, parse_names,
+};
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
@@ -77,7 +79,7 @@ pub use promptable::{
     PromptMask, SegmentOptions, Segments, Watch,
 };
 pub use source::ModelSource;
-pub use stages::{ColdTimings, EmbeddingSource, Stage, Stages};
+pub use stages::{ColdTimings, EmbeddingSource, PhraseCount, Stage, Stages};
 
 /// So that the code of the guide compiles.
 #[cfg(doctest)]

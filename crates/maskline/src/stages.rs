@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// All that the finder of a pair of models took: a detector, whose objects the other one is asked about.
+    /// All that the finder of a pair of models took, but for reading words: a detector, whose objects the other one is asked about.
     Detect,
     /// File to pixels: what making the [`Image`](crate::Image) took.
     Decode,
@@ -37,6 +37,8 @@ pub enum Stage {
     Memory,
     /// The mask decoder, for all prompts.
     MaskDecode,
+    /// What is looked for against what the picture shows: the product of both embeddings.
+    Match,
     /// Network output to objects in pixels of the picture.
     Postprocess,
     /// What no stage covers, so that the parts add up.
@@ -45,7 +47,7 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Detect,
         Self::Decode,
         Self::Preprocess,
@@ -56,6 +58,7 @@ impl Stage {
         Self::Network,
         Self::Memory,
         Self::MaskDecode,
+        Self::Match,
         Self::Postprocess,
         Self::Other,
     ];
@@ -73,6 +76,7 @@ impl Stage {
             Self::Network => "network",
             Self::Memory => "memory",
             Self::MaskDecode => "mask_decode",
+            Self::Match => "match",
             Self::Postprocess => "postprocess",
             Self::Other => "other",
         }
@@ -120,6 +124,32 @@ impl EmbeddingSource {
     }
 }
 
+/// Where the embeddings of a call's phrases came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PhraseCount {
+    /// Encoded by this call.
+    pub encoded: usize,
+    /// Encoded by a process before, and kept on disk.
+    pub from_disk: usize,
+    /// In memory, or just being encoded by another call.
+    pub cached: usize,
+}
+
+impl PhraseCount {
+    /// All of them.
+    pub fn total(self) -> usize {
+        self.encoded + self.from_disk + self.cached
+    }
+}
+
+impl Add for PhraseCount {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { encoded: self.encoded + more.encoded, from_disk: self.from_disk + more.from_disk, cached: self.cached + more.cached }
+    }
+}
+
 /// The stages of one call and what each took: of what this call did, and of nothing else. The parts add up to [`Stages::total`].
 ///
 /// In a batch, the network's time, the wait for it (and what no stage covers) are shared evenly by its pictures: the totals of a batch
@@ -131,6 +161,7 @@ impl EmbeddingSource {
 pub struct Stages {
     times: [Option<Duration>; Stage::ALL.len()],
     embedding: Option<EmbeddingSource>,
+    phrases: PhraseCount,
     rows_together: usize,
 }
 
@@ -142,11 +173,16 @@ impl Stages {
         new
     }
 
+    /// Of a call that encodes a picture, or finds it encoded.
+    pub(crate) fn of_embedding() -> Self {
+        use Stage::{Decode, ImageEncode, Other, Preprocess, Queue};
+        Self { embedding: Some(EmbeddingSource::Held), ..Self::of(&[Decode, Preprocess, Queue, ImageEncode, Other]) }
+    }
+
     /// Of a call about prompts on a picture; its embedding was held.
     pub(crate) fn of_prompts() -> Self {
-        use Stage::{Decode, ImageEncode, MaskDecode, Open, Other, Postprocess, Preprocess, Queue};
-        let all = [Decode, Preprocess, Queue, ImageEncode, Open, MaskDecode, Postprocess, Other];
-        Self { embedding: Some(EmbeddingSource::Held), ..Self::of(&all) }
+        use Stage::{MaskDecode, Open, Postprocess};
+        Self::of_embedding() + Self::of(&[Open, MaskDecode, Postprocess])
     }
 
     /// What a stage took; nothing where the call has no such stage.
@@ -185,6 +221,15 @@ impl Stages {
         self.rows_together
     }
 
+    /// Where the embeddings of the call's phrases came from; none where it had no words.
+    pub fn phrases(&self) -> PhraseCount {
+        self.phrases
+    }
+
+    pub(crate) fn count_phrases(&mut self, phrases: PhraseCount) {
+        self.phrases = self.phrases + phrases;
+    }
+
     pub(crate) fn set_embedding(&mut self, source: EmbeddingSource) {
         self.embedding = Some(source);
     }
@@ -219,6 +264,10 @@ impl Stages {
         let is_spared = self.embedding.is_some_and(|source| source < EmbeddingSource::Miss);
         let part = |stage: Stage, time: Duration| match stage {
             Stage::ImageEncode if is_spared => "image encode 0 (cached)".to_owned(),
+            Stage::TextEncode if self.phrases.encoded == 0 => {
+                let source = if self.phrases.from_disk > 0 { "from disk" } else { "cached" };
+                format!("text encode {:.1} ({source})", time.as_secs_f64() * 1e3)
+            }
             stage => format!("{} {:.1}", stage.name().replace('_', " "), time.as_secs_f64() * 1e3),
         };
         format!(
@@ -235,6 +284,7 @@ impl Add for Stages {
     fn add(mut self, more: Self) -> Self {
         more.iter().for_each(|(stage, time)| self.spend(stage, time));
         self.embedding = self.embedding.max(more.embedding);
+        self.phrases = self.phrases + more.phrases;
         self.rows_together = self.rows_together.max(more.rows_together);
         self
     }
@@ -253,7 +303,8 @@ impl Sum for Stages {
 }
 
 impl Serialize for Stages {
-    /// Milliseconds by stage, with `total`, and where an embedding was needed `embedding`: `miss`, `waited`, `hit` or `held`.
+    /// Milliseconds by stage, with `total`; where an embedding was needed `embedding` (`miss`, `waited`, `hit` or `held`), and where there
+    /// were words `phrases`, see [`PhraseCount`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (stage, time) in self.iter() {
@@ -262,6 +313,9 @@ impl Serialize for Stages {
         map.serialize_entry("total", &milliseconds(self.total()))?;
         if let Some(source) = self.embedding {
             map.serialize_entry("embedding", source.name())?;
+        }
+        if self.phrases.total() > 0 {
+            map.serialize_entry("phrases", &self.phrases)?;
         }
         map.end()
     }

@@ -48,7 +48,7 @@ fn asks_are_answered_as_the_old_ways_answer() {
     assert!(answers.timings.get(Stage::ImageEncode) > Duration::ZERO && answers.timings.rows_together() >= 1);
 
     let detector = detector(&place);
-    let predict = PredictOptions { conf: 0.001, ..PredictOptions::default() };
+    let predict = PredictOptions { conf: Some(0.001), ..PredictOptions::default() };
     let request = Request { predict: predict.clone(), ..Request::new(image.clone(), [Ask::Detect, Ask::Detect]) };
     let answers = detector.answer(&request).unwrap();
     let expected = detector.predict(&image, &predict).unwrap().objects;
@@ -59,8 +59,7 @@ fn asks_are_answered_as_the_old_ways_answer() {
 fn what_a_model_cannot_answer_is_refused_by_name_and_costs_no_other_ask_its_answer() {
     let place = Place::new();
     let words = Ask::Concept(Concept::text("a red car"));
-    let example = Exemplar { bounds: [1.0, 1.0, 9.0, 9.0], is_positive: true };
-    let examples = Ask::Concept(Concept { text: None, exemplars: vec![example] });
+    let examples = Ask::Concept(Concept::like(Exemplar::here([1.0, 1.0, 9.0, 9.0])));
     let nothing = Ask::Concept(Concept::default());
     let nano = place.engine.load("nano", &LoadOptions { warm_up: false, ..LoadOptions::default() }).unwrap();
     for model in [&*MODEL, &nano, &detector(&place)] {
@@ -219,7 +218,8 @@ fn a_pair_gives_masks_to_what_a_detector_finds() {
     let segmenter = place.synthetic(LoadOptions::default());
     assert_eq!(Pair::new(segmenter.clone(), finder.clone()).unwrap_err().kind(), ErrorKind::InvalidOption);
     let pair = Pair::new(finder.clone(), segmenter.clone()).unwrap();
-    let options = PairOptions { predict: PredictOptions { conf: 0.001, max_detections: 3, ..Default::default() }, ..Default::default() };
+    let options =
+        PairOptions { predict: PredictOptions { conf: Some(0.001), max_detections: 3, ..Default::default() }, ..Default::default() };
     let found = pair.find_with(&image, &options, |detected| vec![Prompt::click(40.0, 30.0); detected.len().min(1)]).unwrap();
     let detected = finder.predict(&image, &options.predict).unwrap().objects;
     assert!(!detected.is_empty());
@@ -228,6 +228,9 @@ fn a_pair_gives_masks_to_what_a_detector_finds() {
     assert_eq!(kept, expected, "they are the detector's, in its order");
     assert_eq!(found.objects.len() + found.errors.len(), detected.len() + 1 + found.errors.len());
     assert!(found.timings.get(Stage::Detect) > Duration::ZERO && found.timings.get(Stage::MaskDecode) > Duration::ZERO);
+    let worded = PairOptions { concepts: vec![Concept::text("dog")], ..options };
+    let refused = pair.find(&image, &worded).unwrap_err();
+    assert!(refused.kind() == ErrorKind::InvalidOption && refused.to_string().contains("takes no words"), "{refused}");
 }
 
 #[test]

@@ -73,6 +73,12 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 }
 
 #[test]
+fn owl_cases_are_within_their_tolerances() {
+    check_family("goldens/owlvit", 40);
+    check_family("goldens/owlv2", 45);
+}
+
+#[test]
 fn sam_vit_cases_are_within_their_tolerances() {
     // Made by `benchmarks/peers/make_golden_sam.py`, in both published layouts.
     check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sam_vit"), 100);
@@ -106,6 +112,11 @@ fn tiny_efficientvit_sam_is_our_reference() {
 }
 
 #[test]
+fn tiny_owl_is_our_reference() {
+    check_tiny(&["owlvit", "owlv2"], 58);
+}
+
+#[test]
 fn tiny_sam2_is_our_reference() {
     check_tiny(&["sam2"], 50);
 }
@@ -118,6 +129,27 @@ fn pictures_are_prepared_as_official_code_does() {
 #[test]
 fn answers_are_made_as_official_code_does() {
     check_family("goldens/postprocess", 150);
+}
+
+#[test]
+fn texts_are_cut_as_both_references_do() {
+    let Some(case) = shared("goldens/tokenizer/clip_bpe") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path());
+    // Where nothing has the vocabulary.
+    let bare = folder.path().join("case");
+    std::fs::create_dir(&bare).unwrap();
+    for name in ["case.json", "tokens.json"] {
+        std::fs::copy(case.join(name), bare.join(name)).unwrap();
+    }
+    if std::env::var_os("MASKLINE_VOCABULARY").is_none() {
+        let error = verify(&engine, &bare, &VerifyOptions::default()).unwrap_err();
+        assert!(error.help().is_some_and(|help| help.contains("bpe_simple_vocab_16e6.txt.gz")), "{error}");
+    }
+    if shared("data/clip").is_some() {
+        let checked = check_case(&engine, &case);
+        assert!(checked >= 2 * 88, "only {checked} texts were checked");
+    }
 }
 
 #[derive(Debug)]

@@ -109,7 +109,7 @@ fn thin_pictures_are_answered_or_refused_as_pictures() {
         let model = load(&place, architecture, None);
         let images: Vec<Image> = THIN.into_iter().map(|size| picture(1, size)).collect();
         for size in [InputSize::Square(64), InputSize::Rect(64)] {
-            let options = PredictOptions { size, conf: 0.0, max_detections: 3, ..PredictOptions::default() };
+            let options = PredictOptions { size, conf: Some(0.0), max_detections: 3, ..PredictOptions::default() };
             let answers = model.predict_each(&images.iter().collect::<Vec<_>>(), &options).unwrap();
             assert!(answers.iter().all(Result::is_ok), "{architecture}: {answers:?}");
         }

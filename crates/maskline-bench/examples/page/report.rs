@@ -112,6 +112,7 @@ fn steady([subject, call]: [&str; 2], embedding: EmbeddingState, samples: Vec<Sa
         subject: subject.to_owned(),
         load: "closed loop, 1 caller".to_owned(),
         embedding: Some(embedding),
+        text: None,
         summary: Summary::of(judgement.series.steady())?,
         errors: 0,
         verdict: judgement.verdict,

@@ -41,7 +41,7 @@ fn compare_steady(old: &Steady, new: &Steady, options: &Options) -> Result<Row> 
             return Ok(Row { reason: format!("the {which} is {}: {}", own.verdict.status.name(), own.verdict.reason), ..row });
         }
     }
-    if (&old.load, old.embedding) != (&new.load, new.embedding) {
+    if (&old.load, old.embedding, old.text) != (&new.load, new.embedding, new.text) {
         return Ok(Row { reason: "the calls were made in different ways".to_owned(), ..row });
     }
     let ratio = ratio(old, new, options)?;

@@ -9,7 +9,7 @@ use super::parity::objects;
 use super::subjects::{One, Subjects};
 use super::{Room, Running};
 use crate::machine::bandwidth;
-use crate::report::{Ceiling, CeilingUnit, Parity, Report, Steady};
+use crate::report::{Ceiling, CeilingUnit, Parity, Report, StageRow, Steady};
 use crate::worker::{Compute, Message, Order, Track};
 
 /// A kind of call of a process.
@@ -58,7 +58,8 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
                 name,
                 subject: one.subject.name.clone(),
                 load: "closed loop, 1 caller".to_owned(),
-                embedding: track.asked.map(|(_, state)| state),
+                embedding: track.embedding(),
+                text: track.sought.map(|sought| sought.text),
                 summary: figures.summary,
                 errors: found.errors.len(),
                 verdict: figures.verdict,
@@ -69,6 +70,7 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
         Row::Other(opponent, ours, agreement) => {
             let row = report.steady.iter().find(|row| row.name == *ours);
             if let Some(samples) = row.and_then(|row| row.samples.as_ref()) {
+                report.stages.push(figures.stages.clone());
                 let peer = opponent.described(ours, samples.steady(), figures, agreement)?;
                 report.peers.push(peer);
             }
@@ -138,7 +140,7 @@ impl Room<'_> {
                 lanes.push(Lane::new(name, &one.subject.name, Box::new(Calls { running: &running[one.process], track: *track })));
                 for opponent in opponents {
                     let Some(rival) = self.rival(opponent, one, *track)? else { continue };
-                    let agreement = self.agreement(opponent, &running[one.process], *track)?;
+                    let agreement = self.agreement(&rival, one, &running[one.process], *track)?;
                     rows.push(Row::Other(opponent, name, agreement));
                     lanes.push(Lane::new(&opponent.row(name), &one.subject.name, Box::new(rival)));
                 }
@@ -156,7 +158,8 @@ impl Room<'_> {
         for one in &subjects.all {
             let Some(limit) = limits[one.process] else { continue };
             for network in networks(one, &running[one.process].started.facts) {
-                let row = report.stages.iter().find(|row| row.subject == one.subject.name && row.stage_ms(network.stage).is_some());
+                let is_own = |row: &StageRow| report.steady.iter().any(|own| own.subject == one.subject.name && own.name == row.name);
+                let row = report.stages.iter().find(|row| is_own(row) && row.stage_ms(network.stage).is_some());
                 let Some(milliseconds) = row.and_then(|row| row.stage_ms(network.stage)) else { continue };
                 match network.operations() {
                     Ok(work) => report.ceilings.push(Ceiling {

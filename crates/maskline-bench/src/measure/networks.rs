@@ -6,7 +6,7 @@ use maskline::{Error, Result};
 use maskline_onnx::{GraphFile, Sizes};
 
 use super::subjects::One;
-use crate::report::{PromptKind, Prompts, Subject};
+use crate::report::{PromptKind, Prompts, Subject, Texts};
 use crate::worker::Facts;
 
 /// A network, and the stage that it runs in.
@@ -37,8 +37,14 @@ pub(super) fn networks(one: &One, facts: &Facts) -> Vec<Network> {
     let sizes = |sizes: &[(&str, usize)]| sizes.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect::<Sizes>();
     let network =
         |(part, file): &(String, PathBuf), stage, sizes, runs| Network { part: part.clone(), stage, file: file.clone(), sizes, runs };
-    let Subject { batch, prompts, .. } = one.subject;
+    let Subject { batch, prompts, texts, .. } = one.subject;
     let Some(first) = facts.parts.first() else { return Vec::new() };
+    if let Some(Texts { count, .. }) = texts {
+        let find = |name: &str| facts.parts.iter().find(|part| part.0 == name);
+        let encoder = find("image_encoder").map(|part| network(part, "image_encode", sizes(&[("batch", 1)]), 1));
+        let reader = find("text_encoder").map(|part| network(part, "text_encode", sizes(&[("phrases", count)]), 1));
+        return encoder.into_iter().chain(reader).collect();
+    }
     let Some(Prompts { kind, count }) = prompts else {
         let [height, width] = facts.input;
         // By the names of our own graphs; exports call theirs differently, and then say which is missing.

@@ -1,14 +1,16 @@
 //! What is to be measured: models, and the cross product of all that is swept.
 
+mod sweep;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use maskline::{Error, ErrorKind, ModelSource, Result};
 
+pub use self::sweep::Sweep;
 use crate::load::Arrivals;
 use crate::peers::{EnvironmentOptions, Program};
-use crate::report::{EmbeddingState, Precision, PromptKind, Prompts};
-use crate::worker::{Compute, Place};
+use crate::report::{EmbeddingState, Prompts, TextState, Texts};
+use crate::worker::{Compute, Facts, Place, most_phrases};
 
 /// A run of the benchmark.
 #[derive(Debug, Clone)]
@@ -25,8 +27,12 @@ pub struct Plan {
     pub limit: usize,
     /// The pictures.
     pub pictures: Pictures,
-    /// Where the embeddings of promptable models come from: one row each.
+    /// Where the embeddings of pictures come from, of models that take prompts or words: one row each.
     pub embeddings: Vec<EmbeddingState>,
+    /// Where the embeddings of phrases come from, of models that take words: one row each, with each of those of pictures.
+    pub texts: Vec<TextState>,
+    /// The phrases, where they are given.
+    pub phrases: Vec<String>,
     /// Cold starts.
     pub cold: Cold,
     /// Least length of a steady row, in seconds; 0 for none.
@@ -54,6 +60,8 @@ pub struct Setting {
     pub batch: usize,
     /// What is asked of promptable models.
     pub prompts: Prompts,
+    /// What pictures are searched for by models that take words.
+    pub texts: Texts,
 }
 
 /// Options that not every model takes.
@@ -63,8 +71,14 @@ pub enum Given {
     Prompts,
     /// Kind of prompt.
     Kind,
-    /// Where the embeddings come from.
+    /// Where the embeddings of pictures come from.
     Embedding,
+    /// Phrases.
+    Text,
+    /// Kind of made-up phrases.
+    Phrases,
+    /// Where the embeddings of phrases come from.
+    TextCache,
     /// Pictures per call.
     Batch,
 }
@@ -76,13 +90,49 @@ impl Given {
             Self::Prompts => "prompts",
             Self::Kind => "kind",
             Self::Embedding => "embedding",
+            Self::Text => "text",
+            Self::Phrases => "phrases",
+            Self::TextCache => "text-cache",
             Self::Batch => "batch",
         }
     }
 
     /// Whether it means something to a model.
-    fn concerns(self, is_promptable: bool) -> bool {
-        (self == Self::Batch) != is_promptable
+    fn concerns(self, takes: Takes) -> bool {
+        match self {
+            Self::Prompts | Self::Kind => takes == Takes::Prompts,
+            Self::Embedding => takes != Takes::Nothing,
+            Self::Text | Self::Phrases | Self::TextCache => takes == Takes::Words,
+            Self::Batch => takes == Takes::Nothing,
+        }
+    }
+
+    /// Why a model does not take it, behind `take` or `takes`, and the way out.
+    fn refusal(self, takes: &[Takes]) -> &'static str {
+        match self {
+            Self::Batch if takes.contains(&Takes::Prompts) => "one picture at a time\n  help: leave it out; a batch is --prompts",
+            Self::Batch => "one picture at a time\n  help: leave it out; a batch is --text, given several times, or --sweep text",
+            Self::Text | Self::Phrases | Self::TextCache => "no words\n  help: leave it out",
+            Self::Prompts | Self::Kind | Self::Embedding => "no prompts\n  help: leave it out",
+        }
+    }
+}
+
+/// What a model is told beside a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    Prompts,
+    Words,
+}
+
+impl Takes {
+    pub(super) fn of(facts: &Facts) -> Self {
+        match (facts.is_promptable, facts.takes_words) {
+            (true, _) => Self::Prompts,
+            (false, true) => Self::Words,
+            (false, false) => Self::Nothing,
+        }
     }
 }
 
@@ -132,133 +182,6 @@ pub enum Load {
     },
 }
 
-/// Values of one parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sweep {
-    /// Side of the network's input.
-    Size(Vec<usize>),
-    /// Number of prompts.
-    Prompts(Vec<usize>),
-    /// Kind of prompt.
-    Kind(Vec<PromptKind>),
-    /// Pictures per call.
-    Batch(Vec<usize>),
-    /// Threads.
-    Threads(Vec<usize>),
-    /// What runs the network.
-    Provider(Vec<String>),
-    /// Of the arithmetic.
-    Precision(Vec<Precision>),
-}
-
-/// What can be swept, for messages.
-const AXES: &str = "size, prompts, kind, batch, threads, provider or precision";
-
-impl Sweep {
-    /// Name of the parameter.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Size(_) => "size",
-            Self::Prompts(_) => "prompts",
-            Self::Kind(_) => "kind",
-            Self::Batch(_) => "batch",
-            Self::Threads(_) => "threads",
-            Self::Provider(_) => "provider",
-            Self::Precision(_) => "precision",
-        }
-    }
-
-    /// Number of values.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Size(values) | Self::Prompts(values) | Self::Batch(values) | Self::Threads(values) => values.len(),
-            Self::Kind(values) => values.len(),
-            Self::Provider(values) => values.len(),
-            Self::Precision(values) => values.len(),
-        }
-    }
-
-    /// Sets a value; what it is called, and the number that it is.
-    fn apply(&self, index: usize, setting: &mut Setting) -> (String, Option<f64>) {
-        let number = |value: usize| (value.to_string(), Some(value as f64));
-        let word = |value: &str| (value.to_owned(), None);
-        match self {
-            Self::Size(values) => {
-                setting.compute.size = Some(values[index]);
-                number(values[index])
-            }
-            Self::Prompts(values) => {
-                setting.prompts.count = values[index];
-                number(values[index])
-            }
-            Self::Kind(values) => {
-                setting.prompts.kind = values[index];
-                word(values[index].name())
-            }
-            Self::Batch(values) => {
-                setting.batch = values[index];
-                number(values[index])
-            }
-            Self::Threads(values) => {
-                setting.compute.threads = values[index];
-                number(values[index])
-            }
-            Self::Provider(values) => {
-                setting.compute.provider.clone_from(&values[index]);
-                word(&values[index])
-            }
-            Self::Precision(values) => {
-                setting.compute.precision = values[index];
-                word(values[index].name())
-            }
-        }
-    }
-
-    /// Whether it means something to a model.
-    fn concerns(&self, is_promptable: bool) -> bool {
-        match self {
-            Self::Prompts(_) | Self::Kind(_) => is_promptable,
-            Self::Batch(_) => !is_promptable,
-            _ => true,
-        }
-    }
-}
-
-impl FromStr for Sweep {
-    type Err = String;
-
-    /// `NAME=VALUE,VALUE,…`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, values) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE,VALUE with {AXES} as the name"))?;
-        let words: Vec<&str> = values.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-        if words.is_empty() {
-            return Err(format!("{name}: expected values with commas between, found none"));
-        }
-        if let Some(twice) = words.iter().enumerate().find(|(i, word)| words[..*i].contains(word)) {
-            return Err(format!("{name}: {} is there twice", twice.1));
-        }
-        let numbers = || words.iter().map(|word| positive(name, word)).collect::<Result<Vec<usize>, String>>();
-        match name {
-            "size" => Ok(Self::Size(numbers()?)),
-            "prompts" => Ok(Self::Prompts(numbers()?)),
-            "batch" => Ok(Self::Batch(numbers()?)),
-            "threads" => Ok(Self::Threads(numbers()?)),
-            "kind" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Kind),
-            "precision" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Precision),
-            "provider" => words.iter().map(|word| provider(word)).collect::<Result<_, _>>().map(Self::Provider),
-            _ => Err(format!("expected {AXES}, found {name}")),
-        }
-    }
-}
-
-fn positive(name: &str, word: &str) -> Result<usize, String> {
-    word.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{name}: expected a whole number from 1 up, found {word}"))
-}
-
-fn provider(word: &str) -> Result<String, String> {
-    word.parse::<maskline::Provider>().map(|provider| provider.to_string()).map_err(|error| error.to_string())
-}
-
 /// A process that a plan needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
@@ -283,7 +206,7 @@ impl Plan {
     pub(super) fn processes(&self) -> Result<Vec<Process>> {
         self.check()?;
         let mut found: Vec<Process> = Vec::new();
-        for combination in self.product(|_| true) {
+        for combination in self.product(|_, _| true) {
             let process = Process { model: combination.model, compute: combination.setting.compute };
             if !found.contains(&process) {
                 found.push(process);
@@ -292,32 +215,23 @@ impl Plan {
         Ok(found)
     }
 
-    /// All combinations; `is_promptable` tells of each model.
-    pub(super) fn combinations(&self, is_promptable: &[bool]) -> Result<Vec<Combination>> {
-        self.refuse_given(is_promptable)?;
-        for sweep in &self.sweeps {
-            if !is_promptable.iter().any(|is_promptable| sweep.concerns(*is_promptable)) {
-                let message = match sweep {
-                    Sweep::Batch(_) => "batch: a promptable model takes one picture at a time\n  help: its batch is --sweep prompts",
-                    _ => "expected a promptable model, found only such as take no prompts",
-                };
-                return Err(Error::new(ErrorKind::InvalidOption, format!("--sweep {}: {message}", sweep.name())));
-            }
+    /// All combinations; `takes` tells of each model.
+    pub(super) fn combinations(&self, takes: &[Takes]) -> Result<Vec<Combination>> {
+        self.refuse_given(takes)?;
+        if let Some(sweep) = self.sweeps.iter().find(|sweep| !takes.iter().any(|takes| sweep.concerns(*takes))) {
+            return Err(sweep.refusal());
         }
-        Ok(self.product(|model| is_promptable[model]))
+        Ok(self.product(|sweep, model| sweep.concerns(takes[model])))
     }
 
     /// Refuses what was asked for and no model takes.
-    fn refuse_given(&self, is_promptable: &[bool]) -> Result<()> {
-        let is_refused = |given: &&Given| !is_promptable.iter().any(|is_promptable| given.concerns(*is_promptable));
+    fn refuse_given(&self, takes: &[Takes]) -> Result<()> {
+        let is_refused = |given: &&Given| !takes.iter().any(|takes| given.concerns(*takes));
         let Some(given) = self.given.iter().find(is_refused) else { return Ok(()) };
         let models: Vec<&str> = self.models.iter().map(|(name, _)| name.as_str()).collect();
-        let (verb, own) = if models.len() == 1 { ("takes", "its") } else { ("take", "their") };
-        let why = match given {
-            Given::Batch => format!("{verb} one picture at a time\n  help: leave it out; {own} batch is --prompts"),
-            _ => format!("{verb} no prompts\n  help: leave it out"),
-        };
-        let message = format!("--{} does not apply to {}, which {why}", given.name(), models.join(" and "));
+        let verb = if models.len() == 1 { "takes" } else { "take" };
+        let (name, models) = (given.name(), models.join(" and "));
+        let message = format!("--{name} does not apply to {models}, which {verb} {}", given.refusal(takes));
         Err(Error::new(ErrorKind::InvalidOption, message))
     }
 
@@ -333,9 +247,21 @@ impl Plan {
             let name = sweep.name();
             return invalid(format!("--{name} does not apply beside --sweep {name}, which has the values\n  help: leave it out"));
         }
-        let is_twice = |(index, state): &(usize, &EmbeddingState)| self.embeddings[..*index].contains(state);
-        if let Some((_, state)) = self.embeddings.iter().enumerate().find(is_twice) {
+        if let Some(state) = twice(&self.embeddings) {
             return invalid(format!("--embedding: {} is there twice", state.name()));
+        }
+        if let Some(state) = twice(&self.texts) {
+            return invalid(format!("--text-cache: {} is there twice", state.name()));
+        }
+        if let Some(phrase) = twice(&self.phrases) {
+            return invalid(format!("--text: `{phrase}` is there twice"));
+        }
+        let counts = self.sweeps.iter().flat_map(|sweep| if let Sweep::Text(counts) = sweep { counts.as_slice() } else { &[] });
+        let (most, kind) = (most_phrases(self.setting.texts.kind), self.setting.texts.kind.name());
+        if let Some(count) = counts.chain([&self.setting.texts.count]).find(|count| **count > most) {
+            return invalid(format!(
+                "text: expected at most {most}, as many {kind} as there are, found {count}\n  help: give your own: --text"
+            ));
         }
         if self.against.is_some() && self.seconds <= 0.0 {
             return invalid("--against does not apply to --time 0, which measures no calls\n  help: leave one of them out".to_owned());
@@ -356,10 +282,11 @@ impl Plan {
         Ok(())
     }
 
-    fn product(&self, is_promptable: impl Fn(usize) -> bool) -> Vec<Combination> {
+    /// Every combination of what concerns each model.
+    fn product(&self, concerns: impl Fn(&Sweep, usize) -> bool) -> Vec<Combination> {
         let mut all = Vec::new();
         for model in 0..self.models.len() {
-            let sweeps: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| sweep.concerns(is_promptable(model))).collect();
+            let sweeps: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| concerns(sweep, model)).collect();
             let count: usize = sweeps.iter().map(|sweep| sweep.count()).product();
             for number in 0..count {
                 let mut combination = Combination { model, setting: self.setting.clone(), values: Vec::new() };
@@ -377,99 +304,10 @@ impl Plan {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(models: usize, sweeps: &[&str]) -> Plan {
-        Plan {
-            models: (0..models).map(|i| (format!("m{i}"), ModelSource::Nano)).collect(),
-            setting: Setting {
-                compute: Compute { provider: "cpu".into(), precision: Precision::F32, threads: 2, size: None },
-                batch: 1,
-                prompts: Prompts { kind: PromptKind::Click, count: 1 },
-            },
-            given: vec![],
-            sweeps: sweeps.iter().map(|text| text.parse().expect("a sweep")).collect(),
-            limit: 24,
-            pictures: Pictures::Generated,
-            embeddings: vec![EmbeddingState::Miss],
-            cold: Cold { runs: 0, empty: false, present: false },
-            seconds: 1.0,
-            loads: vec![],
-            against: None,
-            ceilings: false,
-            seed: 0,
-            place: Place::default(),
-            arguments: vec![],
-        }
-    }
-
-    #[test]
-    fn every_combination_once() {
-        let plan = plan(2, &["size=512,1024", "prompts=1,8,47"]);
-        let all = plan.combinations(&[true, true]).expect("12 of 24");
-        let names: Vec<String> =
-            all.iter().map(|c| c.model.to_string() + &c.values.iter().map(|(_, word, _)| format!(" {word}")).collect::<String>()).collect();
-        let first = ["0 512 1", "0 512 8", "0 512 47", "0 1024 1", "0 1024 8", "0 1024 47", "1 512 1"];
-        assert_eq!(names[..7], first);
-        assert_eq!((all.len(), plan.processes().expect("fine").len()), (12, 4));
-        assert_eq!((all[5].setting.compute.size, all[5].setting.prompts.count), (Some(1024), 47));
-    }
-
-    #[test]
-    fn a_parameter_that_means_nothing_to_a_model_is_left_out() {
-        let plan = plan(2, &["prompts=1,8", "batch=1,2,4"]);
-        let all = plan.combinations(&[true, false]).expect("one promptable, one not");
-        let counts = [0, 1].map(|model| all.iter().filter(|c| c.model == model).count());
-        assert_eq!(counts, [2, 3]);
-        let error = plan.combinations(&[false, false]).expect_err("nobody takes prompts");
-        assert!(error.to_string().contains("--sweep prompts"), "{error}");
-        assert!(plan.combinations(&[true, true]).is_err(), "nobody takes batches");
-    }
-
-    #[test]
-    fn what_no_model_takes_is_refused() {
-        let refused = |models: &[bool], given: Given| {
-            let plan = Plan { given: vec![given], ..plan(models.len(), &[]) };
-            plan.combinations(models).err().map(|error| error.to_string())
-        };
-        for given in [Given::Prompts, Given::Kind, Given::Embedding] {
-            let message = refused(&[false], given).expect("a detector takes no prompts");
-            assert!(message.contains(&format!("--{} does not apply to m0", given.name())) && message.contains("help: leave it out"));
-            assert_eq!((refused(&[true], given), refused(&[false, true], given)), (None, None));
-        }
-        let message = refused(&[true, true], Given::Batch).expect("nobody takes batches");
-        assert!(message.contains("m0 and m1, which take one picture at a time") && message.contains("--prompts"), "{message}");
-        assert_eq!((refused(&[false], Given::Batch), refused(&[false, true], Given::Batch)), (None, None));
-    }
-
-    #[test]
-    fn what_would_be_ignored_is_refused() {
-        let refused = |plan: Plan| plan.processes().expect_err("ignored").to_string();
-        let swept = Plan { given: vec![Given::Prompts], ..plan(1, &["prompts=1,8"]) };
-        assert!(refused(swept).contains("--prompts does not apply beside --sweep prompts"));
-        let mut sized = plan(1, &["size=64,128"]);
-        sized.setting.compute.size = Some(96);
-        assert!(refused(sized).contains("--sweep size"));
-        let twice = Plan { embeddings: vec![EmbeddingState::Held, EmbeddingState::Held], ..plan(1, &[]) };
-        assert!(refused(twice).contains("held is there twice"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        let words = |text: &str| text.parse::<Sweep>().expect_err(text);
-        assert!(words("size").contains("NAME=VALUE"));
-        assert!(words("size=").contains("found none"));
-        assert!(words("size=512,0").contains("found 0"));
-        assert!(words("size=512,512").contains("twice"));
-        assert!(words("colour=red").contains("found colour"));
-        assert!(words("provider=tpu").contains("tpu"));
-        assert!(words("kind=wish").contains("wish"));
-        assert!(words("precision=f8").contains("f8"));
-        let over = plan(3, &["size=1,2,3", "prompts=1,2,3"]).processes().expect_err("27 of 24");
-        assert_eq!(over.kind(), ErrorKind::OverLimit);
-        let twice = plan(1, &["size=1,2", "size=3"]).processes().expect_err("twice");
-        assert!(twice.to_string().contains("found twice"), "{twice}");
-    }
+/// The first that is there twice.
+fn twice<T: PartialEq>(values: &[T]) -> Option<&T> {
+    values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)).map(|(_, value)| value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::random::Random;
 use crate::report::{EmbeddingState, Precision, PromptKind, Prompts, StageRow};
 use crate::samples::{Sample, Summary, milliseconds};
 use crate::steadiness::{Options, Status, judge};
-use crate::worker::{Assignment, Compute, Place, Track};
+use crate::worker::{Assignment, Compute, Place, Track, Wording};
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,13 +71,14 @@ fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'
     let compute = Compute { provider: "cpu".to_owned(), precision: Precision::F32, threads: 1, size: None };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());
-        let assignment = Assignment { source, compute: compute.clone(), place: place.clone(), pictures, first, delays };
+        let (place, wording) = (place.clone(), Wording::default());
+        let assignment = Assignment { source, compute: compute.clone(), place, pictures, first, wording, delays };
         let (worker, started) = Worker::start(launcher, &assignment)?;
         Ok(Running { process: Process { model: 0, compute: compute.clone() }, worker: RefCell::new(worker), started })
     };
     let delays = std::iter::once(Delays::default()).chain(STAGES.iter().map(|(_, delay)| delay(SLEEP)));
     let running = delays.map(start).collect::<Result<Vec<_>>>()?;
-    let track = Track { batch: 1, asked: Some((first, EmbeddingState::Miss)) };
+    let track = Track { batch: 1, asked: Some((first, EmbeddingState::Miss)), sought: None };
     let mut lanes: Vec<Lane<'_>> = running.iter().map(|running| Lane::new("nano", "nano", Box::new(Calls { running, track }))).collect();
     take_turns(&mut lanes, 4.0, 0, |done| tell("calls with a sleep in a stage", done))?;
     let row = |lane: Lane<'_>| {

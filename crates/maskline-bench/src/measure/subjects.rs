@@ -3,9 +3,9 @@
 use maskline::{ModelSource, Result};
 
 use super::Running;
-use super::plan::{Combination, Plan};
-use crate::report::{Curve, CurvePoint, EmbeddingState, ModelIdentity, Prompts, Provider, Steady, Subject, Sweep, Unit};
-use crate::worker::{Share, Track};
+use super::plan::{Combination, Plan, Takes};
+use crate::report::{Curve, CurvePoint, EmbeddingState, ModelIdentity, Provider, Steady, Subject, Sweep, TextState, Unit};
+use crate::worker::{Share, Sought, Track};
 
 /// All subjects of a run.
 pub(super) struct Subjects {
@@ -24,13 +24,13 @@ pub(super) struct One {
 
 impl Subjects {
     pub(super) fn of(plan: &Plan, running: &[Running]) -> Result<Self> {
-        let is_promptable: Vec<bool> = (0..plan.models.len())
+        let takes: Vec<Takes> = (0..plan.models.len())
             .map(|model| {
                 let process = running.iter().find(|one| one.process.model == model);
-                process.is_some_and(|one| one.started.facts.is_promptable)
+                process.map_or(Takes::Nothing, |one| Takes::of(&one.started.facts))
             })
             .collect();
-        let combinations = plan.combinations(&is_promptable)?;
+        let combinations = plan.combinations(&takes)?;
         let hashes = plan.models.iter().map(|(_, source)| source.weights_sha256()).collect::<Result<Vec<_>>>()?;
         let make = |combination: Combination| {
             let model = combination.model;
@@ -64,8 +64,9 @@ impl Subjects {
                 batch: combination.setting.batch,
                 image_size: (height == width).then_some(height),
                 prompts: facts.is_promptable.then_some(combination.setting.prompts),
+                texts: facts.takes_words.then_some(combination.setting.texts),
             };
-            let tracks = tracks(&subject, &plan.embeddings);
+            let tracks = tracks(&subject, plan);
             One { subject, process, tracks, combination }
         };
         Ok(Self { all: combinations.into_iter().map(make).collect() })
@@ -79,7 +80,7 @@ impl Subjects {
     pub(super) fn reference(&self, index: usize) -> Option<usize> {
         let question = |one: &One| {
             let (subject, model) = (&one.subject, one.combination.model);
-            (model, subject.image_size, subject.batch, subject.prompts)
+            (model, subject.image_size, subject.batch, subject.prompts, subject.texts)
         };
         let own = question(&self.all[index]);
         self.all.iter().position(|one| question(one) == own).filter(|first| *first != index)
@@ -98,23 +99,23 @@ impl Subjects {
                 parameters.push(name);
             }
         }
-        let mut states: Vec<Option<EmbeddingState>> = Vec::new();
-        for row in rows {
-            if !states.contains(&row.embedding) {
-                states.push(row.embedding);
+        let mut origins: Vec<Origin> = Vec::new();
+        for origin in rows.iter().map(Origin::of) {
+            if !origins.contains(&origin) {
+                origins.push(origin);
             }
         }
-        let sweeps = parameters.iter().flat_map(|parameter| states.iter().map(|state| self.sweep(parameter, *state, rows)));
+        let sweeps = parameters.iter().flat_map(|parameter| origins.iter().map(|origin| self.sweep(parameter, *origin, rows)));
         sweeps.filter(|sweep| sweep.curves.iter().any(|curve| curve.points.len() > 1)).collect()
     }
 
-    fn sweep(&self, parameter: &str, state: Option<EmbeddingState>, rows: &[Steady]) -> Sweep {
+    fn sweep(&self, parameter: &str, origin: Origin, rows: &[Steady]) -> Sweep {
         let is_rate = parameter == "batch";
         let mut places: Vec<String> = Vec::new();
         let mut curves: Vec<Curve> = Vec::new();
         for one in &self.all {
             let Some((_, word, number)) = one.combination.values.iter().find(|(name, ..)| *name == parameter) else { continue };
-            let row = rows.iter().find(|row| row.subject == one.subject.name && row.embedding == state);
+            let row = rows.iter().find(|row| row.subject == one.subject.name && Origin::of(row) == origin);
             let Some(figure) = row.and_then(|row| row.summary.p50_ms) else { continue };
             let figure = if is_rate { figure.per_second(one.subject.batch) } else { figure };
             let at = number.unwrap_or_else(|| {
@@ -131,9 +132,10 @@ impl Subjects {
             }
         }
         curves.iter_mut().for_each(|curve| curve.points.sort_by(|a, b| a.at.total_cmp(&b.at)));
-        let state = state.map_or_else(String::new, |state| format!(", embedding {}", state.name()));
+        let embedding = origin.embedding.map_or_else(String::new, |state| format!(", embedding {}", state.name()));
+        let text = origin.text.map_or_else(String::new, |state| format!(", text {}", state.name()));
         Sweep {
-            name: format!("{parameter}{state}"),
+            name: format!("{parameter}{embedding}{text}"),
             parameter: parameter.to_owned(),
             places: (!places.is_empty()).then_some(places),
             unit: if is_rate { Unit::ImagesPerSecond } else { Unit::Milliseconds },
@@ -142,16 +144,36 @@ impl Subjects {
     }
 }
 
-/// Kinds of calls, by the names of their rows.
-fn tracks(subject: &Subject, states: &[EmbeddingState]) -> Vec<(String, Track)> {
-    let batch = subject.batch;
-    let asked = |prompts: Prompts, state: EmbeddingState| {
-        (format!("{}, {}", subject.name, state.name()), Track { batch, asked: Some((prompts, state)) })
-    };
-    match subject.prompts {
-        None => vec![(subject.name.clone(), Track { batch, asked: None })],
-        Some(prompts) => states.iter().map(|state| asked(prompts, *state)).collect(),
+/// Where the embeddings of a row's calls come from.
+#[derive(Clone, Copy, PartialEq)]
+struct Origin {
+    embedding: Option<EmbeddingState>,
+    text: Option<TextState>,
+}
+
+impl Origin {
+    fn of(row: &Steady) -> Self {
+        Self { embedding: row.embedding, text: row.text }
     }
+}
+
+/// Kinds of calls, by the names of their rows.
+fn tracks(subject: &Subject, plan: &Plan) -> Vec<(String, Track)> {
+    let Subject { name, batch, .. } = subject;
+    let plain = Track { batch: *batch, asked: None, sought: None };
+    if let Some(prompts) = subject.prompts {
+        let asked = |state: &EmbeddingState| (format!("{name}, {}", state.name()), Track { asked: Some((prompts, *state)), ..plain });
+        return plan.embeddings.iter().map(asked).collect();
+    }
+    let Some(texts) = subject.texts else { return vec![(name.clone(), plain)] };
+    let mut tracks = Vec::new();
+    for embedding in &plan.embeddings {
+        for text in &plan.texts {
+            let sought = Some(Sought { texts, embedding: *embedding, text: *text });
+            tracks.push((format!("{name}, {}, text {}", embedding.name(), text.name()), Track { sought, ..plain }));
+        }
+    }
+    tracks
 }
 
 /// Share of the nodes that went to the CPU though another provider was asked for; `None` where nothing else can run them.

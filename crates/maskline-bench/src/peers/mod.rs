@@ -16,7 +16,7 @@
 //! let mut worker = Worker::start(&environment, program, &task)?;
 //! let prompts = [maskline::Prompt::bounds([10.0, 10.0, 200.0, 150.0])];
 //! let request =
-//!     Request { picture: "photo.png".as_ref(), mode: Mode::Miss, prompts: &prompts, multimask: maskline::Multimask::Auto };
+//!     Request { picture: "photo.png".as_ref(), mode: Mode::Miss, prompts: &prompts, words: None, multimask: maskline::Multimask::Auto };
 //! let reply = worker.call(&request)?;
 //! println!("ready after {:?}, then {} ms", worker.ready().total, reply.milliseconds);
 //! # Ok(())
@@ -41,4 +41,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use parity::{lively_masks, parity};
 pub use program::Program;
 pub use task::{DetectOptions, Limits, PeerModel, Task};
-pub use worker::{Mode, Ready, Reply, Request, Worker};
+pub use worker::{Mode, Phrase, Ready, Reply, Request, Words, Worker};

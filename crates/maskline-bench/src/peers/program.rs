@@ -10,7 +10,7 @@ use super::error::{Error, ErrorKind, Result};
 /// A program that maskline is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Program {
-    /// The model's PyTorch code: transformers for SAM 2.1, segment_anything for the other SAMs, ultralytics' network for YOLOv8.
+    /// The model's PyTorch code: transformers for SAM 2.1, OWL-ViT and OWLv2, segment_anything for the other SAMs, ultralytics' network for YOLOv8.
     PyTorch,
     /// ONNX Runtime's Python package on maskline's portable graphs.
     OnnxRuntimePython,
@@ -75,9 +75,10 @@ const SAM_2: &[&str] = &["sam2"];
 const FIRST_SAM: &[&str] = &["sam1", "mobile_sam", "efficientvit_sam"];
 const SAM: &[&str] = &["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
 const YOLO: &[&str] = &["yolov8"];
+const OWL: &[&str] = &["owlvit", "owlv2"];
 
 /// All scripts: a new family is a name in a row, or a row.
-const SCRIPTS: [Entry; 6] = [
+const SCRIPTS: [Entry; 8] = [
     Entry {
         program: Program::OnnxRuntimePython,
         families: SAM,
@@ -95,6 +96,14 @@ const SCRIPTS: [Entry; 6] = [
         needs: &["onnxruntime", "numpy", "PIL", "cv2"],
     },
     Entry {
+        program: Program::OnnxRuntimePython,
+        families: OWL,
+        task: "find",
+        module: "onnx_owl",
+        class: "OnnxRuntime",
+        needs: &["onnxruntime", "numpy", "PIL", "cv2"],
+    },
+    Entry {
         program: Program::PyTorch,
         families: SAM_2,
         task: "promptable",
@@ -109,6 +118,14 @@ const SCRIPTS: [Entry; 6] = [
         module: "torch_sam",
         class: "PyTorch",
         needs: &["torch", "segment_anything", "safetensors", "numpy", "PIL", "pycocotools"],
+    },
+    Entry {
+        program: Program::PyTorch,
+        families: OWL,
+        task: "find",
+        module: "torch_owl",
+        class: "Transformers",
+        needs: &["torch", "torchvision", "transformers", "safetensors", "numpy", "PIL"],
     },
     Entry {
         program: Program::PyTorch,

@@ -13,19 +13,23 @@ macro_rules! carried {
 }
 
 /// Name and text of each file.
-const FILES: [(&str, &str); 13] = carried![
+const FILES: [(&str, &str); 17] = carried![
     "efficient_vit.py",
     "facts.py",
     "names.py",
     "onnx_detector.py",
+    "onnx_owl.py",
     "onnx_promptable.py",
     "onnx_session.py",
+    "pictures.py",
     "promptable.py",
     "tiny_vit.py",
+    "torch_owl.py",
     "torch_sam.py",
     "torch_sam2.py",
     "ultralytics_detector.py",
     "weights.py",
+    "words.py",
     "worker.py",
 ];
 

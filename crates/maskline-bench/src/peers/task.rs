@@ -29,7 +29,7 @@ impl PeerModel {
     }
 }
 
-/// Which objects a detector gives out; the defaults are those of `maskline::PredictOptions`.
+/// Which objects a detector gives out; the defaults are those of ultralytics and of our YOLOv8.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectOptions {
     /// Least score.
@@ -42,8 +42,7 @@ pub struct DetectOptions {
 
 impl Default for DetectOptions {
     fn default() -> Self {
-        let maskline::PredictOptions { conf, iou, max_detections, .. } = maskline::PredictOptions::default();
-        Self { conf, iou, max_detections }
+        Self { conf: 0.25, iou: 0.7, max_detections: maskline::PredictOptions::default().max_detections }
     }
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::program::{Reads, Script};
 use super::python::output_of;
-use super::worker::{Mode, Request, Worker};
+use super::worker::{Mode, Phrase, Request, Words, Worker};
 use super::{Environment, EnvironmentOptions, ErrorKind, Limits, PeerModel, Program, Task};
 
 fn info(family: &str) -> ModelInfo {
@@ -60,7 +60,7 @@ fn stub(body: &str, task: &Task) -> Option<(TempDir, super::Result<Worker>)> {
 
 fn ask(worker: &mut Worker) -> super::Result<super::Reply> {
     let prompts = [Prompt::click(1.0, 1.0).with_click(2.0, 1.0, false)];
-    worker.call(&Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &prompts, multimask: Multimask::Auto })
+    worker.call(&Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &prompts, words: None, multimask: Multimask::Auto })
 }
 
 #[test]
@@ -171,10 +171,35 @@ fn prompts_that_others_do_not_take_are_refused_before_they_are_sent() {
     let Some((_folder, worker)) = stub("say(READY)\nsys.stdin.readline()", &task()) else { return };
     let mut worker = worker.unwrap();
     let empty = [Prompt::default()];
-    let request = Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &empty, multimask: Multimask::Auto };
+    let request = Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &empty, words: None, multimask: Multimask::Auto };
     assert_eq!(worker.call(&request).unwrap_err().kind(), ErrorKind::Unsupported);
     let request = Request { prompts: &[], multimask: Multimask::On, ..request };
     assert_eq!(worker.call(&request).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn words_are_told_with_their_tokens_and_find_any_number_of_objects() {
+    let body = "
+say(READY)
+seen = []
+for line in sys.stdin:
+    seen.append(json.loads(line))
+    found = [{'score': 0.5, 'box': [1, 2, 3, 4], 'class_id': index} for index in (1, 0, 1)]
+    told = [{'text': 'a red bus', 'ids': [7, 1, 9]}, {'text': 'Schiff'}]
+    expected = {'words': ['miss', 'held'][len(seen) - 1], 'phrases': told, 'prompts': [], 'mode': 'miss'}
+    fits = all(seen[-1].get(key) == value for key, value in expected.items())
+    say({**REPLY, 'objects': found} if fits else {'error': str(seen[-1])})
+";
+    let Some((_folder, worker)) = stub(body, &task()) else { return };
+    let mut worker = worker.unwrap();
+    let phrase = |text: &str, ids: Option<&[i64]>| Phrase { text: text.into(), ids: ids.map(<[i64]>::to_vec) };
+    let phrases = [phrase("a red bus", Some(&[7, 1, 9])), phrase("Schiff", None)];
+    for are_held in [false, true] {
+        let words = Some(Words { phrases: &phrases, are_held });
+        let request = Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &[], words, multimask: Multimask::Auto };
+        let objects = worker.call(&request).unwrap().objects;
+        assert_eq!(objects.iter().map(|object| object.class_id).collect::<Vec<_>>(), [Some(1), Some(0), Some(1)]);
+    }
 }
 
 #[test]

@@ -16,14 +16,33 @@ use super::program::Program;
 use super::python::isolated;
 use super::task::{Task, text_of};
 
+/// A phrase that says what to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phrase {
+    /// Its words.
+    pub text: String,
+    /// Its tokens, filled up to the length of the model's texts: for generated weights, which have no tokenizer. A program that finds
+    /// one beside the checkpoint makes its own.
+    pub ids: Option<Vec<i64>>,
+}
+
+/// What a picture is searched for.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    /// The phrases; an object's class is the place of its phrase among them.
+    pub phrases: &'a [Phrase],
+    /// Whether their embeddings are there already.
+    pub are_held: bool,
+}
+
 /// What a call does. The times of all begin with the path of a picture and end with the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Promptable: the picture is read, encoded, and asked about.
+    /// Promptable, and what finds words: the picture is read, encoded, and asked about.
     Miss,
-    /// Promptable: the picture is read and known again by its pixels; its embedding is there already.
+    /// The same: the picture is read and known again by its pixels; its embedding is there already.
     Hit,
-    /// Promptable: the caller held the embedding. Only the prompts are answered.
+    /// The same: the caller held the embedding. Only the prompts, or words, are answered.
     Held,
     /// Detectors: the picture is read, and what is in it is found.
     Detect,
@@ -48,8 +67,10 @@ pub struct Request<'a> {
     pub picture: &'a Path,
     /// What is done with it.
     pub mode: Mode,
-    /// What is asked about it: clicks and boxes. Empty for detectors.
+    /// What is asked about it: clicks and boxes. Empty for all that is not promptable.
     pub prompts: &'a [Prompt],
+    /// What it is searched for, by models that find words.
+    pub words: Option<Words<'a>>,
     /// How many masks a prompt gets; [`Multimask::On`] is not for other programs.
     pub multimask: Multimask,
 }
@@ -195,7 +216,7 @@ impl Worker {
                 self.check_threads(threads)?;
                 let objects = objects.into_iter().enumerate().map(|(index, answer)| answer.object(index));
                 match objects.collect::<Result<Vec<_>, String>>() {
-                    Ok(objects) if request.mode == Mode::Detect || objects.len() == request.prompts.len() => {
+                    Ok(objects) if has_any_number(request) || objects.len() == request.prompts.len() => {
                         Ok(Reply { milliseconds, stages, objects })
                     }
                     Ok(objects) => {
@@ -241,6 +262,11 @@ impl Worker {
     }
 }
 
+/// Whether a picture, not its prompts, says how many objects there are.
+fn has_any_number(request: &Request<'_>) -> bool {
+    request.mode == Mode::Detect || request.words.is_some()
+}
+
 /// A request as the worker reads it.
 fn message_of(request: &Request<'_>) -> Result<Value> {
     let multimask = match request.multimask {
@@ -266,7 +292,22 @@ fn message_of(request: &Request<'_>) -> Result<Value> {
         Ok(Value::Object(given))
     });
     let prompts = prompts.collect::<Result<Vec<_>>>()?;
-    Ok(json!({"picture": text_of(request.picture)?, "mode": request.mode.name(), "prompts": prompts, "multimask": multimask}))
+    let mut message =
+        json!({"picture": text_of(request.picture)?, "mode": request.mode.name(), "prompts": prompts, "multimask": multimask});
+    if let Some(Words { phrases, are_held }) = request.words {
+        message["words"] = (if are_held { Mode::Held } else { Mode::Miss }).name().into();
+        message["phrases"] = phrases.iter().map(Phrase::message).collect();
+    }
+    Ok(message)
+}
+
+impl Phrase {
+    fn message(&self) -> Value {
+        match &self.ids {
+            Some(ids) => json!({"text": self.text, "ids": ids}),
+            None => json!({"text": self.text}),
+        }
+    }
 }
 
 impl Answer {

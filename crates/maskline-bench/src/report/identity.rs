@@ -38,6 +38,51 @@ pub struct Subject {
     pub image_size: Option<usize>,
     /// What is asked about each picture; `None` for models that find things by themselves.
     pub prompts: Option<Prompts>,
+    /// What each picture is searched for; `None` for models that take no words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
+}
+
+/// What a picture is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    /// Of which kind.
+    pub kind: TextKind,
+    /// How many, in one call.
+    pub count: usize,
+}
+
+/// Kind of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextKind {
+    /// One word, of a fixed list.
+    Words,
+    /// Several words, such as `a small red mug on a table`, of a fixed list.
+    Phrases,
+    /// Those that the user gave.
+    Given,
+}
+
+impl TextKind {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Phrases => "phrases",
+            Self::Given => "given",
+        }
+    }
+}
+
+impl std::str::FromStr for TextKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::Words, Self::Phrases].into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("phrases: expected words or phrases, found {name}"))
+    }
 }
 
 /// What is asked about a picture.

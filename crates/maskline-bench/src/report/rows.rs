@@ -90,6 +90,9 @@ pub struct Steady {
     pub load: String,
     /// Where the embedding came from. `None` for models without one.
     pub embedding: Option<EmbeddingState>,
+    /// Where the embeddings of the phrases came from. `None` for models that take no words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextState>,
     /// Figures of the steady part.
     pub summary: Summary,
     /// Calls that failed.
@@ -125,11 +128,31 @@ impl EmbeddingState {
     }
 }
 
+/// Where the embeddings of a call's phrases came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextState {
+    /// The same phrases came again, and their embeddings were in the cache.
+    Hit,
+    /// The phrases were encoded in the call.
+    Miss,
+}
+
+impl TextState {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
+}
+
 /// Where the time of a call goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageRow {
-    /// Name of the row: that of `steady` whose calls these are.
+    /// Name of the row: that of `steady` or `peers` whose calls these are.
     pub name: String,
     /// The subject that it is about, by name.
     pub subject: String,

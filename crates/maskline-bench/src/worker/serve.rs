@@ -10,9 +10,9 @@ use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Pr
 use serde_json::json;
 
 use super::subject::{Answer, Prepared, Subject};
-use super::{Assignment, Call, Facts, LoadCall, Message, Order, Share, Track};
+use super::{Assignment, Call, Facts, LoadCall, Message, Order, Share, Sought, Track};
 use crate::load::{ClosedLoop, Limit, OpenLoop, RealClock, Record, Request, Target, run_closed, run_open};
-use crate::report::{EmbeddingState, Precision};
+use crate::report::{EmbeddingState, Precision, TextKind, TextState, Texts};
 use crate::samples::milliseconds;
 
 /// This process, as far as it is a worker.
@@ -109,10 +109,16 @@ impl Start {
         let runtime = self.began.elapsed() - before_runtime;
         let model = engine.load(assigned.source.clone(), &load_options(assigned)?)?;
         let cold = *model.cold();
-        let subject = Subject::new(model, assigned.compute.size, assigned.pictures.clone());
+        let subject = Subject::new(model, assigned);
         subject.check_size()?;
         let state = EmbeddingState::Held;
-        let track = Track { batch: 1, asked: subject.is_promptable().then_some((assigned.first, state)) };
+        let texts = assigned.wording.first.unwrap_or(Texts { kind: TextKind::Words, count: 1 });
+        let track = Track {
+            batch: 1,
+            asked: subject.is_promptable().then_some((assigned.first, state)),
+            // As a caller asks who cares for no cache: what an earlier process encoded is on disk.
+            sought: subject.takes_words().then_some(Sought { texts, embedding: state, text: TextState::Hit }),
+        };
         let pictures = &assigned.pictures[..1.min(assigned.pictures.len())];
         if pictures.is_empty() {
             return Err(Error::new(ErrorKind::InvalidOption, "pictures: expected at least one, found none").into());
@@ -189,6 +195,7 @@ fn facts(engine: &Engine, subject: &Subject) -> Facts {
         family: info.family.clone(),
         architecture: info.architecture.clone(),
         is_promptable: subject.is_promptable(),
+        takes_words: subject.takes_words(),
         input,
         onnx_runtime: engine.library().version().to_owned(),
         provider: model.provider(),

@@ -7,24 +7,28 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use maskline::{
-    Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, Result, SegmentOptions, Stage,
-    Stages,
+    Ask, Concept, Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, Result,
+    SegmentOptions, Stage, Stages, WordOptions,
 };
 
-use super::Track;
 use super::prompts::prompts_of;
+use super::{Assignment, LEAST_SCORE, Sought, Track, phrases_of};
 use crate::load::Request;
-use crate::report::EmbeddingState;
+use crate::report::{EmbeddingState, TextState, Texts};
 use crate::samples::milliseconds;
 
 /// Pictures whose embeddings are kept at most: more would not fit into memory.
 const MOST_KEPT: usize = 8;
+/// More than any network has patches.
+const MOST_OBJECTS: usize = 1 << 20;
 
 /// A loaded model and its pictures.
 pub(super) struct Subject {
     pub(super) model: Model,
     size: Option<usize>,
     pictures: Vec<PathBuf>,
+    /// The phrases that the user gave.
+    given: Vec<String>,
     held: Mutex<HashMap<PathBuf, Embedding>>,
 }
 
@@ -41,6 +45,10 @@ pub(super) struct Answer {
 pub(super) struct Prepared {
     track: Track,
     questions: Vec<Question>,
+    /// What pictures are searched for, by the number of the caller; none of models that take no words.
+    asks: Vec<Vec<Ask>>,
+    /// Whether the phrases were seen to be in the cache.
+    are_phrases_kept: bool,
     held: Vec<Embedding>,
 }
 
@@ -55,12 +63,17 @@ struct Question {
 const MASK_ENCODE: &str = "mask_encode";
 
 impl Subject {
-    pub(super) fn new(model: Model, size: Option<usize>, pictures: Vec<PathBuf>) -> Self {
-        Self { model, size, pictures, held: Mutex::default() }
+    pub(super) fn new(model: Model, assigned: &Assignment) -> Self {
+        let Assignment { compute, pictures, wording, .. } = assigned;
+        Self { model, size: compute.size, pictures: pictures.clone(), given: wording.given.clone(), held: Mutex::default() }
     }
 
     pub(super) fn is_promptable(&self) -> bool {
         self.model.info().task.takes_prompts()
+    }
+
+    pub(super) fn takes_words(&self) -> bool {
+        self.model.info().task.takes_concepts()
     }
 
     /// Side of the network's input.
@@ -68,11 +81,11 @@ impl Subject {
         self.size.unwrap_or(self.model.info().default_size)
     }
 
-    /// A promptable model is built for a size: one that was not built for the wished one must not be measured as if it were.
+    /// A model that encodes pictures is built for a size: one that was not built for the wished one must not be measured as if it were.
     pub(super) fn check_size(&self) -> Result<()> {
         let built = self.model.info().default_size;
         match self.size {
-            Some(size) if self.is_promptable() && size != built => {
+            Some(size) if (self.is_promptable() || self.takes_words()) && size != built => {
                 let message = format!("{}: size: expected {built}, which it is made for, found {size}", self.model.name());
                 Err(Error::new(ErrorKind::InvalidOption, message))
             }
@@ -80,25 +93,40 @@ impl Subject {
         }
     }
 
-    /// Makes prompts, each caller's own, and embeddings where they are to be there already.
+    /// Makes prompts, each caller's own, and embeddings where they are to be there already, those of phrases too.
     pub(super) fn prepare(&self, track: Track, callers: usize) -> Result<Prepared> {
-        self.prepared(track, &self.pictures, callers)
+        let mut prepared = self.prepared(track, &self.pictures, callers)?;
+        if track.sought.is_some_and(|sought| sought.text == TextState::Hit) {
+            let embedding = match self.pictures.first() {
+                Some(path) => self.hold(path, &Image::open(path)?)?,
+                None => return Ok(prepared),
+            };
+            for asks in &prepared.asks {
+                self.search(&embedding, asks, TextState::Hit)?;
+            }
+            prepared.are_phrases_kept = true;
+        }
+        Ok(prepared)
     }
 
-    /// As [`Self::prepare`], for one caller and other pictures.
+    /// As [`Self::prepare`], for one caller and other pictures, and with phrases that nobody has seen to.
     pub(super) fn prepare_for(&self, track: Track, pictures: &[PathBuf]) -> Result<Prepared> {
         self.prepared(track, pictures, 1)
     }
 
     fn prepared(&self, track: Track, pictures: &[PathBuf], callers: usize) -> Result<Prepared> {
         self.check(track)?;
-        let is_kept = matches!(track.asked, Some((_, EmbeddingState::Hit | EmbeddingState::Held)));
+        let is_kept = matches!(track.embedding(), Some(EmbeddingState::Hit | EmbeddingState::Held));
         let most = if is_kept { MOST_KEPT } else { usize::MAX };
-        let mut prepared = Prepared { track, questions: Vec::new(), held: Vec::new() };
+        let asks = match track.sought {
+            Some(Sought { texts, .. }) => (0..callers).map(|caller| self.asks_of(caller, texts)).collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        let mut prepared = Prepared { track, questions: Vec::new(), asks, are_phrases_kept: false, held: Vec::new() };
         for path in pictures.iter().take(most) {
-            let prompts = match track.asked {
+            let prompts = match track.embedding() {
                 None => Vec::new(),
-                Some((asked, state)) => {
+                Some(state) => {
                     let image = Image::open(path)?;
                     match state {
                         EmbeddingState::Miss => {}
@@ -106,7 +134,8 @@ impl Subject {
                         EmbeddingState::Hit => drop(self.model.embed(&image)?),
                         EmbeddingState::Held => prepared.held.push(self.hold(path, &image)?),
                     }
-                    (0..callers).map(|caller| prompts_of(caller, asked, image.size())).collect::<Result<_>>()?
+                    let prompts = |caller| track.asked.map(|(asked, _)| prompts_of(caller, asked, image.size()));
+                    (0..callers).filter_map(prompts).collect::<Result<_>>()?
                 }
             };
             prepared.questions.push(Question { picture: path.clone(), prompts });
@@ -125,11 +154,22 @@ impl Subject {
         Ok(embedding)
     }
 
+    /// What a caller searches pictures for.
+    fn asks_of(&self, caller: usize, texts: Texts) -> Result<Vec<Ask>> {
+        let phrases = phrases_of(caller, texts, &self.given)?;
+        Ok(phrases.into_iter().map(|phrase| Ask::Concept(Concept::text(phrase))).collect())
+    }
+
     fn check(&self, track: Track) -> Result<()> {
         let wrong = |message: &str| Err(Error::new(ErrorKind::InvalidOption, format!("{}: {message}", self.model.name())));
         match (self.is_promptable(), track.asked) {
             (true, None) => wrong("expected prompts, found none"),
-            (false, Some(_)) => wrong("it finds things by itself and takes no prompts"),
+            (false, Some(_)) => wrong("it takes no prompts"),
+            _ if self.takes_words() != track.sought.is_some() => {
+                wrong(if self.takes_words() { "expected words, found none" } else { "it takes no words" })
+            }
+            _ if track.sought.is_some() && track.batch != 1 => wrong("it takes one picture at a time"),
+            _ if track.sought.is_some_and(|sought| sought.texts.count == 0) => wrong("text: expected at least 1 phrase, found 0"),
             (true, _) if track.batch != 1 => wrong("it takes one picture at a time; the batch of a promptable model is its prompts"),
             (true, Some((asked, _))) if asked.count == 0 => wrong("prompts: expected at least 1, found 0"),
             _ if track.batch == 0 => wrong("batch: expected at least 1, found 0"),
@@ -139,9 +179,11 @@ impl Subject {
 
     /// One call. Its index says which pictures, its caller which prompts.
     pub(super) fn call(&self, prepared: &Prepared, request: Request) -> Result<Answer> {
-        let mut answer = match prepared.track.asked {
-            None => self.detect(prepared, request.index),
-            Some((_, state)) => self.ask(prepared, request, state),
+        let Track { asked, sought, .. } = prepared.track;
+        let mut answer = match (asked, sought) {
+            (Some((_, state)), _) => self.ask(prepared, request, state),
+            (None, Some(sought)) => self.find(prepared, request, sought),
+            (None, None) => self.detect(prepared, request.index),
         }?;
         let start = Instant::now();
         for mask in answer.objects.iter().filter_map(|object| object.mask.as_ref()) {
@@ -167,22 +209,59 @@ impl Subject {
         let at = request.index % prepared.questions.len();
         let Question { picture: path, prompts } = &prepared.questions[at];
         let prompts = &prompts[request.caller % prompts.len()];
-        let embedding = match state {
-            EmbeddingState::Miss => self.model.embed_uncached(&Image::open(path)?)?,
-            EmbeddingState::Hit => self.model.embed(&Image::open(path)?)?,
-            EmbeddingState::Held => prepared.held[at].clone(),
-        };
-        if state == EmbeddingState::Hit && embedding.timings().embedding() == Some(EmbeddingSource::Miss) {
-            return Err(Error::new(ErrorKind::Failed, format!("{}: expected its embedding in the cache", path.display())));
-        }
+        let embedding = self.embedding(path, state, prepared.held.get(at))?;
         let found = embedding.find(prompts, &SegmentOptions::default())?;
         if let Some((prompt, error)) = found.errors().next() {
             return Err(error.clone().named(format!("prompt {prompt}")));
         }
-        // An embedding that is held was made by an earlier call.
-        let picture = if state == EmbeddingState::Held { Stages::default() } else { *embedding.timings() };
-        Ok(Answer { timings: picture + found.timings, objects: found.into_objects(), mask_encode: Duration::ZERO })
+        Ok(Answer { timings: made(&embedding, state) + found.timings, objects: found.into_objects(), mask_encode: Duration::ZERO })
     }
+
+    fn find(&self, prepared: &Prepared, request: Request, sought: Sought) -> Result<Answer> {
+        let at = request.index % prepared.questions.len();
+        let path = &prepared.questions[at].picture;
+        let embedding = self.embedding(path, sought.embedding, prepared.held.get(at))?;
+        let answer = self.search(&embedding, &prepared.asks[request.caller % prepared.asks.len()], sought.text)?;
+        let phrases = answer.timings.phrases();
+        if prepared.are_phrases_kept && phrases.cached != phrases.total() {
+            return Err(Error::new(ErrorKind::Failed, "the phrases")
+                .expecting("their embeddings in the cache")
+                .but_found("them encoded anew"));
+        }
+        Ok(Answer { timings: made(&embedding, sought.embedding) + answer.timings, ..answer })
+    }
+
+    /// What a picture shows of what is searched for, all together by falling score.
+    fn search(&self, embedding: &Embedding, asks: &[Ask], text: TextState) -> Result<Answer> {
+        let words = WordOptions { uncached: text == TextState::Miss, ..WordOptions::default() };
+        // As many objects as there are: other programs have no limit either.
+        let predict = PredictOptions { conf: Some(LEAST_SCORE), max_detections: MOST_OBJECTS, words, ..PredictOptions::default() };
+        let answers = self.model.answer(&maskline::Request { predict, ..maskline::Request::new(embedding.clone(), asks.to_vec()) })?;
+        let mut objects = Vec::new();
+        for answer in answers.answers {
+            objects.extend(answer?.objects);
+        }
+        objects.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(Answer { objects, timings: answers.timings, mask_encode: Duration::ZERO })
+    }
+
+    /// The embedding of a picture, from where the call is to have it.
+    fn embedding(&self, path: &Path, state: EmbeddingState, held: Option<&Embedding>) -> Result<Embedding> {
+        let embedding = match (state, held) {
+            (EmbeddingState::Held, Some(held)) => held.clone(),
+            (EmbeddingState::Miss, _) => self.model.embed_uncached(&Image::open(path)?)?,
+            _ => self.model.embed(&Image::open(path)?)?,
+        };
+        if state != EmbeddingState::Miss && embedding.timings().embedding() == Some(EmbeddingSource::Miss) && held.is_none() {
+            return Err(Error::new(ErrorKind::Failed, format!("{}: expected its embedding in the cache", path.display())));
+        }
+        Ok(embedding)
+    }
+}
+
+/// What making an embedding took of this call: nothing of one that is held, which an earlier call made.
+fn made(embedding: &Embedding, state: EmbeddingState) -> Stages {
+    if state == EmbeddingState::Held { Stages::default() } else { *embedding.timings() }
 }
 
 impl Prepared {
@@ -193,7 +272,7 @@ impl Prepared {
 
     /// Number of what a call asks: its first picture, and the caller whose prompts they are.
     pub(super) fn input(&self, request: Request) -> u32 {
-        let callers = self.questions.first().map_or(1, |question| question.prompts.len().max(1));
+        let callers = self.questions.first().map_or(1, |question| question.prompts.len().max(self.asks.len()).max(1));
         let caller = u32::try_from(request.caller % callers * self.questions.len()).unwrap_or(u32::MAX);
         self.picture(request.index).saturating_add(caller)
     }

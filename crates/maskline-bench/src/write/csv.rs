@@ -137,6 +137,10 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         ("prompts", count(subject.prompts.map(|prompts| prompts.count as u64))),
     ];
     facts.iter().for_each(|(name, value)| lines.text(at, name, value));
+    if let Some(texts) = subject.texts {
+        lines.text(at, "kind of texts", texts.kind.name());
+        lines.count(at, "texts", texts.count);
+    }
     lines.figure(at, ["nodes that fell back", ""], subject.provider.fallback_share);
 }
 
@@ -161,6 +165,9 @@ fn steady(lines: &mut Lines, report: &Report) {
         lines.text(at, "subject", &row.subject);
         lines.text(at, "load", &row.load);
         lines.text(at, "embedding", row.embedding.map_or("", EmbeddingState::name));
+        if let Some(state) = row.text {
+            lines.text(at, "text", state.name());
+        }
         lines.verdict(at, &row.verdict);
         lines.parity(at, row.parity.as_ref());
         lines.count(at, "errors", row.errors);

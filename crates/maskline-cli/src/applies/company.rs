@@ -5,6 +5,7 @@ use maskline::{Error, ErrorKind};
 
 use super::{Needs, Subject, is_given, it, verb};
 use crate::args::{Everything, Format, Run};
+use crate::concepts::Concepts;
 use crate::failure::Failure;
 use crate::output;
 
@@ -38,6 +39,16 @@ pub(crate) fn check_everything(matches: &ArgMatches, wished: &Everything) -> Res
     }
     let named = if wished.crop_layers == 0 { given(matches, &CROPS) } else { Vec::new() };
     refuse(&named, "where there are no crops", |them| format!("leave {them} out, or add --crop-layers 1"))
+}
+
+/// Refuses options of reading words where there are none.
+///
+/// # Errors
+/// As [`check_everything`].
+pub(crate) fn check_words(arguments: &Run, concepts: &Concepts) -> Result<(), Failure> {
+    let wished = [("--templates", arguments.worded.templates), ("--truncate", arguments.worded.truncate)];
+    let named: Vec<&str> = wished.iter().filter(|(_, is_wished)| *is_wished && !concepts.has_words()).map(|(flag, _)| *flag).collect();
+    refuse(&named, "where there are no words", |them| format!("leave {them} out, or add --text WORDS"))
 }
 
 /// Refuses options of `eval` that are about what is not asked for: logits between clicks where there is one click at most, and a list
@@ -76,7 +87,7 @@ pub(super) fn check_formats(arguments: &Run, subjects: &[Subject<'_>]) -> Result
     let Some(format) = arguments.format.iter().find(empty) else { return Ok(()) };
     let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
     let (why, help) = match needs(*format) {
-        Some(Needs::Masks) if subjects.iter().any(|subject| subject.meets(Needs::Detector)) => {
+        Some(Needs::Masks) if subjects.iter().any(|subject| subject.meets(Needs::Boxes)) => {
             ("whose objects have no masks", "leave it out, or let a promptable model add them: yolov8n+nano")
         }
         Some(Needs::CocoClasses) if subjects.iter().any(|subject| subject.meets(Needs::Objects)) => {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use maskline_bench::load::MOST_CALLERS;
 use maskline_bench::measure::Sweep;
 use maskline_bench::peers::Program;
-use maskline_bench::report::PromptKind;
+use maskline_bench::report::{PromptKind, TextKind};
 
 use crate::args::ModelOptions;
 
@@ -42,7 +42,7 @@ pub(crate) enum Action {
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Setting {
-    /// Measure every value, and with several --sweep every combination: size, prompts, kind, batch, threads, provider or precision.
+    /// Measure every value, and with several --sweep every combination: size, prompts, kind, text, batch, threads, provider or precision.
     #[arg(long, value_name = "NAME=VALUE,…")]
     pub(crate) sweep: Vec<Sweep>,
     /// Most combinations that are measured.
@@ -69,6 +69,12 @@ pub(crate) struct Setting {
     /// Kind of the prompts: click, box or mask. [default: click]
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Option<PromptKind>,
+    /// Search for this phrase, of models that are told by words what to find; several are searched for together. [default: one word]
+    #[arg(long, value_name = "PHRASE")]
+    pub(crate) text: Vec<String>,
+    /// Kind of the phrases that are made up: words or phrases. [default: words]
+    #[arg(long, value_name = "KIND", conflicts_with = "text")]
+    pub(crate) phrases: Option<TextKind>,
     /// Pictures, folders of pictures or globs. [default: generated ones, and the report says so]
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
     pub(crate) images: Vec<std::ffi::OsString>,
@@ -87,10 +93,13 @@ pub(crate) struct Calls {
     /// Least length of a steady row; slow models need more for a VALID one. 0 for none.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     pub(crate) time: f64,
-    /// Where the embedding of a promptable model comes from, one row each: encoded in the call, found in the cache, or held by the caller.
-    /// [default: miss,hit]
+    /// Where a picture's embedding comes from, of models that take prompts or words, one row each: encoded in the call, found in the
+    /// cache, or held by the caller. [default: miss,hit]
     #[arg(long, value_delimiter = ',', value_name = "STATE")]
     pub(crate) embedding: Vec<Embedding>,
+    /// Where the embeddings of phrases come from, one row each: found in the cache, or encoded in the call. [default: hit]
+    #[arg(long, value_delimiter = ',', value_name = "STATE")]
+    pub(crate) text_cache: Vec<TextCache>,
     /// Also load it with so many callers at once, each waiting for its answer and with prompts of its own.
     #[arg(long, value_delimiter = ',', value_name = "CALLERS", value_parser = callers)]
     pub(crate) concurrency: Vec<usize>,
@@ -169,6 +178,14 @@ pub(crate) enum Embedding {
     Hit,
     /// The caller holds the embedding.
     Held,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextCache {
+    /// The phrases come again, and their embeddings are in the cache.
+    Hit,
+    /// The phrases are encoded in the call.
+    Miss,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -76,9 +76,9 @@ pub(crate) struct Eval {
     /// Least score.
     #[arg(long, default_value_t = 0.001, help_heading = DETECTORS)]
     pub(crate) conf: f32,
-    /// Overlap above which the worse of two boxes of a class goes.
-    #[arg(long, default_value_t = 0.7, help_heading = DETECTORS)]
-    pub(crate) iou: f32,
+    /// Overlap above which the worse of two boxes of a class goes. [default: 0.7; with words none goes]
+    #[arg(long, help_heading = DETECTORS)]
+    pub(crate) iou: Option<f32>,
     /// Most objects per picture.
     #[arg(long, default_value_t = 300, value_name = "COUNT", help_heading = DETECTORS)]
     pub(crate) max_detections: usize,
@@ -88,6 +88,9 @@ pub(crate) struct Eval {
     /// Pictures that go through the network together.
     #[arg(long, default_value_t = 1, value_name = "COUNT", help_heading = DETECTORS)]
     pub(crate) batch: usize,
+    /// Ask for each category in the seven phrasings that published figures are measured with, of models that are told what to find.
+    #[arg(long, help_heading = DETECTORS)]
+    pub(crate) templates: bool,
 }
 
 const PROMPTS: &str = "Promptable models";

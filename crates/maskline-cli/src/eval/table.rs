@@ -1,6 +1,6 @@
 //! Reports for people.
 
-use maskline_eval::{AveragePrecision, DetectionReport, LeftOut, PromptQuality, PromptableReport, Quality};
+use maskline_eval::{AveragePrecision, DetectionReport, LeftOut, Phrases, PromptQuality, PromptableReport, Quality};
 
 use crate::terminal;
 
@@ -68,11 +68,24 @@ pub(super) fn detections(report: &DetectionReport) -> String {
         text += &format!(", {} crowds", report.crowds);
     }
     text += &format!("\n{table}\n");
+    if let Some(phrases) = &report.phrases {
+        text += &asked(phrases);
+    }
+    if report.is_federated {
+        text += "each picture was searched for some categories only: these are COCO's figures, which are below LVIS's own\n";
+    }
     if report.left_out > 0 {
         text += &format!("not judged: {} detections of other categories\n", report.left_out);
     }
     text + &names("classes that no category has", &report.labels_without_category)
         + &names("categories that the model has no class for", &report.categories_without_label)
+}
+
+fn asked(phrases: &Phrases) -> String {
+    let Phrases { asked, has_templates, encoded, from_disk } = *phrases;
+    let phrasings = if has_templates { " in seven phrasings" } else { "" };
+    let earlier = if from_disk > 0 { format!(", {from_disk} by an earlier run") } else { String::new() };
+    format!("asked for {asked} phrases{phrasings} in every picture: {encoded} encoded in this run{earlier}\n")
 }
 
 fn names(what: &str, names: &[String]) -> String {

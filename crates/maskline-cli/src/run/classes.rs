@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maskline::{Error, ErrorKind, Model};
 
+use crate::concepts::Concepts;
 use crate::failure::Failure;
 use crate::prompts::{GivenClass, Prompts};
 
@@ -12,10 +13,10 @@ pub(crate) const UNNAMED: &str = "object";
 /// Highest number of a class that prompts may give.
 const HIGHEST: usize = 9_999;
 
-/// Class names by number: a detector's, and behind them those that the prompts give, in their order.
-pub(super) fn names(models: &[Model], prompts: &Prompts) -> Result<Vec<String>, Failure> {
-    let detected = models.iter().map(|model| &model.info().labels).find(|labels| !labels.is_empty());
-    match detected {
+/// Class names by number: those of what is looked for, or a detector's, and behind them those that the prompts give, in their order.
+pub(super) fn names(models: &[Model], prompts: &Prompts, concepts: &Concepts) -> Result<Vec<String>, Failure> {
+    let detected = models.iter().map(|model| model.info().labels.as_slice());
+    match std::iter::once(concepts.names()).chain(detected).find(|labels| !labels.is_empty()) {
         Some(labels) => Ok(with_prompts(labels, prompts.classes())),
         None => of_prompts(prompts.classes()),
     }

@@ -1,10 +1,11 @@
 //! Running models that find objects by themselves: detectors and classifiers.
 
 use maskline::vision::draw::Marks;
-use maskline::{Detections, Error, Image, InputSize, Model, PredictOptions};
+use maskline::{Detections, Error, Image, InputSize, Model, PredictOptions, WordOptions};
 use serde_json::json;
 
 use super::report::{Answer, Report};
+use crate::concepts::LeastScores;
 use crate::failure::Failure;
 use crate::output::Drawn;
 
@@ -36,12 +37,13 @@ pub(super) fn predict_options(report: &Report<'_>) -> PredictOptions {
     };
     PredictOptions {
         size,
-        conf: arguments.conf,
+        conf: arguments.conf.as_ref().and_then(LeastScores::of_all),
         iou: arguments.iou,
         max_detections: arguments.max_detections,
         agnostic_nms: arguments.agnostic_nms,
         classes: report.classes.clone(),
         batch: arguments.batch,
+        words: WordOptions { truncate: arguments.worded.truncate, templates: arguments.worded.templates, ..WordOptions::default() },
         ..PredictOptions::default()
     }
 }
@@ -61,7 +63,8 @@ fn tell(report: &mut Report<'_>, place: usize, detected: &Detected<'_>) -> Resul
         drawn: Drawn { objects: &found.objects, classes: found.classes.as_deref(), marks: Marks::default() },
         found: found.classes.as_ref().map_or_else(|| json!(found.objects), |classes| json!(classes)),
         timings: found.timings,
-        nothing: format!("nothing above {}", report.arguments.conf),
+        nothing: format!("nothing above {}", predict_options(report).conf.unwrap_or(0.25)),
+        absent: Vec::new(),
         errors: &[],
     };
     report.succeed(place, &answer)

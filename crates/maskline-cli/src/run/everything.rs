@@ -73,6 +73,7 @@ impl Everything<'_> {
             found: all,
             timings: found.timings,
             nothing: "nothing found".into(),
+            absent: Vec::new(),
             errors: &[],
         };
         report.succeed(place, &answer)

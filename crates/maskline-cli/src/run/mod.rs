@@ -3,6 +3,7 @@
 mod classes;
 mod detect;
 mod everything;
+mod find;
 mod prompted;
 mod report;
 mod text;
@@ -12,16 +13,17 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{BundleOptions, Engine, Error, ErrorKind, LoadOptions, Model, ModelSource};
+use maskline::{BundleOptions, Engine, Error, ErrorKind, LoadOptions, Model, ModelSource, Vocabulary};
 
 use crate::args::{Format, Multimask, Run};
+use crate::concepts::{Concepts, Room};
 use crate::failure::{self, Failure};
 use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
 use crate::{applies, interrupt, model, terminal};
 pub(crate) use classes::UNNAMED;
-use prompted::Way;
+use prompted::{Looked, Way};
 use report::Report;
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
@@ -36,15 +38,18 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         refuse_if_none_is_there(&pictures)?;
     }
     let prompts = Prompts::of(matches, arguments.prompted.prompts.as_deref(), &pictures)?;
+    let concepts = Concepts::of(matches, arguments)?;
     let formats = output::formats(arguments, named.is_none());
     check(arguments, &formats)?;
     applies::check_everything(matches, &arguments.everything)?;
+    let mut inputs = inputs(arguments, &sources, &pictures, &prompts);
+    inputs.add(arguments.worded.texts.as_deref().into_iter().chain(concepts.files()));
     let plan = Plan {
         arguments,
         pictures: &pictures,
         formats,
-        inputs: inputs(arguments, &sources, &pictures, &prompts),
-        asked: asked(arguments, &sources, &prompts),
+        inputs,
+        asked: asked(arguments, &sources, Looked { prompts: &prompts, concepts: &concepts }),
         classes: Vec::new(),
         keypoints: None,
     };
@@ -57,13 +62,15 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         bundles: None,
     };
     let engine = runtime.engine()?;
-    let models = load(&engine, sources, &load_options(arguments, pictures.len().saturating_mul(arguments.repeat))?, arguments.quiet)?;
+    let answers = pictures.len().saturating_mul(arguments.repeat);
+    let models = load(&engine, sources, &load_options(arguments, answers, concepts.room())?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
-    let way = Way::of(&models, &prompts, arguments)?;
+    applies::check_words(arguments, &concepts)?;
+    let way = Way::of(&models, Looked { prompts: &prompts, concepts: &concepts }, arguments)?;
     interrupt::answering();
     let mut report = Report::new(arguments, &pictures, outputs);
     report.classes = models.first().map_or(Ok(None), |model| applies::classes(model, &arguments.classes))?;
-    report.outputs.describe(classes::names(&models, &prompts)?, classes::keypoints(&models));
+    report.outputs.describe(classes::names(&models, &prompts, &concepts)?, classes::keypoints(&models));
     missing.iter().try_for_each(|missing| report.fail_missing(missing))?;
     let ended = answer_all(&mut report, &way).and_then(|()| match interrupt::is_wished() {
         true => Ok(()),
@@ -152,12 +159,13 @@ fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompt
 fn model_files(source: &ModelSource) -> Vec<PathBuf> {
     let (ModelSource::Checkpoint(path) | ModelSource::Onnx(path)) = source else { return Vec::new() };
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    vec![path.clone(), path.with_extension("config.json"), folder.join("config.json")]
+    let tokenizer = Vocabulary::FILES.map(|name| folder.join(name));
+    [path.clone(), path.with_extension("config.json"), folder.join("config.json")].into_iter().chain(tokenizer).collect()
 }
 
 /// A hash of all that answers and their files depend on, beside the picture.
-fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String {
-    let Run { options, compute, prompted, everything, .. } = arguments;
+fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }: Looked<'_>) -> String {
+    let Run { options, compute, prompted, everything, worded, .. } = arguments;
     let model_files: Vec<PathBuf> = sources.iter().flat_map(model_files).collect();
     let files = model_files
         .iter()
@@ -168,13 +176,14 @@ fn asked(arguments: &Run, sources: &[ModelSource], prompts: &Prompts) -> String 
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
     let detector = format!(
-        "{} {} {} {} {:?} {}",
+        "{} {:?} {:?} {} {:?} {}",
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
     );
     let written = format!("{:?} {}", arguments.format, arguments.save_conf);
     // Which words belong to one object, the options alone do not tell.
     let prompts = prompts.for_all();
-    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{prompts:?}\n{everything:?}").as_bytes())
+    let words = format!("{} {} {}", worded.templates, worded.truncate, concepts.asked());
+    output::hash(format!("{model}\n{detector}\n{written}\n{prompted:?}\n{prompts:?}\n{everything:?}\n{words}").as_bytes())
 }
 
 /// Loads the models; what takes more than a moment says what it does.
@@ -198,16 +207,22 @@ pub(crate) fn say_loaded(model: &Model) {
 /// From so many answers on, finding out the fastest way at the start pays.
 const MANY: usize = 8;
 
-fn load_options(arguments: &Run, answers: usize) -> Result<LoadOptions, Failure> {
+fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadOptions, Failure> {
     // Each picture comes once, unless it is a copy of the one before: a run over thousands needs no memory for them.
     let kept = if arguments.repeat > 1 { 256 } else { 32 };
+    let usual = LoadOptions::default();
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
-        embedding_cache: arguments.prompted.embedding_cache.unwrap_or(kept).saturating_mul(1 << 20),
+        // What is asked of every picture stays, however many pictures come by.
+        embedding_cache: match arguments.prompted.embedding_cache {
+            Some(kept) => kept.saturating_mul(1 << 20),
+            None => (kept << 20) + concepts.pictures,
+        },
+        word_cache: usual.word_cache + concepts.words,
         bundle: model::bundle_options(&arguments.options, arguments.compute.size)?,
-        ..LoadOptions::default()
+        ..usual
     })
 }
 
@@ -227,6 +242,7 @@ fn answer_all(report: &mut Report<'_>, way: &Way<'_>) -> Result<(), Failure> {
             }
             match way {
                 Way::Detect(model) => detect::answer(report, model, together)?,
+                Way::Find(finder) => finder.answer(report, together)?,
                 Way::Segment(segmenter) => segmenter.answer(report, together)?,
                 Way::Everything(everything) => everything.answer(report, together)?,
             }

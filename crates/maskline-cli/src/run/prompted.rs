@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::detect::predict_options;
 use super::everything::{self, Everything};
+use super::find::Finder;
 use super::report::{Answer, Report};
 use crate::args::{self, Prompted, Run};
+use crate::concepts::Concepts;
 use crate::failure::{self, Failure};
 use crate::output::Drawn;
 use crate::prompts::Prompts;
@@ -19,16 +21,26 @@ use crate::terminal;
 pub(super) enum Way<'a> {
     /// One model finds objects by itself.
     Detect(&'a Model),
+    /// One model finds what words and examples say.
+    Find(Finder<'a>),
     /// A model answers prompts.
     Segment(Segmenter<'a>),
     /// A model is asked at every place.
     Everything(Everything<'a>),
 }
 
+/// What is asked of every picture.
+#[derive(Clone, Copy)]
+pub(super) struct Looked<'a> {
+    pub(super) prompts: &'a Prompts,
+    pub(super) concepts: &'a Concepts,
+}
+
 /// A promptable model and where its prompts come from.
 pub(super) struct Segmenter<'a> {
     asked: Asked<'a>,
     prompts: &'a Prompts,
+    concepts: &'a Concepts,
     options: SegmentOptions,
 }
 
@@ -42,9 +54,15 @@ enum Asked<'a> {
 
 impl<'a> Way<'a> {
     /// Checks that models and prompts fit together.
-    pub(super) fn of(models: &'a [Model], prompts: &'a Prompts, arguments: &Run) -> Result<Self, Failure> {
+    pub(super) fn of(models: &'a [Model], Looked { prompts, concepts }: Looked<'a>, arguments: &Run) -> Result<Self, Failure> {
         let invalid = |message: &str| Error::new(ErrorKind::InvalidOption, message);
         let one_or_joined = || invalid("").expecting("one model, or a detector and a promptable model joined by `+`");
+        if let Some(finder) = models.iter().find(|model| model.info().task.takes_concepts()).filter(|_| concepts.is_empty())
+            && !arguments.everything.everything
+        {
+            let help = "say what to look for: --text \"a red car\", --texts FILE, or --like PICTURE#x1,y1,x2,y2";
+            return Err(invalid(finder.name()).expecting("words or examples").but_found("none").with_help(help).into());
+        }
         let is_promptable = |model: &Model| model.info().task.takes_prompts();
         let asked = match models {
             [model] if is_promptable(model) && arguments.everything.everything => {
@@ -55,6 +73,7 @@ impl<'a> Way<'a> {
                 return Err(invalid("--everything").expecting("one promptable model").but_found(names.join("+")).into());
             }
             [model] if is_promptable(model) => Asked::One(model),
+            [model] if model.info().task.takes_concepts() => return Ok(Self::Find(Finder { model, concepts })),
             [model] if prompts.is_empty() => return Ok(Self::Detect(model)),
             [model] => {
                 let error = invalid(&format!("{} is {} and takes no prompts", model.name(), model.info().task.noun()));
@@ -76,7 +95,7 @@ impl<'a> Way<'a> {
             }
             _ => {}
         }
-        Ok(Self::Segment(Segmenter { asked, prompts, options: segment_options(&arguments.prompted) }))
+        Ok(Self::Segment(Segmenter { asked, prompts, concepts, options: segment_options(&arguments.prompted) }))
     }
 }
 
@@ -127,7 +146,8 @@ impl Segmenter<'_> {
     fn ask(&self, report: &Report<'_>, place: usize, image: Image) -> Result<Answered, Error> {
         let (own, mut found) = match &self.asked {
             Asked::Pair(pair) => {
-                let options = PairOptions { predict: predict_options(report), segment: self.options.clone() };
+                let concepts = self.concepts.list().to_vec();
+                let options = PairOptions { concepts, predict: predict_options(report), segment: self.options.clone() };
                 let mut own = Own::default();
                 let found = pair.find_with(&image, &options, |detected| {
                     own = self.own(report, place, &image, detected.len());
@@ -190,13 +210,16 @@ impl Segmenter<'_> {
             Asked::One(model) => vec![model],
             Asked::Pair(pair) => vec![pair.finder(), pair.segmenter()],
         };
+        let of_finder = objects.iter().filter(|object| object.prompt.is_none_or(|prompt| prompt < own.first));
+        let absent = self.concepts.absent(of_finder, predict_options(report).conf);
         let answer = Answer {
             image,
             models: &models,
             drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes(&drawn), unanswered } },
             found: all,
             timings: *timings,
-            nothing: "nothing found".into(),
+            nothing: if absent.is_empty() { "nothing found".into() } else { absent.join("; ") },
+            absent,
             errors,
         };
         report.succeed(place, &answer)

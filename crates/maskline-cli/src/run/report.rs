@@ -25,6 +25,8 @@ pub(super) struct Answer<'a> {
     pub(super) timings: Stages,
     /// What is said where nothing was found.
     pub(super) nothing: String,
+    /// What was looked for and not found, beside what was.
+    pub(super) absent: Vec<String>,
     /// Prompts that could not be answered.
     pub(super) errors: &'a [(usize, Error)],
 }
@@ -163,6 +165,7 @@ impl<'a> Report<'a> {
             size: answer.image.size(),
             found: Found { objects: answer.drawn.objects, classes: answer.drawn.classes },
             nothing: &answer.nothing,
+            absent: &answer.absent,
             timing: &answer.timings.line(),
             total: answer.timings.total(),
         };

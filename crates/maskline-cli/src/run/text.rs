@@ -26,6 +26,8 @@ pub(super) struct Telling<'a> {
     pub(super) found: Found<'a>,
     /// What is said where nothing was found.
     pub(super) nothing: &'a str,
+    /// What was looked for and not found, beside what was.
+    pub(super) absent: &'a [String],
     pub(super) timing: &'a str,
     pub(super) total: Duration,
 }
@@ -39,7 +41,9 @@ impl Telling<'_> {
             (None, []) => format!("{}\n", self.nothing),
             (None, objects) => object_table(objects),
         };
-        format!("{}  {width} × {height}\n{found}{}\n", self.path, self.timing)
+        let told = if self.found.objects.is_empty() { &[] } else { self.absent };
+        let absent: String = told.iter().map(|absent| format!("{absent}\n")).collect();
+        format!("{}  {width} × {height}\n{found}{absent}{}\n", self.path, self.timing)
     }
 
     /// One line.
@@ -91,7 +95,8 @@ pub(super) fn written(files: &[PathBuf]) -> String {
 }
 
 fn label_of(object: &Object) -> String {
-    object.label.clone().or(object.class_id.map(|id| format!("#{id}"))).unwrap_or_default()
+    let label = object.label.as_deref().map(|label| terminal::plain(label).into_owned());
+    label.or(object.class_id.map(|id| format!("#{id}"))).unwrap_or_default()
 }
 
 fn class_name(class: &ClassScore) -> String {

@@ -258,6 +258,82 @@ impl LookHead {
     pub const SCORES: &'static str = "scores";
 }
 
+/// Where a model's tokenizer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vocabulary {
+    /// From files that travel with the bundle.
+    Files,
+    /// None was beside the checkpoint: it takes examples, and no words.
+    Missing,
+    /// The weights are generated and know no words: each word is some id.
+    StandIn,
+}
+
+impl Vocabulary {
+    /// The files that a tokenizer is made of; some of them are enough.
+    pub const FILES: [&str; 5] = ["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
+}
+
+/// A detector that is told by words or examples what to look for (OWL): two encoders, and the product of what they give.
+///
+/// The image encoder gives of each of the `grid`² patches, by rows, `boxes` f32 [B, n, 4] (centre and size in 0..1 of the input),
+/// `classes` f32 [B, n, width], `shift` and `scale` f32 [B, n], and in version 2 `objectness` f32 [B, n] (logits). The text encoder takes
+/// `ids` i64 [P, context] and gives `words` f32 [P, width] of length 1. With ĉ and q̂ of length 1 (1e-6 added to the length of each
+/// before it is divided by), the logit of a patch and a query is `(ĉ·q̂ + shift) scale`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordHead {
+    /// Patches a side.
+    pub grid: usize,
+    /// Width of the embeddings of words and patches.
+    pub width: usize,
+    /// Tokens of a text, with its start and end.
+    pub context: usize,
+    /// Ids of tokens are below it.
+    pub vocabulary: usize,
+    /// How texts become tokens.
+    pub tokenizer: Vocabulary,
+    /// Whether patches say how much of an object they are.
+    pub has_objectness: bool,
+}
+
+impl WordHead {
+    /// Name of the picture's graph.
+    pub const IMAGE_ENCODER: &'static str = "image_encoder";
+    /// Name of the words' graph.
+    pub const TEXT_ENCODER: &'static str = "text_encoder";
+    /// Output of the picture's graph.
+    pub const BOXES: &'static str = "boxes";
+    /// Output of the picture's graph.
+    pub const CLASSES: &'static str = "classes";
+    /// Output of the picture's graph.
+    pub const SHIFT: &'static str = "shift";
+    /// Output of the picture's graph.
+    pub const SCALE: &'static str = "scale";
+    /// Output of the picture's graph, in version 2.
+    pub const OBJECTNESS: &'static str = "objectness";
+    /// Input of the words' graph.
+    pub const IDS: &'static str = "ids";
+    /// Input of the words' graph where it also gives its inner tensors.
+    pub const MASK: &'static str = "mask";
+    /// Output of the words' graph.
+    pub const WORDS: &'static str = "words";
+
+    /// Refuses sizes that no answer can have.
+    ///
+    /// # Errors
+    /// `Output`, which says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        const MOST: usize = 1 << 20;
+        let Self { grid, width, context, vocabulary, .. } = *self;
+        if (1..=1 << 13).contains(&grid) && (1..=MOST).contains(&width) && (2..=MOST).contains(&context) && vocabulary > 2 {
+            return Ok(());
+        }
+        let message = format!("{grid} patches a side, embeddings of {width}, {context} tokens of {vocabulary}: this finds nothing");
+        Err(Error::new(ErrorKind::Output, message))
+    }
+}
+
 /// What the network gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -276,4 +352,6 @@ pub enum Output {
     Promptable(PromptHead),
     /// Masks for prompts, from looks at the picture.
     Looks(LookHead),
+    /// Boxes for words and examples.
+    Words(WordHead),
 }

@@ -19,6 +19,8 @@ pub enum Task {
     Obb,
     /// Masks for clicks, boxes and rough masks.
     Promptable,
+    /// Boxes for words and examples.
+    Find,
 }
 
 impl Task {
@@ -31,6 +33,7 @@ impl Task {
             Self::Classify => "classify",
             Self::Obb => "obb",
             Self::Promptable => "promptable",
+            Self::Find => "find",
         }
     }
 
@@ -43,6 +46,7 @@ impl Task {
             Self::Classify => "a classifier",
             Self::Obb => "a detector of rotated boxes",
             Self::Promptable => "a promptable model",
+            Self::Find => "a finder of what words and examples say",
         }
     }
 
@@ -53,7 +57,12 @@ impl Task {
 
     /// Whether it finds objects by itself, each with a box.
     pub fn finds_boxes(self) -> bool {
-        !matches!(self, Self::Classify | Self::Promptable)
+        !matches!(self, Self::Classify | Self::Promptable | Self::Find)
+    }
+
+    /// Whether it is told by words or examples which objects to find.
+    pub fn takes_concepts(self) -> bool {
+        self == Self::Find
     }
 
     /// Whether it answers with objects, not with a word about the whole picture.

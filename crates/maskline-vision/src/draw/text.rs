@@ -28,6 +28,11 @@ impl Line {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// How many letters it has.
+    pub(super) fn letters(&self) -> usize {
+        self.0.chars().count()
+    }
 }
 
 impl Font {

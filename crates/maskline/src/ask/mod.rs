@@ -3,7 +3,9 @@
 //! A [`Request`] is a picture (or its embedding) and any number of [`Ask`]s. [`Model::answer`] answers it on the caller's thread;
 //! [`Model::ask`] gives a [`Ticket`], so that nobody need wait. What is wrong with one ask is that ask's answer.
 
+mod concept;
 mod pair;
+mod seek;
 mod ticket;
 #[cfg(test)]
 mod worded;
@@ -12,14 +14,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use concept::{Concept, Exemplar};
 pub use pair::{Pair, PairOptions};
 use serde::Serialize;
 pub use ticket::Ticket;
 
-use crate::drivers::{Call, Encoded, Inquiry};
+use crate::drivers::Call;
 use crate::{
     ClassScore, Detections, Embedding, Error, ErrorKind, EverythingOptions, Image, Model, Object, Origin, PredictOptions, Prompt, Result,
-    SegmentOptions, Stage, Stages,
+    SegmentOptions, Stages,
 };
 
 /// One question about a picture. What a model cannot answer, it refuses by name.
@@ -36,46 +39,6 @@ pub enum Ask {
     Everything(EverythingOptions),
 }
 
-/// What words and examples mean.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Concept {
-    /// A phrase, such as `a red car`.
-    pub text: Option<String>,
-    /// Boxes around objects of the kind, or not of it.
-    pub exemplars: Vec<Exemplar>,
-}
-
-/// An example of a concept on the picture that is asked about.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Exemplar {
-    /// `[x1, y1, x2, y2]` in pixels.
-    pub bounds: [f32; 4],
-    /// Whether it is an object of the kind, or one that must not be found.
-    pub is_positive: bool,
-}
-
-impl Concept {
-    /// A phrase.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), exemplars: Vec::new() }
-    }
-
-    fn check(&self) -> Result<()> {
-        let is_blank = self.text.as_deref().is_none_or(|text| text.trim().is_empty());
-        if is_blank && (self.text.is_some() || self.exemplars.is_empty()) {
-            return Err(Error::new(ErrorKind::BadInput, "concept").expecting("words or an example").but_found("none of them"));
-        }
-        let is_box = |bounds: &[f32; 4]| bounds.iter().all(|side| side.is_finite()) && bounds[0] < bounds[2] && bounds[1] < bounds[3];
-        match self.exemplars.iter().find(|exemplar| !is_box(&exemplar.bounds)) {
-            Some(Exemplar { bounds, .. }) => {
-                let expected = "a box x1, y1, x2, y2 with x1 < x2 and y1 < y2";
-                Err(Error::new(ErrorKind::BadInput, "example").expecting(expected).but_found(format!("{bounds:?}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// What is asked about.
 #[derive(Debug, Clone)]
 pub enum Subject {
@@ -83,6 +46,16 @@ pub enum Subject {
     Image(Arc<Image>),
     /// An encoded picture, of models that take prompts.
     Embedding(Box<Embedding>),
+}
+
+impl Subject {
+    /// Width and height of the picture.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Image(image) => image.size(),
+            Self::Embedding(embedding) => embedding.size(),
+        }
+    }
 }
 
 impl From<Image> for Subject {
@@ -173,11 +146,8 @@ impl Model {
     /// As [`Model::answer`], for somebody.
     fn answer_for(&self, request: &Request, call: &Call) -> Result<Answers> {
         call.check()?;
-        let mut round = Round { model: self, request, call, timings: Stages::default(), embedding: None };
-        let size = match &request.subject {
-            Subject::Image(image) => image.size(),
-            Subject::Embedding(embedding) => embedding.size(),
-        };
+        let mut round = Round::new(self, request, call);
+        let size = request.subject.size();
         let mut answers: Vec<Option<Result<Answer>>> = request.asks.iter().map(|_| None).collect();
         round.objects(&mut answers)?;
         round.concepts(&mut answers)?;
@@ -211,6 +181,14 @@ struct Round<'a> {
     timings: Stages,
     /// Made once, for all asks that need it.
     embedding: Option<Embedding>,
+    /// Whether what is wrong with one concept is an error of all: then nothing is computed for the others.
+    is_one: bool,
+}
+
+impl<'a> Round<'a> {
+    fn new(model: &'a Model, request: &'a Request, call: &'a Call) -> Self {
+        Self { model, request, call, timings: Stages::default(), embedding: None, is_one: false }
+    }
 }
 
 impl Round<'_> {
@@ -262,61 +240,6 @@ impl Round<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Answers what words and examples mean, all of them together.
-    fn concepts(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
-        let (mut places, mut concepts) = (Vec::new(), Vec::new());
-        for (index, ask) in self.request.asks.iter().enumerate() {
-            let Ask::Concept(concept) = ask else { continue };
-            match concept.check() {
-                Ok(()) => {
-                    places.push(index);
-                    concepts.push(concept);
-                }
-                Err(error) => answers[index] = Some(Err(error)),
-            }
-        }
-        if concepts.is_empty() {
-            return Ok(());
-        }
-        match ended(self.find(&concepts))? {
-            Err(error) => places.into_iter().for_each(|place| answers[place] = Some(Err(error.clone()))),
-            Ok(found) => {
-                let answer = |objects| Answer { objects, ..Answer::default() };
-                places.into_iter().zip(found).for_each(|(place, objects)| answers[place] = Some(objects.map(answer)));
-            }
-        }
-        Ok(())
-    }
-
-    fn find(&mut self, concepts: &[&Concept]) -> Result<Vec<Result<Vec<Object>>>> {
-        // Words first: a model that takes none need not look at the picture.
-        let words =
-            concepts.iter().map(|concept| concept.text.as_deref().map(|text| self.read(text)).transpose()).collect::<Result<Vec<_>>>()?;
-        let embedding = self.embedding()?;
-        let inquiry = Inquiry {
-            picture: embedding.encoded(),
-            size: embedding.size(),
-            concepts,
-            words: &words,
-            options: &self.request.predict,
-            call: self.call,
-        };
-        let (found, spent) = self.model.driver().find(&inquiry)?;
-        self.timings += spent;
-        Ok(found)
-    }
-
-    /// Encodes a phrase, or finds it in the cache.
-    fn read(&mut self, text: &str) -> Result<Encoded> {
-        let got = self.model.words().get_or_make(blake3::hash(text.as_bytes()), |_| {
-            let (mut read, spent) = self.model.driver().read(&[text], self.call)?;
-            self.timings += spent;
-            read.pop().ok_or_else(|| Error::new(ErrorKind::Failed, format!("`{text}`: the text encoder gave nothing")))
-        })?;
-        self.timings.spend(Stage::Queue, got.waited);
-        Ok(got.value)
     }
 
     fn detect(&mut self) -> Result<Answer> {

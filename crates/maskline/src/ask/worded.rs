@@ -8,10 +8,10 @@ use maskline_runtime::{Cache, Lane};
 use maskline_vision::RgbImage;
 
 use super::{Ask, Concept, Exemplar, Request};
-use crate::drivers::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Pictures, Prompting, Question, Sweep, Take, made_here};
+use crate::drivers::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Pictures, Prompting, Question, Sweep, Take, Wanted, made_here};
 use crate::promptable::{EmbeddingFile, Stored};
-use crate::verify::{Case, Check};
-use crate::{Bundle, BundleOptions, Detections, Error, ErrorKind, Image, Model, ModelSource, Object, Result, Stage, Stages};
+use crate::verify::{AtSize, Case, Check};
+use crate::{Bundle, BundleOptions, Detections, Error, ErrorKind, Image, Model, ModelSource, Object, Result, Stage, Stages, WordOptions};
 
 /// Finds an object per letter of a phrase, and remembers what it was asked to encode.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Driver for Worded {
         refused()
     }
 
-    fn read(&self, phrases: &[&str], _: &Call) -> Result<(Vec<Encoded>, Stages)> {
+    fn read(&self, phrases: &[&str], _: &WordOptions, _: &Call) -> Result<(Vec<Encoded>, Stages)> {
         let mut counted = self.phrases.lock().expect("no test panics here");
         let mut encoded: Vec<Encoded> = Vec::new();
         for phrase in phrases {
@@ -89,22 +89,19 @@ impl Driver for Worded {
 
     fn find(&self, inquiry: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)> {
         made_here::<Letters>(inquiry.picture)?;
-        let of = |concept: &Concept, words: &Option<Encoded>| match words {
+        let of = |concept: &Wanted| match &concept.words {
             Some(words) => {
                 let Letters(phrase) = made_here::<Letters>(words)?;
                 let object = |letter: char| Object { label: Some(letter.into()), ..Object::default() };
                 Ok(phrase.chars().filter(|letter| *letter != ' ').map(object).collect())
             }
-            None if concept.exemplars.is_empty() => Ok(Vec::new()),
+            None if concept.examples.is_empty() => Ok(Vec::new()),
             None => Err(Error::new(ErrorKind::BadInput, "no words")),
         };
-        Ok((
-            inquiry.concepts.iter().zip(inquiry.words).map(|(concept, words)| of(concept, words)).collect(),
-            Stages::of(&[Stage::MaskDecode]),
-        ))
+        Ok((inquiry.concepts.iter().map(of).collect(), Stages::of(&[Stage::MaskDecode])))
     }
 
-    fn golden<'c>(self: Arc<Self>, _: &'c Case, _: Arc<dyn Driver>) -> Result<Box<dyn Check + 'c>> {
+    fn golden<'c>(self: Arc<Self>, _: &'c Case, _: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
         refused()
     }
 }
@@ -120,9 +117,8 @@ fn words_are_encoded_once_whoever_asks_and_answered_beside_each_other() {
     let driver = Arc::new(Worded::default());
     let model = Model::of_driver(bundle, driver.clone());
     let asks = || {
-        let exemplar = Exemplar { bounds: [0.0, 0.0, 2.0, 2.0], is_positive: true };
         let concepts =
-            [Concept::text("red car"), Concept { text: None, exemplars: vec![exemplar] }, Concept::text("dog"), Concept::text("dog")];
+            [Concept::text("red car"), Concept::like(Exemplar::here([0.0, 0.0, 2.0, 2.0])), Concept::text("dog"), Concept::text("dog")];
         concepts.map(Ask::Concept)
     };
     for level in [1, 2, 1] {

@@ -5,6 +5,7 @@
 //! new file here and a line in [`open`].
 
 mod look;
+mod owl;
 mod parts;
 mod refusal;
 mod sam;
@@ -25,9 +26,9 @@ pub(crate) use refusal::Refusal;
 use crate::cache::Weighed;
 use crate::cancel::CancelToken;
 use crate::promptable::{EmbeddingFile, PromptMask, Stored};
-use crate::verify::{Case, Check};
+use crate::verify::{AtSize, Case, Check};
 use crate::{
-    Concept, Detections, Error, ErrorKind, EverythingOptions, Image, Multimask, PredictOptions, Prompt, Result, SegmentOptions, Stages,
+    Detections, Error, ErrorKind, EverythingOptions, Image, Multimask, PredictOptions, Prompt, Result, SegmentOptions, Stages, WordOptions,
 };
 
 /// The driver of a model, with the parts open that are needed at once.
@@ -40,6 +41,7 @@ pub(crate) fn open(parts: Parts) -> Result<Arc<dyn Driver>> {
         Output::Classifier { probabilities, .. } => Arc::new(yolo::Yolo::classifier(parts, probabilities)?),
         Output::Promptable(head) => Arc::new(sam::Sam::open(parts, head)?),
         Output::Looks(head) => Arc::new(look::Looker::open(parts, head)?),
+        Output::Words(head) => Arc::new(owl::Owl::open(parts, head)?),
         _ => {
             let message = format!("{}: no driver answers for the family {}", parts.name(), parts.info().family);
             return Err(Error::new(ErrorKind::Failed, message));
@@ -49,7 +51,7 @@ pub(crate) fn open(parts: Parts) -> Result<Arc<dyn Driver>> {
 
 /// Families of golden cases that some driver can check.
 pub(crate) fn case_families() -> Vec<&'static str> {
-    [yolo::CASES, look::CASES, sam::CASES].concat()
+    [yolo::CASES, look::CASES, sam::CASES, owl::CASES].concat()
 }
 
 /// What turns asks into answers. What a model does not answer, its driver refuses by name ([`Refusal`]).
@@ -82,14 +84,14 @@ pub(crate) trait Driver: Any + Debug + Send + Sync {
     fn sweep(&self, sweep: &Sweep<'_>, listener: &mut dyn Listener) -> Result<Stages>;
 
     /// What the networks must know of words to be asked about them: one encoding per phrase.
-    fn read(&self, phrases: &[&str], call: &Call) -> Result<(Vec<Encoded>, Stages)>;
+    fn read(&self, phrases: &[&str], options: &WordOptions, call: &Call) -> Result<(Vec<Encoded>, Stages)>;
 
     /// The objects of each concept.
     fn find(&self, inquiry: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)>;
 
     /// The way from the names of a golden case to computed tensors; `tapped` is the driver of the same model that also gives its inner
-    /// tensors.
-    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>) -> Result<Box<dyn Check + 'c>>;
+    /// tensors, and `at_size` gives both for another picture size.
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Box<dyn Check + 'c>>;
 }
 
 /// What is kept of a picture, or of words.
@@ -219,14 +221,33 @@ pub(crate) trait Listener {
 
 /// Concepts that are looked for in a picture.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "read by drivers of models that take words")]
 pub(crate) struct Inquiry<'a> {
     pub(crate) picture: &'a Encoded,
     /// Width and height of the picture.
     pub(crate) size: (usize, usize),
-    pub(crate) concepts: &'a [&'a Concept],
-    /// The words of each concept that has some, encoded.
-    pub(crate) words: &'a [Option<Encoded>],
+    pub(crate) concepts: &'a [Wanted],
     pub(crate) options: &'a PredictOptions,
     pub(crate) call: &'a Call,
+}
+
+/// A concept as networks know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// What its objects are called.
+    pub(crate) label: Option<String>,
+    pub(crate) words: Option<Encoded>,
+    pub(crate) examples: Vec<Shown>,
+    /// Least score, instead of the one of the options.
+    pub(crate) threshold: Option<f32>,
+}
+
+/// An example as networks know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) picture: Encoded,
+    /// Width and height of its picture.
+    pub(crate) size: (usize, usize),
+    /// `[x1, y1, x2, y2]` in pixels of its picture; `None` for all of it.
+    pub(crate) bounds: Option<[f32; 4]>,
+    pub(crate) is_positive: bool,
 }

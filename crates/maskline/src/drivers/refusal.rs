@@ -31,6 +31,11 @@ impl Refusal {
         self.of("answers prompts and finds nothing by itself").with_help("give it clicks, boxes or masks")
     }
 
+    /// Of finding things without being told which.
+    pub(crate) fn unasked(&self) -> Error {
+        self.of("finds what words or examples say, and nothing by itself").with_help("say what to look for, in words or by an example")
+    }
+
     fn of(&self, what: &str) -> Error {
         Error::new(ErrorKind::InvalidOption, format!("{} {what}", self.who))
     }

@@ -30,7 +30,8 @@ impl Model {
     /// Encodes a picture, or finds its embedding in the cache.
     ///
     /// # Errors
-    /// `InvalidOption` if the model takes no prompts; `BadInput` for a picture too thin to be scaled to the network's input.
+    /// `InvalidOption` if the model is not asked about encoded pictures; `BadInput` for a picture too thin to be scaled to the network's
+    /// input.
     pub fn embed(&self, image: &Image) -> Result<Embedding> {
         self.embed_for(image, &Call::default())
     }
@@ -38,9 +39,7 @@ impl Model {
     /// As [`Model::embed`], for somebody.
     pub(crate) fn embed_for(&self, image: &Image, call: &Call) -> Result<Embedding> {
         let start = Instant::now();
-        // Before the cache: a model without prompts has none.
-        self.driver().prompting()?;
-        let mut stages = Stages::of_prompts();
+        let mut stages = Stages::of_embedding();
         let got = self.pictures().get_or_make(image.content_hash(), |_| {
             let (encoded, spent) = self.driver().encode(image, call)?;
             stages += spent;
@@ -59,9 +58,8 @@ impl Model {
     /// As [`Model::embed`].
     pub fn embed_uncached(&self, image: &Image) -> Result<Embedding> {
         let start = Instant::now();
-        self.driver().prompting()?;
         let (encoded, spent) = self.driver().encode(image, &Call::default())?;
-        let mut stages = (Stages::of_prompts() + spent).rest(Stage::Other, start);
+        let mut stages = (Stages::of_embedding() + spent).rest(Stage::Other, start);
         stages.spend(Stage::Decode, image.decode);
         stages.set_embedding(EmbeddingSource::Miss);
         Ok(Embedding::new(self.driver().clone(), encoded, image.size()).told(stages, self))

@@ -112,10 +112,9 @@ impl Model {
     ///
     /// # Errors
     /// `BadInput` if the file is missing, broken, or was made by another model or for another input size; `InvalidOption` if the model
-    /// takes no prompts.
+    /// is not asked about encoded pictures.
     pub fn load_embedding(&self, path: impl AsRef<Path>) -> Result<Embedding> {
         let start = Instant::now();
-        self.driver().prompting()?;
         let file = EmbeddingFile::open(path.as_ref(), &self.bundle_name())?;
         let encoded = self.driver().restore(&file)?;
         let stages = Stages::of_prompts().rest(Stage::Other, start);

@@ -36,7 +36,8 @@ impl Case {
         let help = "give a directory with case.json and its tensors";
         let no_case = |why: String| Error::new(ErrorKind::BadInput, why).at(&path).with_help(help);
         let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
-        let json: Value = serde_json::from_slice(without_mark(&text)).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
+        let json: Value =
+            serde_json::from_slice(&only_json(without_mark(&text))).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
         let mut case = Self { directory: directory.to_path_buf(), dialect, json, inputs: None, outputs: None };
         // Families without a model spread their tensors over files of other names.
         let open = |name: &str| case.has_file(name).then(|| case.file(name)).transpose();
@@ -100,7 +101,10 @@ impl Case {
     /// Every checkpoint file of the case, or the one that it says lies elsewhere.
     pub(crate) fn checkpoints(&self) -> Result<Vec<PathBuf>> {
         let listed = self.json["checkpoint"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let is_weights = |name: &&str| [".safetensors", ".pt", ".pth"].iter().any(|end| name.ends_with(end));
+        let is_tensors = |name: &str| ["inputs.safetensors", "outputs.safetensors"].contains(&name);
+        let is_weights = |name: &&str| {
+            !is_tensors(name) && [".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end))
+        };
         let mut paths: Vec<PathBuf> = listed.filter(is_weights).map(|name| self.directory.join(name)).collect();
         paths.extend(self.json["external_checkpoint"]["path"].as_str().map(|path| self.directory.join(path)));
         if paths.is_empty() {
@@ -171,6 +175,26 @@ impl Case {
     }
 }
 
+/// JSON as Python writes it, with numbers that JSON has no words for as null: they stand in statistics, which nobody compares.
+fn only_json(text: &[u8]) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let (mut out, mut place, mut is_string) = (Vec::with_capacity(text.len()), 0, false);
+    while let Some(byte) = text.get(place) {
+        let word = WORDS.into_iter().find(|word| !is_string && text[place..].starts_with(word));
+        if let Some(word) = word {
+            out.extend(b"null");
+            place += word.len();
+            continue;
+        }
+        // What follows a backslash ends no string.
+        let length = if is_string && *byte == b'\\' { 2 } else { 1 };
+        is_string ^= *byte == b'"';
+        out.extend(&text[place..(place + length).min(text.len())]);
+        place += length;
+    }
+    out
+}
+
 impl Tensors {
     /// Names of all tensors.
     pub(crate) fn names(&self) -> Vec<String> {
@@ -198,5 +222,17 @@ impl Tensors {
             _ => self.file.root().f32(name, &shape)?.data.into_owned(),
         };
         Ok(Computed { shape, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_json;
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_null_and_texts_stay() {
+        let text = br#"{"std": Infinity, "least": [-Infinity, NaN, -1], "note": "Infinity \" NaN", "path": "\\"}"#;
+        let expected = r#"{"std": null, "least": [null, null, -1], "note": "Infinity \" NaN", "path": "\\"}"#;
+        assert_eq!(String::from_utf8(only_json(text)).as_deref(), Ok(expected));
     }
 }

@@ -1,22 +1,24 @@
 //! Golden cases: the official implementation's tensors against ours, number by number.
 //!
 //! A case is a directory with `case.json` and a checkpoint with `inputs.safetensors` and `outputs.safetensors`, or files of the
-//! preparation of pictures (`preprocess`) or of answers (`postprocess`), which need no model. Every golden entry must be
+//! preparation of pictures (`preprocess`), of answers (`postprocess`) or of texts (`tokenizer`), which need no model. Every golden entry must be
 //! computed by the code that ships, and compared; one that cannot be is a failure, never skipped.
 
 mod case;
 mod compare;
 mod postprocess;
 mod preprocess;
+mod tokenizer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Result, drivers};
+use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
@@ -86,11 +88,12 @@ pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Res
     match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
+        "tokenizer" => return Ok(vec![report(&case, None, tokenizer::entries(&case)?)]),
         family if drivers::case_families().contains(&family) => {}
         family => {
             let error = Error::new(ErrorKind::BadInput, format!("cases of the family `{family}` cannot be verified")).at(directory);
             let known = drivers::case_families().join(", ");
-            return Err(error.with_help(format!("families with a check: preprocess, postprocess, {known}")));
+            return Err(error.with_help(format!("families with a check: preprocess, postprocess, tokenizer, {known}")));
         }
     }
     let names = case.outputs()?.names();
@@ -107,20 +110,26 @@ pub(crate) trait Check {
     fn compute(&self, name: &str) -> Result<Computed>;
 }
 
+/// The drivers of a case's model for another picture size: as it ships, and with its inner tensors.
+pub(crate) type AtSize<'a> = &'a dyn Fn(usize) -> Result<[Arc<dyn Driver>; 2]>;
+
 /// Loads the model of a case, as it ships and with its inner tensors.
 fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dyn Check + 'c>> {
-    let driver = |taps: bool| {
+    let driver = |taps: bool, image_size: Option<usize>| {
         let bundle = BundleOptions {
             config: case.own_config(),
             keypoint_shape: case.keypoint_shape(),
             taps,
+            image_size,
             dialect: case.dialect(),
             ..BundleOptions::default()
         };
         let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
         Ok::<_, Error>(Arc::clone(engine.load(checkpoint, &options)?.driver()))
     };
-    driver(false)?.golden(case, driver(true)?)
+    let models = |image_size| Ok([driver(false, image_size)?, driver(true, image_size)?]);
+    let [shipped, tapped] = models(None)?;
+    shipped.golden(case, tapped, &|side| models(Some(side)))
 }
 
 fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pair> {

@@ -51,5 +51,6 @@ fn subject(name: &str, precision: Precision) -> Subject {
         batch: 1,
         image_size: Some(1024),
         prompts: Some(Prompts { kind: PromptKind::Click, count: 1 }),
+        texts: None,
     }
 }

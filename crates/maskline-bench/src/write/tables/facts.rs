@@ -132,7 +132,11 @@ fn size(subject: &Subject) -> String {
 }
 
 fn prompts(subject: &Subject) -> String {
-    subject.prompts.map_or_else(|| NONE.to_owned(), |prompts| format!("{} × {}", prompts.count, prompts.kind.name()))
+    match (subject.prompts, subject.texts) {
+        (Some(prompts), _) => format!("{} × {}", prompts.count, prompts.kind.name()),
+        (None, Some(texts)) => format!("{} × {}", texts.count, texts.kind.name()),
+        (None, None) => NONE.to_owned(),
+    }
 }
 
 /// What ran, and what was asked for where that is something else.

@@ -4,7 +4,7 @@ use super::super::table::{Column, Kind, Table, Terminal};
 use super::{FIGURES, NONE, parity, share, status};
 use crate::format::{NOT_AVAILABLE, estimate, optional, percent, significant};
 use crate::percentile::Estimate;
-use crate::report::{EmbeddingState, LoadCurve, LoadPoint, StageRow, Steady};
+use crate::report::{EmbeddingState, LoadCurve, LoadPoint, StageRow, Steady, TextState};
 use crate::samples::Summary;
 
 /// What the rows have to say; columns that say the same in all of them are left out.
@@ -12,6 +12,7 @@ use crate::samples::Summary;
 struct Extent {
     has_loads: bool,
     has_embeddings: bool,
+    has_texts: bool,
     has_p999: bool,
     has_errors: bool,
     has_parity: bool,
@@ -22,6 +23,7 @@ pub(super) fn steady(rows: &[Steady]) -> Table {
     let extent = Extent {
         has_loads: rows.windows(2).any(|pair| pair[0].load != pair[1].load),
         has_embeddings: has(|row| row.embedding.is_some()),
+        has_texts: has(|row| row.text.is_some()),
         has_p999: has(|row| row.summary.p999_ms.is_some()),
         has_errors: has(|row| row.errors > 0),
         has_parity: has(|row| row.parity.is_some()),
@@ -37,6 +39,7 @@ fn steady_columns(extent: Extent) -> Vec<Column> {
         (Column::words("call", 0), true),
         (Column::words("load", 5), extent.has_loads),
         (Column::words("embedding", 4), extent.has_embeddings),
+        (Column::words("text", 4), extent.has_texts),
         (Column::status(), true),
         (Column::number("n", 0), true),
         (Column::number("p50 (ms)", 0), true),
@@ -59,6 +62,7 @@ fn steady_cells(row: &Steady, extent: Extent) -> Vec<String> {
     let mut cells = vec![row.name.clone()];
     cells.extend(extent.has_loads.then(|| row.load.clone()));
     cells.extend(extent.has_embeddings.then(|| row.embedding.map_or(NONE, EmbeddingState::name).to_owned()));
+    cells.extend(extent.has_texts.then(|| row.text.map_or(NONE, TextState::name).to_owned()));
     cells.extend([status(&row.verdict), n.to_string()]);
     cells.extend([p50_ms, p90_ms, p99_ms].map(|figure| optional(figure.as_ref())));
     cells.extend(extent.has_p999.then(|| optional(p999_ms.as_ref())));

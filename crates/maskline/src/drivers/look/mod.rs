@@ -20,8 +20,8 @@ use super::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Parts, Pictures,
 use crate::delays::sleep;
 use crate::promptable::{EmbeddingFile, POINTS_TOGETHER, Stored};
 use crate::stages::Clock;
-use crate::verify::{Case, Check};
-use crate::{Detections, Image, Object, Prompt, Result, Stage, Stages};
+use crate::verify::{AtSize, Case, Check};
+use crate::{Detections, Image, Object, Prompt, Result, Stage, Stages, WordOptions};
 
 /// A network that looks at pictures.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Driver for Looker {
         Ok(stages)
     }
 
-    fn read(&self, _: &[&str], _: &Call) -> Result<(Vec<Encoded>, Stages)> {
+    fn read(&self, _: &[&str], _: &WordOptions, _: &Call) -> Result<(Vec<Encoded>, Stages)> {
         Err(self.refusal().concepts())
     }
 
@@ -149,7 +149,7 @@ impl Driver for Looker {
         Err(self.refusal().concepts())
     }
 
-    fn golden<'c>(self: Arc<Self>, case: &'c Case, _: Arc<dyn Driver>) -> Result<Box<dyn Check + 'c>> {
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, _: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
         Ok(Box::new(golden::Golden::of(case, self)?))
     }
 }

@@ -25,8 +25,8 @@ use super::{
 use crate::delays::sleep;
 use crate::promptable::{EmbeddingFile, POINTS_TOGETHER, Stored};
 use crate::stages::Clock;
-use crate::verify::{Case, Check};
-use crate::{Detections, Image, Multimask, Object, Prompt, Result, SegmentOptions, Stage, Stages, limits};
+use crate::verify::{AtSize, Case, Check};
+use crate::{Detections, Image, Multimask, Object, Prompt, Result, SegmentOptions, Stage, Stages, WordOptions, limits};
 
 /// An image encoder and its mask decoders.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Driver for Sam {
         Ok(stages)
     }
 
-    fn read(&self, _: &[&str], _: &Call) -> Result<(Vec<Encoded>, Stages)> {
+    fn read(&self, _: &[&str], _: &WordOptions, _: &Call) -> Result<(Vec<Encoded>, Stages)> {
         Err(self.refusal().concepts())
     }
 
@@ -172,7 +172,7 @@ impl Driver for Sam {
         Err(self.refusal().concepts())
     }
 
-    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>) -> Result<Box<dyn Check + 'c>> {
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
         Ok(Box::new(golden::Golden::of(case, &self, tapped)?))
     }
 }

@@ -150,15 +150,15 @@ impl Golden<'_> {
         let is_set = |key: &str| settings[key].as_bool().unwrap_or(false);
         let classes = settings["classes"].as_array().map(|list| list.iter().filter_map(|v| v.as_u64()).map(|v| v as usize).collect());
         let options = PredictOptions {
-            conf: number("conf_thres", 0.25),
-            iou: number("iou_thres", 0.7),
+            conf: Some(number("conf_thres", 0.25)),
+            iou: Some(number("iou_thres", 0.7)),
             agnostic_nms: is_set("agnostic"),
             max_detections: settings["max_det"].as_u64().unwrap_or(300) as usize,
             ..PredictOptions::default()
         };
         // One class has one label: ultralytics ignores the wish there.
         let multi_label = is_set("multi_label") && head.classes > 1;
-        let wanted = CandidateOptions { threshold: options.conf, multi_label, classes };
+        let wanted = CandidateOptions { threshold: number("conf_thres", 0.25), multi_label, classes };
         let golden = self.case.output(&format!("{call}.pred"))?;
         let length = golden.data.len() / golden.shape[0];
         let rows = golden.data.get(picture * length..(picture + 1) * length).ok_or_else(unknown)?;

@@ -20,8 +20,8 @@ pub(super) use self::golden::CASES;
 use self::outputs::Input;
 use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
 use crate::promptable::EmbeddingFile;
-use crate::verify::{Case, Check};
-use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, limits};
+use crate::verify::{AtSize, Case, Check};
+use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, WordOptions, limits};
 
 /// One network, and how its outputs are read.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Driver for Yolo {
         Err(self.refusal().prompts())
     }
 
-    fn read(&self, _: &[&str], _: &Call) -> Result<(Vec<Encoded>, Stages)> {
+    fn read(&self, _: &[&str], _: &WordOptions, _: &Call) -> Result<(Vec<Encoded>, Stages)> {
         Err(self.refusal().concepts())
     }
 
@@ -141,7 +141,7 @@ impl Driver for Yolo {
         Err(self.refusal().concepts())
     }
 
-    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>) -> Result<Box<dyn Check + 'c>> {
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
         Ok(Box::new(golden::Golden::of(case, &self, tapped)?))
     }
 }

@@ -12,6 +12,10 @@ use crate::{Error, ErrorKind, PredictOptions, Result};
 
 /// Boxes of different classes are set this far apart, so that one pass suppresses within each class (ultralytics `max_wh`).
 const CLASS_OFFSET: f32 = 7680.0;
+/// Least score, unless somebody says another (ultralytics' `conf` of predictions).
+const LEAST_SCORE: f32 = 0.25;
+/// Overlap above which the worse of two boxes goes, unless somebody says another (ultralytics' `iou`).
+const MOST_OVERLAP: f32 = 0.7;
 /// Most candidates that suppression looks at (ultralytics `max_nms`).
 const MOST_CANDIDATES: usize = 30_000;
 
@@ -22,12 +26,13 @@ pub(super) fn suppress(candidates: Vec<Candidate>, extras: Extras, options: &Pre
     sorted.truncate(MOST_CANDIDATES);
     let scores: Vec<f32> = sorted.iter().map(|c| c.score).collect();
     let offset = |c: &Candidate| if options.agnostic_nms { 0.0 } else { c.class as f32 * CLASS_OFFSET };
+    let overlap = options.iou.unwrap_or(MOST_OVERLAP);
     let mut kept = if extras == Extras::Angle {
         let turned = |c: &Candidate| [c.xywh[0] + offset(c), c.xywh[1] + offset(c), c.xywh[2], c.xywh[3], c.extras[0]];
-        nms_rotated(&sorted.iter().map(turned).collect::<Vec<_>>(), &scores, options.iou)
+        nms_rotated(&sorted.iter().map(turned).collect::<Vec<_>>(), &scores, overlap)
     } else {
         let upright = |c: &Candidate| corners(c.xywh).map(|side| side + offset(c));
-        nms(&sorted.iter().map(upright).collect::<Vec<_>>(), &scores, f64::from(options.iou))
+        nms(&sorted.iter().map(upright).collect::<Vec<_>>(), &scores, f64::from(overlap))
     };
     kept.truncate(options.max_detections);
     let mut sorted: Vec<Option<Candidate>> = sorted.into_iter().map(Some).collect();
@@ -52,7 +57,8 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     /// The objects of the picture, by falling score.
     pub(super) fn objects(&self, options: &PredictOptions) -> Result<Vec<Object>> {
-        let wanted = CandidateOptions { threshold: options.conf, multi_label: false, classes: options.classes.clone() };
+        let wanted =
+            CandidateOptions { threshold: options.conf.unwrap_or(LEAST_SCORE), multi_label: false, classes: options.classes.clone() };
         let found = candidates(self.head, &self.outputs.prediction, &wanted)?;
         let kept = suppress(found, self.head.extras, options);
         let protos = match &self.outputs.protos {

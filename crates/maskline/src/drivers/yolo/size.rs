@@ -12,11 +12,7 @@ const FIXED_MULTIPLE: usize = 32;
 /// Refuses what is outside its domain, for any picture; so many go through the network together at most.
 pub(super) fn check(info: &ModelInfo, options: &PredictOptions, together: usize) -> Result<()> {
     let invalid = |name: &str| Error::new(ErrorKind::InvalidOption, name);
-    for (name, value) in [("conf", options.conf), ("iou", options.iou)] {
-        if !(0.0..=1.0).contains(&value) {
-            return Err(invalid(name).expecting("a number from 0 to 1").but_found(value));
-        }
-    }
+    options.check_shares()?;
     limits::check_count("batch", options.batch, LARGEST_BATCH)?;
     limits::check_count("max_detections", options.max_detections, usize::MAX)?;
     limits::check_count("top", options.top, usize::MAX)?;

@@ -1,0 +1,124 @@
+//! Transformer blocks of CLIP (Radford et al. 2021): norms first, plain multi-head attention, as towers over words and over pictures use them.
+
+use maskline_onnx::{AttentionOptions, GeluForm, Graph, Value};
+use maskline_weights::Scope;
+
+use super::{Norm, batched, layer_norm, linear};
+use crate::{Error, ErrorKind, Facts, Result};
+
+/// Activation between the layers of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MlpActivation {
+    /// `x · sigmoid(1.702 x)`, that of CLIP.
+    QuickGelu,
+    /// GELU in its exact form.
+    Gelu,
+}
+
+impl MlpActivation {
+    /// What a configuration names (`hidden_act`); CLIP's own where it says nothing.
+    ///
+    /// # Errors
+    /// `Configuration` for one that is not built.
+    pub fn of(facts: &Facts) -> Result<Self> {
+        match facts.said("hidden_act") {
+            None => Ok(Self::QuickGelu),
+            Some(name) if name == "quick_gelu" => Ok(Self::QuickGelu),
+            Some(name) if name == "gelu" => Ok(Self::Gelu),
+            Some(other) => {
+                let error = Error::new(ErrorKind::Configuration, format!("config.json: {}", facts.key("hidden_act")));
+                Err(error.expecting("quick_gelu or gelu").finding(format!("{other:.40}")))
+            }
+        }
+    }
+}
+
+/// What tokens may look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reach<'a> {
+    /// Added to the attentions' scores, [1 or B, 1, N, N].
+    pub bias: Option<&'a Value>,
+    /// 1 for rows of the batch that look at something, 0 for those whose attentions see nothing, [B, 1, 1].
+    pub present: Option<&'a Value>,
+}
+
+/// Sizes of a tower.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tower {
+    /// Width of a token.
+    pub width: usize,
+    /// Hidden width of the MLPs.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Epsilon of the norms.
+    pub epsilon: f32,
+    /// Activation of the MLPs.
+    pub activation: MlpActivation,
+}
+
+impl Tower {
+    /// A norm over the tokens' width.
+    pub fn norm(&self) -> Norm {
+        Norm::of(self.width, self.epsilon)
+    }
+
+    /// All blocks (`layers.0` … in `scope`): `x` [B, N, width] → [B, N, width].
+    ///
+    /// # Errors
+    /// `Checkpoint` for missing or misshapen tensors.
+    pub fn blocks<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
+        let layers = scope.push("layers");
+        let mut x = x.clone();
+        for index in 0..self.layers {
+            x = self.block(g, &layers.push(index), &x, reach)?;
+        }
+        Ok(x)
+    }
+
+    fn block<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
+        let y = layer_norm(g, &scope.push("layer_norm1"), x, self.norm())?;
+        let y = self.attention(g, &scope.push("self_attn"), &y, reach)?;
+        let x = g.add(x, &y)?;
+        let y = layer_norm(g, &scope.push("layer_norm2"), &x, self.norm())?;
+        let y = self.mlp(g, &scope.push("mlp"), &y)?;
+        Ok(g.add(&x, &y)?)
+    }
+
+    fn attention<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
+        let project = |g: &mut Graph<'w>, name: &str, x: &Value| tokens(g, x, |g, x| linear(g, &scope.push(name), x, [self.width; 2]));
+        let (q, k, mut v) = (project(g, "q_proj", x)?, project(g, "k_proj", x)?, project(g, "v_proj", x)?);
+        if let Some(present) = reach.present {
+            v = g.mul(&v, present)?;
+        }
+        let options = AttentionOptions { heads: self.heads, scale: None };
+        let seen = g.scoped(scope.name(), |g| g.attention_with_bias([&q, &k, &v], reach.bias, &options))?;
+        project(g, "out_proj", &seen)
+    }
+
+    fn mlp<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value) -> Result<Value> {
+        tokens(g, x, |g, x| {
+            let hidden = linear(g, &scope.push("fc1"), x, [self.width, self.hidden])?;
+            let hidden = g.scoped(scope.name(), |g| match self.activation {
+                MlpActivation::QuickGelu => g.quick_gelu(&hidden),
+                MlpActivation::Gelu => g.gelu(&hidden, GeluForm::Exact),
+            })?;
+            linear(g, &scope.push("fc2"), &hidden, [self.hidden, self.width])
+        })
+    }
+}
+
+/// Layers on every token as one matrix product: `x` [B, N, C] → [B, N, D].
+///
+/// # Errors
+/// Those of `layers`, which go from [B·N, C] to [B·N, D].
+pub fn tokens<'w>(g: &mut Graph<'w>, x: &Value, layers: impl FnOnce(&mut Graph<'w>, &Value) -> Result<Value>) -> Result<Value> {
+    let unknown = || Error::new(ErrorKind::Graph, format!("tokens {} are not a known number of a known width", x.shape()));
+    let (Some(count), Some(width)) = (x.shape()[1].known(), x.shape()[2].known()) else { return Err(unknown()) };
+    let flat = g.reshape(x, vec![x.shape()[0].times(count as i64), width.into()])?;
+    let y = layers(g, &flat)?;
+    let width = y.shape()[1].known().ok_or_else(unknown)?;
+    Ok(g.reshape(&y, batched(&x.shape()[0], &[count, width]))?)
+}

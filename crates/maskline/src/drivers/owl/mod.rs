@@ -1,0 +1,155 @@
+//! Finders of what words and examples say (OWL-ViT, OWLv2): what patches of a picture look like, against what is looked for.
+//!
+//! `sight` is an encoded picture, `reader` encodes words (`shelf` keeps them on disk, `templates` are published phrasings), `likeness` is
+//! the product of both, `example` chooses the patch that stands for an example, `objects` makes answers; `golden` checks it all.
+
+mod example;
+mod golden;
+mod likeness;
+mod objects;
+mod reader;
+mod shelf;
+mod sight;
+mod templates;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use maskline_models::{ModelInfo, Preprocess, WordHead};
+use maskline_runtime::{Lane, Outputs, Tensor};
+use maskline_vision::fit::{self, SquareFilter, Target, padded_square, stretch_levels};
+use maskline_vision::resize::Resampling;
+use maskline_vision::{Object, RgbImage};
+
+pub(super) use self::golden::CASES;
+use self::reader::Reader;
+use self::sight::Sight;
+use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, made_here};
+use crate::delays::sleep;
+use crate::promptable::EmbeddingFile;
+use crate::stages::Clock;
+use crate::verify::{AtSize, Case, Check};
+use crate::{Detections, Error, ErrorKind, Image, Result, Stage, Stages, WordOptions, limits};
+
+/// An image encoder, and a reader of words.
+#[derive(Debug)]
+pub(super) struct Owl {
+    parts: Parts,
+    head: WordHead,
+    encoder: Lanes,
+    reader: Reader,
+}
+
+impl Owl {
+    pub(super) fn open(parts: Parts, head: WordHead) -> Result<Self> {
+        let encoder = parts.open(WordHead::IMAGE_ENCODER)?;
+        let reader = Reader::new(&parts, head.clone());
+        Ok(Self { parts, head, encoder, reader })
+    }
+
+    fn info(&self) -> &ModelInfo {
+        self.parts.info()
+    }
+
+    /// Runs the encoder on pictures f32 [batch, 3, side, side].
+    fn run(&self, values: Vec<f32>, call: &Call) -> Result<(Outputs, Stages)> {
+        let side = self.info().default_size;
+        let values = Tensor::new([values.len() / (3 * side * side), 3, side, side], values)?;
+        self.encoder.run(vec![(self.info().input.as_str(), values)], Stage::ImageEncode, call)
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal::new(self.parts.name(), self.info())
+    }
+}
+
+/// Brings a picture to the network's input: f32 [3, side, side].
+fn fit(image: &RgbImage, info: &ModelInfo) -> Result<Vec<f32>> {
+    let side = info.default_size;
+    let mut values = vec![0.0; limits::input_length([1, side, side])?];
+    let target = |statistics: &maskline_models::Normalise| Target {
+        frame: [side, side],
+        normalise: fit::Normalise { mean: statistics.mean, std: statistics.std },
+    };
+    match &info.preprocess {
+        Preprocess::StretchLevels(statistics) => stretch_levels(image, target(statistics), Resampling::TORCH_BICUBIC, &mut values),
+        Preprocess::PaddedSquare(statistics) => padded_square(image, target(statistics), SquareFilter::Torchvision, &mut values),
+        other => return Err(Error::new(ErrorKind::Failed, format!("a finder of words cannot take pictures by {other:?}"))),
+    }
+    .map_err(Error::of_picture)?;
+    Ok(values)
+}
+
+/// What boxes in 0..1 of the input are multiplied by to be pixels of a picture of this width and height.
+fn extent(info: &ModelInfo, (width, height): (usize, usize)) -> [f32; 2] {
+    match info.preprocess {
+        Preprocess::PaddedSquare(_) => [width.max(height) as f32; 2],
+        _ => [width as f32, height as f32],
+    }
+}
+
+impl Driver for Owl {
+    fn lanes(&self) -> Vec<&Lane> {
+        self.encoder.iter().collect()
+    }
+
+    fn warm_up(&self) -> Result<()> {
+        let side = self.info().default_size;
+        self.run(vec![0.0; limits::input_length([1, side, side])?], &Call::default())?;
+        self.reader.warm_up()
+    }
+
+    fn detect(&self, _: &Pictures<'_>) -> Result<Vec<Result<Detections>>> {
+        Err(self.refusal().unasked())
+    }
+
+    fn prompting(&self) -> Result<Prompting> {
+        Err(self.refusal().prompts().with_help("say what to look for, in words or by an example"))
+    }
+
+    fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
+        let mut clock = Clock::start();
+        let mut stages = Stages::default();
+        let values = fit(image.pixels(), self.info())?;
+        sleep(self.parts.delays().preprocess);
+        stages.spend(Stage::Preprocess, clock.lap());
+        let (mut outputs, spent) = self.run(values, &call.slowed(self.parts.delays().network))?;
+        let sight = Sight::of(&mut outputs, &self.head)?;
+        Ok((Arc::new(sight), stages + spent))
+    }
+
+    fn restore(&self, file: &EmbeddingFile) -> Result<Encoded> {
+        Ok(Arc::new(Sight::restore(file, &self.head)?))
+    }
+
+    /// There is only one way.
+    fn tune(&self, picture: &Encoded) -> Result<()> {
+        made_here::<Sight>(picture).map(drop)
+    }
+
+    fn segment(&self, _: &Question<'_>, _: Take<'_>) -> Result<Stages> {
+        self.prompting().map(|_| Stages::default())
+    }
+
+    fn sweep(&self, _: &Sweep<'_>, _: &mut dyn Listener) -> Result<Stages> {
+        self.prompting().map(|_| Stages::default())
+    }
+
+    fn read(&self, phrases: &[&str], options: &WordOptions, call: &Call) -> Result<(Vec<Encoded>, Stages)> {
+        self.reader.read(phrases, options, call)
+    }
+
+    fn find(&self, inquiry: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)> {
+        inquiry.call.check()?;
+        objects::check(self.info(), inquiry.options)?;
+        let start = Instant::now();
+        let mut stages = Stages::default();
+        let found = objects::find(self.info(), inquiry, &mut stages)?;
+        stages.spend(Stage::Postprocess, sleep(self.parts.delays().postprocess));
+        Ok((found, stages.rest(Stage::Postprocess, start)))
+    }
+
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
+        Ok(Box::new(golden::Golden::of(case, [self, tapped], at_size)?))
+    }
+}
