@@ -56,7 +56,10 @@ measure loads nano --cold 0 --no-ceiling --time 12 --embedding held --concurrenc
 # Many callers: clicks on one picture, and pictures of a detector.
 measure callers sam2.1-tiny --synthetic --cold 0 --no-ceiling --time 15 --embedding held --concurrency 1,2,8
 measure crowd yolov8n --synthetic --cold 0 --no-ceiling --time 15 --concurrency 1,2,8
-parts+=(segmenter boxes click prompts loads callers crowd)
+# Words: a picture with the phrases known, and what more phrases cost, known or not.
+measure words owlv2-base --synthetic --time 120 --embedding miss --text-cache hit "${against[@]}"
+measure phrases owlv2-base --synthetic --cold 0 --no-ceiling --time 30 --sweep text=1,20,100 --embedding held --text-cache hit,miss
+parts+=(segmenter boxes click prompts loads callers crowd words phrases)
 
 {
     echo "# Results"

@@ -57,6 +57,15 @@ def own():
     keep("onnx", b"\x08\x0a\x3a" + bytes([len(graph)]) + graph + b"\x42\x02\x10\x15")
     keep("picture", b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
     keep("picture", b"BM:\x00\x00\x00\x00\x00\x00\x006\x00\x00\x00(\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x18" + bytes(24) + b"abc\x00")
+    # Every byte as a letter, inside and at the end of a word, a merge, and what begins and ends a text.
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(code) for code in shown + list(range(256, 256 + 256 - len(shown)))]
+    tokens = [*letters, *(letter + "</w>" for letter in letters), "ca", "cat</w>", "<|startoftext|>", "<|endoftext|>"]
+    vocabulary, merges = {token: index for index, token in enumerate(tokens)}, ["c a", "ca t</w>"]
+    words = "A cat's &amp; 12 \u00c9t\u00e9 \u2764".encode()
+    whole = {"model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "end_of_word_suffix": "</w>", "unk_token": "<|endoftext|>"}}
+    keep("tokenizer", b"\xff".join([json.dumps(vocabulary).encode(), ("#version: 0.2\n" + "\n".join(merges)).encode(), words]))
+    keep("tokenizer", b"\xff".join([json.dumps(whole).encode(), b"{}", words]))
     # A state dict of one tensor, as PyTorch writes it.
     keep("pickle", b"".join([
         b"\x80\x02}q\x00X\x01\x00\x00\x00wq\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storageq\x03ctorch\nFloatStorage\nq\x04",

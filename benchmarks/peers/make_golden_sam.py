@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import SamModel
 
 import lively_sam
+from golden_case import described, difference, differences, largest, save_tensors, tolerance
 from sam_forms import COPY, HuggingFace, Official, configuration, official_model, official_names, with_official_eps
 
 CASES = {
@@ -224,6 +225,10 @@ def original_size(masks, side, sizes):
     return nn.functional.interpolate(masks, sizes["original_size"], mode="bilinear", align_corners=False)
 
 
+def meaning(name):
+    return MEANING[name.rsplit(".", 1)[-1].rstrip("0123456789")]
+
+
 def spread(outputs):
     """Evidence that the case is alive."""
     masks, scores = outputs["prompts5_multi.low_res_masks"], outputs["prompts5_multi.iou_predictions"]
@@ -239,39 +244,6 @@ def spread(outputs):
         "emb_std_positions": embeddings[0].std((-1, -2)).mean().item(),
         "emb_change_between_images": difference(*embeddings),
     }
-
-
-def described(tensors):
-    """Shape, type, range and meaning of each tensor."""
-    result = {}
-    for name, tensor in tensors.items():
-        entry = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-        if tensor.is_floating_point():
-            x = tensor.float()
-            entry |= {"min": x.min().item(), "max": x.max().item(), "std": x.std(correction=0).item()}
-        result[name] = entry | {"meaning": MEANING[name.rsplit(".", 1)[-1].rstrip("0123456789")]}
-    return result
-
-
-def difference(a, b):
-    return (a.double() - b.double()).abs().max().item() if a.shape == b.shape else float("inf")
-
-
-def differences(a, b):
-    """Largest absolute difference of each tensor; both must hold the same ones."""
-    if a.keys() != b.keys():
-        raise SystemExit(f"tensors of one side only: {sorted(a.keys() ^ b.keys())}")
-    return {key: difference(a[key], b[key]) for key in a}
-
-
-def largest(values):
-    name = max(values, key=values.get)
-    return {"value": values[name], "tensor": name}
-
-
-def tolerance(noise):
-    """Ten times the rounding noise, at least 2e-5, to two digits."""
-    return float(f"{max(10 * noise, 2e-5):.1e}")
 
 
 def save_hf(model, folder, case):
@@ -291,15 +263,6 @@ def save_official(model, folder):
     state = official_names(model.state_dict())
     torch.save(state, folder / "sam_official.pth")
     save_file({key: x.contiguous() for key, x in state.items()}, folder / "sam_official.safetensors")
-
-
-def save_tensors(tensors, file, half=()):
-    """float32 and int32 tensors; those whose name ends in one of `half` as float16, which must not change them."""
-    stored = {key: (x.half() if key.endswith(half) else x).contiguous() for key, x in tensors.items()}
-    if any(difference(stored[key], tensors[key]) for key in stored):
-        raise SystemExit(f"{file}: not exact in float16")
-    save_file(stored, file)
-    return stored
 
 
 def write_form(name, folder, form, reload):
@@ -332,8 +295,8 @@ def write_form(name, folder, form, reload):
         "postprocess": postprocessing(case),
         "tolerance": {"atol": 2e-4, "rtol": 1e-4, "note": "float32 CPU; prefer suggested_atol_per_tensor"},
         "preprocessing": "none: tensors are given already normalised and padded",
-        "inputs": described(stored),
-        "outputs": described(outputs),
+        "inputs": described(stored, meaning),
+        "outputs": described(outputs, meaning),
         "storage_note": "inputs stored as float16 are exact; cast them to float32 before use",
         "reproduce_max_abs_diff": largest(differences(outputs, run(reload(), read, lines, case))),
         "float32_vs_float64_max_abs_diff": largest(noise) | {"per_tensor": noise},

@@ -5,19 +5,14 @@ worker of `maskline bench`, on the boxes of `maskline bench --kind box`. See REA
 """
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-WORKERS = HERE.parents[1] / "crates" / "maskline-bench" / "peers"
-sys.path.insert(0, str(WORKERS))
+from exported import HEAD, HERE, Worker, measure, row  # first of all: it finds the workers' modules
 
-import cv2  # noqa: E402 (the workers' modules have to be found first)
+import cv2  # noqa: E402
 import numpy  # noqa: E402
+import pictures  # noqa: E402
 import promptable  # noqa: E402
 from onnx_session import session  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -25,7 +20,6 @@ from PIL import Image  # noqa: E402
 SIDE, LOW = 1024, 256
 STATISTICS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 BOXES = 47
-DROPPED = 2  # calls, which warm up
 
 
 class Exported(promptable.Predictor):
@@ -40,7 +34,7 @@ class Exported(promptable.Predictor):
         return numpy.zeros((SIDE, SIDE, 3), numpy.uint8)
 
     def preprocess(self, image):
-        return promptable.stretched(image, SIDE, STATISTICS)
+        return pictures.stretched(image, SIDE, STATISTICS)
 
     def encode(self, pixels):
         names = [output.name for output in self.encoder.get_outputs()]
@@ -70,31 +64,6 @@ class Exported(promptable.Predictor):
         return self.encoder.get_session_options().intra_op_num_threads
 
 
-class Worker:
-    """The worker of `maskline bench` with these graphs."""
-
-    def __init__(self, files, threads):
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, str(threads)) | {"PYTHONPATH": str(HERE)}
-        command = [sys.executable, str(WORKERS / "worker.py")]
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        parts = {"image_encoder": str(files["encoder"]), "mask_decoder": str(files["decoder"])}
-        needs = ["onnxruntime", "numpy", "PIL", "cv2", "pycocotools"]
-        self.ask({"module": "sam2_exported", "class": "Exported", "needs": needs, "parts": parts, "threads": threads})
-
-    def ask(self, message):
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline() or '{"error": "the worker has ended"}')
-        if "error" in answer:
-            raise SystemExit(answer["error"])
-        return answer
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def boxes(count, size):
     """The boxes of `maskline bench`: places of Roberts' R2 sequence, sides of an eighth to three eighths of the picture's."""
     width, height = size
@@ -105,15 +74,6 @@ def boxes(count, size):
         left, top = across * (1 - wide) * width, down * (1 - high) * height
         found.append([left, top, left + wide * width, top + high * height])
     return found
-
-
-def measure(worker, request, calls):
-    """Median milliseconds of each stage and of the whole; the first calls warm up."""
-    times = []
-    for _ in range(DROPPED + calls):
-        answer = worker.ask(request)
-        times.append(answer["stages"] | {"total": answer["milliseconds"]})
-    return {stage: statistics.median(row[stage] for row in times[DROPPED:]) for stage in times[0]}
 
 
 def main():
@@ -136,13 +96,13 @@ def main():
         f"{BOXES} boxes, embedding held": {"mode": "held", "prompts": many},
         "1 click, embedding held": {"mode": "held", "prompts": click},
     }
-    worker = Worker(files, options.threads)
-    print("| call | stages, median (ms) | whole, median (ms) |\n| --- | --- | ---: |")
+    parts = {"image_encoder": str(files["encoder"]), "mask_decoder": str(files["decoder"])}
+    needs = ["onnxruntime", "numpy", "PIL", "cv2", "pycocotools"]
+    worker = Worker({"module": "sam2_exported", "class": "Exported", "needs": needs, "parts": parts, "threads": options.threads})
+    print(HEAD)
     for name, case in cases.items():
         request = {"picture": str(options.photo.resolve()), "multimask": "off", **case}
-        times = measure(worker, request, options.calls)
-        whole = times.pop("total")
-        print(f"| {name} | {', '.join(f'{stage} {ms:.1f}' for stage, ms in times.items())} | {whole:.1f} |", flush=True)
+        print(row(name, measure(worker, request, options.calls)), flush=True)
     worker.close()
 
 

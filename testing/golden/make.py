@@ -10,10 +10,17 @@ from pathlib import Path
 
 import efficientvit_sam
 import mobile_sam
+import owl
 import sam2
 import yolov8
 
-FAMILIES = {"yolov8": yolov8.make, "mobile_sam": mobile_sam.make, "sam2": sam2.make, "efficientvit_sam": efficientvit_sam.make}
+FAMILIES = {
+    "yolov8": yolov8.make,
+    "mobile_sam": mobile_sam.make,
+    "sam2": sam2.make,
+    "efficientvit_sam": efficientvit_sam.make,
+    "owl": owl.make,
+}
 CASES = Path(__file__).resolve().parents[2] / "crates/maskline/tests/cases/tiny"
 
 
