@@ -80,8 +80,9 @@ fn fit(image: &RgbImage, info: &ModelInfo) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// What boxes in 0..1 of the input are multiplied by to be pixels of a picture of this width and height.
-fn extent(info: &ModelInfo, (width, height): (usize, usize)) -> [f32; 2] {
+/// What boxes in 0..1 of the input are multiplied by to be pixels of a picture of this `size`, its width and height.
+fn extent(info: &ModelInfo, size: (usize, usize)) -> [f32; 2] {
+    let (width, height) = size;
     match info.preprocess {
         Preprocess::PaddedSquare(_) => [width.max(height) as f32; 2],
         _ => [width as f32, height as f32],

@@ -179,8 +179,9 @@ impl Finder<'_> {
     }
 }
 
-/// The part of an example's box that lies on its picture.
-fn within(bounds: [f32; 4], (width, height): (usize, usize)) -> Result<[f32; 4]> {
+/// The part of an example's box that lies on its picture of this `size`, its width and height.
+fn within(bounds: [f32; 4], size: (usize, usize)) -> Result<[f32; 4]> {
+    let (width, height) = size;
     let (right, bottom) = (width as f32, height as f32);
     let [x1, y1, x2, y2] = [bounds[0].max(0.0), bounds[1].max(0.0), bounds[2].min(right), bounds[3].min(bottom)];
     if x1 < x2 && y1 < y2 {
