@@ -227,6 +227,16 @@ impl<'w> Graph<'w> {
         value
     }
 
+    /// A constant of half precision as f32: it stays what it is where the model is stored, and is converted where it is opened.
+    pub fn widened(&mut self, constant: Constant<'w>) -> Value {
+        let half = self.constant(constant);
+        if half.dtype() == DType::F32 {
+            return half;
+        }
+        let cast = Op::new("Cast", &[&half]).int("to", i64::from(DType::F32.code()));
+        self.emit_unfolded(cast, DType::F32, half.shape().clone())
+    }
+
     /// An f32 constant without dimensions.
     pub fn scalar(&mut self, value: f32) -> Value {
         self.constant(Constant { dtype: DType::F32, shape: vec![], bytes: value.to_le_bytes().to_vec().into(), span: None })

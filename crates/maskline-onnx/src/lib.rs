@@ -46,7 +46,7 @@ pub use external::external_files;
 pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
-pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions};
+pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions, Rotation};
 pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 

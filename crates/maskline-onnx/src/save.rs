@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Initializer;
 use crate::proto::{StringStringEntryProto, TensorProto};
-use crate::{Constant, Error, ErrorKind, FileSpan, Model, Result};
+use crate::{Constant, DType, Error, ErrorKind, FileSpan, Model, Result};
 
 /// Weights start at multiples of this, so that a runtime can map them.
 const ALIGNMENT: u64 = 64;
@@ -40,6 +40,8 @@ pub struct SavedModel {
     pub external_bytes: u64,
     /// Bytes of those that were written for it; the others lie in a checkpoint, or were written for a model before it.
     pub written_bytes: u64,
+    /// Whether some of them are of half precision ([`Graph::widened`](crate::Graph::widened)): opened, it takes more than it does here.
+    pub has_half: bool,
 }
 
 /// Writes the models of one directory, in which what they have in common lies once: a checkpoint has one link for all of them, and a
@@ -88,7 +90,7 @@ impl Saver {
         }
         let name = format!("{stem}.weights");
         let mut weights = WeightFile::new(self.directory.join(&name));
-        let (mut tensors, mut external_bytes) = (Vec::with_capacity(model.initializers.len()), 0);
+        let (mut tensors, mut external_bytes, mut has_half) = (Vec::with_capacity(model.initializers.len()), 0, false);
         for Initializer { constant, hash, .. } in &model.initializers {
             if constant.bytes.len() < self.options.inline_below {
                 tensors.push(TensorProto { raw_data: Some(constant.bytes.to_vec()), ..Default::default() });
@@ -105,6 +107,7 @@ impl Saver {
                 }
             };
             external_bytes += length;
+            has_half |= matches!(constant.dtype, DType::F16 | DType::BF16);
             tensors.push(place.tensor());
         }
         let written_bytes = weights.finish()?;
@@ -114,7 +117,7 @@ impl Saver {
         }
         let model = self.directory.join(format!("{stem}.onnx"));
         std::fs::write(&model, bytes).map_err(|e| Error::io(&model, &e))?;
-        Ok(SavedModel { model, external_bytes, written_bytes })
+        Ok(SavedModel { model, external_bytes, written_bytes, has_half })
     }
 
     /// Hard links to checkpoints that the models read in place, each once. The models are valid as long as these keep their content.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use maskline_onnx::{
-    AttentionOptions, Constant, ConvOptions, DType, Dialect, Dim, GeluForm, Graph, Interpolation, PadMode, PoolOptions, Value,
+    AttentionOptions, Constant, ConvOptions, DType, Dialect, Dim, GeluForm, Graph, Interpolation, PadMode, PoolOptions, Rotation, Value,
 };
 use maskline_runtime::{Job, Lane, LaneOptions, Library, LibraryOptions, ModelSource, Tensor, load};
 
@@ -318,6 +318,65 @@ fn products_norms_and_attention() {
         let options = AttentionOptions { heads: 2, scale: Some(0.3) };
         close(&run(dialect, &shapes, true, &|g, v| g.attention([&v[0], &v[1], &v[2]], &options)).1, &expected, 1e-5);
     }
+}
+
+#[test]
+fn places_are_told_by_rotation_and_groups_are_normalised() {
+    let (places, heads, pairs) = (3, 2, 8);
+    let shape: &[usize] = &[2, places, heads * 2 * pairs];
+    let (x, angles) = (values(shape, 0), values(&[places, pairs], 1));
+    let mut expected = Vec::new();
+    for (index, pair) in x.chunks_exact(2).enumerate() {
+        let place = index / (heads * pairs) % places;
+        let (sin, cos) = angles[place * pairs + index % pairs].sin_cos();
+        expected.extend([pair[0] * cos - pair[1] * sin, pair[1] * cos + pair[0] * sin]);
+    }
+    let build = |g: &mut Graph<'static>, v: &[Value]| {
+        let table =
+            |of: fn(f32) -> f32| Constant::f32(&[places, pairs], angles.iter().map(|angle| of(*angle)).collect::<Vec<_>>()).unwrap();
+        let rotation = Rotation { cos: g.constant(table(f32::cos)), sin: g.constant(table(f32::sin)) };
+        assert!(g.rotary(&v[0], &rotation, 3).is_err(), "of other heads");
+        g.rotary(&v[0], &rotation, heads)
+    };
+    for dialect in [Dialect::Ort, Dialect::Portable] {
+        close(&run(dialect, &[shape], true, &build).1, &expected, 1e-5);
+    }
+    let map: &[usize] = &[2, 4, 3, 2];
+    let (x, weight, bias) = (values(map, 0), values(&[4], 1), values(&[4], 2));
+    let mut expected = Vec::new();
+    for (group, values) in x.chunks_exact(12).enumerate() {
+        let mean = values.iter().sum::<f32>() / 12.0;
+        let deviation = (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / 12.0 + 1e-5).sqrt();
+        let channel = |at: usize| group % 2 * 2 + at / 6;
+        expected.extend(values.iter().enumerate().map(|(at, v)| (v - mean) / deviation * weight[channel(at)] + bias[channel(at)]));
+    }
+    close(&run(Dialect::Ort, &[map, &[4], &[4]], false, &|g, v| g.group_norm(&v[0], 2, [&v[1], &v[2]], 1e-5)).1, &expected, 1e-5);
+}
+
+#[test]
+fn weights_of_half_precision_are_used_as_f32() {
+    let weight = values(&[4, 5], 1);
+    let half: Vec<u8> = weight.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect();
+    let rounded: Vec<f32> = weight.iter().map(|value| half::f16::from_f32(*value).to_f32()).collect();
+    let x = values(&[3, 5], 0);
+    let expected: Vec<f32> = (0..12).map(|i| (0..5).map(|k| x[i / 4 * 5 + k] * rounded[i % 4 * 5 + k]).sum()).collect();
+    let build = |g: &mut Graph<'static>, v: &[Value]| {
+        let weight = g.widened(Constant::new(DType::F16, &[4, 5], half.clone()).unwrap());
+        g.linear(&v[0], &weight, None)
+    };
+    close(&run(Dialect::Portable, &[&[3, 5]], false, &build).1, &expected, 1e-5);
+}
+
+#[test]
+fn a_bias_of_all_queries_is_added_however_many_keys_there_are() {
+    let shapes: [&[usize]; 4] = [&[1, 3, 8], &[1, 300, 8], &[1, 300, 8], &[1, 1, 1, 300]];
+    let run = |dialect| {
+        run(dialect, &shapes, true, &|g, v| {
+            g.attention_with_bias([&v[0], &v[1], &v[2]], Some(&v[3]), &AttentionOptions { heads: 2, scale: None })
+        })
+        .1
+    };
+    close(&run(Dialect::Ort), &run(Dialect::Portable), 1e-5);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub struct LaneOptions {
     /// File for the optimised graph (also a folder name for compiled kernels of other providers): written by the first
     /// lane, loaded by the next ones. Its name must carry [`device_key`](crate::device_key).
     pub optimised: Option<PathBuf>,
-    /// Bytes of the weights outside the model's file, as they count against the largest optimised graph (2 GB); `None`: there are none.
+    /// Bytes of the weights outside the model's file, as they count against the largest model with an optimised graph; `None`: there are none.
     pub weights_bytes: Option<u64>,
     /// Jobs that may wait; who calls [`Lane::run`] when so many do waits for room.
     pub queue: usize,

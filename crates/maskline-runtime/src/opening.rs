@@ -15,8 +15,10 @@ use crate::{Library, artefact};
 /// long as both. (Measured on the mask decoders, at 1 to 8 prompts: 7 to 10 % of all they take.)
 const SLOWER: &str = "SkipLayerNormFusion";
 
-/// Models above this size are not written as one optimised file: the format ends at 2 GB.
-const LARGEST_ARTEFACT: u64 = 1_500_000_000;
+/// Models above these sizes have no optimised file. It ends at 2 GB, and so a model in one piece must be smaller; of weights outside only those
+/// that were changed (kernels of convolutions) are in it, the others are read where they are.
+const LARGEST_GRAPH: u64 = 1_500_000_000;
+const MOST_WEIGHTS: u64 = 4_000_000_000;
 
 /// A session that is made, and how.
 pub(crate) struct Opened {
@@ -151,6 +153,6 @@ impl<'a> Opening<'a> {
             // A file that cannot be looked at cannot be opened either.
             ModelSource::File(path) => path.metadata().map_or(0, |facts| facts.len()),
         };
-        graph.saturating_add(self.options.weights_bytes.unwrap_or(0)) < LARGEST_ARTEFACT
+        graph < LARGEST_GRAPH && self.options.weights_bytes.unwrap_or(0) < MOST_WEIGHTS
     }
 }

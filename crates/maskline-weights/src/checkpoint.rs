@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use memmap2::Mmap;
 
@@ -13,7 +13,9 @@ use crate::files::{self, Files, Index};
 use crate::format::{self, Format};
 use crate::generated::Generator;
 use crate::layout::Layout;
+use crate::renaming::{self, Renaming};
 use crate::scope::Scope;
+use crate::stored::{Piece, Stored};
 use crate::synthetic::Init;
 use crate::tensor::{FileSpan, RawTensor, Tensor, TensorInfo};
 use crate::{mmap, safetensors, torch};
@@ -49,16 +51,6 @@ enum Storage {
 struct MappedFile {
     path: PathBuf,
     map: Mmap,
-}
-
-#[derive(Debug)]
-struct Stored {
-    name: String,
-    info: TensorInfo,
-    layout: Layout,
-    /// Which of the files it lies in.
-    file: usize,
-    used: AtomicBool,
 }
 
 impl Checkpoint {
@@ -133,7 +125,7 @@ impl Checkpoint {
         let (mut tensors, mut skipped, mut facts, mut choices) = (Vec::new(), BTreeMap::new(), Facts::default(), Vec::new());
         for (file, mut contents) in files.into_iter().enumerate() {
             contents.clean().map_err(|error| storage.in_place(error))?;
-            let stored = |(name, info, layout)| Stored { name, info, layout, file, used: AtomicBool::new(false) };
+            let stored = |(name, info, layout)| Stored::new(name, info, Piece { file, layout });
             tensors.extend(contents.tensors.into_iter().map(stored));
             skipped.append(&mut contents.skipped);
             facts.root.append(&mut contents.facts.root);
@@ -198,6 +190,31 @@ impl Checkpoint {
     /// All modules of a pickle by dotted name, sorted; none in state dicts and safetensors files.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &Module)> {
         self.facts.modules.iter().map(|(name, module)| (name.as_str(), module))
+    }
+
+    /// Gives the tensors the names of another layout, by a rule that takes each name as it is now. Nothing is read or copied: the
+    /// elements are those of the files under other names, and a part of a tensor is a tensor, also where use is counted. Messages
+    /// tell the [name in the file](Self::name_in_file) beside the new one. Generated weights and the modules of a pickle keep their names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if two tensors get one name, [`ErrorKind::Missing`] if a part of a table is missing, and
+    /// [`ErrorKind::Shape`] if a tensor has not the shape that its [`Renaming`] needs. The names are then as before.
+    pub fn rename(&mut self, rule: impl Fn(&str) -> Renaming) -> Result<()> {
+        self.tensors = renaming::renamed(&self.tensors, &self.stripped, &rule).map_err(|error| self.in_file(error))?;
+        let skipped = std::mem::take(&mut self.skipped).into_iter();
+        self.skipped =
+            skipped.flat_map(|(name, dtype)| rule(&name).names(name).into_iter().map(move |name| (name, dtype.clone()))).collect();
+        Ok(())
+    }
+
+    /// The name that a tensor has in the file, where [`rename`](Self::rename) gave it another.
+    pub fn name_in_file(&self, name: &str) -> Option<&str> {
+        self.find(name)?.origin.as_deref()
+    }
+
+    /// A name for messages.
+    pub(crate) fn told(&self, name: &str) -> String {
+        self.find(name).map_or_else(|| name.to_owned(), Stored::told)
     }
 
     /// Whether the weights are generated.
@@ -273,7 +290,7 @@ impl Checkpoint {
             let data = generator.tensor(name, shape, init);
             return Ok(Tensor { shape: shape.to_vec(), data: data.into(), span: None });
         }
-        self.read_raw(name, shape)?.into_f32(name).map_err(|error| self.in_file(error))
+        self.read_raw(name, shape)?.into_f32(&self.told(name)).map_err(|error| self.in_file(error))
     }
 
     pub(crate) fn read_raw(&self, name: &str, shape: &[usize]) -> Result<RawTensor<'_>> {
@@ -281,25 +298,24 @@ impl Checkpoint {
             return Ok(RawTensor::from_f32(self.read_f32(name, shape, Init::Auto)?));
         }
         let tensor = self.require(name)?;
-        let (path, map) = match &self.storage {
-            Storage::Files { files, .. } => (Some(&files[tensor.file].path), &files[tensor.file].map[..]),
-            Storage::Memory(bytes) => (None, &bytes[..]),
-            Storage::Generated(_) => (None, &[][..]),
-        };
         let TensorInfo { dtype, shape: found } = &tensor.info;
         if found != shape {
-            let misfit = Error::new(ErrorKind::Shape, name).expecting(format!("{shape:?}")).finding(format!("{found:?}"));
+            let misfit = Error::new(ErrorKind::Shape, tensor.told()).expecting(format!("{shape:?}")).finding(format!("{found:?}"));
             return Err(self.in_file(misfit));
         }
         tensor.used.store(true, Ordering::Relaxed);
-        let span = match &tensor.layout {
-            Layout::Contiguous(range) if !range.is_empty() => {
-                path.map(|path| FileSpan { path: path.clone(), offset: range.start as u64, length: range.len() as u64 })
-            }
-            Layout::Contiguous(_) | Layout::Strided { .. } => None,
+        let bytes = tensor.read(|file| self.storage.map(file));
+        Ok(RawTensor { dtype: *dtype, shape: shape.to_vec(), bytes, span: self.span(tensor) })
+    }
+
+    /// Where the elements of a tensor lie in one piece and in order.
+    fn span(&self, tensor: &Stored) -> Option<FileSpan> {
+        let ([Piece { file, layout: Layout::Contiguous(range) }], Storage::Files { files, .. }) = (&tensor.pieces[..], &self.storage)
+        else {
+            return None;
         };
-        let bytes = tensor.layout.read(map, shape, dtype.size());
-        Ok(RawTensor { dtype: *dtype, shape: shape.to_vec(), bytes, span })
+        let path = || files[*file].path.clone();
+        (!range.is_empty()).then(|| FileSpan { path: path(), offset: range.start as u64, length: range.len() as u64 })
     }
 
     fn find(&self, name: &str) -> Option<&Stored> {
@@ -322,7 +338,10 @@ impl Checkpoint {
         let error = self.in_file(Error::new(ErrorKind::Missing, format!("{name}: no such tensor")));
         match similar::nearest(name, self.names()) {
             names if names.is_empty() => error.with_help("the checkpoint holds no tensors"),
-            names => error.with_help(format!("similar names in the file: {}", names.join(", "))),
+            names => {
+                let names: Vec<String> = names.into_iter().map(|name| self.told(name)).collect();
+                error.with_help(format!("similar names in the file: {}", names.join(", ")))
+            }
         }
     }
 
@@ -332,6 +351,15 @@ impl Checkpoint {
 }
 
 impl Storage {
+    /// The bytes of a file.
+    fn map(&self, file: usize) -> &[u8] {
+        match self {
+            Self::Files { files, .. } => &files[file].map[..],
+            Self::Memory(bytes) => bytes,
+            Self::Generated(_) => &[],
+        }
+    }
+
     fn place(&self) -> Option<&Path> {
         match self {
             Self::Files { place, .. } => Some(place),

@@ -30,6 +30,28 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// All elements of a storage, in row-major order.
+    pub(crate) fn contiguous(storage: Range<usize>, shape: Vec<usize>, element_size: usize) -> Self {
+        // Saturating: with a size of zero the others may be of any size, and no stride is used.
+        let stride = |axis: usize| shape[axis + 1..].iter().fold(1_usize, |stride, &size| stride.saturating_mul(size));
+        let strides = (0..shape.len()).map(stride).collect();
+        Self { storage, offset: 0, shape, strides, element_size }
+    }
+
+    /// Only these entries along one axis, which the view must have.
+    pub(crate) fn cut(mut self, axis: usize, entries: Range<usize>) -> Self {
+        self.offset = self.offset.saturating_add(entries.start.saturating_mul(self.strides[axis]));
+        self.shape[axis] = entries.len();
+        self
+    }
+
+    /// With its axes in the reverse order.
+    pub(crate) fn transposed(mut self) -> Self {
+        self.shape.reverse();
+        self.strides.reverse();
+        self
+    }
+
     /// Checks that every element lies inside the storage, and that gathering would not take unreasonable memory.
     pub(crate) fn layout(&self) -> Result<Layout> {
         let overflow = || Error::corrupt(format!("shape {:?} with strides {:?} overflows", self.shape, self.strides));

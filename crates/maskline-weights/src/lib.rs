@@ -5,6 +5,7 @@
 //!   when PyTorch loads it is refused.
 //! - [`Scope`] looks tensors up under a dotted prefix and checks their shape; [`Checkpoint::unused`] then tells which
 //!   tensors nobody asked for.
+//! - [`Checkpoint::rename`] gives the tensors the names of another layout in which the same network is published, in place.
 //! - [`Source`] is a checkpoint with the files beside it that a family may read: configuration, tokenizer.
 //! - [`Checkpoint::synthetic`] generates every tensor that is asked for, so that a model can be measured at its real size
 //!   before its weights are downloaded; [`Checkpoint::write_generated`] writes what was asked for, for other programs.
@@ -32,9 +33,11 @@ mod generated;
 mod layout;
 mod literal;
 mod mmap;
+mod renaming;
 mod safetensors;
 mod scope;
 mod source;
+mod stored;
 mod synthetic;
 mod tensor;
 mod torch;
@@ -43,6 +46,7 @@ pub use attribute::{Attribute, Module};
 pub use checkpoint::Checkpoint;
 pub use error::{Error, ErrorKind, Result};
 pub use files::files_of;
+pub use renaming::Renaming;
 pub use scope::Scope;
 pub use source::{CONFIG, FileRole, Source, SourceFile};
 pub use synthetic::Init;

@@ -8,6 +8,7 @@ mod linear;
 mod normalize;
 mod reduce;
 mod resize;
+mod rotary;
 mod shape;
 
 pub use attention::AttentionOptions;
@@ -15,3 +16,4 @@ pub use conv::{ConvOptions, PoolOptions};
 pub use elementwise::GeluForm;
 pub use indexing::PadMode;
 pub use resize::Interpolation;
+pub use rotary::Rotation;

@@ -1,7 +1,7 @@
 //! Softmax and layer normalisation.
 
 use crate::graph::Op;
-use crate::{ErrorKind, Graph, Result, Shape, Value};
+use crate::{Constant, Dim, ErrorKind, Graph, Result, Shape, Value};
 
 impl<'w> Graph<'w> {
     /// Softmax along one axis.
@@ -43,5 +43,37 @@ impl<'w> Graph<'w> {
         let last = self.transpose(x, &[0, 2, 3, 1])?;
         let normed = self.layer_norm(&last, weight, Some(bias), epsilon)?;
         self.transpose(&normed, &[0, 3, 1, 2])
+    }
+
+    /// Group normalisation (Wu & He 2018) of `x` [N, C, ..] in `groups` equal runs of channels, `weight` and `bias` `[C]`.
+    ///
+    /// # Errors
+    /// `Shape` if the channels are not a known multiple of the groups, or the parameters are not `[C]`.
+    pub fn group_norm(&mut self, x: &Value, groups: usize, parameters: [&Value; 2], epsilon: f32) -> Result<Value> {
+        let dtype = self.same_dtype("GroupNormalization", &[x, parameters[0], parameters[1]])?;
+        let channels = x.shape().0.get(1).and_then(|channels| channels.known()).unwrap_or(0);
+        let of_channels = Shape(vec![channels.into()]);
+        if x.rank() < 3
+            || groups == 0
+            || !channels.is_multiple_of(groups)
+            || parameters.iter().any(|parameter| *parameter.shape() != of_channels)
+        {
+            let found = format!("{} in {groups} groups with {} and {}", x.shape(), parameters[0].shape(), parameters[1].shape());
+            let error = self.fail("GroupNormalization", ErrorKind::Shape, "");
+            return Err(error.expecting("[N, C, ..] of a multiple of the groups, and [C]").finding(found));
+        }
+        let inner = x.shape().0[2..].iter().try_fold(channels / groups, |size, dim| Some(size * dim.known()?));
+        let inner = inner.ok_or_else(|| self.fail("GroupNormalization", ErrorKind::Shape, format!("{} must be known", x.shape())))?;
+        let grouped = self.reshape(x, vec![x.shape()[0].clone(), groups.into(), inner.into()])?;
+        let fill = |g: &mut Self, value: f32| Constant::f32(&[groups], vec![value; groups]).map(|constant| g.constant(constant));
+        let (Some(ones), Some(zeros)) = (fill(self, 1.0), fill(self, 0.0)) else { return Ok(x.clone()) };
+        let op = Op::new("InstanceNormalization", &[&grouped, &ones, &zeros]).float("epsilon", epsilon);
+        let normed = self.emit(op, dtype, grouped.shape().clone());
+        let normed = self.reshape(&normed, x.shape().clone())?;
+        let mut per_channel: Vec<Dim> = vec![1.into(); x.rank()];
+        per_channel[1] = channels.into();
+        let [weight, bias] = [self.reshape(parameters[0], per_channel.clone())?, self.reshape(parameters[1], per_channel)?];
+        let scaled = self.mul(&normed, &weight)?;
+        self.add(&scaled, &bias)
     }
 }

@@ -62,6 +62,7 @@ const SAME: &[&str] = &[
     "RMSNormalization",
     "Reciprocal",
     "Relu",
+    "RotaryEmbedding",
     "Round",
     "ScatterElements",
     "ScatterND",
