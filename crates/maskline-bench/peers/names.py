@@ -2,6 +2,8 @@
 
 import re
 
+import sam3_names
+
 GAUSSIAN = "shared_image_embedding.positional_embedding"
 GAUSSIAN_COPY = "prompt_encoder.shared_embedding.positional_embedding"
 KINDS = "prompt_encoder.point_embed.weight"
@@ -86,3 +88,18 @@ def sam(state):
     if any(name.startswith("vision_encoder.") for name in state):
         return {renamed(name, SAM_TO_OFFICIAL): value for name, value in state.items()}
     return dict(state)
+
+
+# The click head of a SAM 3, and what it has for videos.
+SAM3_CLICKS = re.compile(r"^(tracker_model|tracker_neck|tracker)\.")
+
+
+def is_official_sam3(state):
+    return any(name.startswith("detector.") for name in state)
+
+
+def sam3(state):
+    """The half of a SAM 3 that answers words, in the names of Hugging Face's class for it."""
+    if is_official_sam3(state):
+        return sam3_names.of_official(state)
+    return {name.removeprefix("detector_model."): value for name, value in state.items() if not SAM3_CLICKS.match(name)}

@@ -1,4 +1,4 @@
-"""Phrases in, boxes out: what all programs share that find what words say. A finder brings the networks and what its users do around."""
+"""Phrases in, objects out: what all programs share that find what words say. A finder brings the networks and what its users do around."""
 
 from pathlib import Path
 
@@ -33,6 +33,11 @@ class Finder(pictures.Encoder):
         """Corners in pixels of the picture, scores and indices of phrases, as lists; `size` is height and width."""
         raise NotImplementedError
 
+    def found(self, matches, size):
+        """The objects, as they are sent: one that has masks brings its own."""
+        columns = zip(*self.boxes(matches, size), strict=True)
+        return [{"box": box, "score": score, "class_id": label} for box, score, label in columns]
+
     def blank(self):
         """An empty picture of the network's size, RGB uint8 [H, W, 3]."""
         raise NotImplementedError
@@ -40,14 +45,15 @@ class Finder(pictures.Encoder):
     def __init__(self, task):
         super().__init__()
         self.has_tokenizer = any((folder_of(task) / name).exists() for name in TOKENIZER)
-        self.context = task["info"]["output"]["words"]["context"]
+        (head,) = task["info"]["output"].values()
+        self.context = head["context"]
         self.held = {}
 
     def warm_up(self):
         """The whole way once, on an empty picture and a phrase that nobody means."""
         image = self.blank()
         words = self.read(self.of_ids([[1] * (self.context - 1) + [2]]))
-        self.boxes(self.match(self.encode(self.preprocess(image)), words), image.shape[:2])
+        self.found(self.match(self.encode(self.preprocess(image)), words), image.shape[:2])
 
     def answer(self, request, clock):
         if request["words"] == "held":
@@ -77,8 +83,7 @@ class Finder(pictures.Encoder):
         with clock.stage("match"):
             matches = self.match(embedding, words)
         with clock.stage("postprocess"):
-            columns = self.boxes(matches, size)
-        return [{"box": box, "score": score, "class_id": label} for box, score, label in zip(*columns, strict=True)]
+            return self.found(matches, size)
 
 
 def folder_of(task):

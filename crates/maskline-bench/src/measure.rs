@@ -106,7 +106,11 @@ impl Room<'_> {
             place: self.plan.place.clone(),
             pictures: self.inputs.files.clone(),
             first: self.plan.setting.prompts,
-            wording: Wording { first: Some(self.plan.setting.texts), given: self.plan.phrases.clone() },
+            wording: Wording {
+                first: Some(self.plan.setting.texts),
+                given: self.plan.phrases.clone(),
+                is_by_prompts: self.plan.is_by_prompts(),
+            },
             delays: maskline::Delays::default(),
         }
     }

@@ -53,6 +53,9 @@ pub struct Wording {
     pub first: Option<Texts>,
     /// The phrases that the user gave.
     pub given: Vec<String>,
+    /// A model that takes words and prompts is asked by prompts.
+    #[serde(default)]
+    pub is_by_prompts: bool,
 }
 
 /// What runs a network.

@@ -2,6 +2,9 @@
 
 mod classes;
 mod company;
+mod part;
+#[cfg(test)]
+pub(crate) mod stand_in;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -10,6 +13,8 @@ use maskline::{Error, ErrorKind, Model, ModelInfo, SizeRule};
 
 pub(crate) use classes::classes;
 pub(crate) use company::{check_everything, check_words};
+use part::Part;
+pub(crate) use part::is_judged_by_prompts;
 
 use crate::args::{Multimask, Run};
 use crate::eval::Eval;
@@ -24,6 +29,8 @@ enum Needs {
     Boxes,
     /// Takes words and examples.
     Concepts,
+    /// Was measured with several phrasings of a word.
+    Phrasings,
     /// Takes pictures without prompts and words: a detector or a classifier.
     Predictor,
     /// Its network takes several sizes; nano looks at every picture as it is.
@@ -38,6 +45,8 @@ enum Needs {
     Encoder,
     /// Answers prompts, as a model that stands for itself.
     Promptable,
+    /// Gives masks that can be kept from overlapping: of prompts, or of what is found.
+    Apart,
     /// Answers prompts with several masks each.
     SeveralMasks,
     /// Finds objects.
@@ -64,7 +73,7 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 const BUILD: [Rule; 2] = [rule("size", "--size", Needs::BuiltSize), rule("keypoints", "--keypoints", Needs::Pose)];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 28] = [
+const RUN: [Rule; 30] = [
     rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
@@ -78,7 +87,9 @@ const RUN: [Rule; 28] = [
     rule("text", "--text", Needs::Concepts),
     rule("texts", "--texts", Needs::Concepts),
     rule("like", "--like", Needs::Concepts),
-    rule("templates", "--templates", Needs::Concepts),
+    rule("like_box", "--like-box", Needs::Concepts),
+    rule("unlike_box", "--unlike-box", Needs::Concepts),
+    rule("templates", "--templates", Needs::Phrasings),
     rule("truncate", "--truncate", Needs::Concepts),
     rule("point", "--point", Needs::Prompts),
     rule("bounds", "--box", Needs::Prompts),
@@ -90,7 +101,7 @@ const RUN: [Rule; 28] = [
     rule("mask_threshold", "--mask-threshold", Needs::Prompts),
     rule("fill_holes", "--fill-holes", Needs::Prompts),
     rule("remove_spots", "--remove-spots", Needs::Prompts),
-    rule("no_overlap", "--no-overlap", Needs::Prompts),
+    rule("no_overlap", "--no-overlap", Needs::Apart),
     rule("embedding_cache", "--embedding-cache", Needs::Encoder),
     rule("chunk", "--chunk", Needs::Prompts),
 ];
@@ -104,7 +115,7 @@ const EVAL: [Rule; 14] = [
     rule("iou", "--iou", Needs::Boxes),
     rule("max_detections", "--max-detections", Needs::Boxes),
     rule("batch", "--batch", Needs::Detector),
-    rule("templates", "--templates", Needs::Concepts),
+    rule("templates", "--templates", Needs::Phrasings),
     rule("min_area", "--min-area", Needs::Promptable),
     rule("objects_limit", "--objects-limit", Needs::Promptable),
     rule("clicks", "--clicks", Needs::Promptable),
@@ -130,7 +141,13 @@ const MODEL_ONLY: [(&str, &str); 8] = [
 /// # Errors
 /// `InvalidOption`, which names the options, the models and the way out.
 pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> Result<(), Failure> {
-    let subjects: Vec<Subject<'_>> = models.iter().map(Subject::of).collect();
+    let subjects: Vec<Subject<'_>> = match models {
+        [model] => vec![Subject { part: Part::asked(matches, model.info()), ..Subject::of(model) }],
+        [finder, segmenter] => {
+            vec![Subject { part: Part::FINDER, ..Subject::of(finder) }, Subject { part: Part::SEGMENTER, ..Subject::of(segmenter) }]
+        }
+        _ => models.iter().map(Subject::of).collect(),
+    };
     let fits = match subjects.as_slice() {
         [_] => true,
         [detector, segmenter] => detector.meets(Needs::Boxes) && segmenter.meets(Needs::Prompts),
@@ -155,7 +172,7 @@ pub(crate) fn check(matches: &ArgMatches, models: &[Model], arguments: &Run) -> 
 /// As [`check`].
 pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments: &Eval) -> Result<(), Failure> {
     if let Some(model) = model {
-        let subjects = [Subject::of(model)];
+        let subjects = [Subject { part: Part::judged(matches, model.info()), ..Subject::of(model) }];
         refuse(matches, &EVAL, &subjects)?;
         refuse_several_masks(arguments.multimask, &subjects)?;
         return company::check_eval(arguments);
@@ -174,7 +191,7 @@ pub(crate) fn check_eval(matches: &ArgMatches, model: Option<&Model>, arguments:
 /// # Errors
 /// As [`check`].
 pub(crate) fn check_build(matches: &ArgMatches, name: &str, info: &ModelInfo) -> Result<(), Failure> {
-    refuse(matches, &BUILD, &[Subject { name, info }])
+    refuse(matches, &BUILD, &[Subject { name, info, part: Part::ALL }])
 }
 
 /// A model as far as options need to know it.
@@ -182,25 +199,44 @@ pub(crate) fn check_build(matches: &ArgMatches, name: &str, info: &ModelInfo) ->
 struct Subject<'a> {
     name: &'a str,
     info: &'a ModelInfo,
+    part: Part,
 }
 
 impl<'a> Subject<'a> {
     fn of(model: &'a Model) -> Self {
-        Self { name: model.name(), info: model.info() }
+        Self { name: model.name(), info: model.info(), part: Part::ALL }
+    }
+
+    /// Whether its part in the command is what this is about.
+    fn is_asked(&self, needs: Needs) -> bool {
+        match needs {
+            Needs::Detector | Needs::Boxes | Needs::Concepts | Needs::Phrasings => self.part.finds,
+            Needs::Prompts | Needs::Promptable | Needs::SeveralMasks => self.part.answers,
+            _ => true,
+        }
     }
 
     fn meets(&self, needs: Needs) -> bool {
+        self.is_asked(needs) && self.can(needs)
+    }
+
+    fn can(&self, needs: Needs) -> bool {
         let (info, task) = (self.info, self.info.task);
         match needs {
             Needs::Detector => task.finds_boxes(),
             Needs::Boxes => task.finds_boxes() || task.takes_concepts(),
             Needs::Concepts => task.takes_concepts(),
-            Needs::Encoder => task.takes_prompts() || task.takes_concepts(),
-            Needs::Predictor => !task.takes_prompts() && !task.takes_concepts(),
+            Needs::Phrasings => task.takes_concepts() && !task.has_masks(),
+            Needs::Apart => {
+                let finds_masks = task.takes_concepts() && task.has_masks();
+                self.part.answers && info.takes_prompts() || self.part.finds && finds_masks
+            }
+            Needs::Encoder => info.takes_prompts() || task.takes_concepts(),
+            Needs::Predictor => !info.takes_prompts() && !task.takes_concepts(),
             Needs::Size => info.size_rule() != SizeRule::Own,
             Needs::BuiltSize => info.built_size().is_some(),
             Needs::Pose => info.keypoints().is_some(),
-            Needs::Prompts | Needs::Promptable => task.takes_prompts(),
+            Needs::Prompts | Needs::Promptable => info.takes_prompts(),
             Needs::Objects => task.has_objects(),
             Needs::Masks => task.has_masks(),
             Needs::CocoClasses => {
@@ -222,9 +258,12 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 fn refuse(matches: &ArgMatches, rules: &[Rule], subjects: &[Subject<'_>]) -> Result<(), Failure> {
     let refused = |rule: &&Rule| is_given(matches, rule.id) && !subjects.iter().any(|subject| subject.meets(rule.needs));
     let refused: Vec<&Rule> = rules.iter().filter(refused).collect();
-    let Some(needs) = refused.first().map(|rule| rule.needs) else { return Ok(()) };
+    // Of phrasings of words nothing is to be said where there are no words.
+    let are_told = subjects.iter().any(|subject| subject.info.task.takes_concepts());
+    let told = |rule: &Rule| if rule.needs == Needs::Phrasings && !are_told { Needs::Concepts } else { rule.needs };
+    let Some(needs) = refused.first().map(|rule| told(rule)) else { return Ok(()) };
     // One kind at a time: the help is about it.
-    let is_alike = |rule: &&&Rule| reason(rule.needs) == reason(needs);
+    let is_alike = |rule: &&&Rule| reason(told(rule)) == reason(needs);
     let flags: Vec<&str> = refused.iter().filter(is_alike).map(|rule| rule.flag).collect();
     Err(refusal(&flags, needs, subjects))
 }
@@ -235,25 +274,43 @@ fn refuse_several_masks(multimask: Multimask, subjects: &[Subject<'_>]) -> Resul
 }
 
 fn refusal(flags: &[&str], needs: Needs, subjects: &[Subject<'_>]) -> Failure {
-    let models: Vec<String> = subjects.iter().map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
-    let (why, help) = reason(needs);
+    let is_alone = subjects.len() == 1;
+    let meant = subjects.iter().filter(|subject| is_alone || subject.is_asked(needs));
+    let models: Vec<String> = meant.map(|subject| format!("{} ({})", subject.name, subject.info.task.noun())).collect();
+    let is_able = is_alone && subjects.iter().any(|subject| subject.can(needs));
+    let (why, help) = if is_able { unasked(needs) } else { reason(needs) };
     let more = if help.is_empty() { String::new() } else { format!("; {help}") };
-    let more = if matches!(needs, Needs::Prompts | Needs::Encoder | Needs::Concepts) { more.replacen("; ", ", or ", 1) } else { more };
+    let more = if is_able || matches!(needs, Needs::Prompts | Needs::Apart | Needs::Encoder | Needs::Concepts) {
+        more.replacen("; ", ", or ", 1)
+    } else {
+        more
+    };
     let more = if flags.len() == 1 { more.replacen("they are", "it is", 1) } else { more };
     let error = Error::new(ErrorKind::InvalidOption, format!("{} to {}{why}", verb(flags), models.join(" and ")));
     error.with_help(format!("leave {} out{more}", it(flags))).into()
+}
+
+/// Why an option does not apply to a model that could take it, if it were asked in another way, and what else can be done than leave it out.
+fn unasked(needs: Needs) -> (&'static str, &'static str) {
+    match needs {
+        Needs::Detector | Needs::Boxes | Needs::Concepts | Needs::Phrasings => (", which is not told what to find", "add --text WORDS"),
+        _ => (", of which no prompts are asked", "add --point X,Y or --box X1,Y1,X2,Y2"),
+    }
 }
 
 /// Why an option does not apply to a model that lacks what it needs, and what else can be done than leave it out.
 fn reason(needs: Needs) -> (&'static str, &'static str) {
     match needs {
         Needs::Detector | Needs::Boxes => ("", "they are for detectors"),
-        Needs::Concepts => (", which takes no words and no examples", "ask a model that does: owlv2-base"),
+        Needs::Concepts => (", which takes no words and no examples", "ask a model that does: sam3, owlv2-base"),
         Needs::Predictor => ("", "pictures go through the network together where no prompts are asked"),
         Needs::Size => (", which looks at every picture at its own size", ""),
         Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
-        Needs::Prompts | Needs::Encoder => (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny"),
+        Needs::Phrasings => (", which was measured with one phrasing of each word", ""),
+        Needs::Prompts | Needs::Apart | Needs::Encoder => {
+            (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny")
+        }
         Needs::Promptable => (", which takes no prompts", ""),
         Needs::SeveralMasks => (", which gives one mask per prompt", ""),
         Needs::Objects | Needs::Masks | Needs::CocoClasses => ("", ""),

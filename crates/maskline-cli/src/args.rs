@@ -102,7 +102,7 @@ pub(crate) struct Compute {
     /// Threads of the network; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
-    /// Side of the network input, a multiple of 32; SAM models are built for one size. [default: the model's]
+    /// Side of the network input, a multiple of 32 (of SAM 3: 14); models with prompts or words are built for one size. [default: the model's]
     #[arg(long)]
     pub(crate) size: Option<usize>,
 }
@@ -169,7 +169,7 @@ pub(crate) struct Run {
     /// Letterbox to the smallest rectangle instead of a square.
     #[arg(long)]
     pub(crate) rect: bool,
-    /// Least score; detectors 0.25, words 0.1, examples 0.6 where nothing is said. With commas one for each phrase and example.
+    /// Least score; detectors 0.25, words 0.1, examples 0.6, SAM 3 0.5 where nothing is said. With commas one for each phrase and example.
     #[arg(long, value_name = "SCORE[,…]", value_parser = concepts::parse_least_scores)]
     pub(crate) conf: Option<concepts::LeastScores>,
     /// Overlap above which the worse of two boxes of a class goes; detectors 0.7, examples 0.3, words never where nothing is said.
@@ -203,7 +203,7 @@ pub(crate) struct Run {
 
 /// What a finder looks for, all of it together.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Words and examples (OWL-ViT, OWLv2)")]
+#[command(next_help_heading = "Words and examples (SAM 3, OWL-ViT, OWLv2)")]
 pub(crate) struct Worded {
     /// Words for what is looked for, such as "a red car"; may be given several times. Classes are numbered in the order of the command line.
     #[arg(long, value_name = "WORDS")]
@@ -214,6 +214,13 @@ pub(crate) struct Worded {
     /// A picture of what is looked for, or a box on one, in its pixels; may be given several times. What is found is called as the file.
     #[arg(long, value_name = "PICTURE[#X1,Y1,X2,Y2]")]
     pub(crate) like: Vec<OsString>,
+    /// A box on the picture itself around one of what is looked for, in its pixels; may be given several times. Says more of the phrase
+    /// that stands before it; without phrases, all boxes together show what is looked for.
+    #[arg(long, value_name = "X1,Y1,X2,Y2", value_parser = prompts::parse_bounds, allow_hyphen_values = true)]
+    pub(crate) like_box: Vec<[f32; 4]>,
+    /// The same around something that is not looked for.
+    #[arg(long, value_name = "X1,Y1,X2,Y2", value_parser = prompts::parse_bounds, allow_hyphen_values = true)]
+    pub(crate) unlike_box: Vec<[f32; 4]>,
     /// Look for each phrase in the phrasings that published figures are measured with ("a bad photo of the …"), and take the mean.
     #[arg(long)]
     pub(crate) templates: bool,
@@ -257,7 +264,7 @@ pub(crate) struct Prompted {
     /// Remove separate spots of at most so many pixels of the low-resolution mask.
     #[arg(long, default_value_t = 0, value_name = "AREA")]
     pub(crate) remove_spots: u64,
-    /// Masks do not overlap: each pixel goes to the strongest.
+    /// Masks do not overlap: each pixel goes to the strongest, of prompts or of what SAM 3 finds.
     #[arg(long)]
     pub(crate) no_overlap: bool,
     /// Most megabytes of encoded pictures that are kept, in case one comes again; 0 for none. [default: 32, with --repeat 256]
@@ -275,7 +282,8 @@ pub(crate) struct Prompted {
 pub(crate) struct Everything {
     /// Find all objects: clicks on a grid over the picture, and of their masks those that are good and no duplicates.
     #[arg(long, conflicts_with_all = [
-        "point", "bounds", "mask", "label", "object", "prompts", "fill_holes", "remove_spots", "no_overlap",
+        "point", "bounds", "mask", "label", "object", "prompts", "fill_holes", "remove_spots", "no_overlap", "text", "texts", "like",
+        "like_box", "unlike_box",
     ])]
     pub(crate) everything: bool,
     /// Points along each side of the grid. [default: 32, for nano 16]

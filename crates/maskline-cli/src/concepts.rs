@@ -1,25 +1,27 @@
-//! What a finder looks for: words (`--text`, `--texts`) and examples (`--like`), in the order of the command line.
+//! What a finder looks for: words (`--text`, `--texts`), examples on other pictures (`--like`) and on the picture itself (`--like-box`,
+//! `--unlike-box`), in the order of the command line.
 
 mod example;
 mod list;
+mod words;
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use maskline::vision::decode::DecodeOptions;
-use maskline::{Concept, Error, ErrorKind, Exemplar, Image, Object};
+use maskline::{Concept, Error, ErrorKind, Exemplar, Image, Model, Object};
+use serde_json::{Value, json};
 
 use crate::args::Run;
 use crate::failure::Failure;
 use crate::nearest::shortened;
 use crate::terminal;
 use example::Example;
+use words::{Sought, What};
 
-/// Scores that words have to be above, and that examples have to reach, where nothing is said: the engine's.
-const LEAST_OF_WORDS: f32 = 0.1;
-const LEAST_OF_EXAMPLES: f32 = 0.6;
+/// What objects are called that boxes on the picture alone show: the reference's word.
+const VISUAL: &str = "visual";
 /// Phrases that a note names, and letters of each.
 const MOST_NAMED: usize = 4;
 const LONGEST_NAMED: usize = 40;
@@ -44,11 +46,36 @@ pub(crate) fn parse_least_scores(text: &str) -> Result<LeastScores, String> {
     text.split(',').map(number).collect::<Result<_, _>>().map(LeastScores)
 }
 
-/// Where a concept comes from.
-#[derive(Debug, Clone, PartialEq)]
-enum Word {
-    Text(String),
-    Like(Example),
+/// Scores that objects have to be above where nothing is said: the engine's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Least {
+    /// Said for all.
+    said: Option<f32>,
+    of_words: f32,
+    of_examples: f32,
+}
+
+impl Least {
+    /// Of a model, with what the command says for all.
+    pub(crate) fn of(model: &Model, said: Option<f32>) -> Self {
+        if model.info().task.has_masks() {
+            Self { said, of_words: 0.5, of_examples: 0.5 }
+        } else {
+            Self { said, of_words: 0.1, of_examples: 0.6 }
+        }
+    }
+
+    fn for_one(self, concept: &Concept) -> f32 {
+        let usual = if concept.exemplars.is_empty() { self.of_words } else { self.of_examples };
+        concept.threshold.or(self.said).unwrap_or(usual)
+    }
+}
+
+/// A concept whose pictures are not read yet.
+struct Draft {
+    concept: Concept,
+    /// The picture that it is an example of.
+    example: Option<Example>,
 }
 
 /// The concepts of a command, for every picture.
@@ -61,37 +88,25 @@ pub(crate) struct Concepts {
 }
 
 impl Concepts {
-    /// From `--text`, `--texts` and `--like`; the pictures of examples are read now, once for all. A phrase that is given twice is one.
+    /// From `--text`, `--texts`, `--like`, `--like-box` and `--unlike-box`; the pictures of examples are read now, once for all. A phrase
+    /// that is given twice is one.
     ///
     /// # Errors
     /// `BadInput` for a phrase or a box that means nothing, and for files that cannot be read; `InvalidOption` where `--conf` does not
     /// have a score for each; `OverLimit` for a picture that is too large.
     pub(crate) fn of(matches: &ArgMatches, arguments: &Run) -> Result<Self, Failure> {
-        let words = words(matches, arguments.worded.texts.as_deref())?;
-        let scores = scores(arguments.conf.as_ref(), words.len())?;
-        let (mut concepts, mut seen) = (Self::default(), HashSet::new());
-        let mut drafts: Vec<(Concept, Option<Example>)> = Vec::new();
-        let count = words.len();
-        for (word, threshold) in words.into_iter().zip(scores) {
-            let (concept, example) = match word {
-                Word::Text(text) if !seen.insert(text.clone()) => continue,
-                Word::Text(text) => (Concept::text(text), None),
-                Word::Like(example) => (Concept::like(Exemplar { bounds: example.bounds, ..Exemplar::default() }), Some(example)),
-            };
-            let concept = Concept { threshold, ..concept };
-            match &example {
-                Some(example) => example.check()?,
-                None => concept.check().map_err(|error| error.named("--text"))?,
-            }
-            drafts.push((concept, example));
-        }
+        let sought = words::sought(matches, arguments.worded.texts.as_deref())?;
+        let scores = scores(arguments.conf.as_ref(), sought.len())?;
+        let count = sought.len();
+        let drafts = drafts(sought.into_iter().zip(scores))?;
         if drafts.len() < count && !arguments.quiet {
             terminal::say(&format!("phrases that were given before, and are looked for once: {}", count - drafts.len()));
         }
+        let mut concepts = Self::default();
         let mut pictures: HashMap<PathBuf, Image> = HashMap::new();
         let limits = DecodeOptions { max_pixels: arguments.max_pixels, ..DecodeOptions::default() };
-        for (concept, example) in drafts {
-            concepts.add(concept, example, |example| {
+        for draft in drafts {
+            concepts.add(draft, |example| {
                 let path = &example.path;
                 let image = match pictures.get(path) {
                     Some(image) => image.clone(),
@@ -103,31 +118,33 @@ impl Concepts {
         Ok(concepts)
     }
 
-    fn add(
-        &mut self,
-        mut concept: Concept,
-        example: Option<Example>,
-        read: impl FnOnce(&Example) -> Result<Image, Error>,
-    ) -> Result<(), Error> {
-        let name = match &example {
-            Some(example) => {
-                let stem = example.stem();
-                let numbered = (2..).map(|number| format!("{stem}-{number}"));
-                std::iter::once(stem.clone()).chain(numbered).find(|name| !self.names.contains(name)).unwrap_or(stem)
-            }
-            None => concept.text.clone().unwrap_or_default(),
+    fn add(&mut self, draft: Draft, read: impl FnOnce(&Example) -> Result<Image, Error>) -> Result<(), Error> {
+        let Draft { mut concept, example } = draft;
+        let name = match (&example, &concept.text) {
+            (Some(example), _) => self.free(example.stem()),
+            (None, Some(text)) => text.clone(),
+            (None, None) => self.free(VISUAL.to_owned()),
         };
         let version = |path: &Path| std::fs::metadata(path).ok().map(|facts| (facts.len(), facts.modified().ok()));
         let seen = example.as_ref().map(|example| (example, version(&example.path)));
-        self.asked += &format!("{name:?} {:?} {:?} {seen:?}\n", concept.text, concept.threshold);
+        let boxes: Vec<_> = concept.exemplars.iter().map(|exemplar| (exemplar.bounds, exemplar.is_negative)).collect();
+        self.asked += &format!("{name:?} {:?} {:?} {seen:?} {boxes:?}\n", concept.text, concept.threshold);
+        if concept.text.is_none() {
+            concept.label = Some(name.clone());
+        }
         if let Some(example) = example {
             concept.exemplars = vec![Exemplar::on(read(&example)?, example.bounds)];
-            concept.label = Some(name.clone());
             self.files.push(example.path);
         }
         self.names.push(name);
         self.list.push(concept);
         Ok(())
+    }
+
+    /// A name that nothing else has: this one, or with a number behind it.
+    fn free(&self, name: String) -> String {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(|name| !self.names.contains(name)).unwrap_or(name)
     }
 
     /// Whether nothing is looked for.
@@ -149,6 +166,25 @@ impl Concepts {
         &self.names
     }
 
+    /// Boxes on the picture that is asked about, as they are told: with the name of what each shows, or shows not.
+    pub(crate) fn boxes(&self) -> Vec<Value> {
+        let told = self.here().map(|(name, exemplar)| json!({"label": name, "box": exemplar.bounds, "is_negative": exemplar.is_negative}));
+        told.collect()
+    }
+
+    /// Those of them that show what is looked for.
+    pub(crate) fn wanted_boxes(&self) -> Vec<[f32; 4]> {
+        self.here().filter(|(_, exemplar)| !exemplar.is_negative).filter_map(|(_, exemplar)| exemplar.bounds).collect()
+    }
+
+    fn here(&self) -> impl Iterator<Item = (&str, &Exemplar)> {
+        let named = self.list.iter().zip(&self.names);
+        named.flat_map(|(concept, name)| {
+            let here = concept.exemplars.iter().filter(|exemplar| exemplar.picture.is_none());
+            here.map(move |exemplar| (name.as_str(), exemplar))
+        })
+    }
+
     /// The pictures that examples are on.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
@@ -166,13 +202,12 @@ impl Concepts {
     }
 
     /// What is to be said of those that none of these objects is of: `` nothing above 0.1 for `dog`, `cat` ``.
-    pub(crate) fn absent<'o>(&self, found: impl IntoIterator<Item = &'o Object>, conf: Option<f32>) -> Vec<String> {
+    pub(crate) fn absent<'o>(&self, found: impl IntoIterator<Item = &'o Object>, least: Least) -> Vec<String> {
         let found: HashSet<usize> = found.into_iter().filter_map(|object| object.class_id).collect();
         let mut by_score: Vec<(f32, Vec<&str>)> = Vec::new();
         let absent = self.list.iter().zip(&self.names).enumerate().filter(|(index, _)| !found.contains(index));
         for (_, (concept, name)) in absent {
-            let usual = if concept.exemplars.is_empty() { LEAST_OF_WORDS } else { LEAST_OF_EXAMPLES };
-            let least = concept.threshold.or(conf).unwrap_or(usual);
+            let least = least.for_one(concept);
             match by_score.iter_mut().find(|(score, _)| *score == least) {
                 Some((_, names)) => names.push(name),
                 None => by_score.push((least, vec![name])),
@@ -180,6 +215,43 @@ impl Concepts {
         }
         by_score.iter().map(|(least, names)| format!("nothing above {least} for {}", named(names))).collect()
     }
+}
+
+/// What is looked for, each thing with its own least score; phrases that were given before say no more than their boxes.
+fn drafts(sought: impl Iterator<Item = (Sought, Option<f32>)>) -> Result<Vec<Draft>, Error> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut of_text: HashMap<String, usize> = HashMap::new();
+    for (Sought { what, boxes }, threshold) in sought {
+        let exemplars = boxes.iter().map(|shown| shown.check().map(|()| shown.exemplar())).collect::<Result<Vec<_>, Error>>()?;
+        let concept = Concept { threshold, exemplars, ..Concept::default() };
+        let draft = match what {
+            What::Text(text) => match of_text.get(&text) {
+                Some(index) => {
+                    drafts[*index].concept.exemplars.extend(concept.exemplars);
+                    continue;
+                }
+                None => {
+                    Concept::text(&*text).check().map_err(|error| error.named("--text"))?;
+                    of_text.insert(text.clone(), drafts.len());
+                    Draft { concept: Concept { text: Some(text), ..concept }, example: None }
+                }
+            },
+            What::Like(example) => {
+                example.check()?;
+                Draft { concept, example: Some(example) }
+            }
+            What::Visual => {
+                // Boxes are right by now: what is left to be wrong is that all show what is not looked for.
+                concept.check().map_err(|error| {
+                    let help = "show what is looked for too, with --like-box x1,y1,x2,y2, or say it with --text WORDS";
+                    error.named("--unlike-box").with_help(help)
+                })?;
+                Draft { concept, example: None }
+            }
+        };
+        drafts.push(draft);
+    }
+    Ok(drafts)
 }
 
 /// Memory for what is encoded.
@@ -195,25 +267,6 @@ fn named(names: &[&str]) -> String {
         names.iter().take(MOST_NAMED).map(|name| format!("`{}`", terminal::plain(&shortened(name, LONGEST_NAMED)))).collect();
     let rest = names.len() - shown.len();
     if rest == 0 { shown.join(", ") } else { format!("{} and {rest} more", shown.join(", ")) }
-}
-
-/// The concepts in the order of the command line; the phrases of a file stand where it was named.
-fn words(matches: &ArgMatches, texts: Option<&Path>) -> Result<Vec<Word>, Failure> {
-    let places = |name: &str| matches.indices_of(name).into_iter().flatten().collect::<Vec<usize>>();
-    let mut words: Vec<(usize, Word)> = Vec::new();
-    for (place, text) in places("text").into_iter().zip(matches.get_many::<String>("text").into_iter().flatten()) {
-        // What is nothing but spaces is told as that.
-        let text = if text.trim().is_empty() { text } else { text.trim() };
-        words.push((place, Word::Text(text.to_owned())));
-    }
-    for (place, like) in places("like").into_iter().zip(matches.get_many::<OsString>("like").into_iter().flatten()) {
-        words.push((place, Word::Like(Example::parse(like)?)));
-    }
-    if let (Some(path), Some(place)) = (texts, places("texts").first()) {
-        words.extend(list::read(path)?.into_iter().map(|text| (*place, Word::Text(text))));
-    }
-    words.sort_by_key(|(place, _)| *place);
-    Ok(words.into_iter().map(|(_, word)| word).collect())
 }
 
 /// The least score of each concept, where each has its own.
@@ -258,11 +311,12 @@ mod tests {
         let mut list: Vec<Concept> = names.iter().map(|name| threshold(name, None)).collect();
         list[2].threshold = Some(0.5);
         let concepts = Concepts { list, names: names.map(str::to_owned).into(), ..Concepts::default() };
+        let least = |said| Least { said, of_words: 0.1, of_examples: 0.6 };
         let car = Object { class_id: Some(6), ..Object::default() };
         assert_eq!(
-            concepts.absent([&car], None),
+            concepts.absent([&car], least(None)),
             ["nothing above 0.1 for `dog`, `cat\\u{202e}`, `bowl`, `fork` and 1 more", "nothing above 0.5 for `cup`"]
         );
-        assert_eq!(concepts.absent([&car], Some(0.5)).len(), 1);
+        assert_eq!(concepts.absent([&car], least(Some(0.5))).len(), 1);
     }
 }

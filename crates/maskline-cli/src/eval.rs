@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, PredictOptions, WordOptions};
+use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, ModelInfo, PredictOptions, WordOptions};
 use maskline_eval::{
     DetectionReport, DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, finder, promptable, read_predictions,
 };
@@ -42,7 +42,8 @@ pub(crate) fn eval(arguments: &Eval, matches: &ArgMatches) -> Result<(), Failure
         (None, Some(name)) => {
             let model = load(arguments, name)?;
             applies::check_eval(matches, Some(&model), arguments)?;
-            judge_model(arguments, &truth, &model)?
+            let is_by_prompts = is_by_prompts(matches, &truth, model.info());
+            judge_model(&Judging { arguments, truth: &truth, is_by_prompts }, &model)?
         }
         // clap asks for one of them.
         (None, None) => {
@@ -71,19 +72,36 @@ fn judge_predictions(arguments: &Eval, truth: &Truth, path: &Path) -> Result<Ans
     Ok(Answer { report: joined(facts, json!(report)), text: table::detections(&report) })
 }
 
-fn judge_model(arguments: &Eval, truth: &Truth, model: &Model) -> Result<Answer, Failure> {
+/// How a model is judged.
+struct Judging<'a> {
+    arguments: &'a Eval,
+    truth: &'a Truth,
+    /// By prompts about each object, and not by what it finds.
+    is_by_prompts: bool,
+}
+
+/// Whether prompts are what a model is to be judged by: a model that also takes words is told the names of the categories, unless there are
+/// none, or options speak of prompts.
+fn is_by_prompts(matches: &ArgMatches, truth: &Truth, info: &ModelInfo) -> bool {
+    let takes_names = info.task.takes_concepts() && info.takes_words() && !truth.categories().is_empty();
+    info.takes_prompts() && (!takes_names || applies::is_judged_by_prompts(matches))
+}
+
+fn judge_model(judging: &Judging<'_>, model: &Model) -> Result<Answer, Failure> {
+    let Judging { arguments, truth, is_by_prompts } = *judging;
     let mut facts = json!({
         "data": shown(&arguments.data), "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
         "provider": model.provider(),
     });
-    let is_promptable = model.info().task.takes_prompts();
-    let progress = progress(if is_promptable { "objects" } else { "pictures" });
+    let progress = progress(if is_by_prompts { "objects" } else { "pictures" });
     let hear = |done: usize, all: usize| {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
     };
-    let answer = if is_promptable {
+    let answer = if is_by_prompts {
         let options = promptable_options(arguments);
+        // What it is judged as, also where it could find things too.
+        facts["task"] = json!("promptable");
         facts["options"] = json!({
             "min_area": options.min_area, "images_limit": options.max_images, "objects_limit": options.max_objects,
             "seed": options.seed, "clicks": options.clicks, "mask_feedback": options.mask_feedback,
@@ -200,4 +218,40 @@ fn decimal(value: f32) -> f64 {
 fn joined(first: Value, second: Value) -> Map<String, Value> {
     let members = [first, second].into_iter().filter_map(|value| if let Value::Object(members) = value { Some(members) } else { None });
     members.flatten().collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::applies::stand_in;
+    use crate::args::Arguments;
+
+    #[test]
+    fn a_model_that_takes_both_is_told_the_categories_unless_there_are_none_or_prompts_are_spoken_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let truth = |categories: Value| {
+            let path = folder.path().join("instances.json");
+            let images = json!([{"id": 1, "file_name": "1.png", "width": 4, "height": 4}]);
+            std::fs::write(&path, json!({"images": images, "annotations": [], "categories": categories}).to_string()).unwrap();
+            Truth::open(&path).unwrap()
+        };
+        let named = truth(json!([{"id": 1, "name": "mug"}]));
+        let is_by_prompts = |words: &str, truth: &Truth, info: &ModelInfo| {
+            let words = ["maskline", "eval", "m", "--data", "d.json"].into_iter().chain(words.split_whitespace());
+            let matches = Arguments::command().try_get_matches_from(words).unwrap();
+            super::is_by_prompts(matches.subcommand_matches("eval").unwrap(), truth, info)
+        };
+        let both = stand_in::both();
+        assert!(!is_by_prompts("", &named, &both) && !is_by_prompts("--conf 0.1", &named, &both));
+        assert!(is_by_prompts("--clicks 3", &named, &both) && is_by_prompts("--min-area 5", &named, &both));
+        assert!(is_by_prompts("", &truth(json!([])), &both));
+        // Without a text encoder it cannot be told names.
+        let speechless = ModelInfo { parts: Vec::new(), ..both.clone() };
+        assert!(is_by_prompts("", &named, &speechless));
+        let detector = stand_in::info("detect", &json!({"classifier": {"classes": 2, "probabilities": "p"}}));
+        assert!(!is_by_prompts("--clicks 3", &named, &detector));
+    }
 }

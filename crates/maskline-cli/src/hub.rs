@@ -47,9 +47,7 @@ pub(crate) fn pull(arguments: &Pull) -> Result<(), Failure> {
         let line = json!({"name": entry.name, "path": shown(&pulled.path), "files": pulled.files, "licence": entry.licence});
         return terminal::print(&format!("{line}\n"));
     }
-    if is_runnable(entry) {
-        terminal::say(&format!("run it: maskline run {} PICTURE…", entry.name));
-    }
+    terminal::say(&format!("run it: maskline run {} PICTURE…", entry.name));
     terminal::print(&format!("{}\n", pulled.path.display()))
 }
 
@@ -58,17 +56,10 @@ fn remark(entry: &Entry) -> Option<String> {
     if entry.licence.starts_with("AGPL") {
         return Some("the AGPL sets conditions for services with the model too; Ultralytics also sells another licence".into());
     }
-    if !is_runnable(entry) {
-        return Some(format!("this version of maskline cannot run the family {} yet", entry.family));
+    if entry.licence == "SAM License" {
+        return Some("the SAM License is not Apache-2.0: it bars some uses, and goes with the weights in whatever form; read it".into());
     }
     None
-}
-
-/// Whether this version has the model's family.
-fn is_runnable(entry: &Entry) -> bool {
-    families()
-        .iter()
-        .any(|family| family.description().name == entry.family || family.description().architectures.contains(&entry.architecture))
 }
 
 /// Tells how a pull goes: a bar where a person watches, else lines.
@@ -254,9 +245,8 @@ pub(crate) fn list(arguments: &Json) -> Result<(), Failure> {
     }
     for listed in &models {
         let entry = listed.entry;
-        let family = if is_runnable(entry) { entry.family.to_string() } else { format!("{} (not yet)", entry.family) };
         let licence = if entry.gated { format!("{} (gated)", entry.licence) } else { entry.licence.to_string() };
-        names.add_row([entry.name.to_string(), family, size_of(entry, &listed.state), licence, words_of(&listed.state)]);
+        names.add_row([entry.name.to_string(), entry.family.to_string(), size_of(entry, &listed.state), licence, words_of(&listed.state)]);
     }
     terminal::print(&format!("{table}\n\n{names}\n"))?;
     terminal::say(
@@ -266,31 +256,20 @@ pub(crate) fn list(arguments: &Json) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One object per family, those that this version cannot run last; `models` are those that can be pulled.
+/// One object per family; `models` are those that can be pulled, all of which are of some family.
 fn list_json(models: &[Listed]) -> Value {
     let models_of = |family: &str| -> Vec<Value> {
         let pulled = models.iter().filter(|m| m.entry.family == family).map(json_of);
         carried(family).map(carried_json).into_iter().chain(pulled).collect()
     };
-    let mut list: Vec<Value> = families()
-        .iter()
-        .map(|family| {
-            let d = family.description();
-            json!({
-                "family": d.name, "title": d.title, "tasks": d.tasks, "architectures": d.architectures,
-                "licence": d.licence, "source": d.source, "runnable": true, "models": models_of(d.name),
-            })
+    let list = families().iter().map(|family| {
+        let d = family.description();
+        json!({
+            "family": d.name, "title": d.title, "tasks": d.tasks, "architectures": d.architectures,
+            "licence": d.licence, "source": d.source, "runnable": true, "models": models_of(d.name),
         })
-        .collect();
-    for listed in models {
-        let family = listed.entry.family;
-        if list.iter().all(|one| one["family"] != family) {
-            list.push(json!({
-                "family": family, "licence": listed.entry.licence, "runnable": is_runnable(listed.entry), "models": models_of(family),
-            }));
-        }
-    }
-    json!(list)
+    });
+    list.collect()
 }
 
 fn json_of(listed: &Listed) -> Value {
@@ -300,7 +279,7 @@ fn json_of(listed: &Listed) -> Value {
         State::Partial { bytes } => ("partial", *bytes, None),
         State::Pulled { path, bytes } => ("pulled", *bytes, Some(path)),
     };
-    line["runnable"] = json!(is_runnable(listed.entry));
+    line["runnable"] = json!(true);
     line["pulled"] = json!(path.is_some());
     line["state"] = json!(state);
     line["bytes_on_disk"] = json!(bytes);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use maskline::runtime::{LibraryOptions, Variant, home_dir, usable_threads};
-use maskline::{BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, SizeSource, families, read_names};
+use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, SizeSource, families, read_names};
 use maskline_hub::{find, registry};
 use serde_json::json;
 
@@ -147,7 +147,7 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
     applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
-        copy(&bundle.directory, folder, arguments.overwrite)?;
+        copy(&bundle, folder, arguments.overwrite)?;
     }
     let directory = arguments.output.as_deref().unwrap_or(&bundle.directory);
     let parts: Vec<String> = bundle.parts().map(|(name, _)| name.to_string()).collect();
@@ -160,14 +160,27 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     terminal::print(&format!("{}\n", directory.display()))
 }
 
-/// Copies a bundle's own files, without the artefacts that belong to this machine.
-fn copy(from: &Path, to: &Path, overwrite: bool) -> Result<(), Failure> {
+/// Where a bundle has what travels with its graphs, such as a tokenizer.
+const ASSETS: &str = "assets";
+
+/// Copies a bundle's own files and its assets, without what belongs to this machine: artefacts, and words that were read.
+fn copy(bundle: &Bundle, to: &Path, overwrite: bool) -> Result<(), Failure> {
+    let from = &bundle.directory;
     let unreadable = |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).at(from);
-    let names = std::fs::read_dir(from).map_err(unreadable)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let names: Vec<String> = names.filter(|name| !name.contains(".optimised.onnx")).collect();
-    let mut folder = Reports::open(to, &names.iter().map(String::as_str).collect::<Vec<_>>(), overwrite)?;
-    for name in &names {
+    let files = std::fs::read_dir(from).map_err(unreadable)?.flatten().filter(|entry| entry.path().is_file());
+    let names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains(".optimised.onnx")).collect();
+    let assets: Vec<&str> = bundle.assets().collect();
+    // All of them may be written, or none is.
+    let mut folder = Reports::open(to, &names, overwrite)?;
+    let beside = if assets.is_empty() { None } else { Some(Reports::open(&to.join(ASSETS), &assets, overwrite)?) };
+    for name in names {
         folder.copy(&from.join(name), name)?;
+    }
+    if let Some(mut beside) = beside {
+        for name in assets {
+            beside.copy(&from.join(ASSETS).join(name), name)?;
+        }
     }
     Ok(())
 }

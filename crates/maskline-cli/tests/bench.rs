@@ -178,12 +178,30 @@ fn given_phrases_are_searched_for_by_several_callers_and_both_networks_have_a_li
 }
 
 #[test]
+fn questions_of_rising_complexity_are_a_table_by_size() {
+    let place = Place::new();
+    let model = ["owlv2-base", "--synthetic", "--images", "photo.png", "--embedding", "held", "-f", "json"];
+    let swept = ["--sweep", "size=96,240", "--sweep", "prompts=word,phrase,objects"];
+    let outcome = place.maskline_at(&maskline::runtime::home_dir(), &quick(&[&model[..], &swept].concat()));
+    let report = report(&outcome);
+    follows_the_schema(&outcome.stdout);
+    let asked: Vec<_> = report.identity.subjects.iter().map(|subject| (subject.image_size.unwrap(), subject.texts.unwrap())).collect();
+    let texts = [(TextKind::Word, 1), (TextKind::Phrase, 1), (TextKind::Objects, 3)].map(|(kind, count)| Texts { kind, count });
+    let expected: Vec<_> = [96, 240].into_iter().flat_map(|size| texts.map(|texts| (size, texts))).collect();
+    assert_eq!(asked, expected);
+    let sweep = |name: &str| report.sweeps.iter().find(|sweep| sweep.parameter == name).unwrap();
+    assert_eq!(sweep("prompts").places, Some(["word", "phrase", "objects"].map(str::to_owned).into()));
+    assert_eq!((sweep("prompts").curves.len(), sweep("size").curves.len()), (2, 3), "one by each size, and one by each question");
+}
+
+#[test]
 fn options_of_words_are_for_models_that_take_some() {
     let place = Place::new();
     for option in [["--text", "mug"], ["--phrases", "words"], ["--text-cache", "hit"]] {
         let nano = place.maskline(&quick(&[&["nano"], &option[..]].concat()));
         nano.fails(2, &[&format!("{} does not apply to nano", option[0]), "takes no words", "help: leave it out"]);
     }
+    place.maskline(&quick(&["nano", "--sweep", "prompts=word,phrase"])).fails(2, &["--sweep prompts", "take no words"]);
     place.maskline(&quick(&["nano", "--sweep", "text=1,2"])).fails(2, &["--sweep text", "take no words"]);
     owl(&place, &["--prompts", "2"]).fails(2, &["--prompts does not apply to owlv2-base", "takes no prompts"]);
     owl(&place, &["--batch", "2"]).fails(2, &["--batch does not apply", "one picture at a time", "--sweep text"]);

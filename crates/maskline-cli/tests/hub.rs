@@ -122,7 +122,7 @@ fn what_cannot_be_pulled_says_why() {
     let mut command = place.command(&["list"]);
     Outcome::of(command.env("MASKLINE_HUB", "hub.example").output().unwrap()).ends(2, &["MASKLINE_HUB", "hub.example"]);
     let help = place.maskline(&["show", "sam3"]).stdout;
-    assert!(help.contains("HF_TOKEN") && help.contains("cannot run the family sam3 yet"), "{help}");
+    assert!(help.contains("HF_TOKEN") && help.contains("the SAM License is not Apache-2.0"), "{help}");
 }
 
 #[test]

@@ -82,6 +82,90 @@ fn examples_are_called_as_their_files() {
 }
 
 #[test]
+fn boxes_on_the_picture_show_one_thing_or_say_more_of_a_phrase() {
+    let place = place();
+    let visual = first(&find(&place, &["--json", "--like-box", "0,0,60,80", "--like-box", "60,0,120,80", "--conf", "0"]));
+    assert_eq!(classes(&visual), [("visual".into(), 0)]);
+    let told = json!([
+        {"label": "visual", "box": [0.0, 0.0, 60.0, 80.0], "is_negative": false},
+        {"label": "visual", "box": [60.0, 0.0, 120.0, 80.0], "is_negative": false},
+    ]);
+    assert_eq!(visual["examples"], told);
+    // Beside an example on another picture it is a concept of its own, where it stands.
+    let beside = ["--json", "--like", "photo.png", "--like-box", "0,0,60,80", "--like", "photo.png#0,0,120,80", "--conf", "0"];
+    let beside = first(&find(&place, &beside));
+    assert_eq!(classes(&beside), [("photo".into(), 0), ("photo-2".into(), 2), ("visual".into(), 1)]);
+    let phrases =
+        ["--json", "--text", "tree", "--unlike-box", "-5,0,60,80", "--text", "house", "--like-box", "20,9,110,75", "--text", "tree"];
+    let worded = first(&find(&place, &[&phrases[..], &["--like-box", "1,1,60,60", "--conf", "0"]].concat()));
+    let told = json!([
+        {"label": "tree", "box": [-5.0, 0.0, 60.0, 80.0], "is_negative": true},
+        {"label": "tree", "box": [1.0, 1.0, 60.0, 60.0], "is_negative": false},
+        {"label": "house", "box": [20.0, 9.0, 110.0, 75.0], "is_negative": false},
+    ]);
+    assert_eq!(worded["examples"], told);
+    assert!(classes(&worded).iter().all(|(label, class)| [("tree", 0), ("house", 1)].contains(&(label.as_str(), *class))));
+    assert!(first(&find(&place, &["--json", "--text", "tree"])).get("examples").is_none());
+}
+
+#[test]
+fn what_is_not_wanted_is_not_found() {
+    let place = place();
+    let count = |arguments: &[&str]| {
+        let line = first(&find(&place, &[&["--json", "--conf", "0", "--iou", "1", "--like-box", "0,0,120,80"], arguments].concat()));
+        line["objects"].as_array().unwrap().len()
+    };
+    let all = count(&[]);
+    // No patch is more like the same example than like itself, and then some are more like another one.
+    assert_eq!(count(&["--unlike-box", "0,0,120,80"]), all);
+    assert!(count(&["--unlike-box", "60,40,90,70"]) < all);
+}
+
+#[test]
+fn boxes_that_show_nothing_are_told() {
+    let place = place();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let outcome = find(&place, &[arguments, &["-o", "out"]].concat());
+        outcome.fails(3, words);
+        assert_eq!(outcome.stderr.matches("error:").count(), 1, "{}", outcome.stderr);
+        assert!(outcome.stdout.is_empty() && !place.path("out/photo.jpg").exists(), "{}", outcome.stdout);
+    };
+    for flag in ["--like-box", "--unlike-box"] {
+        for bounds in ["5,5,5,9", "9,5,5,9", "nan,0,9,9", "0,0,inf,9"] {
+            refused(&["--text", "tree", flag, bounds], &[&format!("{flag}: example"), "x1 < x2"]);
+        }
+        find(&place, &[flag, "1,2,3"]).fails(2, &[flag, "expected x1,y1,x2,y2"]);
+    }
+    refused(&["--unlike-box", "0,0,9,9"], &["--unlike-box: concept", "only what is not wanted", "--like-box"]);
+    refused(&["--like-box", "200,5,210,9"], &["photo.png", "`visual`: example", "120 × 80"]);
+    find(&place, &["--like-box", "0,0,9,9", "--templates"]).fails(2, &["--templates does not apply where there are no words"]);
+}
+
+#[test]
+fn a_box_beside_one_picture_is_that_pictures_failure() {
+    let place = place();
+    let pixels = image::RgbImage::from_fn(300, 200, |x, y| image::Rgb([x as u8, y as u8, 90]));
+    pixels.save(place.path("wide.png")).unwrap();
+    let outcome = find(&place, &["wide.png", "--text", "tree", "--like-box", "130,90,290,190", "--conf", "0", "--json"]);
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    let lines = outcome.json_lines();
+    assert!(lines[0]["error"]["message"].as_str().unwrap().contains("`tree`: example"), "{}", lines[0]);
+    assert_eq!(lines[0]["error"]["kind"], "bad_input");
+    assert!(lines[1]["objects"].is_array() && lines[1]["image"] == "wide.png", "{}", lines[1]);
+}
+
+#[test]
+fn a_thousand_boxes_are_taken_together() {
+    let place = place();
+    let boxes: Vec<String> =
+        (0..1000).map(|index| format!("{},{},{},{}", index % 40, index % 25, 60 + index % 50, 50 + index % 30)).collect();
+    let arguments: Vec<&str> =
+        boxes.iter().enumerate().flat_map(|(index, bounds)| [["--like-box", "--unlike-box"][index % 2], bounds]).collect();
+    let line = first(&find(&place, &[&["--json", "--text", "tree", "--conf", "0"], &arguments[..]].concat()));
+    assert_eq!(line["examples"].as_array().unwrap().len(), 1000);
+}
+
+#[test]
 fn scores_are_one_for_all_or_one_for_each() {
     let place = place();
     let run = |conf: &str| find(&place, &["--text", "tree", "--text", "house", "--json", "--conf", conf]);
@@ -143,6 +227,11 @@ fn another_phrase_and_another_example_are_another_question() {
         "--text house --truncate --templates",
         "--like mug.png",
         "--like mug.png#0,0,120,80",
+        "--like-box 0,0,120,80",
+        "--like-box 0,0,120,79",
+        "--like-box 0,0,120,80 --unlike-box 0,0,60,80",
+        "--text house --like-box 0,0,120,80",
+        "--text house --unlike-box 0,0,120,80",
     ] {
         assert_eq!((run(words), run(words)), (1, 0), "{words}");
     }
@@ -230,14 +319,27 @@ fn a_model_without_its_tokenizer_takes_examples_and_one_with_anothers_is_told() 
 #[test]
 fn options_of_words_are_for_models_that_take_them() {
     let place = place();
-    for options in [&["--text", "dog"][..], &["--like", "photo.png"], &["--text", "dog", "--templates"], &["--text", "dog", "--truncate"]] {
+    for options in [
+        &["--text", "dog"][..],
+        &["--like", "photo.png"],
+        &["--text", "dog", "--templates"],
+        &["--text", "dog", "--truncate"],
+        &["--like-box", "1,1,9,9"],
+        &["--unlike-box", "1,1,9,9", "--text", "dog"],
+    ] {
         let words = [options[0], "to yolov8n (generated weights) (a detector)", "takes no words and no examples", "owlv2-base"];
         place.run_small(&[&["photo.png"], options].concat()).fails(2, &words);
         place.maskline(&[&["run", "photo.png"], options].concat()).fails(2, &[options[0], "nano (a promptable model)"]);
     }
-    for options in
-        [&["--rect"][..], &["--classes", "0"], &["--batch", "2"], &["--box", "1,1,9,9"], &["--fill-holes", "3"], &["-f", "masks"]]
-    {
+    for options in [
+        &["--rect"][..],
+        &["--classes", "0"],
+        &["--batch", "2"],
+        &["--box", "1,1,9,9"],
+        &["--fill-holes", "3"],
+        &["--no-overlap"],
+        &["-f", "masks"],
+    ] {
         find(&place, &[&["--text", "tree"], options].concat()).fails(2, &[options[0], "does not apply to finder"]);
     }
     std::fs::write(place.path("names.txt"), "tree\n").unwrap();

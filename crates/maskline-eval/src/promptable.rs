@@ -76,7 +76,7 @@ pub fn promptable(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<PromptableReport> {
     options.check()?;
-    if !model.info().task.takes_prompts() {
+    if !model.info().takes_prompts() {
         let message = format!("{}: a {} takes no prompts", model.name(), model.info().architecture);
         return Err(Error::new(ErrorKind::InvalidOption, message));
     }

@@ -57,9 +57,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 }
 
 const TRANSFORMERS: &[&str] = &["model.safetensors", "config.json"];
-/// With the vocabulary of the text encoder.
-const TEXT: &[&str] = &["model.safetensors", "config.json", "vocab.json", "merges.txt"];
-/// With how text is cleaned before it is cut. The same in one file, `tokenizer.json`, some of the repositories lack.
+/// With the vocabulary of the text encoder, and how text is cleaned before it is cut. The same in one file, `tokenizer.json`, some of the repositories lack.
 const TOKENIZER: &[&str] =
     &["model.safetensors", "config.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
@@ -130,7 +128,11 @@ const REGISTRY: &[Entry] = &[
     Entry { name: "owlv2-large-finetuned", architecture: "owlv2-large", repository: "google/owlv2-large-patch14-finetuned", bytes: 1_750_000_000, ..OWLV2 },
     Entry {
         name: "sam3", family: "sam3", architecture: "sam3", repository: "facebook/sam3",
-        files: TEXT, bytes: 3_440_000_000, licence: "SAM License", gated: true, ..BASE
+        files: TOKENIZER, bytes: 3_440_000_000, licence: "SAM License", gated: true, ..BASE
+    },
+    Entry {
+        name: "sam3.1", family: "sam3", architecture: "sam3", repository: "facebook/sam3.1",
+        files: &["sam3.1_multiplex.pt"], bytes: 3_500_000_000, licence: "SAM License", gated: true, ..BASE
     },
 ];
 
@@ -157,12 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn architectures_of_known_families_can_be_built() {
-        for family in maskline::families() {
-            let known = family.description();
-            for entry in REGISTRY.iter().filter(|entry| entry.family == known.name) {
-                assert!(known.architectures.contains(&entry.architecture), "{}", entry.architecture);
-            }
+    fn every_entry_is_of_an_architecture_that_can_be_built() {
+        for Entry { name, family, architecture, .. } in REGISTRY {
+            let known = maskline::families().iter().map(|known| known.description()).find(|known| known.name == *family);
+            assert!(known.is_some_and(|known| known.architectures.contains(architecture)), "{name}: {family}, {architecture}");
         }
     }
 }

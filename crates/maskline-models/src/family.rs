@@ -35,6 +35,8 @@ pub struct BuildOptions {
     pub labels: Option<Vec<String>>,
     /// Side of the square picture input, where the architecture leaves it free; else what the model was trained at.
     pub image_size: Option<usize>,
+    /// Tokens of a text, padding among them, where the text encoder leaves it free; else as many as the reference's processor gives.
+    pub context: Option<usize>,
     /// Facts that neither tensors nor a `config.json` beside them tell, by the family's own keys.
     pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that the golden cases hold.
@@ -133,6 +135,14 @@ pub trait Family: Sync {
     /// Whether the names of the tensors in a scope are this family's.
     fn recognises(&self, names: &Scope<'_>) -> bool;
 
+    /// Gives the tensors of a recognised checkpoint the names that the family reads, where it is published in other layouts.
+    ///
+    /// # Errors
+    /// `Checkpoint` if two tensors of the file are the same one.
+    fn prepare(&self, _: &mut Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
     /// Emits the graphs of a checkpoint. A family reads what the source holds and nothing else: that is what a bundle's key covers.
     ///
     /// # Errors
@@ -145,9 +155,10 @@ pub trait Family: Sync {
 
 /// All families.
 pub fn families() -> &'static [&'static dyn Family] {
-    static FAMILIES: [&dyn Family; 8] = [
+    static FAMILIES: [&dyn Family; 9] = [
         &crate::yolov8::YoloV8,
         &crate::sam2::Sam2,
+        &crate::sam3::Sam3,
         &crate::mobile_sam::MobileSam,
         &crate::efficientvit_sam::EfficientVitSam,
         &crate::sam1::Sam1,
@@ -178,7 +189,14 @@ pub(crate) fn family_in(names: &Scope<'_>) -> Option<&'static dyn Family> {
 ///
 /// # Errors
 /// `UnknownModel` with what the checkpoint looks like, or with the branches between which it leaves the choice open.
-pub fn recognise(mut source: Source) -> Result<(Source, &'static dyn Family)> {
+pub fn recognise(source: Source) -> Result<(Source, &'static dyn Family)> {
+    let (mut source, family) = find(source)?;
+    family.prepare(source.checkpoint_mut())?;
+    Ok((source, family))
+}
+
+/// The family, with the names that lead to the model taken off.
+fn find(mut source: Source) -> Result<(Source, &'static dyn Family)> {
     // Of the names as they are in the file, so that the error shows those.
     let error = match family_of(source.checkpoint()) {
         Ok(family) => return Ok((source, family)),
@@ -246,7 +264,12 @@ pub(crate) fn refuse_left_over(checkpoint: &Checkpoint, title: &str, known: &[&s
     }
     let count = left.len();
     left.truncate(3);
-    let message = format!("{count} tensors have no place in {title}, such as `{}`", left.join("`, `"));
+    let told = |name: String| match checkpoint.name_in_file(&name) {
+        Some(file) => format!("`{file}` (here `{name}`)"),
+        None => format!("`{name}`"),
+    };
+    let left: Vec<String> = left.into_iter().map(told).collect();
+    let message = format!("{count} tensors have no place in {title}, such as {}", left.join(", "));
     let help = "the checkpoint is of a variant that this family does not build; a result without them would be wrong";
     Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()).with_help(help))
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 
 pub use heads::{
-    DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary, WordHead, embedding,
+    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary,
+    WordHead, embedding,
 };
 pub use task::Task;
 
@@ -30,6 +31,8 @@ pub enum Preprocess {
     LongestSide(Normalise),
     /// Stretched to the square input by a cubic filter in 8 bits, and normalised (OWL-ViT).
     StretchLevels(Normalise),
+    /// Stretched to the square input by an antialiased linear filter in 8 bits, and normalised (SAM 3).
+    StretchLevelsLinear(Normalise),
     /// Put into the top left corner of a black square, which is blurred and scaled to the input, and normalised (OWLv2).
     PaddedSquare(Normalise),
     /// Kept as it is, with its halves: the network sees parts of it (nano).
@@ -48,6 +51,8 @@ pub struct Normalise {
 impl Normalise {
     /// The statistics of ImageNet that most vision models share.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    /// From 0..1 to -1..1.
+    pub const CENTRED: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
     /// The statistics of CLIP's pictures.
     pub const CLIP: Self = Self { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_54, 0.261_302_6, 0.275_777_1] };
 }
@@ -102,8 +107,18 @@ pub enum SizeSource {
 pub enum PartRole {
     /// Pictures to embeddings.
     ImageEncoder,
+    /// What the image encoder gives to what words and examples are compared with.
+    ConceptNeck,
+    /// What the image encoder gives to what prompts are answered from.
+    PromptNeck,
     /// Words to embeddings.
     TextEncoder,
+    /// Examples on a picture to embeddings.
+    ExemplarEncoder,
+    /// A picture's features and concepts to objects.
+    ConceptDecoder,
+    /// Objects of a concept to their masks.
+    MaskHead,
     /// An embedding and prompts to masks.
     MaskDecoder,
     /// The same for prompts with an earlier mask, which is refined.
@@ -200,6 +215,7 @@ impl ModelInfo {
         match &self.output {
             Output::Detector(head) => head.check(),
             Output::Words(head) => head.check(),
+            Output::Concepts(head) => head.check(),
             _ => Ok(()),
         }
     }
@@ -209,7 +225,7 @@ impl ModelInfo {
         match &self.output {
             Output::Detector(head) => Some(head.classes),
             Output::Classifier { classes, .. } => Some(*classes),
-            Output::Promptable(_) | Output::Looks(_) | Output::Words(_) => None,
+            Output::Promptable(_) | Output::Looks(_) | Output::Words(_) | Output::Concepts(_) => None,
         }
     }
 
@@ -218,6 +234,15 @@ impl ModelInfo {
         match &self.output {
             Output::Detector(DetectorHead { extras: Extras::Keypoints { count, .. }, .. }) => Some(*count),
             _ => None,
+        }
+    }
+
+    /// Whether it answers clicks, boxes or masks.
+    pub fn takes_prompts(&self) -> bool {
+        match &self.output {
+            Output::Promptable(_) | Output::Looks(_) => true,
+            Output::Concepts(head) => head.clicks.is_some(),
+            Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => false,
         }
     }
 
@@ -234,12 +259,28 @@ impl ModelInfo {
         }
     }
 
+    /// How it finds what words and examples say and cuts it out; `None` of others.
+    pub fn concepts(&self) -> Option<&ConceptHead> {
+        match &self.output {
+            Output::Concepts(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// How it answers clicks, boxes and masks from an embedding of the picture; `None` of others.
+    pub fn prompts(&self) -> Option<&PromptHead> {
+        match &self.output {
+            Output::Promptable(head) => Some(head),
+            Output::Concepts(head) => head.clicks.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Masks that it offers for one prompt; 0 where it takes no prompts.
     pub fn masks_per_prompt(&self) -> usize {
         match &self.output {
-            Output::Promptable(head) => head.masks,
             Output::Looks(_) => 1,
-            Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => 0,
+            _ => self.prompts().map_or(0, |head| head.masks),
         }
     }
 
@@ -255,9 +296,8 @@ impl ModelInfo {
     /// What a promptable model does where everything is asked for; `None` of others.
     pub fn everything(&self) -> Option<&EverythingDefaults> {
         match &self.output {
-            Output::Promptable(head) => Some(&head.everything),
             Output::Looks(head) => Some(&head.everything),
-            Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => None,
+            _ => self.prompts().map(|head| &head.everything),
         }
     }
 
@@ -267,7 +307,7 @@ impl ModelInfo {
         const MULTIPLE: usize = 32;
         match (&self.output, self.fixed_size, &self.preprocess) {
             (Output::Looks(_), ..) => SizeRule::Own,
-            (Output::Promptable(_) | Output::Words(_), Some(size), _) => SizeRule::Built { size },
+            (Output::Promptable(_) | Output::Words(_) | Output::Concepts(_), Some(size), _) => SizeRule::Built { size },
             (_, Some(size), _) => SizeRule::Exported { size },
             (.., Preprocess::Letterbox { stride }) => SizeRule::Any { multiple: *stride },
             _ => SizeRule::Any { multiple: MULTIPLE },

@@ -17,6 +17,7 @@ pub mod owl;
 pub mod sam;
 pub mod sam1;
 pub mod sam2;
+pub mod sam3;
 mod unsupported;
 pub mod yolov8;
 
@@ -26,7 +27,7 @@ pub use family::{
     Asset, BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise,
 };
 pub use info::{
-    DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, PartInfo, PartRole,
-    Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
+    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, PartInfo,
+    PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
 };
 pub use labels::parse_names;

@@ -6,8 +6,8 @@ use maskline_weights::{Attribute, Checkpoint};
 const MARKS: &[(&str, &str)] = &[
     ("mask_decoder.hf_token.weight", "an HQ-SAM"),
     ("sam_mask_decoder.", "a SAM 2 without its image encoder"),
-    ("detector.backbone.", "a SAM 3"),
-    ("detector_model.vision_encoder.", "a SAM 3"),
+    ("detector.backbone.", "a SAM 3 without its heads, or another variant of it"),
+    ("detector_model.vision_encoder.", "a SAM 3 without its heads, or another variant of it"),
     ("transformer.decoder.bbox_embed.", "a DETR-like detector (Grounding DINO, DINO)"),
     ("image_encoder.neck.", "a Segment Anything without its mask decoder, or another variant of it"),
     ("text_model.encoder.", "a model of the CLIP family"),

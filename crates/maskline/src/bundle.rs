@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 15;
+const BUILDER_VERSION: u32 = 16;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
@@ -33,6 +33,9 @@ pub struct BundleOptions {
     /// Side of the picture input: what models that are built for one size are built for, and the default size of the others. `None` for
     /// what they were trained at.
     pub image_size: Option<usize>,
+    /// Tokens of a text, padding among them, where the text encoder leaves it free (SAM3-LiteText's). `None` for as many as the reference's
+    /// processor gives.
+    pub context: Option<usize>,
     /// Facts that neither a checkpoint nor the `config.json` beside it tells, by the family's own keys.
     pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that golden cases hold.
@@ -68,6 +71,11 @@ impl Bundle {
     /// it reads in the checkpoint. `None` where there is no such part.
     pub fn weights_bytes(&self, part: &str) -> Option<u64> {
         self.manifest.files.get(part).map(|part| part.weights_bytes)
+    }
+
+    /// Whether weights of a part are of half precision where they lie, which its optimised graph would hold at twice the size.
+    pub(crate) fn has_half(&self, part: &str) -> bool {
+        self.manifest.files.get(part).is_some_and(|part| part.has_half)
     }
 
     /// The content of a file that the family gave the bundle, such as a tokenizer; it is what it was when the bundle was built.
@@ -165,6 +173,7 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
         keypoint_shape: options.keypoint_shape,
         labels: options.labels.clone(),
         image_size: options.image_size,
+        context: options.context,
         config: options.config.clone(),
         taps: options.taps,
     }
@@ -181,7 +190,7 @@ fn save(built: &Built<'_>, options: &BundleOptions, directory: &Path) -> Result<
     for part in built.parts() {
         let saved = saver.save(part.name, &part.model)?;
         let file = PathBuf::from(saved.model.file_name().unwrap_or_default());
-        manifest.files.insert(part.name.to_string(), PartFile { file, weights_bytes: saved.external_bytes });
+        manifest.files.insert(part.name.to_string(), PartFile { file, weights_bytes: saved.external_bytes, has_half: saved.has_half });
     }
     manifest.links = saver.links().map(|link| Link::of(directory, Path::new(link))).collect::<Result<_>>()?;
     manifest.assets = built.assets().iter().map(|asset| AssetRecord::write(asset, directory)).collect::<Result<_>>()?;

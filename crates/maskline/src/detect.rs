@@ -39,6 +39,9 @@ pub struct PredictOptions {
     pub batch: usize,
     /// How words are read.
     pub words: WordOptions,
+    /// Masks of the objects found do not overlap: of several, the one with the largest logit keeps a pixel. Only of models that find masks
+    /// for words and examples.
+    pub separate: bool,
 }
 
 /// How words are read, of models that take them.
@@ -64,11 +67,25 @@ impl Default for PredictOptions {
             top: 5,
             batch: 4,
             words: WordOptions::default(),
+            separate: false,
         }
     }
 }
 
 impl PredictOptions {
+    /// Refuses another size than the one that a model is built for.
+    pub(crate) fn check_built_size(&self, built: usize) -> Result<()> {
+        match self.size {
+            InputSize::Default => Ok(()),
+            InputSize::Square(side) if side == built => Ok(()),
+            InputSize::Square(side) | InputSize::Rect(side) => {
+                let expected = format!("{built} × {built}, which the model is built for");
+                let error = Error::new(ErrorKind::InvalidOption, "size").expecting(expected);
+                Err(error.but_found(side).with_help("load the model with another size"))
+            }
+        }
+    }
+
     /// Refuses shares that are none.
     pub(crate) fn check_shares(&self) -> Result<()> {
         let is_share = |value: f32| (0.0..=1.0).contains(&value);
@@ -79,6 +96,18 @@ impl PredictOptions {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Model {
+    /// Refuses to keep masks apart where none are found for words.
+    pub(crate) fn check_separate(&self, options: &PredictOptions) -> Result<()> {
+        let task = self.info().task;
+        if !options.separate || (task.takes_concepts() && task.has_masks()) {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::InvalidOption, "separate").expecting("a model that finds masks for words and examples");
+        Err(error.but_found(format!("{} ({})", self.name(), task.noun())))
     }
 }
 
@@ -138,6 +167,7 @@ impl Model {
     }
 
     pub(crate) fn detect(&self, images: &[&Image], options: &PredictOptions, call: &Call) -> Result<Vec<Result<Detections>>> {
+        self.check_separate(options)?;
         self.driver().detect(&Pictures { images, options, call })
     }
 }

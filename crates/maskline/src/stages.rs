@@ -29,13 +29,17 @@ pub enum Stage {
     TextEncode,
     /// The image encoder; nothing where the embedding was there.
     ImageEncode,
+    /// Examples to what a network is told of them.
+    ExemplarEncode,
     /// Opening a network that was not needed before.
     Open,
     /// The network, of models that have one.
     Network,
     /// The memory of a video.
     Memory,
-    /// The mask decoder, for all prompts.
+    /// What is looked for against what the picture shows, by networks: for all phrases and examples.
+    ConceptDecode,
+    /// The mask decoder, for all prompts; the masks of what was found.
     MaskDecode,
     /// What is looked for against what the picture shows: the product of both embeddings.
     Match,
@@ -47,16 +51,18 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Detect,
         Self::Decode,
         Self::Preprocess,
         Self::Queue,
         Self::TextEncode,
         Self::ImageEncode,
+        Self::ExemplarEncode,
         Self::Open,
         Self::Network,
         Self::Memory,
+        Self::ConceptDecode,
         Self::MaskDecode,
         Self::Match,
         Self::Postprocess,
@@ -72,9 +78,11 @@ impl Stage {
             Self::Queue => "queue",
             Self::TextEncode => "text_encode",
             Self::ImageEncode => "image_encode",
+            Self::ExemplarEncode => "exemplar_encode",
             Self::Open => "open",
             Self::Network => "network",
             Self::Memory => "memory",
+            Self::ConceptDecode => "concept_decode",
             Self::MaskDecode => "mask_decode",
             Self::Match => "match",
             Self::Postprocess => "postprocess",
@@ -84,12 +92,21 @@ impl Stage {
 
     /// Whether networks run in it.
     pub fn is_network(self) -> bool {
-        matches!(self, Self::TextEncode | Self::ImageEncode | Self::Network | Self::Memory | Self::MaskDecode)
+        matches!(
+            self,
+            Self::TextEncode
+                | Self::ImageEncode
+                | Self::ExemplarEncode
+                | Self::Network
+                | Self::Memory
+                | Self::ConceptDecode
+                | Self::MaskDecode
+        )
     }
 
     /// Whether it is rare: people need not read of it where it took nothing.
     fn is_rare(self) -> bool {
-        matches!(self, Self::Queue | Self::Open)
+        matches!(self, Self::Queue | Self::Open | Self::ExemplarEncode)
     }
 }
 
@@ -263,7 +280,7 @@ impl Stages {
         let told = self.iter().filter(|(stage, time)| !time.is_zero() || !stage.is_rare());
         let is_spared = self.embedding.is_some_and(|source| source < EmbeddingSource::Miss);
         let part = |stage: Stage, time: Duration| match stage {
-            Stage::ImageEncode if is_spared => "image encode 0 (cached)".to_owned(),
+            Stage::ImageEncode if is_spared && time.is_zero() => "image encode 0 (cached)".to_owned(),
             Stage::TextEncode if self.phrases.encoded == 0 => {
                 let source = if self.phrases.from_disk > 0 { "from disk" } else { "cached" };
                 format!("text encode {:.1} ({source})", time.as_secs_f64() * 1e3)

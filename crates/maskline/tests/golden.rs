@@ -73,6 +73,12 @@ fn efficientvit_sam_cases_are_within_their_tolerances() {
 }
 
 #[test]
+fn sam3_cases_are_within_their_tolerances() {
+    check_family("goldens/sam3_image", 190);
+    check_family("goldens/sam3_tracker", 85);
+}
+
+#[test]
 fn owl_cases_are_within_their_tolerances() {
     check_family("goldens/owlvit", 40);
     check_family("goldens/owlv2", 45);
@@ -119,6 +125,11 @@ fn tiny_owl_is_our_reference() {
 #[test]
 fn tiny_sam2_is_our_reference() {
     check_tiny(&["sam2"], 50);
+}
+
+#[test]
+fn sam3_lite_text_cases_are_within_their_tolerances() {
+    check_family("goldens/sam3_lite_text", 81);
 }
 
 #[test]

@@ -1,12 +1,18 @@
+//! What tests of several crates share: [`TinySam3`], a model, and [`skip`].
+//!
 //! Tests that cannot run where they are: said where they are seen, counted, and refused where nothing may be missing.
 //!
 //! The test harness knows no skipped test, and swallows what a passing one prints. So [`skip`] writes past it to the standard error
 //! stream, and adds a line to [`record`], which `.ci/run` reads at the end.
 
+mod sam3;
+
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+pub use sam3::TinySam3;
 
 /// Set to `1`, it makes every skipped test a failed one.
 pub const NO_SKIPS: &str = "MASKLINE_NO_SKIPS";

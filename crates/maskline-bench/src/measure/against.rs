@@ -151,7 +151,9 @@ impl Room<'_> {
     /// Phrases; with our tokens where weights are generated, as no tokenizer comes with those.
     fn phrases(&self, texts: Texts, one: &One, info: &ModelInfo) -> Result<Vec<Phrase>> {
         let is_generated = one.subject.model.generated_from_seed.is_some();
-        let tokenizer = info.words().filter(|_| is_generated).map(|head| (Tokenizer::stand_in(head.vocabulary), head.context));
+        let sizes = info.words().map(|head| (head.vocabulary, head.context));
+        let sizes = sizes.or(info.concepts().map(|head| (head.vocabulary, head.context)));
+        let tokenizer = sizes.filter(|_| is_generated).map(|(vocabulary, context)| (Tokenizer::stand_in(vocabulary), context));
         let phrase = |text: String| {
             let ids = match &tokenizer {
                 Some((tokenizer, context)) => {

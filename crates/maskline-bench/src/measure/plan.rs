@@ -113,6 +113,7 @@ impl Given {
             Self::Batch if takes.contains(&Takes::Prompts) => "one picture at a time\n  help: leave it out; a batch is --prompts",
             Self::Batch => "one picture at a time\n  help: leave it out; a batch is --text, given several times, or --sweep text",
             Self::Text | Self::Phrases | Self::TextCache => "no words\n  help: leave it out",
+            Self::Prompts | Self::Kind if takes.contains(&Takes::Words) => "no prompts beside words\n  help: leave it out",
             Self::Prompts | Self::Kind | Self::Embedding => "no prompts\n  help: leave it out",
         }
     }
@@ -235,17 +236,35 @@ impl Plan {
         Err(Error::new(ErrorKind::InvalidOption, message))
     }
 
-    /// Whether a parameter was given one value that a sweep of it would not use.
-    fn is_overruled(&self, sweep: &Sweep) -> bool {
-        matches!(sweep, Sweep::Size(_)) && self.setting.compute.size.is_some()
-            || self.given.iter().any(|given| given.name() == sweep.name())
+    /// The option that gave one value, which a sweep would not use.
+    fn overruled(&self, sweep: &Sweep) -> Option<&'static str> {
+        if matches!(sweep, Sweep::Size(_)) && self.setting.compute.size.is_some() {
+            return Some("size");
+        }
+        let is_other = |given: &Given| match sweep {
+            Sweep::Complexity(_) => matches!(given, Given::Text | Given::Phrases | Given::Prompts),
+            _ => given.name() == sweep.name(),
+        };
+        self.given.iter().copied().find(is_other).map(Given::name)
+    }
+
+    /// Whether models that take words and prompts are asked by prompts: where only these are spoken of.
+    pub(super) fn is_by_prompts(&self) -> bool {
+        let is_any =
+            |given: &[Given], swept: fn(&Sweep) -> bool| self.given.iter().any(|one| given.contains(one)) || self.sweeps.iter().any(swept);
+        is_any(&[Given::Prompts, Given::Kind], |sweep| matches!(sweep, Sweep::Prompts(_) | Sweep::Kind(_)))
+            && !is_any(&[Given::Text, Given::Phrases, Given::TextCache], |sweep| matches!(sweep, Sweep::Text(_) | Sweep::Complexity(_)))
     }
 
     fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
-        if let Some(sweep) = self.sweeps.iter().find(|sweep| self.is_overruled(sweep)) {
-            let name = sweep.name();
-            return invalid(format!("--{name} does not apply beside --sweep {name}, which has the values\n  help: leave it out"));
+        if let Some((option, sweep)) = self.sweeps.iter().find_map(|sweep| Some((self.overruled(sweep)?, sweep.name()))) {
+            return invalid(format!("--{option} does not apply beside --sweep {sweep}, which has the values\n  help: leave it out"));
+        }
+        let has = |swept: fn(&Sweep) -> bool| self.sweeps.iter().any(swept);
+        if has(|sweep| matches!(sweep, Sweep::Complexity(_))) && has(|sweep| matches!(sweep, Sweep::Text(_))) {
+            let message = "--sweep text does not apply beside --sweep prompts, which has the phrases\n  help: leave one of them out";
+            return invalid(message.to_owned());
         }
         if let Some(state) = twice(&self.embeddings) {
             return invalid(format!("--embedding: {} is there twice", state.name()));

@@ -15,16 +15,22 @@ const SURE: f32 = 0.3;
 
 /// Compares the answers of two programs to the same request.
 ///
-/// Where there are masks, the n-th answers the n-th prompt: the figure is the least overlap (IoU) of all prompts; two empty masks
-/// are the same, and a missing mask is another one. Else boxes of the same class are paired by overlap: the figure is the least
-/// overlap of a pair, and 0 if one program is sure of an object (a score above 0.3) that the other does not have.
+/// Where prompts were answered with masks, the n-th answers the n-th prompt: the figure is the least overlap (IoU) of all prompts; two
+/// empty masks are the same, and a missing mask is another one. Else objects of the same class are paired by the overlap of their boxes:
+/// the figure is the least overlap of a pair, of its masks where there are any, and 0 if one program is sure of an object (a score above
+/// 0.3) that the other does not have.
 pub fn parity(ours: &[Object], theirs: &[Object]) -> Parity {
     let has_masks = ours.iter().chain(theirs).any(|object| object.mask.is_some());
-    if has_masks {
-        let value = (0..ours.len().max(theirs.len())).map(|index| overlap(ours.get(index), theirs.get(index))).fold(1.0, f64::min);
-        return Parity { metric: "least mask IoU".into(), value, least: SAME_MASK };
+    let was_found = ours.iter().chain(theirs).any(|object| object.class_id.is_some());
+    let value = match (has_masks, was_found) {
+        (true, false) => (0..ours.len().max(theirs.len())).map(|index| overlap(ours.get(index), theirs.get(index))).fold(1.0, f64::min),
+        (true, true) => least_of_pairs(ours, theirs, |pair| overlap(Some(&ours[pair.ours]), Some(&theirs[pair.theirs]))),
+        (false, _) => least_of_pairs(ours, theirs, |pair| pair.overlap),
+    };
+    match has_masks {
+        true => Parity { metric: "least mask IoU".into(), value, least: SAME_MASK },
+        false => Parity { metric: "least box IoU".into(), value, least: SAME_BOX },
     }
-    Parity { metric: "least box IoU".into(), value: least_box_overlap(ours, theirs), least: SAME_BOX }
 }
 
 /// How many of the masks are neither empty nor full: the others prove little about agreement.
@@ -46,23 +52,33 @@ fn is_of_size(one: &Mask, other: &Mask) -> bool {
     (one.width(), one.height()) == (other.width(), other.height())
 }
 
-fn least_box_overlap(ours: &[Object], theirs: &[Object]) -> f64 {
-    let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
+/// Two objects that stand for the same thing.
+#[derive(Clone, Copy)]
+struct Pair {
+    ours: usize,
+    theirs: usize,
+    /// Of their boxes.
+    overlap: f64,
+}
+
+/// The least `likeness` of objects paired by their boxes, the best pairs first; 0 if a sure one is left.
+fn least_of_pairs(ours: &[Object], theirs: &[Object], likeness: impl Fn(Pair) -> f64) -> f64 {
+    let mut pairs: Vec<Pair> = Vec::new();
     for (i, one) in ours.iter().enumerate() {
         for (j, other) in theirs.iter().enumerate().filter(|(_, other)| other.class_id == one.class_id) {
             let overlap = box_overlap(one.bounds, other.bounds);
             if overlap >= SAME_OBJECT {
-                pairs.push((overlap, i, j));
+                pairs.push(Pair { ours: i, theirs: j, overlap });
             }
         }
     }
-    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    pairs.sort_by(|a, b| b.overlap.total_cmp(&a.overlap));
     let (mut paired_ours, mut paired_theirs) = (vec![false; ours.len()], vec![false; theirs.len()]);
     let mut least = 1.0_f64;
-    for (overlap, i, j) in pairs {
-        if !paired_ours[i] && !paired_theirs[j] {
-            (paired_ours[i], paired_theirs[j]) = (true, true);
-            least = least.min(overlap);
+    for pair in pairs {
+        if !paired_ours[pair.ours] && !paired_theirs[pair.theirs] {
+            (paired_ours[pair.ours], paired_theirs[pair.theirs]) = (true, true);
+            least = least.min(likeness(pair));
         }
     }
     let is_left = |objects: &[Object], paired: &[bool]| objects.iter().zip(paired).any(|(object, paired)| !paired && object.score > SURE);
@@ -125,6 +141,17 @@ mod tests {
     fn an_object_near_the_threshold_may_be_missing() {
         let ours = [boxed(0.0, 0, 0.9), boxed(300.0, 1, 0.26)];
         assert_eq!(parity(&ours, &ours[..1]).value, 1.0);
+    }
+
+    #[test]
+    fn found_masks_are_paired_by_their_boxes() {
+        let found = |x, columns, score| Object { mask: masked(columns).mask, ..boxed(x, 0, score) };
+        let ours = [found(0.0, 0..4, 0.9), found(300.0, 0..8, 0.8)];
+        let same = parity(&ours, &[found(300.0, 0..8, 0.8), found(0.0, 0..4, 0.9)]);
+        assert_eq!((same.value, same.metric.as_str()), (1.0, "least mask IoU"), "in another order");
+        assert_eq!(parity(&ours, &[found(300.0, 0..4, 0.8), found(0.0, 0..4, 0.9)]).value, 0.5, "another mask");
+        assert_eq!(parity(&ours, &ours[..1]).value, 0.0, "one is missing");
+        assert_eq!(parity(&[ours[0].clone(), found(300.0, 0..8, 0.2)], &ours[..1]).value, 1.0, "one near the threshold is missing");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::error::{Error, ErrorKind, Result};
 /// A program that maskline is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Program {
-    /// The model's PyTorch code: transformers for SAM 2.1, OWL-ViT and OWLv2, segment_anything for the other SAMs, ultralytics' network for YOLOv8.
+    /// The model's PyTorch code: transformers for SAM 2.1, SAM 3, OWL-ViT and OWLv2, segment_anything for the other SAMs, ultralytics'
+    /// network for YOLOv8.
     PyTorch,
     /// ONNX Runtime's Python package on maskline's portable graphs.
     OnnxRuntimePython,
@@ -72,13 +73,14 @@ struct Entry {
 }
 
 const SAM_2: &[&str] = &["sam2"];
+const SAM_3: &[&str] = &["sam3"];
 const FIRST_SAM: &[&str] = &["sam1", "mobile_sam", "efficientvit_sam"];
 const SAM: &[&str] = &["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
 const YOLO: &[&str] = &["yolov8"];
 const OWL: &[&str] = &["owlvit", "owlv2"];
 
 /// All scripts: a new family is a name in a row, or a row.
-const SCRIPTS: [Entry; 8] = [
+const SCRIPTS: [Entry; 9] = [
     Entry {
         program: Program::OnnxRuntimePython,
         families: SAM,
@@ -110,6 +112,14 @@ const SCRIPTS: [Entry; 8] = [
         module: "torch_sam2",
         class: "Transformers",
         needs: &["torch", "transformers", "safetensors", "numpy", "PIL", "pycocotools"],
+    },
+    Entry {
+        program: Program::PyTorch,
+        families: SAM_3,
+        task: "concepts",
+        module: "torch_sam3",
+        class: "Transformers",
+        needs: &["torch", "torchvision", "transformers", "safetensors", "numpy", "PIL", "pycocotools"],
     },
     Entry {
         program: Program::PyTorch,

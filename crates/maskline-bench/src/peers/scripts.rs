@@ -13,7 +13,7 @@ macro_rules! carried {
 }
 
 /// Name and text of each file.
-const FILES: [(&str, &str); 17] = carried![
+const FILES: [(&str, &str); 19] = carried![
     "efficient_vit.py",
     "facts.py",
     "names.py",
@@ -23,10 +23,12 @@ const FILES: [(&str, &str); 17] = carried![
     "onnx_session.py",
     "pictures.py",
     "promptable.py",
+    "sam3_names.py",
     "tiny_vit.py",
     "torch_owl.py",
     "torch_sam.py",
     "torch_sam2.py",
+    "torch_sam3.py",
     "ultralytics_detector.py",
     "weights.py",
     "words.py",

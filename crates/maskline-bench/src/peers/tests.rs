@@ -203,6 +203,23 @@ for line in sys.stdin:
 }
 
 #[test]
+fn what_words_find_keeps_box_and_class_beside_its_mask() {
+    // A mask of 2 × 2 pixels that is empty: four zeros.
+    let body = "
+say(READY)
+for line in sys.stdin:
+    say({**REPLY, 'objects': [{'score': 0.5, 'box': [1, 2, 3, 4], 'class_id': 1, 'segmentation': {'size': [2, 2], 'counts': '4'}}]})
+";
+    let Some((_folder, worker)) = stub(body, &task()) else { return };
+    let phrases = [Phrase { text: "Schiff".into(), ids: None }];
+    let words = Some(Words { phrases: &phrases, are_held: false });
+    let request = Request { picture: Path::new("photo.png"), mode: Mode::Miss, prompts: &[], words, multimask: Multimask::Auto };
+    let objects = worker.unwrap().call(&request).unwrap().objects;
+    assert_eq!((objects[0].class_id, objects[0].bounds, objects[0].prompt), (Some(1), [1.0, 2.0, 3.0, 4.0], None));
+    assert!(objects[0].mask.as_ref().unwrap().is_empty());
+}
+
+#[test]
 fn each_program_says_what_it_runs() {
     let nano = Program::PyTorch.script(&info("nano")).unwrap_err();
     assert_eq!(nano.kind(), ErrorKind::Unsupported);
@@ -264,6 +281,10 @@ sam = ["vision_encoder.layers.2.layer_norm1.weight", "vision_encoder.neck.layer_
        "prompt_encoder.shared_embedding.positional_embedding", "mask_decoder.iou_prediction_head.layers.0.bias",
        "mask_decoder.iou_prediction_head.proj_out.bias", "mask_decoder.upscale_layer_norm.weight"]
 for name in sorted(names.sam(dict.fromkeys(sam))): print(name)
+print("--")
+sam3 = ["detector_model.text_projection.weight", "detr_decoder.query_embed.weight", "tracker_neck.fpn_layers.0.proj1.bias",
+        "tracker_model.no_memory_embedding"]
+for name in sorted(names.sam3(dict.fromkeys(sam3))): print(name)
 "#;
     let python = Path::new("python3");
     if output_of(Command::new(python).arg("-V")).is_err() {
@@ -272,7 +293,7 @@ for name in sorted(names.sam(dict.fromkeys(sam))): print(name)
     }
     let folder = scripts.file("names.py");
     let text = output_of(super::python::isolated(python).args(["-B", "-c", code]).arg(folder.parent().unwrap())).unwrap();
-    let (sam2, sam) = text.split_once("--\n").unwrap();
+    let [sam2, sam, sam3]: [&str; 3] = text.split("--\n").collect::<Vec<_>>().try_into().unwrap();
     let expected = "mask_decoder.iou_prediction_head.layers.0.weight mask_decoder.iou_prediction_head.proj_in.weight \
                     mask_decoder.output_hypernetworks_mlps.2.proj_out.bias mask_decoder.transformer.layer_norm_final_attn.bias \
                     mask_decoder.transformer.layers.0.mlp.proj_in.weight mask_decoder.transformer.layers.1.self_attn.o_proj.bias \
@@ -285,6 +306,7 @@ for name in sorted(names.sam(dict.fromkeys(sam))): print(name)
                     mask_decoder.iou_prediction_head.layers.2.bias mask_decoder.output_upscaling.1.weight \
                     prompt_encoder.pe_layer.positional_encoding_gaussian_matrix prompt_encoder.point_embeddings.1.weight";
     assert_eq!(sam.lines().collect::<Vec<_>>().join(" "), expected);
+    assert_eq!(sam3.lines().collect::<Vec<_>>(), ["detr_decoder.query_embed.weight", "text_projection.weight"]);
 }
 
 /// Stand-ins for Python are shell scripts.

@@ -313,13 +313,22 @@ impl Phrase {
 impl Answer {
     fn object(self, index: usize) -> Result<Object, String> {
         let Self { score, segmentation, bounds, class_id } = self;
-        if let Some(CocoRle { size, counts }) = segmentation {
-            let rle = Rle::from_coco_string(size, &counts).map_err(|error| error.to_string())?;
-            let mask = Mask::from_rle(&rle).map_err(|error| error.to_string())?;
-            let bounds = mask.bounds().unwrap_or_default().map(|side| side as f32);
-            return Ok(Object { prompt: Some(index), score, bounds, mask: Some(mask), ..Object::default() });
+        let mask = segmentation.map(CocoRle::mask).transpose()?;
+        // What no phrase found was prompted for, and its box is its mask's.
+        if class_id.is_none()
+            && let Some(found) = &mask
+        {
+            let bounds = found.bounds().unwrap_or_default().map(|side| side as f32);
+            return Ok(Object { prompt: Some(index), score, bounds, mask, ..Object::default() });
         }
         let bounds = bounds.ok_or_else(|| format!("object {index} has neither mask nor box"))?;
-        Ok(Object { score, bounds, class_id, ..Object::default() })
+        Ok(Object { score, bounds, class_id, mask, ..Object::default() })
+    }
+}
+
+impl CocoRle {
+    fn mask(self) -> Result<Mask, String> {
+        let rle = Rle::from_coco_string(self.size, &self.counts).map_err(|error| error.to_string())?;
+        Mask::from_rle(&rle).map_err(|error| error.to_string())
     }
 }

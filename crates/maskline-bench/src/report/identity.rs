@@ -63,6 +63,12 @@ pub enum TextKind {
     Phrases,
     /// Those that the user gave.
     Given,
+    /// One word, always the same: the simplest thing to ask.
+    Word,
+    /// One phrase of several words, always the same.
+    Phrase,
+    /// Several phrases, always the same: several kinds of objects at once.
+    Objects,
 }
 
 impl TextKind {
@@ -72,8 +78,14 @@ impl TextKind {
             Self::Words => "words",
             Self::Phrases => "phrases",
             Self::Given => "given",
+            Self::Word => "word",
+            Self::Phrase => "phrase",
+            Self::Objects => "objects",
         }
     }
+
+    /// How simple or hard a question is, from one word to several objects: kinds whose phrases are always the same.
+    pub(crate) const BY_COMPLEXITY: [Self; 3] = [Self::Word, Self::Phrase, Self::Objects];
 }
 
 impl std::str::FromStr for TextKind {

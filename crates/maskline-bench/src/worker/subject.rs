@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use maskline::{
-    Ask, Concept, Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, Object, PredictOptions, Prompt, Result,
+    Ask, Concept, Embedding, EmbeddingSource, Error, ErrorKind, Image, InputSize, Model, ModelInfo, Object, PredictOptions, Prompt, Result,
     SegmentOptions, Stage, Stages, WordOptions,
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Subject {
     pictures: Vec<PathBuf>,
     /// The phrases that the user gave.
     given: Vec<String>,
+    /// Whether it is asked by prompts though it takes words too.
+    is_by_prompts: bool,
     held: Mutex<HashMap<PathBuf, Embedding>>,
 }
 
@@ -65,15 +67,24 @@ const MASK_ENCODE: &str = "mask_encode";
 impl Subject {
     pub(super) fn new(model: Model, assigned: &Assignment) -> Self {
         let Assignment { compute, pictures, wording, .. } = assigned;
-        Self { model, size: compute.size, pictures: pictures.clone(), given: wording.given.clone(), held: Mutex::default() }
+        Self {
+            model,
+            size: compute.size,
+            pictures: pictures.clone(),
+            given: wording.given.clone(),
+            is_by_prompts: wording.is_by_prompts,
+            held: Mutex::default(),
+        }
     }
 
+    /// Whether it is asked by prompts.
     pub(super) fn is_promptable(&self) -> bool {
-        self.model.info().task.takes_prompts()
+        is_asked_by_prompts(self.model.info(), self.is_by_prompts)
     }
 
+    /// Whether it is told by words what to find.
     pub(super) fn takes_words(&self) -> bool {
-        self.model.info().task.takes_concepts()
+        self.model.info().task.takes_concepts() && !self.is_promptable()
     }
 
     /// Side of the network's input.
@@ -259,6 +270,11 @@ impl Subject {
     }
 }
 
+/// Whether a model is asked by prompts: one that is told by words what to find is, where that `is_wished`.
+fn is_asked_by_prompts(info: &ModelInfo, is_wished: bool) -> bool {
+    info.takes_prompts() && (is_wished || !info.task.takes_concepts())
+}
+
 /// What making an embedding took of this call: nothing of one that is held, which an earlier call made.
 fn made(embedding: &Embedding, state: EmbeddingState) -> Stages {
     if state == EmbeddingState::Held { Stages::default() } else { *embedding.timings() }
@@ -288,5 +304,38 @@ impl Answer {
     pub(super) fn stages(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let told = self.timings.iter().filter(|(stage, _)| *stage != Stage::Other).map(|(stage, time)| (stage.name(), time));
         told.chain([(MASK_ENCODE, self.mask_encode)]).map(|(name, time)| (name, milliseconds(time)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_takes_words_and_prompts_is_told_words_unless_prompts_are_wished() {
+        let info = |task: &str, output: &serde_json::Value| -> ModelInfo {
+            let info = serde_json::json!({
+                "family": "f", "architecture": "a", "task": task, "labels": [], "input": "image", "preprocess": "pyramid",
+                "default_size": 64, "fixed_size": null, "fixed_batch": null, "parts": [], "output": output,
+            });
+            serde_json::from_value(info).expect("a model")
+        };
+        let clicks = serde_json::json!({
+            "grid": 4, "space": 64, "masks": 4, "object_score": true, "high_resolution": true, "always_padded": true, "single": "first",
+            "everything": {"predicted_iou": 0.8, "stability": 0.95, "points_per_side": 32, "cleans_logits": true},
+            "prompt_logit_limit": null,
+        });
+        let concepts = |clicks: &serde_json::Value| {
+            serde_json::json!({"concepts": {
+                "grid": 4, "width": 8, "trunk_width": 8, "queries": 4, "pooled": 7, "context": 32, "vocabulary": 99, "tokenizer": "stand_in",
+                "clicks": clicks,
+            }})
+        };
+        let both = info("concepts", &concepts(&clicks));
+        assert!(!is_asked_by_prompts(&both, false) && is_asked_by_prompts(&both, true));
+        let words = info("concepts", &concepts(&serde_json::Value::Null));
+        assert!(!is_asked_by_prompts(&words, true));
+        let prompts = info("promptable", &serde_json::json!({"promptable": clicks}));
+        assert!(is_asked_by_prompts(&prompts, false));
     }
 }

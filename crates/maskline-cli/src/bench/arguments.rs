@@ -43,6 +43,7 @@ pub(crate) enum Action {
 #[derive(Debug, Args)]
 pub(crate) struct Setting {
     /// Measure every value, and with several --sweep every combination: size, prompts, kind, text, batch, threads, provider or precision.
+    /// Of models that take words, prompts may be word, phrase and objects: one word, a phrase, several phrases.
     #[arg(long, value_name = "NAME=VALUE,…")]
     pub(crate) sweep: Vec<Sweep>,
     /// Most combinations that are measured.

@@ -62,6 +62,7 @@ fn tell(report: &mut Report<'_>, place: usize, detected: &Detected<'_>) -> Resul
         models: &[model],
         drawn: Drawn { objects: &found.objects, classes: found.classes.as_deref(), marks: Marks::default() },
         found: found.classes.as_ref().map_or_else(|| json!(found.objects), |classes| json!(classes)),
+        examples: Vec::new(),
         timings: found.timings,
         nothing: format!("nothing above {}", predict_options(report).conf.unwrap_or(0.25)),
         absent: Vec::new(),

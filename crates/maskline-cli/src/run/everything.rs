@@ -71,6 +71,7 @@ impl Everything<'_> {
             models: &[self.model],
             drawn: Drawn { objects: &found.objects, classes: None, marks: Marks::default() },
             found: all,
+            examples: Vec::new(),
             timings: found.timings,
             nothing: "nothing found".into(),
             absent: Vec::new(),

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 
 use maskline::vision::draw::{Marks, Unanswered};
-use maskline::{Error, ErrorKind, Image, Masked, Model, Multimask, Pair, PairOptions, Prompt, SegmentOptions};
+use maskline::{
+    Ask, Error, ErrorKind, Image, Masked, Model, Multimask, Object, Pair, PairOptions, PredictOptions, Prompt, Request, SegmentOptions,
+};
 use serde_json::{Value, json};
 
 use super::detect::predict_options;
 use super::everything::{self, Everything};
-use super::find::Finder;
+use super::find::{self, Finder};
 use super::report::{Answer, Report};
 use crate::args::{self, Prompted, Run};
-use crate::concepts::Concepts;
+use crate::concepts::{Concepts, Least};
 use crate::failure::{self, Failure};
 use crate::output::Drawn;
 use crate::prompts::Prompts;
@@ -48,6 +50,8 @@ pub(super) struct Segmenter<'a> {
 enum Asked<'a> {
     /// One model, about the user's prompts.
     One(&'a Model),
+    /// One model, about the user's prompts, which also finds what words and examples say.
+    Both(&'a Model),
     /// A detector, and a model that its boxes are prompts of too.
     Pair(Pair),
 }
@@ -57,23 +61,26 @@ impl<'a> Way<'a> {
     pub(super) fn of(models: &'a [Model], Looked { prompts, concepts }: Looked<'a>, arguments: &Run) -> Result<Self, Failure> {
         let invalid = |message: &str| Error::new(ErrorKind::InvalidOption, message);
         let one_or_joined = || invalid("").expecting("one model, or a detector and a promptable model joined by `+`");
-        if let Some(finder) = models.iter().find(|model| model.info().task.takes_concepts()).filter(|_| concepts.is_empty())
-            && !arguments.everything.everything
-        {
-            let help = "say what to look for: --text \"a red car\", --texts FILE, or --like PICTURE#x1,y1,x2,y2";
-            return Err(invalid(finder.name()).expecting("words or examples").but_found("none").with_help(help).into());
+        let is_promptable = |model: &Model| model.info().takes_prompts();
+        if arguments.everything.everything {
+            return match models {
+                [model] if is_promptable(model) => Ok(Self::Everything(Everything { model, options: everything::options(arguments) })),
+                _ => {
+                    let names: Vec<&str> = models.iter().map(Model::name).collect();
+                    Err(invalid("--everything").expecting("one promptable model").but_found(names.join("+")).into())
+                }
+            };
         }
-        let is_promptable = |model: &Model| model.info().task.takes_prompts();
+        if let Some(finder) = models.first().filter(|model| model.info().task.takes_concepts()).filter(|_| concepts.is_empty()) {
+            let is_asked = models.len() == 1 && is_promptable(finder) && !prompts.is_empty();
+            if !is_asked {
+                return Err(untold(finder, models.len() == 1).into());
+            }
+        }
         let asked = match models {
-            [model] if is_promptable(model) && arguments.everything.everything => {
-                return Ok(Self::Everything(Everything { model, options: everything::options(arguments) }));
-            }
-            _ if arguments.everything.everything => {
-                let names: Vec<&str> = models.iter().map(Model::name).collect();
-                return Err(invalid("--everything").expecting("one promptable model").but_found(names.join("+")).into());
-            }
+            [model] if model.info().task.takes_concepts() && prompts.is_empty() => return Ok(Self::Find(Finder { model, concepts })),
+            [model] if is_promptable(model) && !concepts.is_empty() => Asked::Both(model),
             [model] if is_promptable(model) => Asked::One(model),
-            [model] if model.info().task.takes_concepts() => return Ok(Self::Find(Finder { model, concepts })),
             [model] if prompts.is_empty() => return Ok(Self::Detect(model)),
             [model] => {
                 let error = invalid(&format!("{} is {} and takes no prompts", model.name(), model.info().task.noun()));
@@ -93,10 +100,47 @@ impl<'a> Way<'a> {
             Asked::Pair(_) if !prompts.is_empty() && !arguments.quiet => {
                 terminal::say("the prompts are objects of their own, after those that the detector finds");
             }
+            Asked::Both(_) if !arguments.quiet => {
+                terminal::say("the prompts are objects of their own, after those that words and examples find");
+            }
             _ => {}
         }
         Ok(Self::Segment(Segmenter { asked, prompts, concepts, options: segment_options(&arguments.prompted) }))
     }
+}
+
+/// What is said where a model that is told what to find is told nothing.
+fn untold(finder: &Model, is_alone: bool) -> Error {
+    let (expected, more) = match is_alone && finder.info().takes_prompts() {
+        true => ("words, examples or prompts", "; or ask with --point X,Y, --box X1,Y1,X2,Y2, --prompts FILE or --everything"),
+        false => ("words or examples", ""),
+    };
+    let help =
+        format!("say what to look for: --text \"a red car\", --texts FILE, --like-box x1,y1,x2,y2, or --like PICTURE#x1,y1,x2,y2{more}");
+    Error::new(ErrorKind::InvalidOption, finder.name()).expecting(expected).but_found("none").with_help(help)
+}
+
+/// What a model finds and what it answers in one picture, which it encodes once: its own objects first, then those of the prompts.
+fn find_and_segment(model: &Model, image: &Image, both: &Both<'_>) -> Result<Masked, Error> {
+    let embedding = model.embed(image)?;
+    let asks = both.concepts.list().iter().cloned().map(Ask::Concept);
+    let found = model.answer(&Request { predict: both.predict.clone(), ..Request::new(embedding.clone(), asks) })?;
+    let mut objects: Vec<Object> = Vec::new();
+    for answer in found.answers {
+        objects.extend(answer?.objects);
+    }
+    objects.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let answered = embedding.segment_detections(&[], both.prompts, both.segment)?;
+    objects.extend(answered.objects);
+    Ok(Masked { objects, errors: answered.errors, timings: *embedding.timings() + found.timings + answered.timings })
+}
+
+/// What is asked of a picture in two ways.
+struct Both<'a> {
+    concepts: &'a Concepts,
+    predict: PredictOptions,
+    prompts: &'a [Prompt],
+    segment: &'a SegmentOptions,
 }
 
 fn segment_options(arguments: &Prompted) -> SegmentOptions {
@@ -165,6 +209,13 @@ impl Segmenter<'_> {
                 let found = embedding.segment_detections(&[], &own.prompts, &self.options)?;
                 (own, Masked { timings: *embedding.timings() + found.timings, ..found })
             }
+            Asked::Both(model) => {
+                // A picture for which no prompt is meant is searched all the same.
+                let own = self.own(report, place, &image, 0);
+                let both = Both { concepts: self.concepts, predict: find::options(report), prompts: &own.prompts, segment: &self.options };
+                let found = find_and_segment(model, &image, &both)?;
+                (own, found)
+            }
         };
         for (index, error) in &mut found.errors {
             if let Some(why) = own.broken.get(index) {
@@ -207,16 +258,19 @@ impl Segmenter<'_> {
         let failed_points: Vec<[f32; 2]> = clicks(&failed).iter().map(|click| [click.x, click.y]).collect();
         let unanswered = Unanswered { points: &failed_points, boxes: &boxes(&failed) };
         let models: Vec<&Model> = match &self.asked {
-            Asked::One(model) => vec![model],
+            Asked::One(model) | Asked::Both(model) => vec![model],
             Asked::Pair(pair) => vec![pair.finder(), pair.segmenter()],
         };
         let of_finder = objects.iter().filter(|object| object.prompt.is_none_or(|prompt| prompt < own.first));
-        let absent = self.concepts.absent(of_finder, predict_options(report).conf);
+        let absent =
+            models.first().map_or_else(Vec::new, |finder| self.concepts.absent(of_finder, Least::of(finder, predict_options(report).conf)));
+        let boxes = [self.concepts.wanted_boxes(), boxes(&drawn)].concat();
         let answer = Answer {
             image,
             models: &models,
-            drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes(&drawn), unanswered } },
+            drawn: Drawn { objects, classes: None, marks: Marks { points: &points, boxes: &boxes, unanswered } },
             found: all,
+            examples: self.concepts.boxes(),
             timings: *timings,
             nothing: if absent.is_empty() { "nothing found".into() } else { absent.join("; ") },
             absent,

@@ -22,6 +22,8 @@ pub(super) struct Answer<'a> {
     pub(super) drawn: Drawn<'a>,
     /// What was found, as JSON: `objects` or `classes`.
     pub(super) found: Value,
+    /// Boxes on the picture that said what was looked for, as JSON.
+    pub(super) examples: Vec<Value>,
     pub(super) timings: Stages,
     /// What is said where nothing was found.
     pub(super) nothing: String,
@@ -138,6 +140,9 @@ impl<'a> Report<'a> {
             "start": if answer.models.iter().all(|model| model.was_cached()) { "warm" } else { "cold" },
             key: answer.found, "files": files, "timings_ms": answer.timings, "rows_together": answer.timings.rows_together(),
         });
+        if !answer.examples.is_empty() {
+            line["examples"] = json!(answer.examples);
+        }
         if self.pass > 0 {
             line["repeat"] = json!(self.pass);
         }

@@ -1,37 +1,10 @@
 //! Transformer blocks of CLIP (Radford et al. 2021): norms first, plain multi-head attention, as towers over words and over pictures use them.
 
-use maskline_onnx::{AttentionOptions, GeluForm, Graph, Value};
+use maskline_onnx::{AttentionOptions, Graph, Value};
 use maskline_weights::Scope;
 
-use super::{Norm, batched, layer_norm, linear};
-use crate::{Error, ErrorKind, Facts, Result};
-
-/// Activation between the layers of an MLP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MlpActivation {
-    /// `x · sigmoid(1.702 x)`, that of CLIP.
-    QuickGelu,
-    /// GELU in its exact form.
-    Gelu,
-}
-
-impl MlpActivation {
-    /// What a configuration names (`hidden_act`); CLIP's own where it says nothing.
-    ///
-    /// # Errors
-    /// `Configuration` for one that is not built.
-    pub fn of(facts: &Facts) -> Result<Self> {
-        match facts.said("hidden_act") {
-            None => Ok(Self::QuickGelu),
-            Some(name) if name == "quick_gelu" => Ok(Self::QuickGelu),
-            Some(name) if name == "gelu" => Ok(Self::Gelu),
-            Some(other) => {
-                let error = Error::new(ErrorKind::Configuration, format!("config.json: {}", facts.key("hidden_act")));
-                Err(error.expecting("quick_gelu or gelu").finding(format!("{other:.40}")))
-            }
-        }
-    }
-}
+use super::{Activation, Norm, batched, layer_norm, linear};
+use crate::{Error, ErrorKind, Result};
 
 /// What tokens may look at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +29,7 @@ pub struct Tower {
     /// Epsilon of the norms.
     pub epsilon: f32,
     /// Activation of the MLPs.
-    pub activation: MlpActivation,
+    pub activation: Activation,
 }
 
 impl Tower {
@@ -78,7 +51,11 @@ impl Tower {
         Ok(x)
     }
 
-    fn block<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
+    /// One block (norms, attention and MLP in `scope`): `x` [B, N, width] → the same.
+    ///
+    /// # Errors
+    /// `Checkpoint` for missing or misshapen tensors.
+    pub fn block<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
         let y = layer_norm(g, &scope.push("layer_norm1"), x, self.norm())?;
         let y = self.attention(g, &scope.push("self_attn"), &y, reach)?;
         let x = g.add(x, &y)?;
@@ -101,10 +78,7 @@ impl Tower {
     fn mlp<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value) -> Result<Value> {
         tokens(g, x, |g, x| {
             let hidden = linear(g, &scope.push("fc1"), x, [self.width, self.hidden])?;
-            let hidden = g.scoped(scope.name(), |g| match self.activation {
-                MlpActivation::QuickGelu => g.quick_gelu(&hidden),
-                MlpActivation::Gelu => g.gelu(&hidden, GeluForm::Exact),
-            })?;
+            let hidden = g.scoped(scope.name(), |g| self.activation.apply(g, &hidden))?;
             linear(g, &scope.push("fc2"), &hidden, [self.hidden, self.width])
         })
     }

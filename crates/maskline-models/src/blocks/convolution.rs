@@ -4,7 +4,7 @@ use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
 use maskline_weights::{Init, Scope, Tensor};
 
 use super::{constant, pickled};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Facts, Result};
 
 /// What follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Activation {
     Silu,
     /// Gaussian error linear unit.
     Gelu(GeluForm),
+    /// `x * sigmoid(1.702 x)`, that of CLIP.
+    QuickGelu,
     /// `x` where it is positive, else `slope * x`.
     LeakyRelu {
         /// Slope below 0.
@@ -59,6 +61,25 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// What a configuration of Hugging Face names (`hidden_act`), else the usual one.
+    ///
+    /// # Errors
+    /// `Configuration` for one that is not built.
+    pub fn of(facts: &Facts, usual: Self) -> Result<Self> {
+        let Some(said) = facts.said("hidden_act") else { return Ok(usual) };
+        match said.as_str() {
+            Some("relu") => Ok(Self::Relu),
+            Some("gelu") => Ok(Self::Gelu(GeluForm::Exact)),
+            Some("gelu_pytorch_tanh" | "gelu_new") => Ok(Self::Gelu(GeluForm::Tanh)),
+            Some("quick_gelu") => Ok(Self::QuickGelu),
+            Some("silu" | "swish") => Ok(Self::Silu),
+            _ => {
+                let error = Error::new(ErrorKind::Configuration, format!("config.json: {}", facts.key("hidden_act")));
+                Err(error.expecting("relu, gelu, gelu_pytorch_tanh, quick_gelu or silu").finding(format!("{said:.40}")))
+            }
+        }
+    }
+
     /// The activation of `x`.
     ///
     /// # Errors
@@ -69,6 +90,7 @@ impl Activation {
             Self::Relu => Ok(g.relu(x)?),
             Self::Silu => Ok(g.silu(x)?),
             Self::Gelu(form) => Ok(g.gelu(x, form)?),
+            Self::QuickGelu => Ok(g.quick_gelu(x)?),
             Self::LeakyRelu { slope } => Ok(g.leaky_relu(x, slope)?),
             Self::Clip { low, high } => Ok(g.clip(x, low, high)?),
             Self::Elu { alpha } => Ok(g.elu(x, alpha)?),

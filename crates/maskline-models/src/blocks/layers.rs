@@ -1,6 +1,6 @@
 //! Constants, fully connected layers and layer normalisation as checkpoints store them.
 
-use maskline_onnx::{Constant, FileSpan, Graph, Value};
+use maskline_onnx::{Constant, DType, FileSpan, Graph, Value};
 use maskline_weights::{Scope, Tensor};
 
 use super::pickled;
@@ -31,6 +31,30 @@ pub fn parameter<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, shape: &[
     constant(g, scope, name, tensor)
 }
 
+/// From so many numbers on, weights of half precision stay so on disk.
+const LARGE: usize = 1 << 20;
+
+/// The weight of a layer as a constant: a large one of half precision is stored as it is, and becomes f32 when the model is opened.
+///
+/// # Errors
+/// `Checkpoint` if it is missing, misshapen or not finite.
+fn weight<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, shape: &[usize]) -> Result<Value> {
+    let tensor = scope.f32("weight", shape)?;
+    let may_be_half = tensor.data.len() >= LARGE && tensor.span.is_none() && !scope.checkpoint().is_synthetic();
+    let raw = if may_be_half { Some(scope.raw("weight", shape)?) } else { None };
+    let half = raw.and_then(|raw| match raw.dtype {
+        maskline_weights::DType::F16 => Some((DType::F16, raw)),
+        maskline_weights::DType::BF16 => Some((DType::BF16, raw)),
+        _ => None,
+    });
+    let is_finite = tensor.data.iter().all(|value| value.is_finite());
+    let Some((dtype, raw)) = half.filter(|_| is_finite) else { return constant(g, scope, "weight", tensor) };
+    let span = raw.span.map(|s| FileSpan { path: s.path, offset: s.offset, length: s.length });
+    let fits = Constant::new(dtype, shape, raw.bytes);
+    let fits = fits.ok_or_else(|| Error::new(ErrorKind::Graph, format!("{}.weight: its bytes do not fill its shape", scope.name())))?;
+    g.scoped(scope.name(), |g| Ok(g.widened(fits.located(span))))
+}
+
 /// Values computed from weights as a constant.
 ///
 /// # Errors
@@ -51,7 +75,7 @@ pub fn computed(g: &mut Graph<'_>, shape: &[usize], values: Vec<f32>) -> Result<
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn linear<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
-    let weight = parameter(g, scope, "weight", &[output, input])?;
+    let weight = weight(g, scope, &[output, input])?;
     let bias = parameter(g, scope, "bias", &[output])?;
     g.scoped(scope.name(), |g| Ok(g.linear(x, &weight, Some(&bias))?))
 }
@@ -109,4 +133,45 @@ pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, 
     let weight = parameter(g, scope, "weight", &[width])?;
     let bias = parameter(g, scope, "bias", &[width])?;
     g.scoped(scope.name(), |g| Ok(g.layer_norm_channels(x, &weight, &bias, epsilon)?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use maskline_onnx::{DType, Dialect, Graph, SaveOptions, Saver};
+    use maskline_weights::Checkpoint;
+
+    use super::{LARGE, linear};
+
+    /// Bytes outside the graph of a layer whose weight is stored in this type, of so many rows of 1024.
+    fn saved(dtype: &str, size: usize, rows: usize) -> (u64, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        let length = rows * 1024 * size;
+        let header = format!(
+            r#"{{"weight":{{"dtype":"{dtype}","shape":[{rows},1024],"data_offsets":[0,{length}]}},"bias":{{"dtype":"F32","shape":[{rows}],"data_offsets":[{length},{}]}}}}"#,
+            length + 4 * rows
+        );
+        std::fs::write(&file, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; length + 4 * rows]].concat()).unwrap();
+        let checkpoint = Checkpoint::open(&file).unwrap();
+        let mut g = Graph::new("layer", Dialect::Portable);
+        let x = g.input("x", DType::F32, [2, 1024]).unwrap();
+        let y = linear(&mut g, &checkpoint.root(), &x, [1024, rows]).unwrap();
+        g.output("y", &y).unwrap();
+        let model = g.finish().unwrap();
+        let out = folder.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        let saved = Saver::new(&out, SaveOptions::default()).save("layer", &model).unwrap();
+        (saved.external_bytes, saved.has_half)
+    }
+
+    #[test]
+    fn large_weights_of_half_precision_stay_so_on_disk() {
+        let rows = LARGE / 1024;
+        for dtype in ["F16", "BF16"] {
+            assert_eq!(saved(dtype, 2, rows), ((2 * LARGE + 4 * rows) as u64, true));
+            assert!(!saved(dtype, 2, rows / 2).1, "small ones are not worth it");
+        }
+        assert_eq!(saved("F32", 4, rows), ((4 * LARGE + 4 * rows) as u64, false));
+    }
 }

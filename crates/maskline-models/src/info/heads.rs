@@ -334,6 +334,129 @@ impl WordHead {
     }
 }
 
+/// A segmenter that is told by words and by examples what to look for (SAM 3). With `g` the side of the picture's grid, `C` the width of the
+/// trunk, `D` that of what follows, `q` the number of queries and `L` the length of a prompt, its graphs are:
+///
+/// - [`IMAGE_ENCODER`](Self::IMAGE_ENCODER): the picture to `trunk` f32 [B, g², C], cells by rows;
+/// - [`CONCEPT_NECK`](Self::CONCEPT_NECK): `trunk` to what all concepts share, [`FEATURES`](Self::FEATURES);
+/// - [`TEXT_ENCODER`](Self::TEXT_ENCODER): `ids` i64 [P, context] to `words` f32 [P, context, D]; rows after a text's end mean nothing;
+/// - [`EXEMPLAR_ENCODER`](Self::EXEMPLAR_ENCODER): `coarse`, and examples on that picture, to `exemplars` f32 [1, n + 1, D]:
+///   `boxes` f32 [1, n, 4] (centre and size in 0..1), `labels` i64 [1, n] (1 wanted, 0 not), `across` and `down` f32 [1, n, r, g], the
+///   weights of its pooled cells; the last row is that of examples as a whole;
+/// - [`CONCEPT_DECODER`](Self::CONCEPT_DECODER): `attended`, and prompts `prompt` f32 [P, L, D] of which `present` f32 [P, L] tells the
+///   rows that count (1 or 0), to `logits` f32 [P, q], `presence` f32 [P, 1], `boxes` f32 [P, q, 4] (corners in 0..1), `queries` f32
+///   [P, q, D] and `encoded` f32 [P, g², D];
+/// - [`MASK_HEAD`](Self::MASK_HEAD): of one prompt `encoded`, `prompt`, `present`, chosen `queries` f32 [1, k, D], and of the picture `middle`
+///   and `fine`, to `masks` f32 [1, k, 4g, 4g] (logits).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConceptHead {
+    /// Side of the picture's grid.
+    pub grid: usize,
+    /// Width of words, examples and queries.
+    pub width: usize,
+    /// Width of the trunk.
+    pub trunk_width: usize,
+    /// Objects that are looked for at once.
+    pub queries: usize,
+    /// Cells a side of what is pooled of an example's box.
+    pub pooled: usize,
+    /// Tokens of a text, with its start and end.
+    pub context: usize,
+    /// Ids of tokens are below it.
+    pub vocabulary: usize,
+    /// How texts become tokens.
+    pub tokenizer: Vocabulary,
+    /// Its head for clicks, boxes and masks, whose image side is [`CLICK_NECK`](Self::CLICK_NECK): `trunk` to the [`embedding`]. `None`
+    /// where the checkpoint has none.
+    pub clicks: Option<PromptHead>,
+}
+
+impl ConceptHead {
+    /// Name of a graph.
+    pub const IMAGE_ENCODER: &'static str = "image_encoder";
+    /// Name of a graph.
+    pub const CONCEPT_NECK: &'static str = "concept_neck";
+    /// Name of a graph.
+    pub const CLICK_NECK: &'static str = "click_neck";
+    /// Name of a graph.
+    pub const TEXT_ENCODER: &'static str = WordHead::TEXT_ENCODER;
+    /// Name of a graph.
+    pub const EXEMPLAR_ENCODER: &'static str = "exemplar_encoder";
+    /// Name of a graph.
+    pub const CONCEPT_DECODER: &'static str = "concept_decoder";
+    /// Name of a graph.
+    pub const MASK_HEAD: &'static str = "mask_head";
+    /// What the image encoder gives.
+    pub const TRUNK: &'static str = "trunk";
+    /// The picture's cells as examples look at them, f32 [B, g², D].
+    pub const COARSE: &'static str = "coarse";
+    /// The picture's cells after they have looked at each other, before they look at a prompt, f32 [B, g², D].
+    pub const ATTENDED: &'static str = "attended";
+    /// What the picture adds to a prompt's pixels at twice the resolution, f32 [B, D, 4g, g]: first pixels of even rows and columns, then those
+    /// of even rows and odd columns, and so on.
+    pub const MIDDLE: &'static str = "middle";
+    /// The same at four times the resolution, f32 [B, D, 8g, 2g].
+    pub const FINE: &'static str = "fine";
+    /// What stands for examples where there are none, f32 [B, 1, D]: the official model's prompts always end with it.
+    pub const BLANK: &'static str = "blank";
+    /// Outputs of the concept neck.
+    pub const FEATURES: [&'static str; 5] = [Self::COARSE, Self::BLANK, Self::ATTENDED, Self::MIDDLE, Self::FINE];
+    /// Input of the text encoder.
+    pub const IDS: &'static str = WordHead::IDS;
+    /// Output of the text encoder.
+    pub const WORDS: &'static str = WordHead::WORDS;
+    /// Input of the exemplar encoder, output of the concept decoder.
+    pub const BOXES: &'static str = "boxes";
+    /// Input of the exemplar encoder.
+    pub const LABELS: &'static str = "labels";
+    /// Input of the exemplar encoder.
+    pub const ACROSS: &'static str = "across";
+    /// Input of the exemplar encoder.
+    pub const DOWN: &'static str = "down";
+    /// Output of the exemplar encoder.
+    pub const EXEMPLARS: &'static str = "exemplars";
+    /// Input of concept decoder and mask head.
+    pub const PROMPT: &'static str = "prompt";
+    /// Input of concept decoder and mask head.
+    pub const PRESENT: &'static str = "present";
+    /// Output of the concept decoder.
+    pub const LOGITS: &'static str = "logits";
+    /// Output of the concept decoder.
+    pub const PRESENCE: &'static str = "presence";
+    /// Output of the concept decoder, input of the mask head.
+    pub const QUERIES: &'static str = "queries";
+    /// Output of the concept decoder, input of the mask head.
+    pub const ENCODED: &'static str = "encoded";
+    /// Output of the mask head.
+    pub const MASKS: &'static str = "masks";
+
+    /// Side of the masks' logits.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid
+    }
+
+    /// Refuses sizes that no answer can have.
+    ///
+    /// # Errors
+    /// `Output`, which says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        const MOST: usize = 1 << 20;
+        let Self { grid, width, trunk_width, queries, pooled, context, vocabulary, .. } = *self;
+        let widths = [width, trunk_width, queries, pooled];
+        if (1..=1 << 11).contains(&grid)
+            && widths.iter().all(|width| (1..=MOST).contains(width))
+            && (2..=MOST).contains(&context)
+            && vocabulary > 2
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "a grid of {grid}, widths, queries and pooled cells of {widths:?}, {context} tokens of {vocabulary}: this finds nothing"
+        );
+        Err(Error::new(ErrorKind::Output, message))
+    }
+}
+
 /// What the network gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -354,4 +477,6 @@ pub enum Output {
     Looks(LookHead),
     /// Boxes for words and examples.
     Words(WordHead),
+    /// Masks for words and examples, and for prompts where there is a head for them.
+    Concepts(ConceptHead),
 }

@@ -21,6 +21,8 @@ pub enum Task {
     Promptable,
     /// Boxes for words and examples.
     Find,
+    /// Masks for words and examples.
+    Concepts,
 }
 
 impl Task {
@@ -34,6 +36,7 @@ impl Task {
             Self::Obb => "obb",
             Self::Promptable => "promptable",
             Self::Find => "find",
+            Self::Concepts => "concepts",
         }
     }
 
@@ -47,22 +50,18 @@ impl Task {
             Self::Obb => "a detector of rotated boxes",
             Self::Promptable => "a promptable model",
             Self::Find => "a finder of what words and examples say",
+            Self::Concepts => "a segmenter of what words and examples say",
         }
-    }
-
-    /// Whether it answers clicks, boxes or masks, and finds nothing without being asked.
-    pub fn takes_prompts(self) -> bool {
-        self == Self::Promptable
     }
 
     /// Whether it finds objects by itself, each with a box.
     pub fn finds_boxes(self) -> bool {
-        !matches!(self, Self::Classify | Self::Promptable | Self::Find)
+        !matches!(self, Self::Classify | Self::Promptable | Self::Find | Self::Concepts)
     }
 
     /// Whether it is told by words or examples which objects to find.
     pub fn takes_concepts(self) -> bool {
-        self == Self::Find
+        matches!(self, Self::Find | Self::Concepts)
     }
 
     /// Whether it answers with objects, not with a word about the whole picture.
@@ -72,7 +71,7 @@ impl Task {
 
     /// Whether its objects have masks.
     pub fn has_masks(self) -> bool {
-        matches!(self, Self::Segment | Self::Promptable)
+        matches!(self, Self::Segment | Self::Promptable | Self::Concepts)
     }
 
     /// Whether it says of the whole picture what it shows.

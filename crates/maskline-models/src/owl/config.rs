@@ -3,7 +3,7 @@
 use maskline_weights::{Checkpoint, Scope};
 
 use super::Version;
-use crate::blocks::{MlpActivation, Tower};
+use crate::blocks::{Activation, Tower};
 use crate::info::MOST_SIDE;
 use crate::{BuildOptions, Error, ErrorKind, Facts, Result};
 
@@ -75,7 +75,7 @@ const VOCABULARY: usize = 49_408;
 const CONTEXT: usize = 16;
 
 const fn published_tower(width: usize, layers: usize, heads: usize) -> Tower {
-    Tower { width, hidden: 4 * width, heads, layers, epsilon: EPSILON, activation: MlpActivation::QuickGelu }
+    Tower { width, hidden: 4 * width, heads, layers, epsilon: EPSILON, activation: Activation::QuickGelu }
 }
 
 impl Config {
@@ -234,7 +234,7 @@ fn tower(scope: &Scope<'_>, facts: &Facts, heads: Heads) -> Result<Tower> {
         heads: heads.of(width)?,
         layers: layers.children().len(),
         epsilon: facts.fraction("layer_norm_eps").map_or(EPSILON, |epsilon| epsilon as f32),
-        activation: MlpActivation::of(facts)?,
+        activation: Activation::of(facts, Activation::QuickGelu)?,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Result};
 pub enum Generation {
     /// Segment Anything (Kirillov et al. 2023), MobileSAM, EfficientViT-SAM.
     One,
-    /// SAM 2 (Ravi et al. 2024): high-resolution features, an object score, a sigmoid on the predicted IoU.
+    /// SAM 2 (Ravi et al. 2024): high-resolution features, an object score.
     Two,
 }
 
@@ -49,6 +49,8 @@ pub struct DecoderConfig {
     pub score_hidden: usize,
     /// Layers of the prediction heads.
     pub score_depth: usize,
+    /// Whether that head gives a logit.
+    pub score_is_logit: bool,
     /// Side of the image embedding.
     pub grid: usize,
     /// Side of the square in which prompt coordinates are given.
@@ -77,6 +79,7 @@ impl DecoderConfig {
             mask_channels: 16,
             score_hidden: 256,
             score_depth: 3,
+            score_is_logit: generation == Generation::Two,
             grid,
             space,
             epsilon: 1e-5,

@@ -7,7 +7,7 @@
 use maskline_onnx::{Dim, GeluForm, Graph, Value};
 use maskline_weights::Scope;
 
-use super::config::{DecoderConfig, Generation, MAP_EPSILON};
+use super::config::{DecoderConfig, MAP_EPSILON};
 use super::names::Names;
 use crate::blocks::{Norm, computed, layer_norm, linear, parameter};
 use crate::{Error, Result};
@@ -131,10 +131,7 @@ impl<'w> MaskHead<'_, 'w> {
     pub(super) fn scores(&self, g: &mut Graph<'w>, token: &Value) -> Result<Value> {
         let DecoderConfig { width, score_hidden, masks, score_depth, .. } = *self.config;
         let scores = self.head(g, "iou_prediction_head", token, Layers { sizes: [width, score_hidden, masks], depth: score_depth })?;
-        match self.config.generation {
-            Generation::One => Ok(scores),
-            Generation::Two => Ok(g.sigmoid(&scores)?),
-        }
+        Ok(if self.config.score_is_logit { g.sigmoid(&scores)? } else { scores })
     }
 
     /// Logit that the object is there at all, from its token [P, C] → [P, 1].

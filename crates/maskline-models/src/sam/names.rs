@@ -94,6 +94,10 @@ pub static HUGGING_FACE_2: Names = Names {
     ..BASE
 };
 
+/// SAM 3's click head as Hugging Face's file of both heads stores it.
+pub static SAM_3: Names =
+    Names { prompt_encoder: "tracker_model.prompt_encoder", mask_decoder: "tracker_model.mask_decoder", ..HUGGING_FACE_2 };
+
 impl Names {
     /// Name of a prediction head's layer.
     pub(super) fn head_layer(&self, index: usize, count: usize) -> String {

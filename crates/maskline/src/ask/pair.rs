@@ -28,7 +28,7 @@ impl Pair {
     /// `InvalidOption` if the first model finds no boxes, by itself or for words, or the second one takes no prompts.
     pub fn new(finder: Model, segmenter: Model) -> Result<Self> {
         let task = finder.info().task;
-        if (task.finds_boxes() || task.takes_concepts()) && segmenter.info().task.takes_prompts() {
+        if (task.finds_boxes() || task.takes_concepts()) && segmenter.info().takes_prompts() {
             return Ok(Self { finder, segmenter });
         }
         let found = format!("{} ({}) and {} ({})", finder.name(), finder.info().task, segmenter.name(), segmenter.info().task);

@@ -65,6 +65,7 @@ impl Round<'_> {
     /// Answers concepts; an error is that of all which have no answer yet.
     fn seek(&mut self, placed: &[Placed<'_>], answers: &mut [Option<Result<Answer>>]) -> Result<()> {
         check_count(placed.len())?;
+        self.model.check_separate(&self.request.predict)?;
         let (mut places, mut wanted) = (Vec::new(), Vec::new());
         // Words first: a model that takes none need not look at the picture.
         for ((index, concept), words) in placed.iter().zip(self.read_all(placed)?) {

@@ -11,7 +11,10 @@ use super::{Ask, Concept, Exemplar, Request};
 use crate::drivers::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Pictures, Prompting, Question, Sweep, Take, Wanted, made_here};
 use crate::promptable::{EmbeddingFile, Stored};
 use crate::verify::{AtSize, Case, Check};
-use crate::{Bundle, BundleOptions, Detections, Error, ErrorKind, Image, Model, ModelSource, Object, Result, Stage, Stages, WordOptions};
+use crate::{
+    Bundle, BundleOptions, Detections, Error, ErrorKind, Image, Model, ModelSource, Object, PredictOptions, Result, Stage, Stages,
+    WordOptions,
+};
 
 /// Finds an object per letter of a phrase, and remembers what it was asked to encode.
 #[derive(Debug, Default)]
@@ -131,4 +134,20 @@ fn words_are_encoded_once_whoever_asks_and_answered_beside_each_other() {
     assert_eq!(driver.pictures.load(Ordering::Relaxed), 2, "two pictures");
     let phrases = driver.phrases.lock().expect("no test panics here");
     assert_eq!(*phrases, HashMap::from([("red car".to_owned(), 1), ("dog".to_owned(), 1)]));
+}
+
+#[test]
+fn masks_keep_apart_only_where_they_are_found_for_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bundle = Bundle::open(&Cache::new(folder.path()), &ModelSource::Nano, &BundleOptions::default()).expect("nano is carried");
+    let driver = Arc::new(Worded::default());
+    let model = Model::of_driver(bundle, driver.clone());
+    let separate = PredictOptions { separate: true, ..PredictOptions::default() };
+    let found = model.find_concepts(&picture(1), &[Concept::text("dog")], &separate);
+    for error in [found.map(drop), model.predict(&picture(1), &separate).map(drop)].map(|answer| answer.expect_err("no masks")) {
+        assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidOption, "separate"));
+        assert_eq!(error.found(), Some("test (a promptable model)"));
+    }
+    assert_eq!(driver.pictures.load(Ordering::Relaxed), 0, "nothing is computed for it");
+    assert!(model.find_concepts(&picture(1), &[Concept::text("dog")], &PredictOptions::default()).is_ok());
 }

@@ -34,6 +34,9 @@ pub(super) struct PartFile {
     pub(super) file: PathBuf,
     /// Bytes of its weights outside of that file.
     pub(super) weights_bytes: u64,
+    /// Whether some of these are of half precision, and are converted when it is opened.
+    #[serde(default)]
+    pub(super) has_half: bool,
 }
 
 impl Manifest {

@@ -44,10 +44,10 @@ impl<'a> Origin<'a> {
 
     /// The name of the bundle in the cache.
     pub(super) fn key(&self, options: &BundleOptions) -> Result<Key> {
-        let BundleOptions { dialect, keypoint_shape, labels, image_size, config, taps } = options;
+        let BundleOptions { dialect, keypoint_shape, labels, image_size, context, config, taps } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
-        let options = format!("{} {keypoint_shape:?} {labels:?} {image_size:?} {config:?} {taps}", dialect.name());
+        let options = format!("{} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}", dialect.name());
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         Ok(hash_key(["bundle", &version, &self.identity()?, &options]))
     }
@@ -117,7 +117,7 @@ fn refer_to(export: &Export, mut manifest: Manifest, directory: &Path) -> Result
         weights_bytes += std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
     }
     let names: Vec<String> = manifest.info.parts.iter().map(|part| part.name.clone()).collect();
-    let file = PartFile { file: export.file().to_path_buf(), weights_bytes };
+    let file = PartFile { file: export.file().to_path_buf(), weights_bytes, has_half: false };
     manifest.files = names.into_iter().map(|name| (name, file.clone())).collect();
     manifest.write(directory)
 }

@@ -9,6 +9,9 @@ mod owl;
 mod parts;
 mod refusal;
 mod sam;
+mod sam3;
+mod square;
+mod words;
 mod yolo;
 
 use std::any::Any;
@@ -42,6 +45,7 @@ pub(crate) fn open(parts: Parts) -> Result<Arc<dyn Driver>> {
         Output::Promptable(head) => Arc::new(sam::Sam::open(parts, head)?),
         Output::Looks(head) => Arc::new(look::Looker::open(parts, head)?),
         Output::Words(head) => Arc::new(owl::Owl::open(parts, head)?),
+        Output::Concepts(head) => Arc::new(sam3::Sam3::open(parts, head)?),
         _ => {
             let message = format!("{}: no driver answers for the family {}", parts.name(), parts.info().family);
             return Err(Error::new(ErrorKind::Failed, message));
@@ -51,7 +55,7 @@ pub(crate) fn open(parts: Parts) -> Result<Arc<dyn Driver>> {
 
 /// Families of golden cases that some driver can check.
 pub(crate) fn case_families() -> Vec<&'static str> {
-    [yolo::CASES, look::CASES, sam::CASES, owl::CASES].concat()
+    [yolo::CASES, look::CASES, sam::CASES, owl::CASES, sam3::CASES].concat()
 }
 
 /// What turns asks into answers. What a model does not answer, its driver refuses by name ([`Refusal`]).

@@ -55,7 +55,7 @@ impl Parts {
             provider: self.options.provider.clone(),
             threads: self.options.threads,
             queue: self.options.queue,
-            optimised: Some(self.beside(&format!("{part}.{}.optimised.onnx", self.device()))),
+            optimised: (!self.bundle.has_half(part)).then(|| self.beside(&format!("{part}.{}.optimised.onnx", self.device()))),
             max_rows: self.options.together.unwrap_or(1),
             weights_bytes: self.bundle.weights_bytes(part),
             ..LaneOptions::default()

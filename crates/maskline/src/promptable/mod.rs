@@ -21,6 +21,7 @@ pub use everything::{Everything, EverythingOptions, Origin, Progress, Watch};
 pub(crate) use prompt::within_reach;
 pub use prompt::{Click, MaskPrompt, PartLogits, Prompt};
 pub use segment::{Found, Multimask, PromptMask, SegmentOptions, Segments};
+pub(crate) use separate::keep_apart;
 pub(crate) use store::{EmbeddingFile, Stored};
 
 use crate::drivers::Call;

@@ -84,9 +84,17 @@ impl Case {
         self.json["family"].as_str().unwrap_or("")
     }
 
-    /// The configuration that belongs to the checkpoint, where no file beside it tells.
+    /// The configuration that belongs to the checkpoint, where no file beside it tells, or where the reference does something else than
+    /// the model: Hugging Face's click head of SAM 3 adds the embedding of a picture without a past to the last level of its neck, which is
+    /// not read where there are four. Meta's adds it to the cells, and so does maskline.
     pub(crate) fn own_config(&self) -> Option<Value> {
-        (!self.has_file("config.json") && self.json["config"].is_object()).then(|| self.json["config"].clone())
+        if !self.has_file("config.json") {
+            return self.json["config"].is_object().then(|| self.json["config"].clone());
+        }
+        let mut config = self.read_json("config.json").ok().filter(|_| self.family() == "sam3_tracker")?;
+        let levels = config["vision_config"]["scale_factors"].as_array().map_or(4, Vec::len);
+        config.as_object_mut()?.insert("adds_no_memory".into(), Value::Bool(levels == 3));
+        Some(config)
     }
 
     /// `[count, dims]` of keypoints, which checkpoints without modules do not tell.

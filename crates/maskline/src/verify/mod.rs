@@ -110,26 +110,36 @@ pub(crate) trait Check {
     fn compute(&self, name: &str) -> Result<Computed>;
 }
 
-/// The drivers of a case's model for another picture size: as it ships, and with its inner tensors.
-pub(crate) type AtSize<'a> = &'a dyn Fn(usize) -> Result<[Arc<dyn Driver>; 2]>;
+/// What a model is built for and a call tells; what it does not tell is the model's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Sizes {
+    /// Side of the picture.
+    pub(crate) image: Option<usize>,
+    /// Tokens of a text.
+    pub(crate) context: Option<usize>,
+}
+
+/// The drivers of a case's model for other sizes: as it ships, and with its inner tensors.
+pub(crate) type AtSize<'a> = &'a dyn Fn(Sizes) -> Result<[Arc<dyn Driver>; 2]>;
 
 /// Loads the model of a case, as it ships and with its inner tensors.
 fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dyn Check + 'c>> {
-    let driver = |taps: bool, image_size: Option<usize>| {
+    let driver = |taps: bool, sizes: Sizes| {
         let bundle = BundleOptions {
             config: case.own_config(),
             keypoint_shape: case.keypoint_shape(),
             taps,
-            image_size,
+            image_size: sizes.image,
+            context: sizes.context,
             dialect: case.dialect(),
             ..BundleOptions::default()
         };
         let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
         Ok::<_, Error>(Arc::clone(engine.load(checkpoint, &options)?.driver()))
     };
-    let models = |image_size| Ok([driver(false, image_size)?, driver(true, image_size)?]);
-    let [shipped, tapped] = models(None)?;
-    shipped.golden(case, tapped, &|side| models(Some(side)))
+    let models = |sizes| Ok([driver(false, sizes)?, driver(true, sizes)?]);
+    let [shipped, tapped] = models(Sizes::default())?;
+    shipped.golden(case, tapped, &models)
 }
 
 fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pair> {

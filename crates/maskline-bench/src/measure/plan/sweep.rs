@@ -5,7 +5,8 @@ use std::str::FromStr;
 use maskline::{Error, ErrorKind, Result};
 
 use super::{Setting, Takes};
-use crate::report::{Precision, PromptKind};
+use crate::report::{Precision, PromptKind, TextKind, Texts};
+use crate::worker::most_phrases;
 
 /// Values of one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Sweep {
     Size(Vec<usize>),
     /// Number of prompts.
     Prompts(Vec<usize>),
+    /// Question in words: one word, a phrase, several objects.
+    Complexity(Vec<TextKind>),
     /// Kind of prompt.
     Kind(Vec<PromptKind>),
     /// Number of phrases.
@@ -36,7 +39,7 @@ impl Sweep {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Size(_) => "size",
-            Self::Prompts(_) => "prompts",
+            Self::Prompts(_) | Self::Complexity(_) => "prompts",
             Self::Kind(_) => "kind",
             Self::Text(_) => "text",
             Self::Batch(_) => "batch",
@@ -51,6 +54,7 @@ impl Sweep {
         match self {
             Self::Size(values) | Self::Prompts(values) | Self::Text(values) | Self::Batch(values) | Self::Threads(values) => values.len(),
             Self::Kind(values) => values.len(),
+            Self::Complexity(values) => values.len(),
             Self::Provider(values) => values.len(),
             Self::Precision(values) => values.len(),
         }
@@ -68,6 +72,11 @@ impl Sweep {
             Self::Prompts(values) => {
                 setting.prompts.count = values[index];
                 number(values[index])
+            }
+            Self::Complexity(values) => {
+                let kind = values[index];
+                setting.texts = Texts { kind, count: most_phrases(kind) };
+                word(kind.name())
             }
             Self::Kind(values) => {
                 setting.prompts.kind = values[index];
@@ -100,7 +109,7 @@ impl Sweep {
     pub(super) fn concerns(&self, takes: Takes) -> bool {
         match self {
             Self::Prompts(_) | Self::Kind(_) => takes == Takes::Prompts,
-            Self::Text(_) => takes == Takes::Words,
+            Self::Text(_) | Self::Complexity(_) => takes == Takes::Words,
             Self::Batch(_) => takes == Takes::Nothing,
             _ => true,
         }
@@ -112,7 +121,7 @@ impl Sweep {
             Self::Batch(_) => {
                 "batch: a model that encodes pictures takes one at a time\n  help: its batch is --sweep prompts, or --sweep text"
             }
-            Self::Text(_) => "expected a model that is told by words what to find, found only such as take no words",
+            Self::Text(_) | Self::Complexity(_) => "expected a model that is told by words what to find, found only such as take no words",
             _ => "expected a promptable model, found only such as take no prompts",
         };
         Error::new(ErrorKind::InvalidOption, format!("--sweep {}: {message}", self.name()))
@@ -135,6 +144,10 @@ impl FromStr for Sweep {
         let numbers = || words.iter().map(|word| positive(name, word)).collect::<Result<Vec<usize>, String>>();
         match name {
             "size" => Ok(Self::Size(numbers()?)),
+            "prompts" if words.iter().any(|word| complexity(word).is_some()) => {
+                let kind = |word: &&str| complexity(word).ok_or_else(|| format!("prompts: expected word, phrase or objects, found {word}"));
+                words.iter().map(kind).collect::<Result<_, _>>().map(Self::Complexity)
+            }
             "prompts" => Ok(Self::Prompts(numbers()?)),
             "text" => Ok(Self::Text(numbers()?)),
             "batch" => Ok(Self::Batch(numbers()?)),
@@ -145,6 +158,11 @@ impl FromStr for Sweep {
             _ => Err(format!("expected {AXES}, found {name}")),
         }
     }
+}
+
+/// How simple or hard a question in words is.
+fn complexity(word: &str) -> Option<TextKind> {
+    TextKind::BY_COMPLEXITY.into_iter().find(|kind| kind.name() == word)
 }
 
 fn positive(name: &str, word: &str) -> Result<usize, String> {

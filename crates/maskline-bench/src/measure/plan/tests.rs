@@ -93,6 +93,43 @@ fn words_are_for_models_that_take_some() {
 }
 
 #[test]
+fn questions_by_complexity_are_swept_beside_sizes() {
+    let swept = plan(2, &["size=336,672", "prompts=word,phrase,objects"]);
+    let all = swept.combinations(&[Words, Takes::Prompts]).expect("one takes words");
+    let named: Vec<(usize, Vec<String>)> = all.iter().map(|c| (c.model, c.values.iter().map(|value| value.1.clone()).collect())).collect();
+    assert_eq!(named[..3].iter().map(|(_, values)| values.join(" ")).collect::<Vec<_>>(), ["336 word", "336 phrase", "336 objects"]);
+    assert_eq!((named.len(), &named[6]), (8, &(1, vec!["336".to_owned()])), "a model that takes clicks has sizes alone");
+    assert_eq!((all[2].setting.texts.kind, all[2].setting.texts.count), (TextKind::Objects, 3));
+    assert!(swept.combinations(&[Takes::Prompts; 2]).expect_err("nobody takes words").to_string().contains("--sweep prompts"));
+    let refused = |plan: Plan| plan.processes().expect_err("refused").to_string();
+    for (given, name) in [(Given::Text, "text"), (Given::Phrases, "phrases"), (Given::Prompts, "prompts")] {
+        let message = refused(Plan { given: vec![given], ..plan(1, &["prompts=word"]) });
+        assert!(message.contains(&format!("--{name} does not apply beside --sweep prompts")), "{message}");
+    }
+    assert!(refused(plan(1, &["prompts=word", "text=1,2"])).contains("--sweep text does not apply beside --sweep prompts"));
+    assert!(refused(plan(1, &["prompts=word", "prompts=1,2"])).contains("found twice"));
+    assert!("prompts=word,8".parse::<Sweep>().expect_err("a number").contains("expected word, phrase or objects, found 8"));
+    assert!("prompts=sentence".parse::<Sweep>().expect_err("neither").contains("whole number"));
+}
+
+#[test]
+fn a_model_that_takes_words_and_prompts_is_asked_by_what_is_spoken_of() {
+    let is_by_prompts = |given: &[Given], sweeps: &[&str]| Plan { given: given.to_vec(), ..plan(1, sweeps) }.is_by_prompts();
+    assert!(!is_by_prompts(&[], &["size=336,672"]) && !is_by_prompts(&[Given::Embedding], &[]));
+    for (given, sweeps) in [(&[Given::Prompts][..], &[][..]), (&[Given::Kind], &[]), (&[], &["prompts=1,8"]), (&[], &["kind=box,click"])] {
+        assert!(is_by_prompts(given, sweeps), "{given:?} {sweeps:?}");
+    }
+    for (given, sweeps) in [
+        (&[Given::Prompts, Given::Text][..], &[][..]),
+        (&[Given::Kind, Given::TextCache], &[]),
+        (&[Given::Kind], &["text=1,8"]),
+        (&[], &["prompts=word,phrase"]),
+    ] {
+        assert!(!is_by_prompts(given, sweeps), "{given:?} {sweeps:?}");
+    }
+}
+
+#[test]
 fn more_words_than_there_are_and_any_twice_are_refused() {
     let refused = |plan: Plan| plan.processes().expect_err("refused").to_string();
     assert!(refused(plan(1, &["text=1,129"])).contains("at most 128"));

@@ -12,7 +12,7 @@ use super::example::{Chosen, choose};
 use super::likeness::logits;
 use super::sight::{LENGTH_MARGIN, Sight, length, query};
 use crate::drivers::{Call, Driver};
-use crate::verify::{AtSize, Case, Check, Computed};
+use crate::verify::{AtSize, Case, Check, Computed, Sizes};
 use crate::{Error, ErrorKind, Result, Stage, Stages};
 
 /// Families of cases that this checks.
@@ -65,7 +65,7 @@ impl<'c> Golden<'c> {
                 if let Some(pair) = sizes.get(&side) {
                     return Ok(pair.clone());
                 }
-                let pair = Pair::of(at_size(side)?)?;
+                let pair = Pair::of(at_size(Sizes { image: Some(side), ..Sizes::default() })?)?;
                 sizes.insert(side, pair.clone());
                 Ok(pair)
             });

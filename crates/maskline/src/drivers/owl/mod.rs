@@ -1,35 +1,33 @@
 //! Finders of what words and examples say (OWL-ViT, OWLv2): what patches of a picture look like, against what is looked for.
 //!
-//! `sight` is an encoded picture, `reader` encodes words (`shelf` keeps them on disk, `templates` are published phrasings), `likeness` is
-//! the product of both, `example` chooses the patch that stands for an example, `objects` makes answers; `golden` checks it all.
+//! `sight` is an encoded picture, `words` are encoded phrases (`templates` are published phrasings), `likeness` is the product of both,
+//! `example` chooses the patch that stands for an example, `objects` makes answers; `golden` checks it all.
 
 mod example;
 mod golden;
 mod likeness;
 mod objects;
-mod reader;
-mod shelf;
 mod sight;
 mod templates;
+mod words;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::{ModelInfo, Preprocess, WordHead};
 use maskline_runtime::{Lane, Outputs, Tensor};
-use maskline_vision::fit::{self, SquareFilter, Target, padded_square, stretch_levels};
-use maskline_vision::resize::Resampling;
-use maskline_vision::{Object, RgbImage};
+use maskline_vision::Object;
 
 pub(super) use self::golden::CASES;
-use self::reader::Reader;
 use self::sight::Sight;
+use super::square::fit;
+use super::words::{Form, Reader, Reading};
 use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, made_here};
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
 use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
-use crate::{Detections, Error, ErrorKind, Image, Result, Stage, Stages, WordOptions, limits};
+use crate::{Detections, Image, Result, Stage, Stages, WordOptions, limits};
 
 /// An image encoder, and a reader of words.
 #[derive(Debug)]
@@ -43,7 +41,8 @@ pub(super) struct Owl {
 impl Owl {
     pub(super) fn open(parts: Parts, head: WordHead) -> Result<Self> {
         let encoder = parts.open(WordHead::IMAGE_ENCODER)?;
-        let reader = Reader::new(&parts, head.clone());
+        let WordHead { context, vocabulary, tokenizer, width, .. } = head;
+        let reader = Reader::new(&parts, Reading { context, vocabulary, tokenizer, cleaning: None, width, form: Form::OneRow });
         Ok(Self { parts, head, encoder, reader })
     }
 
@@ -61,23 +60,6 @@ impl Owl {
     fn refusal(&self) -> Refusal {
         Refusal::new(self.parts.name(), self.info())
     }
-}
-
-/// Brings a picture to the network's input: f32 [3, side, side].
-fn fit(image: &RgbImage, info: &ModelInfo) -> Result<Vec<f32>> {
-    let side = info.default_size;
-    let mut values = vec![0.0; limits::input_length([1, side, side])?];
-    let target = |statistics: &maskline_models::Normalise| Target {
-        frame: [side, side],
-        normalise: fit::Normalise { mean: statistics.mean, std: statistics.std },
-    };
-    match &info.preprocess {
-        Preprocess::StretchLevels(statistics) => stretch_levels(image, target(statistics), Resampling::TORCH_BICUBIC, &mut values),
-        Preprocess::PaddedSquare(statistics) => padded_square(image, target(statistics), SquareFilter::Torchvision, &mut values),
-        other => return Err(Error::new(ErrorKind::Failed, format!("a finder of words cannot take pictures by {other:?}"))),
-    }
-    .map_err(Error::of_picture)?;
-    Ok(values)
 }
 
 /// What boxes in 0..1 of the input are multiplied by to be pixels of a picture of this `size`, its width and height.
@@ -111,7 +93,7 @@ impl Driver for Owl {
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
         let mut clock = Clock::start();
         let mut stages = Stages::default();
-        let values = fit(image.pixels(), self.info())?;
+        let values = fit(image.pixels(), self.info().default_size, &self.info().preprocess)?;
         sleep(self.parts.delays().preprocess);
         stages.spend(Stage::Preprocess, clock.lap());
         let (mut outputs, spent) = self.run(values, &call.slowed(self.parts.delays().network))?;
@@ -137,7 +119,7 @@ impl Driver for Owl {
     }
 
     fn read(&self, phrases: &[&str], options: &WordOptions, call: &Call) -> Result<(Vec<Encoded>, Stages)> {
-        self.reader.read(phrases, options, call)
+        words::read(&self.reader, phrases, options, call)
     }
 
     fn find(&self, inquiry: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)> {

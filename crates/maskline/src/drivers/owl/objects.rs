@@ -10,10 +10,10 @@ use maskline_vision::nms::nms;
 use super::example::choose;
 use super::extent;
 use super::likeness::{best, sigmoid};
-use super::reader::Words;
 use super::sight::Sight;
+use super::words::Words;
 use crate::drivers::{Inquiry, Shown, Wanted, made_here};
-use crate::{Error, ErrorKind, InputSize, PredictOptions, Result, Stage, Stages, limits};
+use crate::{Error, ErrorKind, PredictOptions, Result, Stage, Stages, limits};
 
 /// Scores of words have to be above it, unless somebody says another.
 const WORD_SCORE: f32 = 0.1;
@@ -28,15 +28,7 @@ const FAINTEST: f32 = 0.1;
 pub(super) fn check(info: &ModelInfo, options: &PredictOptions) -> Result<()> {
     options.check_shares()?;
     limits::check_count("max_detections", options.max_detections, usize::MAX)?;
-    let built = info.default_size;
-    match options.size {
-        InputSize::Default => Ok(()),
-        InputSize::Square(side) if side == built => Ok(()),
-        InputSize::Square(side) | InputSize::Rect(side) => {
-            let error = Error::new(ErrorKind::InvalidOption, "size").expecting(format!("{built} × {built}, which the model is built for"));
-            Err(error.but_found(side).with_help("load the model with another size"))
-        }
-    }
+    options.check_built_size(info.default_size)
 }
 
 /// A patch that may be an answer.

@@ -1,14 +1,14 @@
 //! Between the picture and the square that the network sees.
 
 use maskline_models::sam::kind;
-use maskline_models::{Normalise, Preprocess, PromptHead};
-use maskline_vision::fit::{self, Target, longest_side, longest_side_size, stretch};
+use maskline_models::{Preprocess, PromptHead};
+use maskline_vision::Mask;
+use maskline_vision::fit::longest_side_size;
 use maskline_vision::mask::{Frame, Logits, Upsampler};
-use maskline_vision::{Mask, RgbImage};
 
 use super::decoders::Tokens;
 use crate::promptable::within_reach;
-use crate::{Click, Error, ErrorKind, MaskPrompt, PartLogits, Prompt, Result, limits};
+use crate::{Click, Error, ErrorKind, MaskPrompt, PartLogits, Prompt, Result};
 
 /// Logit of the inside of a mask prompt that is given as a picture; its negative is the outside.
 const MASK_LOGIT: f32 = 10.0;
@@ -23,23 +23,6 @@ pub(super) struct View {
     scale: [f64; 2],
 }
 
-/// Brings a picture to the network's input: f32 [3, side, side].
-///
-/// # Errors
-/// `BadInput` for a picture too thin for it, `OverLimit` for an input beyond all memory.
-pub(super) fn fit(image: &RgbImage, side: usize, preprocess: &Preprocess) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; limits::input_length([1, side, side])?];
-    let target = |Normalise { mean, std }: &Normalise| Target { frame: [side, side], normalise: fit::Normalise { mean: *mean, std: *std } };
-    match preprocess {
-        Preprocess::Stretch(statistics) => stretch(image, target(statistics), &mut values).map_err(Error::of_picture)?,
-        Preprocess::LongestSide(statistics) => {
-            longest_side(image, side, target(statistics), &mut values).map_err(Error::of_picture)?;
-        }
-        other => return Err(not_taken(other)),
-    }
-    Ok(values)
-}
-
 fn not_taken(preprocess: &Preprocess) -> Error {
     Error::new(ErrorKind::Failed, format!("a promptable model cannot take pictures by {preprocess:?}"))
 }
@@ -49,7 +32,7 @@ impl View {
     pub(super) fn new(size: (usize, usize), preprocess: &Preprocess, head: &PromptHead) -> Result<Self> {
         let (width, height) = size;
         let (frame, [rows, columns]) = match preprocess {
-            Preprocess::Stretch(_) => (Frame::Whole, [head.space; 2]),
+            Preprocess::Stretch(_) | Preprocess::StretchLevelsLinear(_) => (Frame::Whole, [head.space; 2]),
             Preprocess::LongestSide(_) => {
                 let kept = longest_side_size([height, width], head.space).map_err(Error::of_picture)?;
                 (Frame::Padded { side: head.space, kept }, kept)
@@ -136,4 +119,34 @@ pub(super) fn logits_of(blocked: &[f32], head: &PromptHead) -> Result<Logits> {
     let mut rows = Vec::new();
     maskline_models::sam::unblock(blocked, head.grid, &mut rows);
     Ok(Logits::new(rows, [head.mask_side(); 2])?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use maskline_models::Normalise;
+
+    use super::*;
+    use crate::{BundleOptions, Engine, EngineOptions};
+
+    #[test]
+    fn prompts_are_stretched_with_the_picture_whatever_stretches_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(EngineOptions { cache: folder.path().to_path_buf(), ..EngineOptions::default() }).unwrap();
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/tiny/sam2");
+        let bundle = engine.build(case.as_path(), &BundleOptions::default()).unwrap();
+        let head = bundle.info().prompts().unwrap();
+        let space = head.space as f32;
+        for preprocess in [Preprocess::Stretch(Normalise::IMAGENET), Preprocess::StretchLevelsLinear(Normalise::CENTRED)] {
+            let view = View::new((40, 20), &preprocess, head).unwrap();
+            let mut tokens = Tokens::default();
+            view.add_tokens(&Prompt::bounds([0.0, 5.0, 40.0, 20.0]), head, &mut tokens);
+            assert_eq!(tokens.coords[..4], [0.0, space / 4.0, space, space], "{preprocess:?}");
+            assert_eq!(view.frame, Frame::Whole);
+        }
+        let error = View::new((40, 20), &Preprocess::PaddedSquare(Normalise::CLIP), head).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Failed);
+    }
 }

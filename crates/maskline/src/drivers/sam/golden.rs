@@ -1,44 +1,30 @@
-//! Golden tensors of the promptable families: the encoder's taps, and every prompt call through the decoders that ship.
-//!
-//! Calls are fed to the decoders as the implementation that made them orders and pads its tokens; the order changes nothing but
-//! the tensor `sparse`.
+//! Golden tensors of the promptable families: the encoder's taps, and every prompt call ([`Calls`]).
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use maskline_models::sam::{kind, unblock};
-use maskline_models::{PromptHead, SingleMask};
-use maskline_runtime::{Outputs, SharedTensor};
+use maskline_runtime::Outputs;
 
-use super::Sam;
-use super::choice::{Candidates, single_mask, stability};
-use super::decoders::Tokens;
-use super::upscale::Frame;
+use super::calls::Pictures;
+use super::{Calls, Embedding, Prompters, Sam};
 use crate::drivers::{Call, Driver};
-use crate::verify::{Case, CaseCall, Check, Computed};
+use crate::verify::{Case, Check, Computed};
 use crate::{Error, ErrorKind, Result};
 
 /// Families of cases that this checks.
-pub(in crate::drivers) const CASES: &[&str] = &["sam2_image", "sam2_official", "mobile_sam", "efficientvit_sam", "sam_vit"];
+pub(in crate::drivers) const CASES: &[&str] = &["sam2_image", "sam2_official", "mobile_sam", "efficientvit_sam", "sam_vit", "sam3_tracker"];
 
 pub(super) struct Golden<'c> {
-    case: &'c Case,
     /// Outputs of the tapped encoder by picture.
     taps: HashMap<String, Outputs>,
-    /// By call, one entry per picture of the call's batch.
-    calls: HashMap<String, (CaseCall, Vec<Answer>)>,
-    head: PromptHead,
+    calls: Calls<'c>,
 }
 
-/// What the shipped decoder, and the tapped one, gave for the prompts of one picture.
-struct Answer {
-    shipped: Outputs,
-    tapped: Outputs,
-}
-
-/// The model as it ships, and with its inner tensors.
+/// The model as it ships, and with its inner tensors, on the pictures of a case.
 struct Pair<'a> {
+    case: &'a Case,
     shipped: &'a Sam,
     tapped: &'a Sam,
 }
@@ -47,90 +33,17 @@ impl<'c> Golden<'c> {
     pub(super) fn of(case: &'c Case, shipped: &Sam, tapped: Arc<dyn Driver>) -> Result<Self> {
         let tapped: Arc<dyn Any + Send + Sync> = tapped;
         let tapped = tapped.downcast::<Sam>().map_err(|_| Error::new(ErrorKind::Failed, "the tapped model has another driver"))?;
-        let pair = Pair { shipped, tapped: &tapped };
-        let mut golden = Self { case, taps: HashMap::new(), calls: HashMap::new(), head: shipped.head.clone() };
-        let mut embeddings: HashMap<String, Vec<Vec<SharedTensor>>> = HashMap::new();
+        let pair = Pair { case, shipped, tapped: &tapped };
+        let (mut taps, mut pictures) = (HashMap::new(), Pictures::new());
         for call in case.calls() {
-            if !embeddings.contains_key(&call.image) {
-                let (taps, pictures) = golden.encode(&pair, &call.image)?;
-                golden.taps.insert(call.image.clone(), taps);
-                embeddings.insert(call.image.clone(), pictures);
+            if let Entry::Vacant(place) = pictures.entry(call.image) {
+                let (tapped, embeddings) = pair.encode(place.key())?;
+                taps.insert(place.key().clone(), tapped);
+                place.insert(embeddings);
             }
-            let pictures = &embeddings[&call.image];
-            let prompts = golden.tokens(&call, pictures.len())?;
-            let mut answers = Vec::new();
-            for (embedding, tokens) in pictures.iter().zip(prompts) {
-                let (tapped, _) = pair.tapped.decoders.run(embedding, tokens.clone())?;
-                let (shipped, _) = pair.shipped.decoders.run(embedding, tokens)?;
-                answers.push(Answer { shipped, tapped });
-            }
-            golden.calls.insert(call.name.clone(), (call, answers));
         }
-        Ok(golden)
-    }
-
-    /// The tapped encoder's outputs for a batch, and the shipped one's embedding of each picture.
-    fn encode(&self, pair: &Pair<'_>, image: &str) -> Result<(Outputs, Vec<Vec<SharedTensor>>)> {
-        let name = ["pixel_values", "image"].map(|suffix| format!("{image}.{suffix}")).into_iter().find(|n| self.case.has_input(n));
-        let missing = || Error::new(ErrorKind::BadInput, format!("the case has no picture `{image}`"));
-        let picture = self.case.input(&name.ok_or_else(missing)?)?;
-        let &[batch, 3, height, width] = picture.shape.as_slice() else { return Err(missing()) };
-        let (taps, _) = pair.tapped.run(picture.data.clone(), [batch, height, width], &Call::default())?;
-        let embedding = |values: &[f32]| {
-            let (mut outputs, _) = pair.shipped.run(values.to_vec(), [1, height, width], &Call::default())?;
-            Ok(pair.shipped.embedding(&mut outputs)?.tensors)
-        };
-        let pictures = picture.data.chunks_exact(3 * height * width).map(embedding).collect::<Result<Vec<Vec<_>>>>()?;
-        Ok((taps, pictures))
-    }
-
-    /// The tokens of a call, per picture of its batch.
-    fn tokens(&self, call: &CaseCall, batch: usize) -> Result<Vec<Tokens>> {
-        let input = |names: &[&str]| {
-            let full = names.iter().map(|name| format!("{}.{name}", call.name)).find(|name| self.case.has_input(name));
-            full.map(|name| self.case.input(&name)).transpose()
-        };
-        let points = input(&["input_points", "point_coords"])?;
-        let labels = input(&["input_labels", "point_labels"])?;
-        let boxes = input(&["input_boxes", "boxes"])?;
-        let masks = input(&["input_masks", "mask_input", "mask_inputs"])?;
-        let first = [&points, &boxes, &masks].into_iter().flatten().next();
-        // Hugging Face's tensors lead with the pictures of the batch, the others hold one picture's prompts.
-        let family = self.case.family();
-        let prompts = match (first, family) {
-            (None, _) => 1,
-            (Some(_), "sam2_image" | "sam_vit") if points.is_none() && boxes.is_none() => 1,
-            (Some(tensor), "sam2_image") => tensor.shape[1],
-            (Some(tensor), "sam_vit") if tensor.shape.len() > 3 || (tensor.shape.len() == 3 && points.is_none()) => tensor.shape[1],
-            (Some(tensor), _) => tensor.shape[0],
-        };
-        let per_prompt = |tensor: &Option<Computed>, width: usize| tensor.as_ref().map_or(0, |t| t.data.len() / (batch * prompts * width));
-        let (clicks, corners) = (per_prompt(&points, 2), 2 * per_prompt(&boxes, 4));
-        let mask_size = self.head.mask_side() * self.head.mask_side();
-        let part = |tensor: &Option<Computed>, at: usize, size: usize| {
-            tensor.as_ref().map(|t| t.data[at * size..(at + 1) * size].to_vec()).unwrap_or_default()
-        };
-        let mut pictures = Vec::with_capacity(batch);
-        for picture in 0..batch {
-            let mut tokens = Tokens { prompts, ..Tokens::default() };
-            for prompt in 0..prompts {
-                let at = picture * prompts + prompt;
-                let clicked = part(&points, at, 2 * clicks).into_iter().collect::<Vec<_>>();
-                let clicked = clicked.chunks_exact(2).zip(part(&labels, at, clicks)).map(|(xy, label)| (xy[0], xy[1], click_kind(label)));
-                let boxed = part(&boxes, at, 2 * corners);
-                let kinds = [kind::TOP_LEFT, kind::BOTTOM_RIGHT].into_iter().cycle();
-                let boxed = boxed.chunks_exact(2).zip(kinds).map(|(xy, kind)| (xy[0], xy[1], kind));
-                let row = Row { clicks: clicked.collect(), corners: boxed.collect(), has_mask: masks.is_some() }.ordered(family);
-                tokens.points = row.len();
-                for (x, y, kind) in row {
-                    tokens.coords.extend([x, y]);
-                    tokens.kinds.push(kind);
-                }
-            }
-            tokens.masks = masks.as_ref().map(|m| m.data[picture * prompts * mask_size..(picture + 1) * prompts * mask_size].to_vec());
-            pictures.push(tokens);
-        }
-        Ok(pictures)
+        let prompters = Prompters { shipped: &shipped.prompter, tapped: &tapped.prompter };
+        Ok(Self { taps, calls: Calls::of(case, prompters, &pictures)? })
     }
 
     /// A tensor of the tapped encoder, by its golden name.
@@ -146,64 +59,22 @@ impl<'c> Golden<'c> {
         let view = self.taps[image].f32(name)?;
         Ok(Computed { shape: view.shape, data: view.data.to_vec() })
     }
+}
 
-    /// An output of all pictures of a call, joined along a new first axis where the golden tensor has one.
-    fn of_call(&self, call: &str, pick: impl Fn(&CaseCall, &Answer) -> Result<Computed>) -> Result<Computed> {
-        let unknown = || Error::new(ErrorKind::BadInput, format!("no call is named `{call}`"));
-        let (call, answers) = self.calls.get(call).ok_or_else(unknown)?;
-        let mut parts = answers.iter().map(|answer| pick(call, answer)).collect::<Result<Vec<_>>>()?.into_iter();
-        let mut all = parts.next().ok_or_else(unknown)?;
-        for part in parts {
-            all.data.extend(part.data);
-        }
-        if self.leads_with_pictures() {
-            all.shape.insert(0, answers.len());
-        }
-        Ok(all)
-    }
-
-    fn leads_with_pictures(&self) -> bool {
-        self.case.family() == "sam2_image"
-    }
-
-    /// Masks or scores of the wanted mask tokens.
-    fn chosen(&self, call: &CaseCall, answer: &Answer, output: &str) -> Result<Computed> {
-        let view = answer.shipped.f32(output)?;
-        let (prompts, masks) = (view.shape[0], view.shape[1]);
-        let size = view.data.len() / (prompts * masks).max(1);
-        let mut rows = Vec::new();
-        for prompt in 0..prompts {
-            let wanted = if call.multimask { 1..masks } else { self.single(answer, prompt)? };
-            rows.extend(wanted.map(|mask| &view.data[(prompt * masks + mask) * size..][..size]));
-        }
-        let per_prompt = rows.len() / prompts.max(1);
-        if output == PromptHead::SCORES {
-            return Ok(Computed { shape: vec![prompts, per_prompt], data: rows.concat() });
-        }
-        let (mut data, mut row) = (Vec::new(), Vec::new());
-        for mask in rows {
-            unblock(mask, self.head.grid, &mut row);
-            data.extend_from_slice(&row);
-        }
-        Ok(Computed { shape: vec![prompts, per_prompt, self.head.mask_side(), self.head.mask_side()], data })
-    }
-
-    fn single(&self, answer: &Answer, prompt: usize) -> Result<std::ops::Range<usize>> {
-        let (logits, scores) = (answer.shipped.f32(PromptHead::MASKS)?, answer.shipped.f32(PromptHead::SCORES)?);
-        let size = logits.data.len() / logits.shape[0];
-        let scores = &scores.data[prompt * self.head.masks..][..self.head.masks];
-        let chosen = single_mask(self.head.single, Candidates { logits: &logits.data[prompt * size..][..size], scores });
-        Ok(chosen..chosen + 1)
-    }
-
-    fn stability(&self, answer: &Answer) -> Result<Computed> {
-        let logits = answer.shipped.f32(PromptHead::MASKS)?;
-        let size = logits.data.len() / logits.shape[0];
-        let SingleMask::Stable { delta, .. } = self.head.single else {
-            return Err(Error::new(ErrorKind::BadInput, "this family has no stability"));
+impl Pair<'_> {
+    /// The tapped encoder's outputs for a batch, and the shipped one's embedding of each picture.
+    fn encode(&self, image: &str) -> Result<(Outputs, Vec<Embedding>)> {
+        let name = ["pixel_values", "image"].map(|suffix| format!("{image}.{suffix}")).into_iter().find(|n| self.case.has_input(n));
+        let missing = || Error::new(ErrorKind::BadInput, format!("the case has no picture `{image}`"));
+        let picture = self.case.input(&name.ok_or_else(missing)?)?;
+        let &[batch, 3, height, width] = picture.shape.as_slice() else { return Err(missing()) };
+        let (taps, _) = self.tapped.run(picture.data.clone(), [batch, height, width], &Call::default())?;
+        let embedding = |values: &[f32]| {
+            let (mut outputs, _) = self.shipped.run(values.to_vec(), [1, height, width], &Call::default())?;
+            self.shipped.prompter.embedding(&mut outputs)
         };
-        let first = |prompt: &[f32]| stability(&prompt[..size / self.head.masks], delta);
-        Ok(Computed { shape: vec![logits.shape[0], 1], data: logits.data.chunks_exact(size).map(first).collect() })
+        let pictures = picture.data.chunks_exact(3 * height * width).map(embedding).collect::<Result<_>>()?;
+        Ok((taps, pictures))
     }
 }
 
@@ -213,70 +84,9 @@ impl Check for Golden<'_> {
             let image = self.taps.keys().next().cloned().unwrap_or_default();
             return self.tap(&image, "positions");
         }
-        let unknown = || Error::new(ErrorKind::BadInput, format!("no check knows the tensor `{name}`"));
-        let (call, tensor) = name.split_once('.').ok_or_else(unknown)?;
-        if self.taps.contains_key(call) {
-            return self.tap(call, tensor);
-        }
-        let plain = |outputs: &Outputs, name: &str| {
-            let view = outputs.f32(name)?;
-            Ok(Computed { shape: view.shape, data: view.data.to_vec() })
-        };
-        match tensor {
-            "pred_masks" | "low_res_masks" => self.of_call(call, |call, answer| self.chosen(call, answer, PromptHead::MASKS)),
-            "masks_orig" => {
-                let frame = Frame::of(self.head.space, self.case.mask_postprocess())?;
-                self.of_call(call, |call, answer| frame.apply(&self.chosen(call, answer, PromptHead::MASKS)?))
-            }
-            "iou_scores" | "iou" | "iou_predictions" => self.of_call(call, |call, answer| self.chosen(call, answer, PromptHead::SCORES)),
-            "object_score_logits" => self.of_call(call, |_, answer| plain(&answer.shipped, PromptHead::OBJECT)),
-            "stability_token0" => self.of_call(call, |_, answer| self.stability(answer)),
-            "sparse" => self.of_call(call, |_, answer| plain(&answer.tapped, "sparse")),
-            // One mask prompt per picture: the pictures lead in all layouts.
-            "dense" => self.of_call(call, |_, answer| plain(&answer.tapped, "dense")).map(|mut dense| {
-                if self.leads_with_pictures() {
-                    dense.shape.remove(1);
-                }
-                dense
-            }),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-fn click_kind(label: f32) -> i64 {
-    match label as i64 {
-        -10 => kind::IGNORED,
-        -1 => kind::PAD,
-        label => label + 1,
-    }
-}
-
-/// Place and kind of a token.
-type Token = (f32, f32, i64);
-
-/// What a prompt of a case says.
-struct Row {
-    clicks: Vec<Token>,
-    corners: Vec<Token>,
-    has_mask: bool,
-}
-
-impl Row {
-    /// Clicks and corners in the order, and with the pads, of the implementation that made the case.
-    fn ordered(self, family: &str) -> Vec<Token> {
-        const PAD: Token = (0.0, 0.0, kind::PAD);
-        let Self { clicks, corners, has_mask } = self;
-        let is_empty = clicks.is_empty() && corners.is_empty();
-        match family {
-            "sam2_official" if is_empty && has_mask => vec![],
-            "sam2_official" => corners.into_iter().chain(clicks).chain([PAD]).collect(),
-            // An empty prompt is a pad, which gets a pad.
-            "sam2_image" if is_empty => vec![PAD, PAD],
-            "sam2_image" if corners.is_empty() => clicks.into_iter().chain([PAD]).collect(),
-            "sam2_image" => clicks.into_iter().chain(corners).chain([PAD]).collect(),
-            _ if clicks.is_empty() || !corners.is_empty() => clicks.into_iter().chain(corners).collect(),
-            _ => clicks.into_iter().chain([PAD]).collect(),
+        match name.split_once('.') {
+            Some((image, tensor)) if self.taps.contains_key(image) => self.tap(image, tensor),
+            _ => self.calls.compute(name),
         }
     }
 }

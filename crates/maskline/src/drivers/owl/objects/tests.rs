@@ -8,8 +8,8 @@ use maskline_models::{ModelInfo, Vocabulary, WordHead};
 use maskline_runtime::{SharedTensor, Tensor};
 use serde_json::Value;
 
-use super::super::reader::Words;
 use super::super::sight::Sight;
+use super::super::words::Words;
 use super::{extent, find};
 use crate::drivers::{Call, Encoded, Inquiry, Shown, Wanted};
 use crate::{Engine, EngineOptions, LoadOptions, Object, PredictOptions, Result, Stages};

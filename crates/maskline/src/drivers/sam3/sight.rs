@@ -1,0 +1,144 @@
+//! An encoded picture: the trunk's cells, and what each head makes of them when it is first asked.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use maskline_models::ConceptHead;
+use maskline_runtime::{Outputs, SharedTensor, Tensor};
+
+use crate::drivers::{Encoded, Encoding};
+use crate::promptable::{EmbeddingFile, Stored};
+use crate::{Error, ErrorKind, Result, Stage, Stages};
+
+/// What is made once, by whoever needs it first.
+#[derive(Debug)]
+struct Once<T>(Mutex<Option<T>>);
+
+impl<T: Clone> Once<T> {
+    fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Waiting for another thread that makes it is told in `stages`.
+    fn get_or_make(&self, stages: &mut Stages, make: impl FnOnce(&mut Stages) -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.spend(Stage::Queue, start.elapsed());
+        if let Some(made) = &*slot {
+            return Ok(made.clone());
+        }
+        let made = make(stages)?;
+        *slot = Some(made.clone());
+        Ok(made)
+    }
+}
+
+/// What the concept neck gives of a picture, see [`ConceptHead::FEATURES`].
+#[derive(Debug)]
+pub(super) struct Features(Vec<SharedTensor>);
+
+impl Features {
+    fn of(outputs: &mut Outputs, head: &ConceptHead) -> Result<Self> {
+        let mut tensors = Vec::with_capacity(ConceptHead::FEATURES.len());
+        for name in ConceptHead::FEATURES {
+            let tensor = outputs.take(name)?;
+            check(name, &tensor, &feature_shape(name, head))?;
+            tensors.push(tensor);
+        }
+        Ok(Self(tensors))
+    }
+
+    /// One of them, by its name.
+    pub(super) fn get(&self, name: &str) -> Result<SharedTensor> {
+        let index = ConceptHead::FEATURES.iter().position(|known| *known == name);
+        let unknown = || Error::new(ErrorKind::Failed, format!("the neck gives no `{name}`"));
+        index.and_then(|index| self.0.get(index)).cloned().ok_or_else(unknown)
+    }
+}
+
+fn feature_shape(name: &str, head: &ConceptHead) -> Vec<usize> {
+    let ConceptHead { grid, width, .. } = *head;
+    match name {
+        ConceptHead::BLANK => vec![1, 1, width],
+        ConceptHead::MIDDLE => vec![1, width, 4 * grid, grid],
+        ConceptHead::FINE => vec![1, width, 8 * grid, 2 * grid],
+        _ => vec![1, grid * grid, width],
+    }
+}
+
+/// A picture.
+#[derive(Debug)]
+pub(super) struct Sight {
+    trunk: SharedTensor,
+    features: Once<Arc<Features>>,
+    /// What prompts are answered from.
+    clicks: Once<Encoded>,
+    /// With what the heads make of it.
+    bytes: usize,
+}
+
+impl Sight {
+    /// Of the image encoder's output.
+    pub(super) fn of(trunk: SharedTensor, head: &ConceptHead) -> Result<Self> {
+        check(ConceptHead::TRUNK, &trunk, &trunk_shape(head))?;
+        if let Some(bad) = trunk.view::<f32>()?.data.iter().find(|value| !value.is_finite()) {
+            let message = format!("the network's answer is not finite: `{}` holds {bad}", ConceptHead::TRUNK);
+            return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
+        }
+        let of_features: usize = ConceptHead::FEATURES.iter().map(|name| feature_shape(name, head).iter().product::<usize>()).sum();
+        // Cells, their three projections of half the width, and maps of two and four times the resolution.
+        let of_clicks = head.clicks.as_ref().map_or(0, |clicks| clicks.grid * clicks.grid * head.width * 11 / 2);
+        let bytes = trunk.bytes() + size_of::<f32>() * (of_features + of_clicks);
+        Ok(Self { trunk, features: Once::new(), clicks: Once::new(), bytes })
+    }
+
+    /// Of a file.
+    pub(super) fn restore(file: &EmbeddingFile, head: &ConceptHead) -> Result<Self> {
+        let shape = trunk_shape(head);
+        let data = file.f32(ConceptHead::TRUNK, &shape)?;
+        Self::of(SharedTensor::new(Tensor::new(shape, data)?)?, head)
+    }
+
+    pub(super) fn trunk(&self) -> &SharedTensor {
+        &self.trunk
+    }
+
+    /// What concepts are compared with; `make` runs the concept neck.
+    pub(super) fn features(
+        &self,
+        head: &ConceptHead,
+        stages: &mut Stages,
+        make: impl FnOnce(&mut Stages) -> Result<Outputs>,
+    ) -> Result<Arc<Features>> {
+        self.features.get_or_make(stages, |stages| Ok(Arc::new(Features::of(&mut make(stages)?, head)?)))
+    }
+
+    /// What prompts are answered from.
+    pub(super) fn clicks(&self, stages: &mut Stages, make: impl FnOnce(&mut Stages) -> Result<Encoded>) -> Result<Encoded> {
+        self.clicks.get_or_make(stages, make)
+    }
+}
+
+fn trunk_shape(head: &ConceptHead) -> Vec<usize> {
+    vec![1, head.grid * head.grid, head.trunk_width]
+}
+
+fn check(name: &str, tensor: &SharedTensor, expected: &[usize]) -> Result<()> {
+    if tensor.shape() == expected {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::BadAnswer, format!("the network's output `{name}`"));
+    Err(error.expecting(format!("{expected:?}")).but_found(format!("{:?}", tensor.shape())))
+}
+
+impl Encoding for Sight {
+    /// Of all that it will hold: the same before and after a head was asked.
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn stored(&self) -> Result<Vec<Stored<'_>>> {
+        let view = self.trunk.view::<f32>()?;
+        Ok(vec![Stored::f32(ConceptHead::TRUNK, view.shape, view.data)])
+    }
+}
