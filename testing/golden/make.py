@@ -12,6 +12,7 @@ import efficientvit_sam
 import mobile_sam
 import owl
 import sam2
+import sam3
 import yolov8
 
 FAMILIES = {
@@ -20,6 +21,7 @@ FAMILIES = {
     "sam2": sam2.make,
     "efficientvit_sam": efficientvit_sam.make,
     "owl": owl.make,
+    "sam3": sam3.make,
 }
 CASES = Path(__file__).resolve().parents[2] / "crates/maskline/tests/cases/tiny"
 

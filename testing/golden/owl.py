@@ -1,5 +1,6 @@
 """OWL-ViT (Minderer et al. 2022) and OWLv2 (Minderer et al. 2023) at a toy size: CLIP's two towers, and heads on every patch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ MASKED = np.finfo(np.float32).min
 MARGIN = 1e-3
 
 
+def quick_gelu(x):
+    return x * sigmoid(1.702 * x)
+
+
 @dataclass
 class Tower:
     width: int
@@ -22,6 +27,7 @@ class Tower:
     heads: int
     intermediate: int
     epsilon: float = 1e-5
+    activation: Callable = quick_gelu
 
 
 @dataclass
@@ -42,10 +48,6 @@ MODELS = [
     Model("owlvit", 51, 44, 8, Tower(24, 2, 2, 60), Tower(20, 2, 5, 48)),
     Model("owlv2", 52, 40, 10, Tower(20, 2, 4, 72, 1e-4), Tower(24, 2, 3, 40, 1e-6)),
 ]
-
-
-def quick_gelu(x):
-    return x * sigmoid(1.702 * x)
 
 
 def normalised(x, epsilon=0.0):
@@ -72,7 +74,8 @@ def encoder(weights, name, x, tower, allowed):
         q, k, v = (split(dense(weights, f"{layer}.self_attn.{part}_proj", y, tower.width, 1.5), tower.heads) for part in "qkv")
         seen = allowed_attention(q, k, v, allowed).swapaxes(1, 2).reshape(x.shape)
         x = x + dense(weights, f"{layer}.self_attn.out_proj", seen, tower.width)
-        y = quick_gelu(dense(weights, f"{layer}.mlp.fc1", norm(weights, f"{layer}.layer_norm2", x, tower.epsilon), tower.intermediate))
+        y = dense(weights, f"{layer}.mlp.fc1", norm(weights, f"{layer}.layer_norm2", x, tower.epsilon), tower.intermediate)
+        y = tower.activation(y)
         x = x + dense(weights, f"{layer}.mlp.fc2", y, tower.width)
     return x
 
