@@ -110,13 +110,15 @@ class Transformers(words.Finder):
 
     @torch.inference_mode()
     def found(self, matches, size):
+        """Objects as maskline tells them: boxes end at the picture's border, and what is beside it is none."""
         height, width = size
         scale = torch.tensor([width, height, width, height])
         objects, label = [], 0
         for group in matches:
             for scores, boxes, masks in zip(*group, strict=True):
-                sure = scores > self.least
-                columns = zip(scores[sure].tolist(), (boxes[sure] * scale).tolist(), self.upscaled(masks[sure], size), strict=True)
+                boxes = boxes.clamp(0, 1) * scale
+                sure = (scores > self.least) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+                columns = zip(scores[sure].tolist(), boxes[sure].tolist(), self.upscaled(masks[sure], size), strict=True)
                 for score, box, mask in columns:
                     objects.append({"box": box, "score": score, "class_id": label, "segmentation": promptable.rle(mask)})
                 label += 1
