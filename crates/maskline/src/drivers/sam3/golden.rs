@@ -123,7 +123,7 @@ impl Pair {
         let Calling { case, name: call, ids } = calling;
         let present = ids.present();
         // Meta's text encoder is told of no padding: what stands there is seen by nobody else.
-        let told = if is_of_hugging_face(case) { present.clone() } else { vec![vec![1.0; ids.length]; ids.rows.len()] };
+        let told = if is_of_meta(case) { vec![vec![1.0; ids.length]; ids.rows.len()] } else { present.clone() };
         let text = self.tapped_text(&ids.rows, &told)?;
         let words = plain(&text, ConceptHead::WORDS)?;
         let (stages, at) = (&mut Stages::default(), &Call::default());
@@ -320,7 +320,7 @@ impl Check for Golden<'_> {
         let (call, tensor) = name.split_once('.').ok_or_else(unknown)?;
         let answered = self.calls.get(call).ok_or_else(unknown)?.as_ref().map_err(Clone::clone)?;
         let queries = answered.rows[0].decoded.logits.len();
-        let most_presence = if is_of_hugging_face(self.case) { MOST_PRESENCE } else { f32::MAX };
+        let most_presence = if is_of_meta(self.case) { f32::MAX } else { MOST_PRESENCE };
         match tensor {
             "pred_masks" => answered.joined(&answered.rows[0].masks.shape[1..], |row| Ok(row.masks.data.clone())),
             "pred_boxes" => answered.joined(&[queries, 4], |row| Ok(row.decoded.boxes.clone())),
@@ -349,8 +349,9 @@ impl Check for Golden<'_> {
     }
 }
 
-fn is_of_hugging_face(case: &Case) -> bool {
-    case.entry("cls").as_str().is_some_and(|class| class.starts_with("transformers."))
+/// Whether Meta's own classes made it.
+fn is_of_meta(case: &Case) -> bool {
+    case.entry("cls").as_str().is_some_and(|class| class.starts_with("sam3"))
 }
 
 fn plain(outputs: &Outputs, name: &str) -> Result<Computed> {
