@@ -251,13 +251,13 @@ fn only_what_the_model_weighs_keeps_its_optimised_graph_off_the_disk() {
     let model = folder.path().join("double.onnx");
     std::fs::write(&model, double()).unwrap();
     // Takes no room, and is none of this model's weights.
-    std::fs::File::create(folder.path().join("other.bin")).unwrap().set_len(3_000_000_000).unwrap();
+    std::fs::File::create(folder.path().join("other.bin")).unwrap().set_len(5_000_000_000).unwrap();
     let optimised = folder.path().join("double.optimised.onnx");
     let open = |weights_bytes| {
         let options = LaneOptions { optimised: Some(optimised.clone()), weights_bytes, ..LaneOptions::default() };
         Lane::open(&LIBRARY, ModelSource::File(&model), &options).unwrap()
     };
-    let heavy = open(Some(3_000_000_000));
+    let heavy = open(Some(5_000_000_000));
     assert!(!optimised.exists() && heavy.unsaved().is_none());
     open(None);
     assert!(optimised.exists());

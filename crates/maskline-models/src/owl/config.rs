@@ -1,5 +1,6 @@
 //! Sizes of both towers.
 
+use maskline_onnx::GeluForm;
 use maskline_weights::{Checkpoint, Scope};
 
 use super::Version;
@@ -234,8 +235,19 @@ fn tower(scope: &Scope<'_>, facts: &Facts, heads: Heads) -> Result<Tower> {
         heads: heads.of(width)?,
         layers: layers.children().len(),
         epsilon: facts.fraction("layer_norm_eps").map_or(EPSILON, |epsilon| epsilon as f32),
-        activation: Activation::of(facts, Activation::QuickGelu)?,
+        activation: activation(facts)?,
     })
+}
+
+/// One of the two that CLIP's towers are published with.
+fn activation(facts: &Facts) -> Result<Activation> {
+    match Activation::of(facts, Activation::QuickGelu)? {
+        known @ (Activation::QuickGelu | Activation::Gelu(GeluForm::Exact)) => Ok(known),
+        _ => {
+            let error = Error::new(ErrorKind::Configuration, format!("config.json: {}", facts.key("hidden_act")));
+            Err(error.expecting("quick_gelu or gelu").finding(facts.said("hidden_act").map(ToString::to_string).unwrap_or_default()))
+        }
+    }
 }
 
 fn misshapen(name: &str, expected: &str, found: &[usize]) -> Error {
