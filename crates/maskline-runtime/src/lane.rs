@@ -3,25 +3,37 @@
 //! The reply to a job is a callback, so that nobody needs a thread to wait. Jobs whose rows can be put under each other run as one,
 //! as far as [`LaneOptions::max_rows`] allows it.
 
+mod faults;
 mod job;
 mod joiner;
 mod outputs;
 mod owner;
+mod plan;
 mod queue;
+mod recovery;
+mod runner;
+mod status;
+mod tally;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use job::{Answer, Payload, Reply, closed, late};
 use joiner::Description;
 use owner::Owner;
+use plan::Plan;
 use queue::{Entry, Limits, Queue, Refusal};
+use runner::Runner;
+use status::Status;
 
+pub use faults::Faults;
 pub use job::{Input, Job, Pending, Ticket};
-pub use outputs::Outputs;
+pub use outputs::{Outputs, RawView};
+pub use status::Degraded;
+pub use tally::{RunCount, Tally};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::opening::{Opened, Opening};
@@ -78,6 +90,12 @@ pub struct LaneOptions {
     pub max_rows: usize,
     /// How long a job may wait for others to run with, when nothing else is to be done.
     pub max_wait: Duration,
+    /// Counts the lane's runs; several lanes can share it.
+    pub tally: Arc<Tally>,
+    /// What to do where the provider fails while the model runs; `None`: tell so.
+    pub fallback: Option<Fallback>,
+    /// Failures for tests; none by default.
+    pub faults: Faults,
     /// Writes ONNX Runtime's profile to files with this prefix.
     pub profile: Option<PathBuf>,
 }
@@ -95,9 +113,22 @@ impl Default for LaneOptions {
             queue: 64,
             max_rows: 1,
             max_wait: Duration::ZERO,
+            tally: Arc::default(),
+            fallback: None,
+            faults: Faults::default(),
             profile: None,
         }
     }
+}
+
+/// The CPU in the place of a provider that fails while the model runs: out of memory, a lost device. The job that failed is run again there,
+/// as is all that follows, until the provider has opened and run the model again, which is tried after 1 s, 2 s, 4 s and so on up to 5
+/// minutes. Jobs that run together and fail are run one by one first; a job that fails on the CPU too was at fault itself, and nothing
+/// follows from it.
+#[derive(Debug, Clone, Default)]
+pub struct Fallback {
+    /// [`LaneOptions::optimised`] of the CPU.
+    pub optimised: Option<PathBuf>,
 }
 
 /// What opening a lane took.
@@ -117,7 +148,7 @@ pub struct Lane {
     model: Arc<str>,
     ports: Ports,
     is_joinable: bool,
-    providers: Vec<ProviderShare>,
+    status: Arc<Status>,
     cold: Cold,
     threads: Threads,
     unsaved: Option<String>,
@@ -140,13 +171,16 @@ impl Lane {
         let limits = Limits { capacity: options.queue, max_rows: options.max_rows, max_wait: options.max_wait };
         let queue = Arc::new(Queue::new(limits));
         let model = short_name(source, options);
-        let owner = Owner { session, model: Arc::clone(&model), ports: ports.clone(), queue: Arc::clone(&queue) };
+        let status = Arc::new(Status::new(providers));
+        let runner = Runner::new(session, options, Plan::of(library, source, options), Arc::clone(&status));
+        let tally = Arc::clone(&options.tally);
+        let owner = Owner { runner, model: Arc::clone(&model), ports: ports.clone(), queue: Arc::clone(&queue), tally };
         let owner = std::thread::Builder::new()
             .name("maskline-lane".into())
             .spawn(move || owner.serve())
             .map_err(|error| Error::new(ErrorKind::Io, format!("no thread could be started: {error}")).at(&model).with_source(error))?;
         let is_joinable = ports.are_joinable();
-        Ok(Self { queue, owner: Some(owner), model, ports, is_joinable, providers, cold, threads, unsaved })
+        Ok(Self { queue, owner: Some(owner), model, ports, is_joinable, status, cold, threads, unsaved })
     }
 
     /// Inputs in order.
@@ -159,9 +193,14 @@ impl Lane {
         &self.ports.outputs
     }
 
-    /// What really runs the nodes, as ONNX Runtime reported it.
-    pub fn providers(&self) -> &[ProviderShare] {
-        &self.providers
+    /// What really runs the nodes now, as ONNX Runtime reported it.
+    pub fn providers(&self) -> Vec<ProviderShare> {
+        self.status.providers()
+    }
+
+    /// Whether the CPU stands in for the wished provider ([`LaneOptions::fallback`]), and why.
+    pub fn degraded(&self) -> Option<Degraded> {
+        self.status.degraded()
     }
 
     /// What opening took.
@@ -189,6 +228,24 @@ impl Lane {
     /// Rows that may run together from now on; see [`LaneOptions::max_rows`].
     pub fn set_max_rows(&self, rows: usize) {
         self.queue.set_max_rows(rows);
+    }
+
+    /// Whether a job was run yet.
+    pub fn has_run(&self) -> bool {
+        self.status.has_run()
+    }
+
+    /// Runs the model once on zeros, with 1 for free sizes. Nothing is run where those inputs would be larger than 2 GiB.
+    ///
+    /// # Errors
+    /// As [`Lane::run`]; not where the model has free sizes and fails, since 1 need not be a size that it takes.
+    pub fn warm_up(&self) -> Result<()> {
+        let Some(inputs) = self.ports.zeros() else { return Ok(()) };
+        let is_free = self.ports.inputs.iter().any(|port| port.shape.contains(&None));
+        match self.run(Job::new(inputs)) {
+            Err(error) if !(is_free && error.kind() == ErrorKind::RunFailed) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Jobs that wait now, in the queue or for room in it.
@@ -234,7 +291,7 @@ impl Lane {
     /// # Errors
     /// As [`Lane::run`].
     pub fn run_held(&self, job: Job, hold: impl FnOnce(Ticket)) -> Answer {
-        let asked = Instant::now();
+        let (asked, deadline) = (Instant::now(), job.deadline);
         if self.is_own_thread() {
             return Err(Error::new(ErrorKind::Closed, "a reply of the model waits for the model itself").at(&self.model));
         }
@@ -242,14 +299,20 @@ impl Lane {
         let entry = self.entry(job, asked, Box::new(move |outcome| drop(sender.send(outcome))))?;
         let number = self.queue.push(entry).map_err(|refusal| self.refused(refusal, asked))?;
         hold(Ticket::new(Arc::clone(&self.queue), number));
-        answer.recv().unwrap_or_else(|_| Err(closed(&self.model)))
+        let in_time = deadline.map(|deadline| answer.recv_timeout(deadline.saturating_duration_since(Instant::now())));
+        match in_time {
+            Some(Ok(answer)) => answer,
+            // It is not waited for until a run ends that it is not part of.
+            Some(Err(RecvTimeoutError::Timeout)) if self.queue.cancel(number) => Err(late(&self.model, asked)),
+            _ => answer.recv().unwrap_or_else(|_| Err(closed(&self.model))),
+        }
     }
 
     fn entry(&self, job: Job, asked: Instant, reply: Reply) -> Result<Entry<Payload>> {
-        let Job { inputs, deadline, pace } = job;
+        let Job { inputs, deadline, priority, pace } = job;
         let inputs = self.ports.arrange(inputs).map_err(|error| error.at(&self.model))?;
         let description = Description::of(&inputs, &self.ports, self.is_joinable);
-        Ok(Entry { description, asked, deadline, payload: Payload { inputs, pace, reply } })
+        Ok(Entry { description, asked, deadline, priority, payload: Payload { inputs, pace, reply } })
     }
 
     fn refused(&self, refusal: Refusal, asked: Instant) -> Error {

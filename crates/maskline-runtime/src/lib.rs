@@ -24,13 +24,17 @@ mod tensor;
 mod threads;
 mod trust;
 mod variant;
+mod waiting;
 
 pub use artefact::device_key;
 pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
 pub use disk::free_space;
 pub use error::{Error, ErrorKind, ErrorParts, Result};
 pub use home::{check_home, home_dir, is_home_writable};
-pub use lane::{Cold, Input, Job, Lane, LaneOptions, ModelSource, OptimisationLevel, Outputs, Pending, Ticket};
+pub use lane::{
+    Cold, Degraded, Fallback, Faults, Input, Job, Lane, LaneOptions, ModelSource, OptimisationLevel, Outputs, Pending, RawView, RunCount,
+    Tally, Ticket,
+};
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
 pub use pip::{FetchLimits, pip_version};
@@ -42,3 +46,4 @@ pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};
 pub use tensor::{Element, ElementType, Tensor, TensorData};
 pub use threads::{Threads, usable_threads};
 pub use variant::Variant;
+pub use waiting::{Priority, Waiting, Waits};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lane::{LaneOptions, ModelSource, OptimisationLevel};
+use crate::lane::{Faults, LaneOptions, ModelSource, OptimisationLevel};
 use crate::provider::{ProviderShare, Settings, parse_placement};
 use crate::threads::{Threads, usable_threads};
 use crate::{Library, artefact};
@@ -135,6 +135,9 @@ impl<'a> Opening<'a> {
     /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
     pub(crate) fn providers(&self) -> Result<Vec<ProviderShare>> {
         let wished = &self.options.provider;
+        if self.options.faults.are_any() {
+            return Ok(vec![ProviderShare { name: Faults::PROVIDER.into(), nodes: None }]);
+        }
         if wished.is_cpu() {
             return Ok(vec![ProviderShare { name: "cpu".into(), nodes: None }]);
         }

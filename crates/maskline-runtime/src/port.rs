@@ -4,7 +4,10 @@ use ort::value::ValueType;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::Input;
-use crate::tensor::ElementType;
+use crate::tensor::{ElementType, Tensor};
+
+/// Bytes of zeros that a model is ever warmed with.
+const MOST_ZEROS: usize = 2 << 30;
 
 /// An input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,19 @@ impl Ports {
             Some((port, _)) => invalid(format!("input `{}` is missing", port.name)),
             None => Ok(inputs.into_iter().flatten().collect()),
         }
+    }
+
+    /// Inputs of zeros by name, with 1 for free sizes; `None` where there can be none, or they are larger than anybody means.
+    pub(crate) fn zeros(&self) -> Option<Vec<(&str, Tensor)>> {
+        let mut left = MOST_ZEROS;
+        let zeros = self.inputs.iter().map(|port| {
+            let element_type = port.element_type?;
+            let shape: Vec<usize> = port.shape.iter().map(|size| size.unwrap_or(1)).collect();
+            let bytes = shape.iter().try_fold(element_type.size(), |product, size| product.checked_mul(*size))?;
+            left = left.checked_sub(bytes)?;
+            Some((port.name.as_str(), Tensor::zeros(element_type, shape).ok()?))
+        });
+        zeros.collect()
     }
 
     /// Whether jobs may be joined row by row: one symbol is the first size of every output and of all inputs whose first size is

@@ -1,7 +1,5 @@
 //! Tensors that go into and come out of a session.
 
-use half::{bf16, f16};
-
 use crate::error::{Error, ErrorKind, Result};
 
 /// Calls `$macro!` with every supported element type: variant, Rust type, name.
@@ -9,10 +7,16 @@ macro_rules! for_each_element {
     ($macro:ident) => {
         $macro! {
             (F32, f32, "f32", Float32)
-            (F16, f16, "f16", Float16)
-            (BF16, bf16, "bf16", Bfloat16)
+            (F16, half::f16, "f16", Float16)
+            (BF16, half::bf16, "bf16", Bfloat16)
+            (F64, f64, "f64", Float64)
             (I64, i64, "i64", Int64)
             (I32, i32, "i32", Int32)
+            (I16, i16, "i16", Int16)
+            (I8, i8, "i8", Int8)
+            (U64, u64, "u64", Uint64)
+            (U32, u32, "u32", Uint32)
+            (U16, u16, "u16", Uint16)
             (U8, u8, "u8", Uint8)
             (Bool, bool, "bool", Bool)
         }
@@ -29,7 +33,7 @@ macro_rules! define {
         }
 
         impl ElementType {
-            /// The short name: `f32`, `f16`, `bf16`, `i64`, `i32`, `u8`, `bool`.
+            /// The short name: `f32`, `bf16`, `i64`, `u8`, `bool` and their like.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -68,6 +72,24 @@ macro_rules! define {
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
+
+            /// Elements from their bytes, in the order that the machine has them (little-endian on all platforms of ONNX Runtime's wheels).
+            ///
+            /// # Errors
+            /// [`ErrorKind::InvalidInput`] where the last element is cut off, or a `bool` is neither 0 nor 1.
+            pub fn from_bytes(element_type: ElementType, bytes: &[u8]) -> Result<Self> {
+                if !bytes.len().is_multiple_of(element_type.size()) {
+                    let error = Error::new(ErrorKind::InvalidInput, format!("elements of {element_type}"));
+                    return Err(error.expecting(format!("a multiple of {} bytes", element_type.size())).finding(bytes.len()));
+                }
+                let read = match element_type { $(ElementType::$variant => <$type as FromBytes>::read(bytes).map(Self::$variant),)* };
+                read.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a bool").expecting("bytes of 0 and 1").finding("others"))
+            }
+
+            /// So many elements of zero.
+            fn zeros(element_type: ElementType, len: usize) -> Self {
+                match element_type { $(ElementType::$variant => Self::$variant(vec![bytemuck::Zeroable::zeroed(); len]),)* }
+            }
         }
 
         $(
@@ -100,7 +122,7 @@ impl std::fmt::Display for ElementType {
 }
 
 /// A Rust type that can be a tensor's element.
-pub trait Element: Copy + Send + Sync + 'static + ort::value::PrimitiveTensorElementType + std::fmt::Debug {
+pub trait Element: Copy + Send + Sync + 'static + bytemuck::NoUninit + ort::value::PrimitiveTensorElementType + std::fmt::Debug {
     /// The element type that this is.
     const TYPE: ElementType;
 
@@ -109,6 +131,31 @@ pub trait Element: Copy + Send + Sync + 'static + ort::value::PrimitiveTensorEle
 
     /// The elements, when they are of this type.
     fn into_vec(data: TensorData) -> Option<Vec<Self>>;
+}
+
+/// An element whose bytes may come from anywhere.
+trait FromBytes: Sized {
+    /// The elements of whole bytes; `None` where these are none.
+    fn read(bytes: &[u8]) -> Option<Vec<Self>>;
+}
+
+macro_rules! from_any_bytes {
+    ($($type:ty)*) => {
+        $(impl FromBytes for $type {
+            fn read(bytes: &[u8]) -> Option<Vec<Self>> {
+                let mut elements = vec![<Self as bytemuck::Zeroable>::zeroed(); bytes.len() / size_of::<Self>()];
+                bytemuck::cast_slice_mut(&mut elements).copy_from_slice(bytes);
+                Some(elements)
+            }
+        })*
+    };
+}
+from_any_bytes!(f32 half::f16 half::bf16 f64 i64 i32 i16 i8 u64 u32 u16 u8);
+
+impl FromBytes for bool {
+    fn read(bytes: &[u8]) -> Option<Vec<Self>> {
+        bytes.iter().all(|byte| *byte <= 1).then(|| bytes.iter().map(|byte| *byte == 1).collect())
+    }
 }
 
 /// A dense row-major tensor in ordinary memory. An empty shape is a scalar.
@@ -138,6 +185,20 @@ impl Tensor {
             return Err(Error::new(ErrorKind::InvalidInput, format!("a tensor of {element_type} {shape:?} cannot have {len} elements")));
         }
         Ok(Self { shape, data })
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where its bytes are more than memory can be asked for.
+    pub fn zeros(element_type: ElementType, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        let shape = shape.into();
+        let len = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        let Some(len) = len.filter(|len| len.checked_mul(element_type.size()).is_some_and(|bytes| isize::try_from(bytes).is_ok())) else {
+            let message = format!("a tensor of {element_type} {shape:?}: its sizes are beyond all bounds");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        };
+        Self::new(shape, TensorData::zeros(element_type, len))
     }
 
     /// A scalar.

@@ -8,7 +8,9 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use common::{Hold, LIBRARY, double, input, open};
-use maskline_runtime::{CudaOptions, ErrorKind, Job, Lane, LaneOptions, ModelSource, Provider, Tensor, device_key, usable_threads};
+use maskline_runtime::{
+    CudaOptions, ErrorKind, Job, Lane, LaneOptions, ModelSource, Priority, Provider, Tally, Tensor, device_key, usable_threads,
+};
 
 #[test]
 fn a_model_runs_with_any_free_dimension() {
@@ -181,6 +183,36 @@ fn a_job_whose_deadline_passed_is_told_so_and_a_later_one_runs() {
     let _hold = Hold::new(&full, job(None));
     let _waits = full.start(job(None)).unwrap();
     assert_eq!(full.run(job(Some(Instant::now()))).unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn who_waits_is_told_at_the_deadline_however_long_the_run_before_takes() {
+    let lane = open(&LaneOptions::default());
+    let job = || Job::new([("x", input(1))]);
+    let hold = Hold::new(&lane, job());
+    // The lane is held until this has been answered.
+    let late = lane.run(job().with_deadline(Instant::now() + Duration::from_millis(5))).unwrap_err();
+    assert_eq!((late.kind(), lane.queued()), (ErrorKind::TimedOut, 0));
+    drop(hold);
+    assert!(lane.run(job().with_deadline(Instant::now() + Duration::from_secs(3600))).is_ok());
+}
+
+#[test]
+fn the_most_urgent_job_runs_next_and_runs_are_counted() {
+    let tally = Arc::new(Tally::default());
+    let lane = open(&LaneOptions { tally: Arc::clone(&tally), ..LaneOptions::default() });
+    let hold = Hold::new(&lane, Job::new([("x", input(1))]));
+    let (tell, told) = channel();
+    let tickets = [Priority::Low, Priority::Normal, Priority::High].map(|priority| {
+        let tell = tell.clone();
+        lane.submit(Job::new([("x", input(2))]).with_priority(priority), move |_| tell.send(priority).unwrap()).unwrap()
+    });
+    drop((hold, tell));
+    assert_eq!(told.iter().collect::<Vec<_>>(), Priority::ALL);
+    drop(tickets);
+    let count = tally.count();
+    assert_eq!((count.runs, count.rows, count.failed), (4, 7, 0));
+    assert!(count.time > Duration::ZERO);
 }
 
 #[test]

@@ -79,6 +79,24 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage> {
     RgbImage::new(width, height, rgb_bytes(picture, format, options.sixteen_bits)?)
 }
 
+/// Width and height of a picture as its header tells them, before it is turned: what decoding it would need memory for.
+///
+/// # Errors
+/// `UnknownFormat` and `Corrupt` as [`decode`], as far as a header tells; no size is too large.
+pub fn size_in_header(bytes: &[u8]) -> Result<(usize, usize)> {
+    let format = format_of(bytes)?;
+    let (width, height) = match format {
+        // Also of the kinds that the library does not read.
+        ImageFormat::Tiff => tiff::size(bytes)?,
+        _ => {
+            let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+            reader.limits(limits(LARGEST_HEADER));
+            reader.into_dimensions().map_err(|error| broken(format, &error))?
+        }
+    };
+    Ok((width as usize, height as usize))
+}
+
 /// The content of a picture's file, within limits.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let io = |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).at(path);

@@ -5,7 +5,9 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage as Pixels};
 use maskline_vision::ErrorKind;
-use maskline_vision::decode::{DecodeOptions, EXTENSIONS, SixteenBits, UNREAD_EXTENSIONS, decode, decode_file, mask_of_picture};
+use maskline_vision::decode::{
+    DecodeOptions, EXTENSIONS, SixteenBits, UNREAD_EXTENSIONS, decode, decode_file, mask_of_picture, size_in_header,
+};
 use proptest::prelude::*;
 use tiff::encoder::{TiffEncoder, colortype};
 use tiff::tags::Tag;
@@ -208,6 +210,21 @@ fn sizes_are_checked_before_pixels_are_asked_for() {
         .unwrap();
     gif[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
     assert_eq!(read(&gif).unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn the_header_tells_the_size_that_decoding_gives() {
+    let picture = DynamicImage::ImageRgb8(colors());
+    for format in [ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Tiff, ImageFormat::WebP] {
+        let file = encoded(&picture, format);
+        assert_eq!(size_in_header(&file).unwrap(), (31, 17), "{format:?}");
+        // Of what follows the header nothing is asked.
+        let cut = size_in_header(&file[..file.len() - 1]);
+        assert!(cut.is_ok() || cut.is_err_and(|error| error.kind() == ErrorKind::Corrupt), "{format:?}");
+    }
+    let floats = tiff_of::<colortype::Gray32Float>([3, 2], &[0.5; 6], None);
+    assert_eq!(size_in_header(&floats).unwrap(), (3, 2));
+    assert_eq!(size_in_header(b"not a picture").unwrap_err().kind(), ErrorKind::UnknownFormat);
 }
 
 #[test]

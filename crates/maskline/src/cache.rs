@@ -9,7 +9,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{EmbeddingSource, Error, ErrorKind, Result};
+use crate::{CacheUsage, EmbeddingSource, Error, ErrorKind, Result};
+
+/// Until when somebody waits; `None`: as long as it takes.
+type Deadline = Option<Instant>;
 
 /// What has a size in memory.
 pub(crate) trait Weighed: Clone {
@@ -29,6 +32,8 @@ struct State<K, V> {
     entries: HashMap<K, Entry<V>>,
     bytes: usize,
     clock: u64,
+    /// Hits, waits, misses and evictions so far.
+    counts: CacheUsage,
 }
 
 #[derive(Debug)]
@@ -63,21 +68,32 @@ pub(crate) struct Got<V> {
 impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
     /// A cache of at most `limit` bytes; 0 keeps nothing, and nobody waits for anybody.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::new(State { entries: HashMap::new(), bytes: 0, clock: 0 }) }
+        Self { limit, state: Mutex::new(State { entries: HashMap::new(), bytes: 0, clock: 0, counts: CacheUsage::default() }) }
+    }
+
+    /// The value of a key, if it is here.
+    pub(crate) fn get(&self, key: K) -> Option<V> {
+        self.lock().touch(key)
     }
 
     /// The value of a key. `make` makes it where it is not here; it is told how long this call waited for another thread that then
-    /// failed.
-    pub(crate) fn get_or_make(&self, key: K, mut make: impl FnMut(Duration) -> Result<V>) -> Result<Got<V>> {
-        let mut got = self.get_or_make_all(&[key], |_, waited| Ok(vec![make(waited)?]))?;
+    /// failed. What another thread is making is waited for until `deadline`, then `TimedOut`.
+    pub(crate) fn get_or_make(&self, key: K, deadline: Deadline, mut make: impl FnMut(Duration) -> Result<V>) -> Result<Got<V>> {
+        let mut got = self.get_or_make_all(&[key], deadline, |_, waited| Ok(vec![make(waited)?]))?;
         got.pop().ok_or_else(|| Error::new(ErrorKind::Failed, "the cache gave nothing for a key"))
     }
 
     /// The values of several keys, in their order. `make` makes those that are not here, together, and is told which by their index; what
-    /// another thread is making is waited for. It is called again where that thread fails.
-    pub(crate) fn get_or_make_all(&self, keys: &[K], mut make: impl FnMut(&[usize], Duration) -> Result<Vec<V>>) -> Result<Vec<Got<V>>> {
+    /// another thread is making is waited for until `deadline`, then `TimedOut`. It is called again where that thread fails.
+    pub(crate) fn get_or_make_all(
+        &self,
+        keys: &[K],
+        deadline: Deadline,
+        mut make: impl FnMut(&[usize], Duration) -> Result<Vec<V>>,
+    ) -> Result<Vec<Got<V>>> {
         let mut waited = Duration::ZERO;
         if self.limit == 0 {
+            self.lock().counts.misses += keys.len() as u64;
             let values = make(&(0..keys.len()).collect::<Vec<_>>(), waited)?;
             return Ok(values.into_iter().map(|value| Got { value, source: EmbeddingSource::Miss, waited }).collect());
         }
@@ -104,7 +120,7 @@ impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
             }
             for (index, flight) in flights {
                 let start = Instant::now();
-                let made = flight.wait();
+                let made = flight.wait(deadline)?;
                 // Never nothing: it was waited for.
                 waited += start.elapsed().max(Duration::from_nanos(1));
                 got[index] = made.map(|value| Got { value, source: EmbeddingSource::Waited, waited });
@@ -116,15 +132,18 @@ impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
     /// The value of a key, who is making it, or the right and duty to make it.
     fn claim(&self, key: K) -> Claim<'_, K, V> {
         let mut state = self.lock();
-        state.clock += 1;
-        let now = state.clock;
-        match state.entries.get_mut(&key) {
-            Some(Entry::Ready { value, used }) => {
-                *used = now;
-                Claim::Ready(value.clone())
+        if let Some(value) = state.touch(key) {
+            state.counts.hits += 1;
+            return Claim::Ready(value);
+        }
+        match state.entries.get(&key) {
+            Some(Entry::UnderWay(flight)) => {
+                let flight = Arc::clone(flight);
+                state.counts.waits += 1;
+                Claim::UnderWay(flight)
             }
-            Some(Entry::UnderWay(flight)) => Claim::UnderWay(Arc::clone(flight)),
-            None => {
+            _ => {
+                state.counts.misses += 1;
                 let flight = Arc::new(Flight { landed: Mutex::new(Landing::Awaited), changed: Condvar::new() });
                 state.entries.insert(key, Entry::UnderWay(Arc::clone(&flight)));
                 // Whatever becomes of the making, those who wait must not wait for ever.
@@ -138,21 +157,49 @@ impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
         self.lock().bytes
     }
 
+    /// What is kept, and how often it was of use.
+    pub(crate) fn usage(&self) -> CacheUsage {
+        let state = self.lock();
+        let entries = state.entries.values().filter(|entry| matches!(entry, Entry::Ready { .. })).count();
+        CacheUsage { entries, bytes: state.bytes, limit: self.limit, ..state.counts }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<K: Eq + Hash, V: Clone> State<K, V> {
+    /// The value of a key, which is now the last one used.
+    fn touch(&mut self, key: K) -> Option<V> {
+        self.clock += 1;
+        match self.entries.get_mut(&key) {
+            Some(Entry::Ready { value, used }) => {
+                *used = self.clock;
+                Some(value.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<V: Clone> Flight<V> {
     /// What was made; `None` if that failed.
-    fn wait(&self) -> Option<V> {
+    fn wait(&self, deadline: Deadline) -> Result<Option<V>> {
         let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match &*landed {
-                Landing::Awaited => landed = self.changed.wait(landed).unwrap_or_else(PoisonError::into_inner),
-                Landing::Made(value) => return Some(value.clone()),
-                Landing::Failed => return None,
+                Landing::Made(value) => return Ok(Some(value.clone())),
+                Landing::Failed => return Ok(None),
+                Landing::Awaited => {}
             }
+            landed = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => {
+                    return Err(Error::new(ErrorKind::TimedOut, "the deadline passed while another request was encoding the same"));
+                }
+                Some(left) => self.changed.wait_timeout(landed, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(landed).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
@@ -189,6 +236,7 @@ impl<K: Copy + Eq + Hash, V: Weighed> Ticket<'_, K, V> {
                 let Some((_, oldest)) = ready.min_by_key(|(used, _)| *used) else { break };
                 if let Some(Entry::Ready { value, .. }) = state.entries.remove(&oldest) {
                     state.bytes -= value.bytes();
+                    state.counts.evicted += 1;
                 }
             }
             state.clock += 1;
@@ -240,7 +288,7 @@ mod tests {
         let (barrier, made) = (Barrier::new(CALLERS), AtomicUsize::new(0));
         let caller = || {
             barrier.wait();
-            cache.get_or_make(1, |_| {
+            cache.get_or_make(1, None, |_| {
                 std::thread::sleep(Duration::from_millis(30));
                 make(made.fetch_add(1, Ordering::SeqCst))
             })
@@ -275,9 +323,48 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_another_goes_at_the_deadline() {
+        let cache = Cache::new(10);
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let cache = &cache;
+            let maker = scope.spawn(move || {
+                cache.get_or_make(1, None, |_| {
+                    begun.send(()).unwrap();
+                    let _ = released.recv();
+                    Ok(Heavy(1))
+                })
+            });
+            begins.recv().unwrap();
+            let deadline = Some(Instant::now() + Duration::from_millis(5));
+            let late = cache.get_or_make(1, deadline, |_| unreachable!("another makes it")).unwrap_err();
+            assert_eq!(late.kind(), ErrorKind::TimedOut);
+            drop(release);
+            assert_eq!(maker.join().unwrap().unwrap().value, Heavy(1));
+        });
+        let CacheUsage { hits, waits, misses, .. } = cache.usage();
+        assert_eq!((hits, waits, misses), (0, 1, 1));
+    }
+
+    #[test]
+    fn a_look_finds_what_is_here_and_makes_nothing() {
+        let cache = Cache::new(8);
+        let make = |key| cache.get_or_make(key, None, |_| Ok(Heavy(4))).unwrap();
+        assert_eq!(cache.get(1), None);
+        make(1);
+        make(2);
+        assert_eq!(cache.get(1), Some(Heavy(4)), "and it counts as used");
+        make(3);
+        assert_eq!((cache.get(1), cache.get(2)), (Some(Heavy(4)), None));
+        make(1);
+        assert_eq!(cache.usage(), CacheUsage { entries: 2, bytes: 8, limit: 8, hits: 1, waits: 0, misses: 3, evicted: 1 });
+    }
+
+    #[test]
     fn the_least_recently_used_goes_first() {
         let cache = Cache::new(10);
-        let get = |key| cache.get_or_make(key, |_| Ok(Heavy(4))).unwrap().source;
+        let get = |key| cache.get_or_make(key, None, |_| Ok(Heavy(4))).unwrap().source;
         assert_eq!(
             [get(1), get(2), get(1), get(3)],
             [EmbeddingSource::Miss, EmbeddingSource::Miss, EmbeddingSource::Hit, EmbeddingSource::Miss]

@@ -1,15 +1,15 @@
 //! The engine: ONNX Runtime and the caches, from which models are loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use maskline_runtime::{Cache, Library, LibraryOptions, Provider, cache_limit};
+use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOptions, Provider, cache_limit};
 
 use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
 use crate::model::Opening;
 use crate::workers::{self, Workers};
-use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, ModelSource, Result};
+use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, ModelSource, Part, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -18,10 +18,10 @@ pub struct EngineOptions {
     pub library: LibraryOptions,
     /// Directory of the bundles. How much it keeps says `MASKLINE_CACHE_MAX` ([`cache_limit`]).
     pub cache: PathBuf,
-    /// Most tickets ([`Model::ask`]) that are worked on at once, for all models: each has a thread meanwhile. More than networks can join
-    /// gain nothing.
+    /// Most tickets ([`Model::ask`]) of each model that are worked on at once: each has a thread meanwhile. More than networks can join gain
+    /// nothing.
     pub workers: usize,
-    /// Most tickets that wait for that; more are `Busy`.
+    /// Most tickets of each model that wait for that; more are `Busy`.
     pub queue: usize,
 }
 
@@ -51,6 +51,11 @@ pub struct LoadOptions {
     /// processor nothing is gained by more. What runs together is equal to what runs alone but for rounding; with 1, answers are the same
     /// bit by bit whoever else asks.
     pub together: Option<usize>,
+    /// How long rows wait for others to run with, where nothing else is to be done meanwhile; zero: not at all.
+    pub wait: Duration,
+    /// Where the provider fails while the model runs (its memory is full, the device is lost), let the CPU answer instead, and come back
+    /// when the provider works again; [`Model::degraded`] tells. Off, such a failure is the answer.
+    pub degrade: bool,
     /// Most bytes of embeddings that a promptable model keeps; 0 for none.
     pub embedding_cache: usize,
     /// Most bytes of encoded words that a model keeps; 0 for none.
@@ -59,9 +64,25 @@ pub struct LoadOptions {
     pub bundle: BundleOptions,
     /// Sleeps within stages, for tests; none by default.
     pub delays: Delays,
+    /// Runs that fail, for tests; none by default.
+    pub faults: Faults,
 }
 
 impl LoadOptions {
+    /// What lanes are opened with, whatever they run.
+    pub(crate) fn lane(&self) -> LaneOptions {
+        LaneOptions {
+            provider: self.provider.clone(),
+            threads: self.threads,
+            queue: self.queue,
+            max_rows: self.together.unwrap_or(1),
+            max_wait: self.wait,
+            fallback: self.degrade.then(Fallback::default),
+            faults: self.faults,
+            ..LaneOptions::default()
+        }
+    }
+
     fn check(&self) -> Result<()> {
         limits::check_count("sessions", self.sessions, MOST_SESSIONS)?;
         limits::check_count("queue", self.queue, usize::MAX)?;
@@ -79,10 +100,13 @@ impl Default for LoadOptions {
             sessions: 1,
             queue: 64,
             together: None,
+            wait: Duration::ZERO,
+            degrade: false,
             embedding_cache: 256 << 20,
             word_cache: 16 << 20,
             bundle: BundleOptions::default(),
             delays: Delays::default(),
+            faults: Faults::default(),
         }
     }
 }
@@ -94,7 +118,7 @@ pub struct Engine {
     cache: Cache,
     /// Where pulled models are.
     home: PathBuf,
-    workers: Arc<Workers>,
+    workers: workers::Limits,
 }
 
 impl Engine {
@@ -104,7 +128,7 @@ impl Engine {
     /// `Unavailable` if there is no ONNX Runtime and it cannot be fetched; the message says the way out.
     pub fn new(options: EngineOptions) -> Result<Self> {
         let library = maskline_runtime::load(&options.library)?;
-        let workers = Arc::new(Workers::new(workers::Limits { threads: options.workers, queue: options.queue }));
+        let workers = workers::Limits { threads: options.workers, queue: options.queue };
         let cache = Cache::new(options.cache).with_limit(cache_limit()?);
         Ok(Self { library, cache, home: options.library.home, workers })
     }
@@ -124,8 +148,7 @@ impl Engine {
         if let ModelSource::Checkpoint(path) | ModelSource::Onnx(path) = &source
             && !path.exists()
         {
-            let error = Error::new(ErrorKind::BadInput, format!("no such model: {}", path.display())).about(Concern::Model);
-            return Err(error.with_help("give the path of a checkpoint (.safetensors, .pt) or an ONNX export"));
+            return Err(missing(path));
         }
         Bundle::open(&self.cache, &source, options).map_err(of_loading)
     }
@@ -142,7 +165,7 @@ impl Engine {
         let mut cold =
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();
-        let opening = Opening { name: source.name(), bundle, options, workers: Arc::clone(&self.workers), cold, start };
+        let opening = Opening { name: source.name(), bundle, options, workers: Workers::new(self.workers), cold, start };
         let model = Model::open(&self.library, opening).map_err(of_loading)?;
         if !model.was_cached() {
             // Its optimised graph lies beside it now. Where room cannot be made, the model is loaded all the same.
@@ -150,6 +173,25 @@ impl Engine {
         }
         Ok(model)
     }
+
+    /// Opens any ONNX graph as one network, to be asked with tensors. Of the options, those for bundles and caches do not matter; what ONNX
+    /// Runtime makes of the graph is not kept on disk.
+    ///
+    /// # Errors
+    /// `BadInput` for a file that is missing or broken, and for a graph with a port that is no tensor of numbers; else as
+    /// [`Engine::load`].
+    pub fn graph(&self, path: &Path, options: &LoadOptions) -> Result<Part> {
+        options.check()?;
+        if !path.is_file() {
+            return Err(missing(path));
+        }
+        Part::of_file(&self.library, path, options).map_err(of_loading)
+    }
+}
+
+fn missing(path: &Path) -> Error {
+    let error = Error::new(ErrorKind::BadInput, format!("no such model: {}", path.display())).about(Concern::Model);
+    error.with_help("give the path of a checkpoint (.safetensors, .pt) or an ONNX export")
 }
 
 /// No picture has been asked about yet.

@@ -62,6 +62,17 @@ impl Image {
         Self { pixels: Arc::new(pixels), decode, content: Arc::default() }
     }
 
+    /// What decoding it took.
+    pub fn decode_time(&self) -> Duration {
+        self.decode
+    }
+
+    /// The same picture for later questions, whose answers do not tell that it was decoded.
+    #[must_use]
+    pub fn held(&self) -> Self {
+        Self { decode: Duration::ZERO, ..self.clone() }
+    }
+
     /// Takes pixels as they are.
     pub fn from_pixels(pixels: RgbImage) -> Self {
         Self::new(pixels, Duration::ZERO)
@@ -70,6 +81,17 @@ impl Image {
     /// The pixels.
     pub fn pixels(&self) -> &RgbImage {
         &self.pixels
+    }
+
+    /// What the picture is known by: the hash of size and pixels (BLAKE3, 64 hexadecimal digits), computed once. Equal pictures have the same,
+    /// whatever file they come from.
+    pub fn id(&self) -> String {
+        self.content_hash().to_hex().to_string()
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.pixels.pixels().len()
     }
 
     /// Hash of size and pixels, computed once.

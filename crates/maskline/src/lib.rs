@@ -43,6 +43,7 @@ mod ask;
 mod bundle;
 mod cache;
 mod cancel;
+mod degrade;
 mod delays;
 mod detect;
 mod drivers;
@@ -53,14 +54,17 @@ mod image;
 mod limits;
 mod model;
 mod names;
+mod part;
 mod promptable;
 mod source;
 mod stages;
+mod usage;
 pub mod verify;
 mod workers;
 
-pub use ask::{Answer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
+pub use ask::{Answer, Answerer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
+pub use degrade::Degradation;
 pub use delays::Delays;
 pub use detect::{ClassScore, Detections, InputSize, PredictOptions, WordOptions};
 pub use engine::{Engine, EngineOptions, LoadOptions};
@@ -70,16 +74,18 @@ pub use maskline_models::{
     Description, LabelSource, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families, parse_names,
 };
 pub use maskline_onnx::Dialect;
-pub use maskline_runtime::{self as runtime, Provider, ProviderShare};
+pub use maskline_runtime::{self as runtime, Faults, Priority, Provider, ProviderShare};
 pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, RotatedBox};
 pub use model::Model;
 pub use names::read_names;
+pub use part::Part;
 pub use promptable::{
     Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Masked, Multimask, Origin, PartLogits, Progress, Prompt,
     PromptMask, SegmentOptions, Segments, Watch,
 };
 pub use source::ModelSource;
 pub use stages::{ColdTimings, EmbeddingSource, PhraseCount, Stage, Stages};
+pub use usage::{CacheUsage, Usage};
 
 /// So that the code of the guide compiles.
 #[cfg(doctest)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::ModelInfo;
-use maskline_runtime::{Lane, Library, ProviderShare};
+use maskline_runtime::{Lane, Library, ProviderShare, Tally};
 
 use crate::cache::Cache;
 use crate::drivers::{self, Driver, Encoded, Parts};
 use crate::workers::Workers;
-use crate::{Bundle, ColdTimings, Delays, LoadOptions, Result};
+use crate::{Bundle, ColdTimings, Degradation, Delays, Error, ErrorKind, LoadOptions, Part, Result, part};
 
 /// A loaded model. Cheap to clone, and shared between threads: requests queue at its lanes, where those that can run together do.
 #[derive(Debug, Clone)]
@@ -19,15 +19,14 @@ pub struct Model {
 
 #[derive(Debug)]
 struct Loaded {
-    name: Arc<str>,
-    bundle: Arc<Bundle>,
+    parts: Parts,
     driver: Arc<dyn Driver>,
     pictures: Cache<blake3::Hash, Encoded>,
     words: Cache<blake3::Hash, Encoded>,
     cold: ColdTimings,
     was_cached: bool,
     delays: Delays,
-    workers: Arc<Workers>,
+    workers: Workers,
 }
 
 /// What a model is made of.
@@ -36,7 +35,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) bundle: Bundle,
     pub(crate) options: &'a LoadOptions,
     /// Who answers what is asked by ticket.
-    pub(crate) workers: Arc<Workers>,
+    pub(crate) workers: Workers,
     /// What was spent on it before.
     pub(crate) cold: ColdTimings,
     /// When loading it began.
@@ -46,12 +45,11 @@ pub(crate) struct Opening<'a> {
 impl Model {
     pub(crate) fn open(library: &Arc<Library>, opening: Opening<'_>) -> Result<Self> {
         let Opening { name, bundle, options, workers, mut cold, start } = opening;
-        let (name, bundle) = (Arc::<str>::from(name), Arc::new(bundle));
-        let parts = Parts { library: library.clone(), bundle: bundle.clone(), options: options.clone(), name: name.clone() };
-        let driver = drivers::open(parts)?;
-        let lanes = driver.lanes();
-        cold.session = lanes.iter().map(|lane| lane.cold().create).sum();
-        let was_cached = !bundle.built && lanes.first().is_some_and(|lane| lane.cold().from_optimised);
+        let parts = Parts::new(library, bundle, options, &name);
+        let driver = drivers::open(parts.clone())?;
+        let open = parts.all_open();
+        cold.session = open.iter().flat_map(|lanes| lanes.iter()).map(|lane| lane.cold().create).sum();
+        let was_cached = !parts.bundle.built && open.first().is_some_and(|lanes| lanes.first().cold().from_optimised);
         if options.warm_up {
             let warming = Instant::now();
             driver.warm_up()?;
@@ -61,16 +59,16 @@ impl Model {
         cold.total = start.elapsed() + cold.runtime_fetch + cold.runtime_load;
         let (pictures, words) = (Cache::new(options.embedding_cache), Cache::new(options.word_cache));
         let delays = options.delays;
-        Ok(Self { loaded: Arc::new(Loaded { name, bundle, driver, pictures, words, cold, was_cached, delays, workers }) })
+        Ok(Self { loaded: Arc::new(Loaded { parts, driver, pictures, words, cold, was_cached, delays, workers }) })
     }
 
     /// A model whose answers come from a driver of a test.
     #[cfg(test)]
     pub(crate) fn of_driver(bundle: Bundle, driver: Arc<dyn Driver>) -> Self {
-        let workers = Arc::new(Workers::new(crate::workers::Limits { threads: 1, queue: 1 }));
+        let workers = Workers::new(crate::workers::Limits { threads: 1, queue: 1 });
+        let library = maskline_runtime::load(&maskline_runtime::LibraryOptions::from_env()).expect("tests have ONNX Runtime");
         let loaded = Loaded {
-            name: "test".into(),
-            bundle: Arc::new(bundle),
+            parts: Parts::new(&library, bundle, &LoadOptions::default(), "test"),
             driver,
             pictures: Cache::new(1 << 20),
             words: Cache::new(1 << 20),
@@ -84,17 +82,17 @@ impl Model {
 
     /// Short name: file stem or architecture.
     pub fn name(&self) -> &str {
-        &self.loaded.name
+        self.loaded.parts.name()
     }
 
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
-        self.loaded.bundle.info()
+        self.loaded.parts.info()
     }
 
     /// The bundle on disk.
     pub fn bundle(&self) -> &Bundle {
-        &self.loaded.bundle
+        &self.loaded.parts.bundle
     }
 
     /// Name of the bundle: what made an embedding.
@@ -102,21 +100,56 @@ impl Model {
         self.bundle().directory.file_name().and_then(|name| name.to_str()).unwrap_or_default().into()
     }
 
-    /// What really runs the network, e.g. `cpu`; several are joined by `+`.
-    pub fn provider(&self) -> String {
-        let mut names: Vec<&str> = self.provider_shares().iter().map(|share| share.name.as_str()).collect();
-        names.dedup();
-        names.join("+")
+    /// Names of the networks that it is made of, in the order of the bundle.
+    pub fn part_names(&self) -> Vec<&str> {
+        self.bundle().parts().map(|(name, _)| name).collect()
     }
 
-    /// How many nodes of the graph each provider took.
-    pub fn provider_shares(&self) -> &[ProviderShare] {
-        self.loaded.driver.lanes().first().map_or(&[], |lane| lane.providers())
+    /// One of the networks, to be asked with tensors: opened now where no question needed it yet, and the same sessions that answer
+    /// questions.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the model has no part of this name, `Unavailable` if the provider is not there.
+    pub fn part(&self, name: &str) -> Result<Part> {
+        let names = self.part_names();
+        if !names.contains(&name) {
+            let error = Error::new(ErrorKind::InvalidOption, format!("part of {}", self.name()));
+            return Err(error.expecting(names.join(", ")).but_found(name));
+        }
+        Part::of(self.loaded.parts.open(name)?)
+    }
+
+    /// Opens all parts and runs each network, so that no question of any kind finds something that is yet to be opened or run:
+    /// [`LoadOptions::warm_up`] runs what most questions need, and leaves the rest (a decoder of mask prompts, say) until it is needed.
+    ///
+    /// # Errors
+    /// `Unavailable` if the provider is not there, `Failed` where a network fails.
+    pub fn warm_all(&self) -> Result<()> {
+        let Loaded { parts, driver, .. } = &*self.loaded;
+        if !parts.options.warm_up {
+            driver.warm_up()?;
+        }
+        self.part_names().into_iter().try_for_each(|name| parts.open(name)?.warm_up())
+    }
+
+    /// What really runs the networks now, e.g. `cpu`; several are joined by `+`.
+    pub fn provider(&self) -> String {
+        part::joined(self.loaded.parts.all_open().iter().flat_map(|lanes| lanes.providers()).collect())
+    }
+
+    /// Whether the CPU stands in for the provider that was wished for, at the first of the parts where that is so.
+    pub fn degraded(&self) -> Option<Degradation> {
+        self.loaded.parts.all_open().iter().find_map(|lanes| lanes.degraded())
+    }
+
+    /// How many nodes of the first part's graph each provider took.
+    pub fn provider_shares(&self) -> Vec<ProviderShare> {
+        self.loaded.parts.all_open().first().map_or_else(Vec::new, |lanes| lanes.first().providers())
     }
 
     /// Requests that wait at the model's lanes now.
     pub fn queued(&self) -> usize {
-        self.loaded.driver.lanes().into_iter().map(Lane::queued).sum()
+        self.loaded.parts.all_open().iter().flat_map(|lanes| lanes.iter()).map(Lane::queued).sum()
     }
 
     /// Whether bundle and optimised graph were there already when this model was loaded.
@@ -153,7 +186,12 @@ impl Model {
         &self.loaded.words
     }
 
-    pub(crate) fn workers(&self) -> &Arc<Workers> {
+    /// Counts the runs of its networks.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.loaded.parts.tally
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
         &self.loaded.workers
     }
 }

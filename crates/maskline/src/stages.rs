@@ -16,6 +16,8 @@ use serde::{Serialize, Serializer};
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Of a server's answer: reading the request, from its first byte to what is asked.
+    Receive,
     /// All that the finder of a pair of models took, but for reading words: a detector, whose objects the other one is asked about.
     Detect,
     /// File to pixels: what making the [`Image`](crate::Image) took.
@@ -45,13 +47,16 @@ pub enum Stage {
     Match,
     /// Network output to objects in pixels of the picture.
     Postprocess,
+    /// Of a server's answer: objects to the form in which they are sent.
+    Encode,
     /// What no stage covers, so that the parts add up.
     Other,
 }
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
+        Self::Receive,
         Self::Detect,
         Self::Decode,
         Self::Preprocess,
@@ -66,12 +71,14 @@ impl Stage {
         Self::MaskDecode,
         Self::Match,
         Self::Postprocess,
+        Self::Encode,
         Self::Other,
     ];
 
     /// Stable name: that of reports and JSON.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Receive => "receive",
             Self::Detect => "detect",
             Self::Decode => "decode",
             Self::Preprocess => "preprocess",
@@ -86,6 +93,7 @@ impl Stage {
             Self::MaskDecode => "mask_decode",
             Self::Match => "match",
             Self::Postprocess => "postprocess",
+            Self::Encode => "encode",
             Self::Other => "other",
         }
     }
@@ -262,7 +270,8 @@ impl Stages {
     }
 
     /// Puts what is left of a call that began at `start` into a stage.
-    pub(crate) fn rest(mut self, stage: Stage, start: Instant) -> Self {
+    #[must_use]
+    pub fn rest(mut self, stage: Stage, start: Instant) -> Self {
         self.spend(stage, start.elapsed().saturating_sub(self.total()));
         self
     }
@@ -292,6 +301,14 @@ impl Stages {
             told.map(|(stage, time)| part(stage, time)).collect::<Vec<_>>().join(" + "),
             self.total().as_secs_f64() * 1e3
         )
+    }
+}
+
+impl Stages {
+    /// As the value of HTTP's `Server-Timing` header, in milliseconds: `decode;dur=3.1, …, total;dur=12.3`.
+    pub fn server_timing(&self) -> String {
+        let parts = self.iter().map(|(stage, time)| (stage.name(), time)).chain([("total", self.total())]);
+        parts.map(|(name, time)| format!("{name};dur={}", milliseconds(time))).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -425,6 +442,7 @@ mod tests {
         let both = stages + detector;
         assert_eq!((both.total(), both.networks(), both.embedding()), (11 * MS, 7 * MS, Some(EmbeddingSource::Held)));
         assert!(both.iter().map(|(stage, _)| stage).is_sorted());
+        assert!(both.server_timing().starts_with("detect;dur=1, decode;dur=3, ") && both.server_timing().ends_with(", total;dur=11"));
         let json = serde_json::to_value(both).expect("numbers and a word");
         assert_eq!((json["detect"].as_f64(), json["total"].as_f64(), json["embedding"].as_str()), (Some(1.0), Some(11.0), Some("held")));
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use asking::{MODEL, Place, SIZE, picture};
 use maskline::{
-    Ask, Concept, Delays, Embedding, Engine, EngineOptions, ErrorKind, EverythingOptions, Exemplar, LoadOptions, Model, ModelSource,
-    Object, Pair, PairOptions, PredictOptions, Prompt, Request, SegmentOptions, Stage,
+    Answerer, Ask, Concept, Delays, Embedding, Engine, EngineOptions, ErrorKind, EverythingOptions, Exemplar, LoadOptions, Model,
+    ModelSource, Object, Pair, PairOptions, PredictOptions, Prompt, Request, SegmentOptions, Stage,
 };
 
 fn detector(place: &Place) -> Model {
@@ -231,6 +231,80 @@ fn a_pair_gives_masks_to_what_a_detector_finds() {
     let worded = PairOptions { concepts: vec![Concept::text("dog")], ..options };
     let refused = pair.find(&image, &worded).unwrap_err();
     assert!(refused.kind() == ErrorKind::InvalidOption && refused.to_string().contains("takes no words"), "{refused}");
+}
+
+#[test]
+fn a_pair_answers_all_that_its_models_can() {
+    let place = Place::new();
+    let (finder, image) = (detector(&place), picture(1, SIZE));
+    let segmenter = place.synthetic(LoadOptions { together: Some(1), ..LoadOptions::default() });
+    let pair = Pair::new(finder.clone(), segmenter.clone()).unwrap();
+    let predict = PredictOptions { conf: Some(0.001), max_detections: 3, ..PredictOptions::default() };
+    let segment = SegmentOptions { chunk: Some(1), ..SegmentOptions::default() };
+    let everything =
+        EverythingOptions { points_per_side: Some(2), stability_score_thresh: Some(0.0), pred_iou_thresh: Some(0.0), ..Default::default() };
+    let words = Ask::Concept(Concept::text("dog"));
+    let asks = [click(40.0), Ask::Detect, words.clone(), click(4000.0), Ask::Everything(everything.clone()), Ask::Detect];
+    let request = Request { predict: predict.clone(), segment: segment.clone(), ..Request::new(image.clone(), asks) };
+    let answers = pair.ask(request.clone()).unwrap().wait().unwrap();
+    let objects_of = |index: usize| &answers.answers[index].as_ref().unwrap().objects;
+
+    let embedding = segmenter.embed(&image).unwrap();
+    let clicked = embedding.find(&[Prompt::click(40.0, 30.0)], &segment).unwrap().into_objects();
+    assert_eq!(objects_of(0), &clicked, "the segmenter's");
+    let options = PairOptions { predict, segment, ..PairOptions::default() };
+    let masked = pair.find(&image, &options).unwrap();
+    let expected: Vec<Object> = masked.objects.into_iter().map(|object| Object { prompt: None, ..object }).collect();
+    assert!(expected.len() == 3 && expected.iter().all(|object| object.mask.is_some()));
+    assert_eq!((objects_of(1), objects_of(5)), (&expected, &expected), "asked twice, found once");
+    assert_eq!(objects_of(4), &segmenter.everything(&image, &everything).unwrap().objects);
+    let refused = answers.answers[2].as_ref().unwrap_err();
+    assert!(refused.kind() == ErrorKind::InvalidOption && refused.to_string().contains(finder.name()), "{refused}");
+    let beside = answers.answers[3].as_ref().unwrap_err();
+    assert_eq!((beside.kind(), beside.message()), (ErrorKind::BadInput, "prompt 1"), "told by the prompts of the request");
+    let took = |stage| answers.timings.get(stage) > Duration::ZERO;
+    assert!(took(Stage::Detect) && took(Stage::ImageEncode) && took(Stage::MaskDecode));
+
+    // An embedding is the segmenter's.
+    let answers = pair.answer(&Request::new(embedding, [Ask::Detect, words, click(40.0)])).unwrap().answers;
+    assert_eq!(answers[2].as_ref().unwrap().objects, clicked);
+    for refused in [&answers[0], &answers[1]].map(|answer| answer.as_ref().unwrap_err()) {
+        assert_eq!((refused.kind(), refused.expected()), (ErrorKind::InvalidOption, Some("a picture")));
+    }
+}
+
+#[test]
+fn a_pair_that_finds_nothing_encodes_nothing_for_it() {
+    let place = Place::new();
+    let pair = Answerer::from(Pair::new(detector(&place), place.synthetic(LoadOptions::default())).unwrap());
+    let predict = PredictOptions { conf: Some(1.0), ..PredictOptions::default() };
+    let request = Request { predict, ..Request::new(picture(1, SIZE), [Ask::Detect]) };
+    assert!(pair.answer(&request).unwrap().answers[0].as_ref().unwrap().objects.is_empty());
+    assert_eq!(pair.last().usage().embeddings.misses, 0);
+    assert_eq!((pair.name(), pair.models().len()), (format!("{}+{}", pair.models()[0].name(), pair.last().name()), 2));
+}
+
+#[test]
+fn a_deadline_and_going_end_a_pair_in_either_model() {
+    const SLEEP: Duration = Duration::from_millis(400);
+    let place = Place::new();
+    let source = ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 1 };
+    let delays = Delays { network: SLEEP, ..Delays::default() };
+    let finder = place.engine.load(source, &LoadOptions { warm_up: false, delays, ..LoadOptions::default() }).unwrap();
+    let segmenter = place.synthetic(LoadOptions::default());
+    let pair = Pair::new(finder, segmenter.clone()).unwrap();
+    let request =
+        || Request { predict: PredictOptions { conf: Some(0.001), ..Default::default() }, ..Request::new(picture(1, SIZE), [Ask::Detect]) };
+    assert_eq!(pair.answer(&request().within(Duration::ZERO)).unwrap_err().kind(), ErrorKind::TimedOut);
+    // The finder's run outlasts the deadline, so that the segmenter does not begin.
+    assert_eq!(pair.answer(&request().within(SLEEP / 2)).unwrap_err().kind(), ErrorKind::TimedOut);
+    let ticket = pair.ask(request()).unwrap();
+    std::thread::sleep(SLEEP / 4);
+    drop(ticket);
+    while segmenter.usage().running > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!((segmenter.usage().runs.runs, segmenter.usage().waiting), (0, 0), "the segmenter ran for nobody");
 }
 
 #[test]

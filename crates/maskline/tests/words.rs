@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maskline::{
-    Ask, Concept, Detections, Engine, EngineOptions, ErrorKind, Exemplar, Image, InputSize, LoadOptions, Model, PhraseCount,
-    PredictOptions, Prompt, Request, RgbImage, Stage, WordOptions,
+    Ask, Concept, Detections, Engine, EngineOptions, ErrorKind, Exemplar, Image, InputSize, LoadOptions, Model, Object, Pair, PairOptions,
+    PhraseCount, PredictOptions, Prompt, Request, RgbImage, Stage, WordOptions,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -338,4 +338,39 @@ fn an_encoded_picture_is_kept_on_disk_and_asked_in_words() {
     let expected = model.find_concepts(&picture(2), &texts(["cat"]), &all()).unwrap();
     assert_eq!(answers.answers[0].as_ref().unwrap().objects, expected.objects);
     assert_eq!(answers.timings.get(Stage::ImageEncode), Duration::ZERO);
+}
+
+#[test]
+fn a_pair_gives_masks_to_what_words_find() {
+    let place = Place::new();
+    let finder = place.load();
+    let segmenter = place.engine.load("nano", &LoadOptions { warm_up: false, ..LoadOptions::default() }).unwrap();
+    let pair = Pair::new(finder.clone(), segmenter.clone()).unwrap();
+    let image = picture(0);
+    let concepts = [Concept::text("a cat"), Concept::text(" "), Concept::text("dog")];
+    let asks = concepts.clone().map(Ask::Concept).into_iter().chain([Ask::Object(Prompt::click(9.0, 9.0)), Ask::Detect]);
+    let predict = PredictOptions { conf: Some(0.0), max_detections: 4, ..PredictOptions::default() };
+    let request = Request { predict: predict.clone(), ..Request::new(image.clone(), asks) };
+    let answers = pair.answer(&request).unwrap();
+    let alone = finder.answer(&request).unwrap();
+    for index in [0, 2] {
+        let told = |object: &Object| (object.class_id, object.label.clone(), object.score.to_bits(), object.bounds.map(f32::to_bits));
+        let [found, expected] = [&answers, &alone].map(|answers| &answers.answers[index].as_ref().unwrap().objects);
+        assert!(!found.is_empty() && found.iter().all(|object| object.mask_score.is_some()));
+        assert_eq!(found.iter().map(told).collect::<Vec<_>>(), expected.iter().map(told).collect::<Vec<_>>());
+    }
+    let kinds = [1, 4].map(|index: usize| answers.answers[index].as_ref().unwrap_err().kind());
+    assert_eq!(kinds, [ErrorKind::BadInput, ErrorKind::InvalidOption], "a phrase of spaces; a finder that is told what to find");
+    assert_eq!(answers.answers[3].as_ref().unwrap().objects.len(), 1);
+    assert!([Stage::Detect, Stage::TextEncode, Stage::MaskDecode].iter().all(|stage| answers.timings.get(*stage) > Duration::ZERO));
+
+    // The way for those who want one list: what is wrong with one concept is wrong with all.
+    let options = |concepts: &[Concept]| PairOptions { concepts: concepts.to_vec(), predict: predict.clone(), ..PairOptions::default() };
+    assert_eq!(pair.find(&image, &options(&concepts)).unwrap_err().kind(), ErrorKind::BadInput);
+    let masked = pair.find(&image, &options(&[concepts[0].clone(), concepts[2].clone()])).unwrap();
+    assert_eq!(
+        masked.objects.len(),
+        answers.answers[0].as_ref().unwrap().objects.len() + answers.answers[2].as_ref().unwrap().objects.len()
+    );
+    assert!(masked.objects.is_sorted_by(|a, b| a.score >= b.score));
 }

@@ -10,6 +10,7 @@ use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::SharedTensor;
 use crate::tensor::{ElementType, Tensor};
+use crate::waiting::Priority;
 
 /// An input of a run.
 #[derive(Debug, Clone)]
@@ -48,25 +49,33 @@ impl From<SharedTensor> for Input {
     }
 }
 
-/// What a model is asked to compute: its inputs by name, and until when.
+/// What a model is asked to compute: its inputs by name, until when, and how urgently.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub(super) inputs: Vec<(String, Input)>,
     pub(super) deadline: Option<Instant>,
+    pub(super) priority: Priority,
     pub(super) pace: Duration,
 }
 
 impl Job {
-    /// A job with these inputs and no deadline.
+    /// A job with these inputs, of normal priority and without a deadline.
     pub fn new<'a, I: Into<Input>>(inputs: impl IntoIterator<Item = (&'a str, I)>) -> Self {
         let inputs = inputs.into_iter().map(|(name, input)| (name.to_string(), input.into())).collect();
-        Self { inputs, deadline: None, pace: Duration::ZERO }
+        Self { inputs, deadline: None, priority: Priority::default(), pace: Duration::ZERO }
     }
 
     /// Answered with `TimedOut` if its turn comes only then; what has begun is finished.
     #[must_use]
     pub fn with_deadline(self, deadline: impl Into<Option<Instant>>) -> Self {
         Self { deadline: deadline.into(), ..self }
+    }
+
+    /// Of what waits, the most urgent goes first, else in the order of asking; those that can run with it do so, whatever their priority.
+    /// What is low can wait for ever where more urgent jobs keep coming: a deadline bounds it.
+    #[must_use]
+    pub fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     /// Makes the run that it is in longer by this sleep, or by the longest of those that run together: for tests of what depends

@@ -45,7 +45,7 @@ impl Description {
     }
 }
 
-/// Which of the jobs that wait run next, together: the first, and of the others, in their order, all that are of its kind and fit
+/// Which of the jobs that wait run next, together: the first, which is the most urgent, and of the others, in their order, all that are of its kind and fit
 /// into `max_rows` rows. Empty only if nothing waits.
 pub(crate) fn group<'a>(waiting: impl IntoIterator<Item = &'a Description>, max_rows: usize) -> Vec<usize> {
     let mut waiting = waiting.into_iter().enumerate();

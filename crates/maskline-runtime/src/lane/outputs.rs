@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ort::value::DynValue;
+use ort::value::{DynValue, ValueType};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::{SharedTensor, View, extract};
-use crate::tensor::{Element, ElementType, Tensor};
+use crate::tensor::{Element, ElementType, Tensor, for_each_element};
 
 /// The outputs of one job, in ONNX Runtime's own memory. Jobs that ran together share it: each keeps all of it while it keeps its
 /// outputs.
@@ -41,11 +41,7 @@ impl Outputs {
     /// # Errors
     /// `InvalidOutput` if there is none of this name or it has another element type.
     pub fn view<T: Element>(&self, name: &str) -> Result<View<'_, T>> {
-        let Some((_, value)) = self.values.iter().find(|(n, _)| n == name) else {
-            let known: Vec<&str> = self.names().collect();
-            return Err(Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", "))));
-        };
-        let view = extract(value, &format!("output `{name}`"))?;
+        let view = extract(self.value(name)?, &format!("output `{name}`"))?;
         Ok(match &self.part {
             Some(rows) => rows_of(&view, rows),
             None => view,
@@ -58,6 +54,40 @@ impl Outputs {
     /// As [`Outputs::view`].
     pub fn f32(&self, name: &str) -> Result<View<'_, f32>> {
         self.view(name)
+    }
+
+    /// An output of whatever type, as bytes.
+    ///
+    /// # Errors
+    /// `InvalidOutput` if there is none of this name, or it has no elements of a type of ours (text, a sequence).
+    pub fn raw(&self, name: &str) -> Result<RawView<'_>> {
+        let value = self.value(name)?;
+        let ours = match value.dtype() {
+            ValueType::Tensor { ty, .. } => ElementType::from_ort(*ty),
+            _ => None,
+        };
+        let Some(element_type) = ours else {
+            let error = Error::new(ErrorKind::InvalidOutput, format!("output `{name}`"));
+            return Err(error.expecting("a tensor of numbers").finding(value.dtype()));
+        };
+        macro_rules! bytes {
+            ($(($variant:ident, $type:ty, $name:literal, $ort:ident))*) => {
+                match element_type {
+                    $(ElementType::$variant => {
+                        let View { shape, data } = self.view::<$type>(name)?;
+                        RawView { element_type, shape, bytes: bytemuck::cast_slice(data) }
+                    })*
+                }
+            };
+        }
+        Ok(for_each_element!(bytes))
+    }
+
+    fn value(&self, name: &str) -> Result<&Arc<DynValue>> {
+        self.values.iter().find(|(n, _)| n == name).map(|(_, value)| value).ok_or_else(|| {
+            let known: Vec<&str> = self.names().collect();
+            Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", ")))
+        })
     }
 
     /// Takes an f32 output out, to be an input of other runs. Copied only where the run had rows of other jobs.
@@ -75,6 +105,17 @@ impl Outputs {
         let (_, value) = self.values.swap_remove(at);
         Ok(copy.unwrap_or(SharedTensor { value, element_type: ElementType::F32, shape }))
     }
+}
+
+/// The elements of an output as bytes, not copied.
+#[derive(Debug, Clone)]
+pub struct RawView<'a> {
+    /// Type of the elements.
+    pub element_type: ElementType,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// The elements, row-major, in the order that the machine has their bytes.
+    pub bytes: &'a [u8],
 }
 
 /// Some rows of a tensor whose first size counts them.

@@ -5,26 +5,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ort::session::SessionInputValue;
 use ort::value::DynValue;
 
 use super::Outputs;
 use super::job::{Answer, Input, Payload, Reply, closed, late};
 use super::joiner::concatenate;
 use super::queue::{Entry, Queue, Turn};
+use super::runner::{Bound, Runner, Values};
+use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::Ports;
-use crate::shared::ort_value;
 
 pub(super) struct Owner {
-    pub(super) session: ort::session::Session,
+    pub(super) runner: Runner,
     pub(super) model: Arc<str>,
     pub(super) ports: Ports,
     pub(super) queue: Arc<Queue<Payload>>,
+    pub(super) tally: Arc<Tally>,
 }
-
-/// Outputs by name.
-type Values = Vec<(String, Arc<DynValue>)>;
 
 impl Owner {
     pub(super) fn serve(mut self) {
@@ -62,8 +60,9 @@ impl Owner {
         } else {
             self.guarded(|owner| owner.compute(inputs)).map(|values| {
                 std::thread::sleep(pace);
-                let queue = start.saturating_duration_since(asked);
-                Outputs { values, part: None, queue, run: start.elapsed(), rows_together: description.rows }
+                let (queue, run) = (start.saturating_duration_since(asked), start.elapsed());
+                self.tally.add(description.rows, run);
+                Outputs { values, part: None, queue, run, rows_together: description.rows }
             })
         };
         answer(reply, outcome);
@@ -75,13 +74,14 @@ impl Owner {
         let parts = parts(&entries);
         let rows = parts.last().map_or(0, |part| part.end);
         let joined = self.guarded(|owner| {
-            let values = owner.compute(owner.joined_inputs(&entries)?)?;
+            let values = owner.compute_together(owner.joined_inputs(&entries)?)?;
             // A model whose rows are no rows would fail so every time.
             check_rows(&values, rows).inspect_err(|_| owner.queue.never_join()).map(|()| values)
         });
         let Ok(values) = joined else { return Err(entries) };
         std::thread::sleep(entries.iter().map(|entry| entry.payload.pace).max().unwrap_or(Duration::ZERO));
         let run = start.elapsed();
+        self.tally.add(rows, run);
         for (entry, part) in entries.into_iter().zip(parts) {
             let queue = start.saturating_duration_since(entry.asked);
             let outputs = Outputs { values: values.clone(), part: Some(part), queue, run, rows_together: rows };
@@ -106,25 +106,23 @@ impl Owner {
     /// A panic in a run is an error of that run.
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<Values>) -> Result<Values> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
-        outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::RunFailed, "the run panicked").at(&self.model)))
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::RunFailed, "the run panicked").at(&self.model)));
+        outcome.inspect_err(|_| self.tally.add_failure())
     }
 
     fn compute(&mut self, inputs: Vec<Input>) -> Result<Values> {
-        let model = Arc::clone(&self.model);
-        let failed = |error: ort::Error| Error::new(ErrorKind::RunFailed, error.to_string()).at(&model).with_source(error);
-        let mut shared = Vec::new();
-        let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
-        for (port, input) in self.ports.inputs.iter().zip(inputs) {
-            match input {
-                Input::Owned(tensor) => values.push((&port.name, ort_value(tensor).map_err(failed)?.into())),
-                Input::Shared(tensor) => shared.push((&port.name, tensor.value)),
-            }
-        }
-        values.extend(shared.iter().map(|(name, value)| (name.as_str(), value.as_ref().into())));
-        let mut found = self.session.run(values).map_err(failed)?;
-        let output = |port: &crate::Port| found.remove(&port.name).map(|value| (port.name.clone(), Arc::new(value)));
-        Ok(self.ports.outputs.iter().filter_map(output).collect())
+        let values = bound(&self.ports, inputs).and_then(|bound| self.runner.run(&bound, &self.ports));
+        values.map_err(|error| error.at(&self.model))
     }
+
+    fn compute_together(&mut self, inputs: Vec<Input>) -> Result<Values> {
+        bound(&self.ports, inputs).and_then(|bound| self.runner.run_together(&bound))
+    }
+}
+
+/// Inputs in the order of the ports, as ONNX Runtime takes them.
+fn bound(ports: &Ports, inputs: Vec<Input>) -> Result<Bound<'_>> {
+    Bound::of(ports.inputs.iter().map(|port| port.name.as_str()).zip(inputs))
 }
 
 impl Drop for Owner {

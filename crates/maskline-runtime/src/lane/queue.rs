@@ -1,10 +1,10 @@
-//! The queue of a lane: bounded, in order, with jobs that run together taken together.
+//! The queue of a lane: bounded, the most urgent first, with jobs that run together taken together.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::joiner::{Description, group};
+use crate::waiting::{Priority, Waiting, Waits};
 
 /// A job that is to wait; `payload` is what its owner needs to run and answer it.
 #[derive(Debug)]
@@ -12,12 +12,34 @@ pub(super) struct Entry<P> {
     pub(super) description: Description,
     pub(super) asked: Instant,
     pub(super) deadline: Option<Instant>,
+    pub(super) priority: Priority,
     pub(super) payload: P,
 }
 
-impl<P> Entry<P> {
-    pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+impl<P> Waits for Entry<P> {
+    fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+/// A caller that waits for room.
+#[derive(Debug)]
+struct Outsider {
+    priority: Priority,
+}
+
+impl Waits for Outsider {
+    fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// It looks at the clock itself.
+    fn deadline(&self) -> Option<Instant> {
+        None
     }
 }
 
@@ -62,10 +84,9 @@ pub(super) struct Queue<P> {
 #[derive(Debug)]
 struct State<P> {
     limits: Limits,
-    waiting: VecDeque<(u64, Entry<P>)>,
-    /// Callers that wait for room, in the order in which they came: who does not wait cannot overtake them.
-    outside: VecDeque<u64>,
-    next: u64,
+    waiting: Waiting<Entry<P>>,
+    /// Callers that wait for room: who does not wait cannot overtake those that are as urgent.
+    outside: Waiting<Outsider>,
     is_joining: bool,
     is_closed: bool,
 }
@@ -73,7 +94,7 @@ struct State<P> {
 impl<P> Queue<P> {
     pub(super) fn new(limits: Limits) -> Self {
         let limits = Limits { capacity: limits.capacity.max(1), max_rows: limits.max_rows.max(1), ..limits };
-        let state = State { limits, waiting: VecDeque::new(), outside: VecDeque::new(), next: 0, is_joining: true, is_closed: false };
+        let state = State { limits, waiting: Waiting::default(), outside: Waiting::default(), is_joining: true, is_closed: false };
         Self { state: Mutex::new(state), came: Condvar::new(), went: Condvar::new() }
     }
 
@@ -105,7 +126,7 @@ impl<P> Queue<P> {
         if state.is_closed {
             return Err(Refusal::Closed);
         }
-        if !state.has_room() || !state.outside.is_empty() {
+        if !state.has_room() || state.outside.iter().any(|outsider| outsider.priority >= entry.priority) {
             return Err(Refusal::Full);
         }
         Ok(self.admit(state, entry))
@@ -114,13 +135,12 @@ impl<P> Queue<P> {
     /// Takes a job in as soon as there is room, at the latest at its deadline.
     pub(super) fn push(&self, entry: Entry<P>) -> Result<u64, Refusal> {
         let mut state = self.lock();
-        let turn = state.number();
-        state.outside.push_back(turn);
+        let turn = state.outside.push(Outsider { priority: entry.priority });
         let refusal = loop {
             if state.is_closed {
                 break Some(Refusal::Closed);
             }
-            if state.has_room() && state.outside.front() == Some(&turn) {
+            if state.has_room() && state.outside.first() == Some(turn) {
                 break None;
             }
             let now = Instant::now();
@@ -135,7 +155,7 @@ impl<P> Queue<P> {
                 }
             };
         };
-        state.outside.retain(|other| *other != turn);
+        state.outside.remove(turn);
         // The next one may find room too, or be the first now.
         self.went.notify_all();
         match refusal {
@@ -145,28 +165,24 @@ impl<P> Queue<P> {
     }
 
     fn admit(&self, mut state: MutexGuard<'_, State<P>>, entry: Entry<P>) -> u64 {
-        let number = state.number();
-        state.waiting.push_back((number, entry));
+        let number = state.waiting.push(entry);
         drop(state);
         self.came.notify_one();
         number
     }
 
     pub(super) fn is_waiting(&self, number: u64) -> bool {
-        self.lock().waiting.iter().any(|(other, _)| *other == number)
+        self.lock().waiting.contains(number)
     }
 
-    /// Takes a job out again that has not begun.
-    pub(super) fn cancel(&self, number: u64) {
-        let mut state = self.lock();
-        let at = state.waiting.iter().position(|(other, _)| *other == number);
-        let entry = at.and_then(|at| state.waiting.remove(at));
-        drop(state);
+    /// Takes a job out again that has not begun; whether it had not.
+    pub(super) fn cancel(&self, number: u64) -> bool {
+        let entry = self.lock().waiting.remove(number);
         if entry.is_some() {
             self.went.notify_all();
         }
-        // What it holds may do anything when it goes: not under the lock.
-        drop(entry);
+        // What it holds goes here, not under the lock: it may do anything then.
+        entry.is_some()
     }
 
     /// Waits for something to do; `None` once the queue is closed.
@@ -177,9 +193,8 @@ impl<P> Queue<P> {
                 return None;
             }
             let now = Instant::now();
-            let late: Vec<usize> = state.positions(|entry| entry.is_late(now));
+            let late = state.waiting.take_late(now);
             if !late.is_empty() {
-                let late = state.remove(&late);
                 self.went.notify_all();
                 return Some(Turn::Late(late));
             }
@@ -189,7 +204,7 @@ impl<P> Queue<P> {
             } else if let Some(patience) = state.patience(&together, now) {
                 self.came.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0
             } else {
-                let together = state.remove(&together);
+                let together = state.waiting.take(&together);
                 self.went.notify_all();
                 return Some(Turn::Run(together));
             };
@@ -200,11 +215,11 @@ impl<P> Queue<P> {
     pub(super) fn close(&self) -> Vec<Entry<P>> {
         let mut state = self.lock();
         state.is_closed = true;
-        let left = std::mem::take(&mut state.waiting);
+        let mut left = std::mem::take(&mut state.waiting);
         drop(state);
         self.came.notify_all();
         self.went.notify_all();
-        left.into_iter().map(|(_, entry)| entry).collect()
+        std::iter::from_fn(|| left.pop()).collect()
     }
 }
 
@@ -218,37 +233,22 @@ impl<P> State<P> {
     }
 
     fn together(&self) -> Vec<usize> {
-        group(self.waiting.iter().map(|(_, entry)| &entry.description), self.max_rows())
-    }
-
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn positions(&self, is_meant: impl Fn(&Entry<P>) -> bool) -> Vec<usize> {
-        self.waiting.iter().enumerate().filter(|(_, (_, entry))| is_meant(entry)).map(|(at, _)| at).collect()
-    }
-
-    /// Takes out what is at these places, which are in order.
-    fn remove(&mut self, places: &[usize]) -> Vec<Entry<P>> {
-        // From behind, so that the places before stay where they are.
-        let mut removed: Vec<Entry<P>> = places.iter().rev().filter_map(|at| self.waiting.remove(*at)).map(|(_, entry)| entry).collect();
-        removed.reverse();
-        removed
+        group(self.waiting.iter().map(|entry| &entry.description), self.max_rows())
     }
 
     /// How long these jobs may still wait for others; `None` where they had better run now: no more rows fit, no time is left, a
     /// deadline comes first, or something else waits for the model.
     fn patience(&self, together: &[usize], now: Instant) -> Option<Duration> {
-        let entries = || together.iter().filter_map(|at| self.waiting.get(*at)).map(|(_, entry)| entry);
+        let entries = || together.iter().filter_map(|at| self.waiting.get(*at));
         let first = entries().next()?;
         let rows: usize = entries().map(|entry| entry.description.rows).sum();
         let is_alone = first.description.kin.is_none() || rows >= self.max_rows();
         if is_alone || together.len() < self.waiting.len() || self.waiting.len() >= self.limits.capacity {
             return None;
         }
-        let left = self.limits.max_wait.saturating_sub(now.saturating_duration_since(first.asked));
+        // The most urgent is not always the one that has waited longest.
+        let asked = entries().map(|entry| entry.asked).min()?;
+        let left = self.limits.max_wait.saturating_sub(now.saturating_duration_since(asked));
         let is_urgent = |entry: &Entry<P>| entry.deadline.is_some_and(|deadline| deadline.saturating_duration_since(now) <= left);
         (!left.is_zero() && !entries().any(is_urgent)).then_some(left)
     }
@@ -269,7 +269,7 @@ mod tests {
         // Jobs of one first letter are of one kind.
         let kin = Kin::Same(payload.as_bytes()[0].into());
         let description = Description { rows: 1, kin: Some(vec![kin]) };
-        Entry { description, asked: Instant::now(), deadline: None, payload }
+        Entry { description, asked: Instant::now(), deadline: None, priority: Priority::Normal, payload }
     }
 
     fn late(payload: &'static str) -> Entry<&'static str> {
@@ -306,6 +306,51 @@ mod tests {
         assert_eq!(run(&queue), ["b3"]);
     }
 
+    fn of(priority: Priority, payload: &'static str) -> Entry<&'static str> {
+        Entry { priority, ..entry(payload) }
+    }
+
+    #[test]
+    fn the_most_urgent_goes_first_with_all_of_its_kind_that_fit() {
+        let queue = queue(8, 3);
+        for entry in
+            [of(Priority::Low, "a1"), entry("b1"), of(Priority::Low, "b2"), entry("a2"), of(Priority::High, "a3"), of(Priority::Low, "a4")]
+        {
+            queue.try_push(entry).expect("room");
+        }
+        assert_eq!(run(&queue), ["a3", "a2", "a1"], "what is low goes along");
+        assert_eq!(run(&queue), ["b1", "b2"]);
+        assert_eq!(run(&queue), ["a4"]);
+    }
+
+    #[test]
+    fn who_is_urgent_finds_room_first() {
+        let queue = queue(1, 1);
+        queue.try_push(entry("a1")).expect("room");
+        std::thread::scope(|scope| {
+            let wait = |waits: usize| {
+                while queue.len() < 1 + waits {
+                    std::thread::yield_now();
+                }
+            };
+            scope.spawn(|| queue.push(of(Priority::Low, "low")));
+            wait(1);
+            scope.spawn(|| queue.push(entry("normal")));
+            wait(2);
+            assert_eq!(run(&queue), ["a1"]);
+            assert_eq!(run(&queue), ["normal"]);
+            assert_eq!(run(&queue), ["low"]);
+        });
+    }
+
+    #[test]
+    fn who_does_not_wait_overtakes_only_who_is_less_urgent() {
+        let queue = queue(1, 1);
+        queue.lock().outside.push(Outsider { priority: Priority::Normal });
+        assert_eq!(queue.try_push(entry("a1")), Err(Refusal::Full));
+        assert!(queue.try_push(of(Priority::High, "a2")).is_ok());
+    }
+
     #[test]
     fn what_is_cancelled_leaves_at_once_and_makes_room() {
         let queue = queue(2, 8);
@@ -313,10 +358,10 @@ mod tests {
         queue.try_push(entry("a2")).expect("room");
         assert_eq!(queue.try_push(entry("a3")), Err(Refusal::Full));
         assert!(queue.is_waiting(first));
-        queue.cancel(first);
+        assert!(queue.cancel(first));
         assert!(!queue.is_waiting(first));
         queue.try_push(entry("a3")).expect("room again");
-        queue.cancel(first);
+        assert!(!queue.cancel(first), "it has gone");
         assert_eq!(run(&queue), ["a2", "a3"]);
     }
 
@@ -386,6 +431,12 @@ mod tests {
         let single = queue(8);
         single.try_push(Entry { description: Description { rows: 1, kin: None }, ..entry("a1") }).expect("room");
         assert_eq!(patience(&single), None, "it runs alone anyway");
+
+        let mixed = queue(8);
+        mixed.lock().limits.max_rows = 3;
+        mixed.try_push(entry("a1")).expect("room");
+        mixed.try_push(Entry { asked: Instant::now() + LONG, ..of(Priority::High, "a2") }).expect("room");
+        assert_eq!(patience_at(&mixed, Instant::now() + LONG), None, "the one that goes along has waited long enough");
 
         let urgent = queue(8);
         urgent.try_push(Entry { deadline: Some(Instant::now() + LONG / 2), ..entry("a1") }).expect("room");

@@ -77,6 +77,12 @@ pub fn unique() -> Vec<u8> {
     model("Unique", &["x"], &[port("x"), port("y")])
 }
 
+/// `y = x`, of an element type by its number in ONNX, and of these sizes.
+pub fn identity(element: u8, sizes: &'static [&'static str]) -> Vec<u8> {
+    let port = |name| Value { name, element, sizes };
+    model("Identity", &["x"], &[port("x"), port("y")])
+}
+
 pub fn open_model(model: &[u8], options: &LaneOptions) -> Lane {
     Lane::open(&LIBRARY, ModelSource::Bytes(model), options).unwrap()
 }

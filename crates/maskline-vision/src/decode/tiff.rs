@@ -47,6 +47,14 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Width and height of the first page.
+///
+/// # Errors
+/// `Corrupt` for a broken header.
+pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32)> {
+    Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| decoder.dimensions()).map_err(broken)
+}
+
 /// The picture, if it is of one channel of 32-bit floats; its three channels are alike.
 ///
 /// # Errors

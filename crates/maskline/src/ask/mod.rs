@@ -1,8 +1,9 @@
 //! What is asked of a picture, in one form for all models and all callers.
 //!
 //! A [`Request`] is a picture (or its embedding) and any number of [`Ask`]s. [`Model::answer`] answers it on the caller's thread;
-//! [`Model::ask`] gives a [`Ticket`], so that nobody need wait. What is wrong with one ask is that ask's answer.
+//! [`Model::ask`] gives a [`Ticket`], so that nobody need wait. A [`Pair`] of models does the same. What is wrong with one ask is that ask's answer.
 
+mod answerer;
 mod concept;
 mod pair;
 mod seek;
@@ -14,6 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use answerer::Answerer;
 pub use concept::{Concept, Exemplar};
 pub use pair::{Pair, PairOptions};
 use serde::Serialize;
@@ -21,8 +23,8 @@ pub use ticket::Ticket;
 
 use crate::drivers::Call;
 use crate::{
-    ClassScore, Detections, Embedding, Error, ErrorKind, EverythingOptions, Image, Model, Object, Origin, PredictOptions, Prompt, Result,
-    SegmentOptions, Stages,
+    ClassScore, Detections, Embedding, Error, ErrorKind, EverythingOptions, Image, Model, Object, Origin, PredictOptions, Priority, Prompt,
+    Result, SegmentOptions, Stages,
 };
 
 /// One question about a picture. What a model cannot answer, it refuses by name.
@@ -37,6 +39,8 @@ pub enum Ask {
     Detect,
     /// All objects, whatever they are.
     Everything(EverythingOptions),
+    /// None: the picture is encoded, so that later questions about it find it so, where the model keeps embeddings.
+    Encode,
 }
 
 /// What is asked about.
@@ -89,10 +93,13 @@ pub struct Request {
     pub segment: SegmentOptions,
     /// What is not begun by then is not begun any more.
     pub deadline: Option<Instant>,
+    /// How urgent it is: of what waits for the model's threads or its networks, the most urgent goes first. What is low can wait for ever
+    /// while more urgent requests keep coming; the deadline bounds it.
+    pub priority: Priority,
 }
 
 impl Request {
-    /// Questions with the default options and no deadline.
+    /// Questions with the default options, of normal priority and without a deadline.
     pub fn new(subject: impl Into<Subject>, asks: impl IntoIterator<Item = Ask>) -> Self {
         Self {
             subject: subject.into(),
@@ -100,6 +107,7 @@ impl Request {
             predict: PredictOptions::default(),
             segment: SegmentOptions::default(),
             deadline: None,
+            priority: Priority::default(),
         }
     }
 
@@ -140,28 +148,29 @@ impl Model {
     /// # Errors
     /// `TimedOut` past the request's deadline. All else is the answer of the asks concerned.
     pub fn answer(&self, request: &Request) -> Result<Answers> {
-        self.answer_for(request, &Call { deadline: request.deadline, ..Call::default() })
+        self.answer_for(request, &Call::of(request))
     }
 
     /// As [`Model::answer`], for somebody.
     fn answer_for(&self, request: &Request, call: &Call) -> Result<Answers> {
         call.check()?;
         let mut round = Round::new(self, request, call);
-        let size = request.subject.size();
-        let mut answers: Vec<Option<Result<Answer>>> = request.asks.iter().map(|_| None).collect();
+        let mut answers = round.unanswered();
+        round.encodings(&mut answers)?;
         round.objects(&mut answers)?;
         round.concepts(&mut answers)?;
-        let mut detected: Option<Result<Answer>> = None;
-        for (ask, slot) in request.asks.iter().zip(&mut answers) {
-            let answer = match ask {
-                Ask::Detect => detected.get_or_insert_with(|| round.detect()).clone(),
-                Ask::Everything(options) => round.everything(options),
-                Ask::Object(_) | Ask::Concept(_) => continue,
-            };
-            *slot = Some(ended(answer)?);
-        }
+        round.detections(&mut answers)?;
+        round.everything_asked(&mut answers)?;
+        Ok(Answers { timings: round.timings, ..Answers::of(request, answers) })
+    }
+}
+
+impl Answers {
+    /// Of a request whose asks were answered so.
+    fn of(request: &Request, answers: Vec<Option<Result<Answer>>>) -> Self {
         let none = || Err(Error::new(ErrorKind::Failed, "the model gave no answer"));
-        Ok(Answers { answers: answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect(), size, timings: round.timings })
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect();
+        Self { answers, size: request.subject.size(), timings: Stages::default() }
     }
 }
 
@@ -192,6 +201,11 @@ impl<'a> Round<'a> {
 }
 
 impl Round<'_> {
+    /// A place for the answer to each ask.
+    fn unanswered(&self) -> Vec<Option<Result<Answer>>> {
+        self.request.asks.iter().map(|_| None).collect()
+    }
+
     /// The picture's embedding.
     fn embedding(&mut self) -> Result<Embedding> {
         if let Some(embedding) = &self.embedding {
@@ -218,6 +232,16 @@ impl Round<'_> {
         }
     }
 
+    /// Answers where the picture is to be encoded and nothing else.
+    fn encodings(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
+        for (ask, slot) in self.request.asks.iter().zip(answers) {
+            if matches!(ask, Ask::Encode) {
+                *slot = Some(ended(self.embedding())?.map(|_| Answer::default()));
+            }
+        }
+        Ok(())
+    }
+
     /// Answers what prompts mean, all of them together.
     fn objects(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
         let (mut places, mut prompts) = (Vec::new(), Vec::new());
@@ -237,6 +261,28 @@ impl Round<'_> {
                 self.timings += found.timings;
                 let answer = |objects| Answer { objects, ..Answer::default() };
                 places.into_iter().zip(found.answers).for_each(|(place, objects)| answers[place] = Some(objects.map(answer)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what is found without being told, once for all who ask.
+    fn detections(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
+        let mut detected: Option<Result<Answer>> = None;
+        for (ask, slot) in self.request.asks.iter().zip(answers) {
+            if matches!(ask, Ask::Detect) {
+                let found = detected.get_or_insert_with(|| self.detect()).clone();
+                *slot = Some(ended(found)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers where all objects are wished.
+    fn everything_asked(&mut self, answers: &mut [Option<Result<Answer>>]) -> Result<()> {
+        for (ask, slot) in self.request.asks.iter().zip(answers) {
+            if let Ask::Everything(options) = ask {
+                *slot = Some(ended(self.everything(options))?);
             }
         }
         Ok(())

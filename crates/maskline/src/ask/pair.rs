@@ -1,7 +1,11 @@
 //! A model that finds objects, and one that gives them masks.
 
+use super::{Answerer, Round, ended};
+use crate::drivers::Call;
+use crate::promptable::masked;
 use crate::{
-    Concept, Detections, Error, ErrorKind, Image, Masked, Model, Object, PredictOptions, Prompt, Result, SegmentOptions, Stage, Stages,
+    Answer, Answers, Ask, Concept, Error, ErrorKind, Image, Masked, Model, Object, PredictOptions, Prompt, Request, Result, SegmentOptions,
+    Stage, Stages, Ticket,
 };
 
 /// A finder and a segmenter: what the first one finds is what the second one is asked about (`yolov8n+sam2.1-tiny`,
@@ -62,23 +66,153 @@ impl Pair {
     /// # Errors
     /// As [`Pair::find`].
     pub fn find_with(&self, image: &Image, options: &PairOptions, more: impl FnOnce(&[Object]) -> Vec<Prompt>) -> Result<Masked> {
-        let found = self.boxes(image, options)?;
-        let (decode, words) = (found.timings.get(Stage::Decode), found.timings.get(Stage::TextEncode));
-        let mut timings = Stages::default();
-        timings.spend(Stage::Detect, found.timings.total().saturating_sub(decode + words));
-        if found.timings.phrases().total() > 0 {
-            timings.spend(Stage::TextEncode, words);
-            timings.count_phrases(found.timings.phrases());
+        let PairOptions { concepts, predict, segment } = options;
+        // What the finder does not answer, it refuses by name.
+        let asks = if concepts.is_empty() { vec![Ask::Detect] } else { concepts.iter().cloned().map(Ask::Concept).collect() };
+        let request = Request { predict: predict.clone(), segment: segment.clone(), ..Request::new(image.clone(), asks) };
+        let call = Call::default();
+        let boxes = boxes(Round { is_one: true, ..Round::new(&self.finder, &request, &call) })?;
+        let mut objects = Vec::new();
+        for answer in boxes.answers.into_iter().flatten() {
+            objects.extend(answer?.objects);
         }
-        let embedding = self.segmenter.embed(image)?;
-        let masked = embedding.segment_detections(&found.objects, &more(&found.objects), &options.segment)?;
-        Ok(Masked { timings: timings + *embedding.timings() + masked.timings, ..masked })
+        objects.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let mut round = Round::new(&self.segmenter, &request, &call);
+        let masked = round.embedding()?.segment_detections(&objects, &more(&objects), segment)?;
+        Ok(Masked { timings: boxes.timings + round.timings + masked.timings, ..masked })
     }
 
-    /// What the finder finds.
-    fn boxes(&self, image: &Image, options: &PairOptions) -> Result<Detections> {
-        let PairOptions { concepts, predict, .. } = options;
-        // What the finder does not answer, it refuses by name.
-        if concepts.is_empty() { self.finder.predict(image, predict) } else { self.finder.find_concepts(image, concepts, predict) }
+    /// Answers a request on this thread. [`Ask::Detect`] and [`Ask::Concept`] are the finder's, whose objects the segmenter gives masks;
+    /// [`Ask::Object`], [`Ask::Everything`] and [`Ask::Encode`] are the segmenter's. All that wants a mask goes through the decoder together. An object for
+    /// which there is no mask comes without one.
+    ///
+    /// An embedding, which is the segmenter's, is asked by prompts alone.
+    ///
+    /// # Errors
+    /// `TimedOut` past the request's deadline, in either model. All else is the answer of the asks concerned: what one of the models cannot
+    /// answer, it refuses by name.
+    pub fn answer(&self, request: &Request) -> Result<Answers> {
+        self.answer_for(request, &Call::of(request))
+    }
+
+    /// As [`Pair::answer`], without waiting: see [`Model::ask`]. The segmenter's threads answer.
+    ///
+    /// # Errors
+    /// As [`Model::ask`].
+    pub fn ask(&self, request: Request) -> Result<Ticket> {
+        Answerer::from(self.clone()).ask(request)
+    }
+
+    /// As [`Pair::answer`], for somebody.
+    pub(super) fn answer_for(&self, request: &Request, call: &Call) -> Result<Answers> {
+        call.check()?;
+        let Boxes { mut answers, timings } = boxes(Round::new(&self.finder, request, call))?;
+        let mut round = Round::new(&self.segmenter, request, call);
+        round.encodings(&mut answers)?;
+        let wanted = Masks::of(request, &mut answers);
+        if !wanted.prompts.is_empty() {
+            let found = round.embedding().and_then(|embedding| embedding.find_for(&wanted.prompts, &request.segment, call));
+            match ended(found)? {
+                Err(error) => wanted.places.iter().for_each(|place| answers[*place] = Some(Err(error.clone()))),
+                Ok(found) => {
+                    round.timings += found.timings;
+                    wanted.hand_out(found.answers, &mut answers);
+                }
+            }
+        }
+        round.everything_asked(&mut answers)?;
+        repeat_detection(request, &mut answers);
+        Ok(Answers { timings: timings + round.timings, ..Answers::of(request, answers) })
+    }
+}
+
+/// What a finder found.
+struct Boxes {
+    /// Of the asks that are a finder's.
+    answers: Vec<Option<Result<Answer>>>,
+    /// As the finder of a pair takes its time.
+    timings: Stages,
+}
+
+/// Answers what is the finder's.
+fn boxes(mut round: Round<'_>) -> Result<Boxes> {
+    let mut answers = round.unanswered();
+    match round.image().map(drop) {
+        Ok(()) => round.concepts(&mut answers)?,
+        // What is known of the picture is the segmenter's.
+        Err(error) => {
+            let concepts = round.request.asks.iter().zip(&mut answers).filter(|(ask, _)| matches!(ask, Ask::Concept(_)));
+            concepts.for_each(|(_, slot)| *slot = Some(Err(error.clone())));
+        }
+    }
+    round.detections(&mut answers)?;
+    let found = round.timings;
+    let mut timings = Stages::default();
+    if found.iter().next().is_some() {
+        let (decode, words) = (found.get(Stage::Decode), found.get(Stage::TextEncode));
+        timings.spend(Stage::Detect, found.total().saturating_sub(decode + words));
+        if found.phrases().total() > 0 {
+            timings.spend(Stage::TextEncode, words);
+            timings.count_phrases(found.phrases());
+        }
+    }
+    Ok(Boxes { answers, timings })
+}
+
+/// Everything of a request that the segmenter is to answer by prompts: the user's come first.
+struct Masks {
+    prompts: Vec<Prompt>,
+    /// To which ask each prompt belongs.
+    places: Vec<usize>,
+    /// What the last prompts are about.
+    detections: Vec<Object>,
+}
+
+impl Masks {
+    /// Takes the objects out of the finder's answers.
+    fn of(request: &Request, answers: &mut [Option<Result<Answer>>]) -> Self {
+        let (mut prompts, mut places, mut detections) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, ask) in request.asks.iter().enumerate() {
+            if let Ask::Object(prompt) = ask {
+                prompts.push(prompt.clone());
+                places.push(place);
+            }
+        }
+        let mut is_detected = false;
+        for (place, ask) in request.asks.iter().enumerate() {
+            // One detection is all of them.
+            let is_again = matches!(ask, Ask::Detect) && std::mem::replace(&mut is_detected, true);
+            if let Some(Ok(answer)) = answers[place].as_mut().filter(|_| !is_again) {
+                detections.append(&mut answer.objects);
+                places.resize(prompts.len() + detections.len(), place);
+            }
+        }
+        prompts.extend(detections.iter().map(Prompt::of_object));
+        Self { prompts, places, detections }
+    }
+
+    /// Puts the answers to the prompts where they belong.
+    fn hand_out(self, found: Vec<Result<Vec<Object>>>, answers: &mut [Option<Result<Answer>>]) {
+        let own = self.prompts.len() - self.detections.len();
+        for (index, (found, place)) in found.into_iter().zip(self.places).enumerate() {
+            let detection = index.checked_sub(own).and_then(|index| self.detections.get(index));
+            match (detection, &mut answers[place]) {
+                (Some(detection), Some(Ok(answer))) => match found {
+                    Ok(objects) => {
+                        answer.objects.extend(objects.into_iter().map(|object| Object { prompt: None, ..masked(detection, object) }))
+                    }
+                    Err(_) => answer.objects.push(detection.clone()),
+                },
+                (_, slot) => *slot = Some(found.map(|objects| Answer { objects, ..Answer::default() })),
+            }
+        }
+    }
+}
+
+/// Asked twice, what the finder finds by itself is found once.
+fn repeat_detection(request: &Request, answers: &mut [Option<Result<Answer>>]) {
+    let mut places = request.asks.iter().enumerate().filter(|(_, ask)| matches!(ask, Ask::Detect)).map(|(place, _)| place);
+    if let Some(first) = places.next() {
+        places.for_each(|place| answers[place] = answers[first].clone());
     }
 }

@@ -151,7 +151,7 @@ impl Round<'_> {
         };
         let keys: Vec<blake3::Hash> = texts.iter().map(key).collect();
         let mut spent = Vec::new();
-        let got = self.model.words().get_or_make_all(&keys, |missing, _| {
+        let got = self.model.words().get_or_make_all(&keys, self.call.deadline, |missing, _| {
             let missing: Vec<&str> = missing.iter().map(|index| texts[*index]).collect();
             let (read, stages) = self.model.driver().read(&missing, &options, self.call)?;
             spent.push(stages);

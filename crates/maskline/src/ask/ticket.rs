@@ -3,16 +3,20 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Answers, Request};
+use super::{Answerer, Answers, Request};
 use crate::cancel::CancelToken;
 use crate::drivers::Call;
+use crate::workers::{Errand, Place};
 use crate::{Error, ErrorKind, Model, Result, Stage};
 
-/// A request under way: wait for its answers, or be called with them. Dropping the ticket calls off what has not begun.
+/// A request under way: wait for its answers, or be called with them. Dropping the ticket calls off what has not begun, and frees its
+/// place in the queue at once.
 #[derive(Debug)]
 pub struct Ticket {
     slot: Arc<Slot>,
     cancel: CancelToken,
+    /// Goes with the ticket.
+    _place: Place,
 }
 
 /// Where answer and caller meet.
@@ -44,25 +48,37 @@ impl std::fmt::Debug for State {
     }
 }
 
-impl Model {
-    /// Asks, and goes on. The answers are made by the engine's own threads; several tickets' prompts, pictures or phrases run together
-    /// where they can.
+impl Answerer {
+    /// Asks, and goes on: see [`Model::ask`].
     ///
     /// # Errors
-    /// `Busy` if too many requests wait ([`EngineOptions::queue`](crate::EngineOptions)).
+    /// As [`Model::ask`].
     pub fn ask(&self, request: Request) -> Result<Ticket> {
         let (slot, cancel, asked) = (Arc::new(Slot::default()), CancelToken::default(), Instant::now());
-        let call = Call { deadline: request.deadline, cancel: cancel.clone(), ..Call::default() };
+        let call = Call { cancel: cancel.clone(), ..Call::of(&request) };
         let promise = Promise { slot: Arc::clone(&slot), is_kept: false };
-        let model = self.clone();
-        self.workers().push(Box::new(move || {
+        let answerer = self.clone();
+        let (priority, deadline) = (request.priority, request.deadline);
+        let work = Box::new(move || {
             let waited = asked.elapsed();
-            promise.keep(model.answer_for(&request, &call).map(|mut answers| {
+            promise.keep(answerer.answer_for(&request, &call).map(|mut answers| {
                 answers.timings.spend(Stage::Queue, waited);
                 answers
             }));
-        }))?;
-        Ok(Ticket { slot, cancel })
+        });
+        let place = self.workers().push(Errand { priority, deadline, work })?;
+        Ok(Ticket { slot, cancel, _place: place })
+    }
+}
+
+impl Model {
+    /// Asks, and goes on. The answers are made by the engine's own threads; several tickets' prompts, pictures or phrases run together
+    /// where they can. A request whose deadline passes before its turn is answered `TimedOut` then.
+    ///
+    /// # Errors
+    /// `Busy` if too many requests wait for this model ([`EngineOptions::queue`](crate::EngineOptions)).
+    pub fn ask(&self, request: Request) -> Result<Ticket> {
+        Answerer::from(self.clone()).ask(request)
     }
 }
 
@@ -142,7 +158,7 @@ impl Ticket {
         }
     }
 
-    /// Calls `listener` with the answers, on the thread that made them, or at once where they are there. It must not block. As long as the
+    /// Calls `listener` with the answers, on the thread that made them or found that there is none, or at once where they are there. It must not block. As long as the
     /// ticket is held, the request is not called off.
     pub fn on_ready(&self, listener: impl FnOnce(Result<Answers>) + Send + 'static) {
         let mut state = self.slot.lock();
@@ -158,6 +174,7 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
+    /// Before its place goes: what is taken out of the queue sees that it was called off.
     fn drop(&mut self) {
         self.cancel.cancel();
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use maskline_runtime::{Cache, Lane};
+use maskline_runtime::Cache;
 use maskline_vision::RgbImage;
 
 use super::{Ask, Concept, Exemplar, Request};
@@ -41,10 +41,6 @@ fn refused<T>() -> Result<T> {
 }
 
 impl Driver for Worded {
-    fn lanes(&self) -> Vec<&Lane> {
-        Vec::new()
-    }
-
     fn warm_up(&self) -> Result<()> {
         Ok(())
     }

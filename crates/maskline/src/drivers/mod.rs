@@ -20,10 +20,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use maskline_models::{EverythingDefaults, Output};
-use maskline_runtime::{Input, Job, Lane};
+use maskline_runtime::{Input, Job, Priority};
 use maskline_vision::Object;
 
-pub(crate) use parts::{Lanes, Parts};
+pub(crate) use parts::{Graph, Lanes, Parts};
 pub(crate) use refusal::Refusal;
 
 use crate::cache::Weighed;
@@ -31,7 +31,8 @@ use crate::cancel::CancelToken;
 use crate::promptable::{EmbeddingFile, PromptMask, Stored};
 use crate::verify::{AtSize, Case, Check};
 use crate::{
-    Detections, Error, ErrorKind, EverythingOptions, Image, Multimask, PredictOptions, Prompt, Result, SegmentOptions, Stages, WordOptions,
+    Detections, Error, ErrorKind, EverythingOptions, Image, Multimask, PredictOptions, Prompt, Request, Result, SegmentOptions, Stages,
+    WordOptions,
 };
 
 /// The driver of a model, with the parts open that are needed at once.
@@ -60,9 +61,6 @@ pub(crate) fn case_families() -> Vec<&'static str> {
 
 /// What turns asks into answers. What a model does not answer, its driver refuses by name ([`Refusal`]).
 pub(crate) trait Driver: Any + Debug + Send + Sync {
-    /// The lanes that were opened with the model; the first one is that of its first part.
-    fn lanes(&self) -> Vec<&Lane>;
-
     /// Runs the networks in the forms that are to come.
     fn warm_up(&self) -> Result<()>;
 
@@ -126,16 +124,22 @@ pub(crate) fn made_here<T: Encoding>(encoded: &Encoded) -> Result<&T> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOption, "embedding").expecting("one of this model").but_found("another's"))
 }
 
-/// Of whom and until when something is asked.
+/// By whom, until when and how urgently something is asked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
+    pub(crate) priority: Priority,
     pub(crate) cancel: CancelToken,
     /// Slept by the lane at the end of the run, for tests.
     pub(crate) pace: Duration,
 }
 
 impl Call {
+    /// Of who asks this.
+    pub(crate) fn of(request: &Request) -> Self {
+        Self { deadline: request.deadline, priority: request.priority, ..Self::default() }
+    }
+
     /// Refuses work that nobody waits for any more.
     pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
@@ -149,7 +153,7 @@ impl Call {
 
     /// A run for this call.
     pub(crate) fn job<I: Into<Input>>(&self, inputs: Vec<(&str, I)>) -> Job {
-        Job::new(inputs).with_deadline(self.deadline).with_pace(self.pace)
+        Job::new(inputs).with_deadline(self.deadline).with_priority(self.priority).with_pace(self.pace)
     }
 
     /// The same with runs that take longer.

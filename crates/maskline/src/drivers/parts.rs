@@ -1,27 +1,39 @@
 //! The parts of a model, and the lanes that run them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use maskline_models::ModelInfo;
-use maskline_runtime::{Input, Lane, LaneOptions, Library, ModelSource, Outputs, device_key};
+use maskline_runtime::{Fallback, Input, Lane, LaneOptions, Library, ModelSource, Outputs, Provider, Tally, device_key};
 
 use super::Call;
-use crate::{Bundle, Delays, Error, ErrorKind, LoadOptions, Result, Stage, Stages};
+use crate::{Bundle, Degradation, Delays, Error, ErrorKind, LoadOptions, Result, Stage, Stages};
 
-/// What a driver opens its lanes from.
+/// What a driver opens its lanes from. Cheap to clone: all clones share the lanes that are open.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
     pub(crate) library: Arc<Library>,
     pub(crate) bundle: Arc<Bundle>,
-    pub(crate) options: LoadOptions,
+    pub(crate) options: Arc<LoadOptions>,
     /// The model's name.
-    pub(crate) name: Arc<str>,
+    name: Arc<str>,
+    open: Arc<Mutex<BTreeMap<String, Slot>>>,
+    /// Counts the runs of all lanes.
+    pub(crate) tally: Arc<Tally>,
 }
 
+/// A part that is open, or is being opened by who holds the lock.
+type Slot = Arc<Mutex<Option<Arc<Lanes>>>>;
+
 impl Parts {
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn new(library: &Arc<Library>, bundle: Bundle, options: &LoadOptions, name: &str) -> Self {
+        let (library, bundle, options) = (Arc::clone(library), Arc::new(bundle), Arc::new(options.clone()));
+        Self { library, bundle, options, name: name.into(), open: Arc::default(), tally: Arc::default() }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -43,26 +55,56 @@ impl Parts {
         self.bundle.directory.join(name)
     }
 
-    /// Opens the lanes of a part, with its optimised graph beside it in the bundle.
+    /// The lanes of a part, opened now where they are not open yet.
     ///
     /// # Errors
     /// `Failed` if the bundle has no such part, `Unavailable` if the provider is not there.
-    pub(crate) fn open(&self, part: &str) -> Result<Lanes> {
+    pub(crate) fn open(&self, part: &str) -> Result<Arc<Lanes>> {
+        self.lanes(part, &mut Stages::default())
+    }
+
+    /// As [`Parts::open`]; opening them, or waiting for another thread that does, is told in `stages`.
+    fn lanes(&self, part: &str, stages: &mut Stages) -> Result<Arc<Lanes>> {
+        let start = Instant::now();
+        let slot = Arc::clone(locked(&self.open).entry(part.to_owned()).or_default());
+        let mut slot = locked(&slot);
+        let waited = start.elapsed();
+        stages.spend(Stage::Queue, waited);
+        if let Some(lanes) = &*slot {
+            return Ok(Arc::clone(lanes));
+        }
+        let lanes = Arc::new(self.opened(part)?);
+        *slot = Some(Arc::clone(&lanes));
+        stages.spend(Stage::Open, start.elapsed().saturating_sub(waited));
+        Ok(lanes)
+    }
+
+    /// New lanes of a part, with its optimised graph beside it in the bundle.
+    fn opened(&self, part: &str) -> Result<Lanes> {
         let missing = || Error::new(ErrorKind::Failed, format!("{}: the bundle has no part `{part}`", self.name));
         let (_, file) = self.bundle.parts().find(|(name, _)| *name == part).ok_or_else(missing)?;
-        let options = LaneOptions {
-            name: Some(format!("{}.{part}", self.name)),
-            provider: self.options.provider.clone(),
-            threads: self.options.threads,
-            queue: self.options.queue,
-            optimised: (!self.bundle.has_half(part)).then(|| self.beside(&format!("{part}.{}.optimised.onnx", self.device()))),
-            max_rows: self.options.together.unwrap_or(1),
-            weights_bytes: self.bundle.weights_bytes(part),
-            ..LaneOptions::default()
+        let optimised = |provider: &Provider| {
+            let name = || format!("{part}.{}.optimised.onnx", device_key(provider, &self.library));
+            (!self.bundle.has_half(part)).then(|| self.beside(&name()))
         };
-        let open = |_| Lane::open(&self.library, ModelSource::File(&file), &options);
-        let limit = self.options.together.unwrap_or(usize::MAX);
-        Ok(Lanes { limit, lanes: (0..self.options.sessions.max(1)).map(open).collect::<Result<_, _>>()? })
+        let lane_options = LaneOptions {
+            name: Some(format!("{}.{part}", self.name)),
+            optimised: optimised(&self.options.provider),
+            fallback: self.options.degrade.then(|| Fallback { optimised: optimised(&Provider::Cpu) }),
+            weights_bytes: self.bundle.weights_bytes(part),
+            tally: Arc::clone(&self.tally),
+            ..self.options.lane()
+        };
+        let graph = Graph { name: part, file: ModelSource::File(&file), lane_options, options: &self.options };
+        Ok(Lanes { _bundle: Some(Arc::clone(&self.bundle)), ..graph.open(&self.library)? })
+    }
+
+    /// The parts that are open now, in the order of the bundle.
+    pub(crate) fn all_open(&self) -> Vec<Arc<Lanes>> {
+        let slots: BTreeMap<String, Slot> = locked(&self.open).clone();
+        // One that is just being opened is not open yet.
+        let lanes = |name: &str| slots.get(name)?.try_lock().ok()?.clone();
+        self.bundle.parts().filter_map(|(name, _)| lanes(name)).collect()
     }
 
     /// The first part of the bundle.
@@ -72,15 +114,46 @@ impl Parts {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept under these locks is put there in one piece.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A network that is to be opened.
+pub(crate) struct Graph<'a> {
+    /// Short name of the part.
+    pub(crate) name: &'a str,
+    pub(crate) file: ModelSource<'a>,
+    pub(crate) lane_options: LaneOptions,
+    pub(crate) options: &'a LoadOptions,
+}
+
+impl Graph<'_> {
+    pub(crate) fn open(&self, library: &Arc<Library>) -> Result<Lanes> {
+        let open = |_| Lane::open(library, self.file, &self.lane_options);
+        let limit = self.options.together.unwrap_or(usize::MAX);
+        let lanes = (0..self.options.sessions.max(1)).map(open).collect::<Result<_, _>>()?;
+        Ok(Lanes { name: self.name.to_owned(), _bundle: None, limit, lanes })
+    }
+}
+
 /// The lanes of one part: at least one.
 #[derive(Debug)]
 pub(crate) struct Lanes {
+    name: String,
+    /// Where the part lies, which must stay there while it is in use.
+    _bundle: Option<Arc<Bundle>>,
     /// Most rows of several callers that may run together, whatever is fastest.
     limit: usize,
     lanes: Vec<Lane>,
 }
 
 impl Lanes {
+    /// Name of the part.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The first of them, which knows what all have in common.
     pub(crate) fn first(&self) -> &Lane {
         &self.lanes[0]
@@ -88,6 +161,27 @@ impl Lanes {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter()
+    }
+
+    /// The one where the fewest wait.
+    pub(crate) fn idlest(&self) -> &Lane {
+        self.lanes.iter().min_by_key(|lane| lane.queued()).unwrap_or(&self.lanes[0])
+    }
+
+    /// What really runs them now, with repetitions.
+    pub(crate) fn providers(&self) -> Vec<String> {
+        self.lanes.iter().flat_map(Lane::providers).map(|share| share.name).collect()
+    }
+
+    /// Of those that the wished provider has failed, the first.
+    pub(crate) fn degraded(&self) -> Option<Degradation> {
+        let of = |lane: &Lane| Some(Degradation::of(self.name.clone(), lane.degraded()?));
+        self.lanes.iter().find_map(of)
+    }
+
+    /// Runs those that have not run yet once on zeros.
+    pub(crate) fn warm_up(&self) -> Result<()> {
+        self.lanes.iter().filter(|lane| !lane.has_run()).try_for_each(|lane| Ok(lane.warm_up()?))
     }
 
     /// So many rows of several callers may run together.
@@ -99,8 +193,7 @@ impl Lanes {
     pub(crate) fn run<I: Into<Input>>(&self, inputs: Vec<(&str, I)>, network: Stage, call: &Call) -> Result<(Outputs, Stages)> {
         call.check()?;
         let start = Instant::now();
-        let lane = self.lanes.iter().min_by_key(|lane| lane.queued()).unwrap_or(&self.lanes[0]);
-        let answer = lane.run_held(call.job(inputs), |job| call.cancel.hold(job));
+        let answer = self.idlest().run_held(call.job(inputs), |job| call.cancel.hold(job));
         call.cancel.release();
         // Taken out of the queue, a job fails in its own way.
         let outputs = answer.map_err(|error| call.check().err().unwrap_or_else(|| error.into()))?;
@@ -115,26 +208,15 @@ impl Lanes {
 pub(crate) struct LazyLanes {
     parts: Parts,
     part: &'static str,
-    open: Mutex<Option<Arc<Lanes>>>,
 }
 
 impl LazyLanes {
     pub(crate) fn new(parts: &Parts, part: &'static str) -> Self {
-        Self { parts: parts.clone(), part, open: Mutex::new(None) }
+        Self { parts: parts.clone(), part }
     }
 
     /// The lanes; opening them, or waiting for another thread that does, is told in `stages`.
     pub(crate) fn get(&self, stages: &mut Stages) -> Result<Arc<Lanes>> {
-        let start = Instant::now();
-        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = start.elapsed();
-        stages.spend(Stage::Queue, waited);
-        if let Some(lanes) = &*slot {
-            return Ok(Arc::clone(lanes));
-        }
-        let lanes = Arc::new(self.parts.open(self.part)?);
-        *slot = Some(Arc::clone(&lanes));
-        stages.spend(Stage::Open, start.elapsed().saturating_sub(waited));
-        Ok(lanes)
+        self.parts.lanes(self.part, stages)
     }
 }

@@ -55,7 +55,7 @@ impl Embedding {
 }
 
 /// A detection with the mask that answers it.
-fn masked(detection: &Object, answer: Object) -> Object {
+pub(crate) fn masked(detection: &Object, answer: Object) -> Object {
     Object {
         prompt: answer.prompt,
         stability: answer.stability,

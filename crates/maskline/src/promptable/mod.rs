@@ -15,6 +15,7 @@ mod store;
 use std::time::{Duration, Instant};
 
 pub use detections::Masked;
+pub(crate) use detections::masked;
 pub use embedding::Embedding;
 pub(crate) use everything::POINTS_TOGETHER;
 pub use everything::{Everything, EverythingOptions, Origin, Progress, Watch};
@@ -41,7 +42,7 @@ impl Model {
     pub(crate) fn embed_for(&self, image: &Image, call: &Call) -> Result<Embedding> {
         let start = Instant::now();
         let mut stages = Stages::of_embedding();
-        let got = self.pictures().get_or_make(image.content_hash(), |_| {
+        let got = self.pictures().get_or_make(image.content_hash(), call.deadline, |_| {
             let (encoded, spent) = self.driver().encode(image, call)?;
             stages += spent;
             Ok(encoded)
@@ -51,6 +52,15 @@ impl Model {
         stages.spend(Stage::Decode, image.decode);
         stages.set_embedding(got.source);
         Ok(Embedding::new(self.driver().clone(), got.value, image.size()).told(stages, self))
+    }
+
+    /// The embedding of a picture, where the cache has it; nothing is computed, and no hit or miss is counted.
+    pub fn embedding_of(&self, image: &Image) -> Option<Embedding> {
+        let encoded = self.pictures().get(image.content_hash())?;
+        let mut stages = Stages::of_embedding();
+        stages.spend(Stage::Decode, image.decode);
+        stages.set_embedding(EmbeddingSource::Hit);
+        Some(Embedding::new(self.driver().clone(), encoded, image.size()).told(stages, self))
     }
 
     /// Encodes a picture and neither asks the cache nor keeps the embedding there: for pictures that do not come again, and to measure.

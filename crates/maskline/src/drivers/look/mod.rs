@@ -9,7 +9,6 @@ mod viewer;
 use std::sync::Arc;
 
 use maskline_models::LookHead;
-use maskline_runtime::Lane;
 use maskline_vision::RgbImage;
 use maskline_vision::look::Pyramid;
 
@@ -71,10 +70,6 @@ impl Looker {
 }
 
 impl Driver for Looker {
-    fn lanes(&self) -> Vec<&Lane> {
-        self.viewer.lanes().iter().collect()
-    }
-
     fn warm_up(&self) -> Result<()> {
         self.viewer.warm_up()
     }

@@ -1,5 +1,7 @@
 //! The network behind the looks, and where it looks.
 
+use std::sync::Arc;
+
 use maskline_models::{LookHead, PLANES};
 use maskline_runtime::Tensor;
 use maskline_vision::look::{Axis, Frame, Look, Optics, Prior, Pyramid, Spot};
@@ -14,7 +16,7 @@ pub(super) const CHUNK: usize = 8;
 /// The network behind the looks.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
     optics: Optics,
     refinements: usize,
 }
@@ -45,10 +47,6 @@ impl Viewer {
         let lanes = parts.open(LookHead::SEGMENTER)?;
         lanes.set_max_rows(CHUNK);
         Ok(Self { lanes, optics, refinements: head.refinements })
-    }
-
-    pub(super) fn lanes(&self) -> &Lanes {
-        &self.lanes
     }
 
     /// How many looks follow the first one at a click.

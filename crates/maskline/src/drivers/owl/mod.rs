@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::{ModelInfo, Preprocess, WordHead};
-use maskline_runtime::{Lane, Outputs, Tensor};
+use maskline_runtime::{Outputs, Tensor};
 use maskline_vision::Object;
 
 pub(super) use self::golden::CASES;
@@ -34,7 +34,7 @@ use crate::{Detections, Image, Result, Stage, Stages, WordOptions, limits};
 pub(super) struct Owl {
     parts: Parts,
     head: WordHead,
-    encoder: Lanes,
+    encoder: Arc<Lanes>,
     reader: Reader,
 }
 
@@ -72,10 +72,6 @@ fn extent(info: &ModelInfo, size: (usize, usize)) -> [f32; 2] {
 }
 
 impl Driver for Owl {
-    fn lanes(&self) -> Vec<&Lane> {
-        self.encoder.iter().collect()
-    }
-
     fn warm_up(&self) -> Result<()> {
         let side = self.info().default_size;
         self.run(vec![0.0; limits::input_length([1, side, side])?], &Call::default())?;

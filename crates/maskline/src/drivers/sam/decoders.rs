@@ -1,6 +1,7 @@
 //! The lanes that answer prompts.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use maskline_models::PromptHead;
@@ -16,7 +17,7 @@ use crate::{Result, Stage, Stages};
 #[derive(Debug)]
 pub(super) struct Decoders {
     pub(super) head: PromptHead,
-    plain: Lanes,
+    plain: Arc<Lanes>,
     masked: LazyLanes,
     /// 0 until it is measured.
     chunk: AtomicUsize,
@@ -112,12 +113,11 @@ impl Decoders {
         }
         let chosen = Chosen::of(&rounds);
         self.chunk.store(chosen.best.chunk, Ordering::Relaxed);
-        chosen.remember(&self.chunk_file);
+        // The file is that of the wished provider, and the CPU may stand in for it.
+        if self.plain.degraded().is_none() {
+            chosen.remember(&self.chunk_file);
+        }
         Ok(())
-    }
-
-    pub(super) fn plain(&self) -> &Lanes {
-        &self.plain
     }
 
     /// Runs the decoder for one picture; `embedding` in the order of [`PromptHead::embedding`].

@@ -17,7 +17,7 @@ mod upscale;
 use std::sync::Arc;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{Lane, Outputs, Tensor};
+use maskline_runtime::{Outputs, Tensor};
 
 pub(super) use self::calls::{Calls, Prompters};
 pub(super) use self::golden::CASES;
@@ -34,7 +34,7 @@ use crate::{Detections, Image, Object, Result, Stage, Stages, WordOptions, limit
 #[derive(Debug)]
 pub(super) struct Sam {
     parts: Parts,
-    encoder: Lanes,
+    encoder: Arc<Lanes>,
     prompter: Prompter,
 }
 
@@ -62,10 +62,6 @@ impl Sam {
 }
 
 impl Driver for Sam {
-    fn lanes(&self) -> Vec<&Lane> {
-        self.encoder.iter().chain(self.prompter.lanes()).collect()
-    }
-
     fn warm_up(&self) -> Result<()> {
         let side = self.side();
         let empty = vec![0.0; limits::input_length([1, side, side])?];

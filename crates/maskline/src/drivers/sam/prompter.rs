@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{Lane, Outputs, SharedTensor, Tensor};
+use maskline_runtime::{Outputs, SharedTensor, Tensor};
 
 use super::answers::answer_all;
 use super::decoders::Decoders;
@@ -47,11 +47,6 @@ impl Prompter {
     pub(in crate::drivers) fn open(parts: &Parts, head: PromptHead) -> Result<Self> {
         let decoders = Decoders::open(parts, head.clone())?;
         Ok(Self { parts: parts.clone(), head, decoders })
-    }
-
-    /// The lanes that are open from the start.
-    pub(in crate::drivers) fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.decoders.plain().iter()
     }
 
     /// How pictures of a model with this head are asked about.

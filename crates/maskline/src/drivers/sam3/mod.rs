@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::{ConceptHead, ModelInfo};
-use maskline_runtime::{Lane, Outputs, Tensor};
+use maskline_runtime::{Outputs, Tensor};
 use maskline_text::Cleaning;
 
 use self::clicks::Clicks;
@@ -37,7 +37,7 @@ use crate::{Detections, Error, ErrorKind, Image, Object, PredictOptions, Result,
 pub(super) struct Sam3 {
     parts: Parts,
     head: ConceptHead,
-    encoder: Lanes,
+    encoder: Arc<Lanes>,
     neck: LazyLanes,
     reader: Reader,
     exemplars: LazyLanes,
@@ -118,10 +118,6 @@ impl Sam3 {
 }
 
 impl Driver for Sam3 {
-    fn lanes(&self) -> Vec<&Lane> {
-        self.encoder.iter().collect()
-    }
-
     fn warm_up(&self) -> Result<()> {
         let side = self.info().default_size;
         let (call, mut stages) = (Call::default(), Stages::default());

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use maskline_onnx::{Constant, DType, Dialect, Dim, Graph, SaveOptions, Saver};
 
@@ -32,7 +31,7 @@ fn parts(cache: &Path) -> Parts {
     let words = graph.gather(&table, &ids, 0).unwrap();
     graph.output(WordHead::WORDS, &words).unwrap();
     Saver::new(&bundle.directory, SaveOptions::default()).save(WordHead::TEXT_ENCODER, &graph.finish().unwrap()).unwrap();
-    Parts { library: Arc::clone(engine.library()), bundle: Arc::new(bundle), options: LoadOptions::default(), name: "telling".into() }
+    Parts::new(engine.library(), bundle, &LoadOptions::default(), "telling")
 }
 
 fn embed(reader: &Reader, texts: &[&str]) -> Vec<Embedded> {

@@ -13,7 +13,7 @@ mod size;
 use std::sync::Arc;
 
 use maskline_models::DetectorHead;
-use maskline_runtime::{Lane, Outputs, Tensor};
+use maskline_runtime::{Outputs, Tensor};
 
 use self::batch::Batch;
 pub(super) use self::golden::CASES;
@@ -27,7 +27,7 @@ use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, WordOptio
 #[derive(Debug)]
 pub(super) struct Yolo {
     parts: Parts,
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
     reading: Reading,
 }
 
@@ -70,10 +70,6 @@ impl Yolo {
 }
 
 impl Driver for Yolo {
-    fn lanes(&self) -> Vec<&Lane> {
-        self.lanes.iter().collect()
-    }
-
     /// On an empty input of the default size.
     fn warm_up(&self) -> Result<()> {
         let info = self.parts.info();

@@ -1,0 +1,203 @@
+//! What runs a lane's jobs: a session with the provider that was wished for or, while that fails, one on the CPU in its place.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ort::session::{Session, SessionInputValue};
+use ort::value::{DynValue, ValueType};
+
+use super::job::Input;
+use super::plan::Plan;
+use super::recovery::{Attempts, Pauses, Recovery, Zeros};
+use super::status::{Degraded, Status};
+use super::{Faults, LaneOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::port::Ports;
+use crate::provider::ProviderShare;
+use crate::shared::ort_value;
+use crate::tensor::ElementType;
+
+/// Outputs by name.
+pub(super) type Values = Vec<(String, Arc<DynValue>)>;
+
+/// Inputs as ONNX Runtime takes them, by name. They stay there for another run.
+pub(super) struct Bound<'a>(Vec<(&'a str, Arc<DynValue>)>);
+
+impl<'a> Bound<'a> {
+    /// # Errors
+    /// `RunFailed` where ONNX Runtime refuses one.
+    pub(super) fn of(inputs: impl IntoIterator<Item = (&'a str, Input)>) -> Result<Self> {
+        let bound = inputs.into_iter().map(|(name, input)| {
+            let value = match input {
+                Input::Owned(tensor) => Arc::new(ort_value(tensor).map_err(failed)?),
+                Input::Shared(tensor) => tensor.value,
+            };
+            Ok((name, value))
+        });
+        Ok(Self(bound.collect::<Result<_>>()?))
+    }
+
+    /// A job like this one; of one row, where rows can be counted at all.
+    fn in_small(&self, ports: &Ports) -> Vec<Zeros> {
+        let has_rows = ports.are_joinable();
+        let inputs = self.0.iter().zip(&ports.inputs).filter_map(|((name, value), port)| {
+            let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return None };
+            let mut shape: Vec<usize> = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
+            if let Some(rows) = shape.first_mut().filter(|_| has_rows && port.is_free()) {
+                *rows = 1;
+            }
+            Some(Zeros { name: (*name).to_owned(), element_type: ElementType::from_ort(*ty)?, shape })
+        });
+        inputs.collect()
+    }
+}
+
+/// A run that failed.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// Whether ONNX Runtime says that the inputs are at fault.
+    is_of_inputs: bool,
+}
+
+fn failed(error: ort::Error) -> Error {
+    Error::new(ErrorKind::RunFailed, error.to_string()).with_source(error)
+}
+
+/// Runs a session once.
+pub(super) fn attempt(session: &mut Session, inputs: &Bound<'_>) -> Result<Values, Failure> {
+    let values: Vec<(&str, SessionInputValue<'_>)> = inputs.0.iter().map(|(name, value)| (*name, value.as_ref().into())).collect();
+    let outputs = session.run(values).map_err(|error| {
+        let is_of_inputs = error.code() == ort::ErrorCode::InvalidArgument;
+        Failure { error: failed(error), is_of_inputs }
+    })?;
+    Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), Arc::new(value))).collect())
+}
+
+/// A session, and what runs its nodes.
+pub(super) struct Placed {
+    pub(super) session: Session,
+    pub(super) providers: Vec<ProviderShare>,
+}
+
+/// The sessions of a lane.
+pub(super) struct Runner {
+    session: Session,
+    faults: Faults,
+    /// Runs of the session with the wished provider.
+    runs: u64,
+    status: Arc<Status>,
+    standby: Option<Standby>,
+}
+
+/// Of a lane that may fall back to the CPU.
+struct Standby {
+    plan: Arc<Plan>,
+    wished: String,
+    pauses: Pauses,
+    /// Whether the CPU runs the lane.
+    is_on: bool,
+    /// Meanwhile; `None` also where the system gave no thread for it: then the CPU answers for good.
+    recovery: Option<Recovery>,
+    /// When the wished provider came back the last time.
+    came_back: Option<Instant>,
+    /// The CPU's session, where a job failed there as well and the wished provider stayed: the next doubt costs less.
+    spare: Option<Placed>,
+}
+
+impl Runner {
+    pub(super) fn new(session: Session, options: &LaneOptions, plan: Option<Plan>, status: Arc<Status>) -> Self {
+        let faults = options.faults;
+        let wished = if faults.are_any() { Faults::PROVIDER } else { options.provider.name() };
+        let standby = plan.map(|plan| Standby {
+            plan: Arc::new(plan),
+            wished: wished.to_owned(),
+            pauses: Pauses::new(faults.pause),
+            is_on: false,
+            recovery: None,
+            came_back: None,
+            spare: None,
+        });
+        Self { session, faults, runs: 0, status, standby }
+    }
+
+    /// Runs jobs together. Where that fails it fails, and nothing follows from it: each of them may still run alone.
+    pub(super) fn run_together(&mut self, inputs: &Bound<'_>) -> Result<Values> {
+        self.try_once(inputs).map_err(|failure| failure.error)
+    }
+
+    /// Runs a job; where the provider fails it, on the CPU, which then stays until the provider works again. A job that fails there too
+    /// was at fault itself. `ports` are those of the lane.
+    pub(super) fn run(&mut self, inputs: &Bound<'_>, ports: &Ports) -> Result<Values> {
+        let Failure { error, is_of_inputs } = match self.try_once(inputs) {
+            Ok(values) => return Ok(values),
+            Err(failure) => failure,
+        };
+        let Some(standby) = self.standby.as_mut().filter(|standby| !is_of_inputs && !standby.is_on) else { return Err(error) };
+        let Some((cpu, values)) = standby.run(inputs) else { return Err(error) };
+        self.status.ran();
+        // What the provider still holds is free from here on.
+        self.session = cpu.session;
+        standby.stand_in(&self.status, cpu.providers, &error);
+        standby.seek_return(&self.status, inputs.in_small(ports));
+        Ok(values)
+    }
+
+    fn try_once(&mut self, inputs: &Bound<'_>) -> Result<Values, Failure> {
+        self.take_back();
+        if !self.standby.as_ref().is_some_and(|standby| standby.is_on) {
+            self.runs += 1;
+            if self.faults.hit(self.runs - 1) {
+                return Err(Failure { error: Faults::error(), is_of_inputs: false });
+            }
+        }
+        let values = attempt(&mut self.session, inputs)?;
+        self.status.ran();
+        Ok(values)
+    }
+
+    /// The session that has come back meanwhile.
+    fn take_back(&mut self) {
+        let Some(standby) = &mut self.standby else { return };
+        let Some((pauses, session)) = standby.recovery.as_ref().and_then(Recovery::take) else { return };
+        (self.session, self.runs) = (session, 0);
+        (standby.is_on, standby.recovery) = (false, None);
+        (standby.came_back, standby.pauses) = (Some(Instant::now()), pauses.longer());
+    }
+}
+
+impl Standby {
+    /// What the CPU says to a job; `None` where it cannot run it either.
+    fn run(&mut self, inputs: &Bound<'_>) -> Option<(Placed, Values)> {
+        let mut cpu = self.spare.take().or_else(|| self.plan.on_cpu().ok())?;
+        match attempt(&mut cpu.session, inputs) {
+            Ok(values) => Some((cpu, values)),
+            Err(_) => {
+                self.spare = Some(cpu);
+                None
+            }
+        }
+    }
+
+    /// The CPU runs the lane from now on.
+    fn stand_in(&mut self, status: &Status, providers: Vec<ProviderShare>, error: &Error) {
+        self.is_on = true;
+        // Who fails again and again is asked less and less often.
+        if self.came_back.is_some_and(|then| then.elapsed() > self.pauses.longest()) {
+            self.pauses = self.pauses.restarted();
+        }
+        let since = SystemTime::now();
+        let degraded = Degraded {
+            wished: self.wished.clone(),
+            reason: error.message().to_owned(),
+            since,
+            attempts: 0,
+            next_attempt: since + self.pauses.next(),
+        };
+        status.fell_back(degraded, providers);
+    }
+
+    fn seek_return(&mut self, status: &Arc<Status>, proof: Vec<Zeros>) {
+        let (plan, status) = (Arc::clone(&self.plan), Arc::clone(status));
+        self.recovery = Recovery::start(Attempts { plan, status, proof, pauses: self.pauses }).ok();
+    }
+}
