@@ -51,6 +51,15 @@ def own():
     size = bytes([7, 9])
     for rest in (b"0", b"5\\`0", b"P3oo2", b'{"size": [7, 9], "counts": [3, 60]}', b'{"counts": "3l1"}', b"[[1, 1, 8, 1, 8, 6, 1.5, 6]]"):
         keep("rle", size + rest)
+    # The length of the JSON, the JSON, tensors; then gRPC's messages.
+    tensors = [("BYTES", [1], b"\x03\x00\x00\x00abc"), ("FP32", [1, 2], bytes(8)), ("BOOL", [0, 3], b"")]
+    inputs = [{"name": "x", "datatype": kind, "shape": shape, "parameters": {"binary_data_size": len(raw)}} for kind, shape, raw in tensors]
+    inputs += [{"name": "y", "datatype": "FP16", "shape": [2, 1], "data": [[1.5], [-2]]}, {"data": ["a\\u00e9"], "datatype": "BYTES", "shape": [1], "name": "z"}]
+    more = {"id": "7", "parameters": {"priority": 1, "timeout": 5}, "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}
+    text = json.dumps({"inputs": inputs, **more}).encode()
+    keep("inference", struct.pack("<H", len(text)) + text + b"".join(raw for _, _, raw in tensors))
+    keep("inference", b"\x0a\x01m\x12\x011\x2a\x0c\x0a\x01x\x12\x04BOOL\x1a\x01\x01\x32\x03\x0a\x01y\x3a\x01\x01")
+    keep("inference", b"\x0a\x01m\x2a\x14\x0a\x01x\x12\x04INT8\x1a\x02\x01\x02\x2a\x05\x12\x03\x01\xff\x01")
     # ModelProto: ir_version, a graph with an input, an opset.
     port = b"\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x03"
     graph = b"\x12\x01g" + b"\x5a" + bytes([len(port)]) + port

@@ -6,7 +6,7 @@
 //! shows it as text, Markdown, CSV, JSON and one page of HTML.
 //!
 //! **The measuring**: [`measure::run`] goes from a plan to a report. Each model runs in a process of its own ([`worker`]), other programs in
-//! theirs ([`peers`]); [`machine`] is what all of them run on.
+//! theirs ([`peers`]); [`machine`] is what all of them run on. [`remote::run`] does the same with servers that run already.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,6 +40,7 @@ pub mod measure;
 pub mod peers;
 pub mod percentile;
 pub mod random;
+pub mod remote;
 pub mod report;
 pub mod samples;
 pub mod steadiness;

@@ -6,8 +6,8 @@
 mod against;
 mod assemble;
 mod cold;
-mod inputs;
-mod lanes;
+pub(crate) mod inputs;
+pub(crate) mod lanes;
 mod loads;
 mod networks;
 mod parity;
@@ -23,6 +23,7 @@ use std::time::Instant;
 use maskline::{Error, ErrorKind, Result};
 
 pub use plan::{Against, Cold, Given, Load, Pictures, Plan, Setting, Sweep};
+pub(crate) use plan::{Takes, refuse_given};
 pub use process::{Launcher, Started, Watched, Worker};
 pub use self_test::{Check, self_test};
 

@@ -10,11 +10,11 @@ mod rows;
 use serde::{Deserialize, Serialize};
 
 pub use identity::{
-    Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, TextKind, Texts, Tool,
+    Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Server, Subject, TextKind, Texts, Tool,
 };
 pub use rows::{
     CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, LoadCurve, LoadKind, LoadPoint, Parity, Peer,
-    Stage, StageRow, Steady, Sweep, TextState, Unit,
+    ServerSide, Stage, StageRow, Steady, Sweep, TextState, Told, Unit,
 };
 
 use crate::error::{Error, Result};

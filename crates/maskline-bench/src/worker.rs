@@ -17,6 +17,7 @@ use maskline::{Delays, ErrorKind, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
+pub(crate) use prompts::places;
 pub(crate) use prompts::prompts;
 pub use prompts::{boxes, middle};
 pub use serve::{Process, serve};

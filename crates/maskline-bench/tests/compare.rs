@@ -166,7 +166,7 @@ fn the_later_example_is_judged_as_it_was_made() {
 fn differences_of_identity_are_named() {
     let (mut before, mut after) = (report(vec![]), report(vec![]));
     after.identity.machine.governor = None;
-    after.identity.subjects[0].threads = 4;
+    after.identity.subjects[0].threads = Some(4);
     after.identity.subjects[0].prompts = None;
     let other = |name: &str| Subject { name: name.to_owned(), ..before.identity.subjects[0].clone() };
     let (old, new) = (other("gone"), other("new"));

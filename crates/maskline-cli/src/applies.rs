@@ -251,7 +251,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Whether an option stands on the command line; one from the environment or by default is no wish for this model.
-fn is_given(matches: &ArgMatches, id: &str) -> bool {
+pub(crate) fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 

@@ -7,6 +7,8 @@ use crate::bench::Bench;
 use crate::concepts;
 use crate::eval::Eval;
 use crate::prompts;
+use crate::ps::{Ps, Stop};
+use crate::serve::Serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -31,6 +33,12 @@ pub(crate) enum Command {
     Eval(Box<Eval>),
     /// Measure how fast models are on this machine: cold and steady, by stages, sizes, prompts and loads.
     Bench(Box<Bench>),
+    /// Serve models: Open Inference Protocol over HTTP and gRPC, and a REST interface of its own.
+    Serve(Box<Serve>),
+    /// Say what a running server is doing.
+    Ps(Ps),
+    /// End a running server, or unload one of its models.
+    Stop(Stop),
     /// A process with a model, which `bench` starts and talks to.
     #[command(hide = true)]
     BenchWorker,

@@ -3,12 +3,14 @@
 mod arguments;
 mod compare;
 mod progress;
+mod remote;
 
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::ArgMatches;
 use maskline::runtime::home_dir;
 use maskline::{Error, ErrorKind, ModelSource};
 use maskline_bench::load;
@@ -30,21 +32,31 @@ use crate::{model, pictures, terminal};
 pub(crate) const WORKER: &str = "bench-worker";
 
 /// Measures, and says what was found.
-pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
+pub(crate) fn bench(arguments: &Bench, matches: &ArgMatches) -> Result<(), Failure> {
     match &arguments.compare {
         Some(Action::Compare(compare)) => compare::compare(compare),
         None if arguments.self_test => self_test(arguments),
-        None => measure(arguments),
+        None if arguments.remote.url.is_empty() => {
+            let (plan, launcher) = (plan(arguments)?, launcher()?);
+            reported(arguments, |tell| measure::run(&plan, &launcher, COMMIT, tell))
+        }
+        None => {
+            let plan = remote::plan(arguments, matches)?;
+            reported(arguments, |tell| maskline_bench::remote::run(&plan, COMMIT, tell))
+        }
     }
 }
 
-fn measure(arguments: &Bench) -> Result<(), Failure> {
-    let plan = plan(arguments)?;
+/// That of this program, where it is known.
+const COMMIT: Option<&str> = option_env!("MASKLINE_COMMIT");
+
+/// Measures, prints what was found and writes it where it was asked for.
+fn reported(arguments: &Bench, run: impl FnOnce(measure::Progress<'_>) -> maskline::Result<Report>) -> Result<(), Failure> {
     // Nothing is measured for nothing.
     let reports = arguments.results.output.as_deref().map(|folder| open_reports(folder, "report", arguments.results.overwrite));
     let reports = reports.transpose()?;
     let talk = Talk::new();
-    let report = measure::run(&plan, &launcher()?, option_env!("MASKLINE_COMMIT"), &|what, done| talk.tell(what, done));
+    let report = run(&|what, done| talk.tell(what, done));
     drop(talk);
     let report = report?;
     if let (Some(mut reports), Some(folder)) = (reports, &arguments.results.output) {

@@ -15,7 +15,9 @@ mod nearest;
 mod output;
 mod pictures;
 mod prompts;
+mod ps;
 mod run;
+mod serve;
 mod terminal;
 mod verify;
 
@@ -34,6 +36,8 @@ fn main() -> std::process::ExitCode {
         (Command::Run(run), Some((_, matches))) => run::run(run, matches),
         (Command::Eval(arguments), Some((_, matches))) => eval::eval(arguments, matches),
         (Command::Build(arguments), Some((_, matches))) => model::build(arguments, matches),
+        (Command::Serve(arguments), Some((_, matches))) => serve::serve(arguments, matches),
+        (Command::Bench(arguments), Some((_, matches))) => bench::bench(arguments, matches),
         (Command::BenchWorker, _) => bench::worker(began),
         (command, _) => other(command),
     };
@@ -45,12 +49,13 @@ fn main() -> std::process::ExitCode {
 
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
-        Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::BenchWorker => Ok(()),
-        Command::Bench(arguments) => bench::bench(arguments),
+        Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::Serve(_) | Command::Bench(_) | Command::BenchWorker => Ok(()),
         Command::Verify(verify) => verify::verify(verify),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),
         Command::Show(named) => hub::show(named),
+        Command::Ps(arguments) => ps::ps(arguments),
+        Command::Stop(arguments) => ps::stop(arguments),
         Command::Rm(named) => hub::remove(named),
         Command::Doctor(doctor) => inspect::doctor(doctor.json),
         Command::Version(version) => inspect::version(version.json),

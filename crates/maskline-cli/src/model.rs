@@ -41,6 +41,11 @@ impl Default for Runtime<'_> {
 impl Runtime<'_> {
     /// Loads it, telling about a fetch as it goes.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
+        Engine::new(self.options())
+    }
+
+    /// What the engine is made with.
+    pub(crate) fn options(&self) -> EngineOptions {
         let mut library = LibraryOptions { progress: Some(Arc::new(terminal::say)), ..LibraryOptions::from_env() };
         library.path = self.path.map(Path::to_path_buf);
         library.offline |= self.offline;
@@ -49,7 +54,7 @@ impl Runtime<'_> {
             library.variant = Variant::OpenVino;
         }
         let cache = self.bundles.map_or_else(|| library.home.join("bundles"), Path::to_path_buf);
-        Engine::new(EngineOptions { cache, library, ..EngineOptions::default() })
+        EngineOptions { cache, library, ..EngineOptions::default() }
     }
 }
 

@@ -69,7 +69,7 @@ fn sweeps_measure_every_combination_and_compare_answers() {
     let report = report(&place.maskline(&quick(&sweeps)));
     let names: Vec<&str> = report.identity.subjects.iter().map(|subject| subject.name.as_str()).collect();
     assert_eq!(names, ["nano prompts=1 threads=1", "nano prompts=1 threads=2", "nano prompts=3 threads=1", "nano prompts=3 threads=2"]);
-    let asked: Vec<(usize, usize)> = report.identity.subjects.iter().map(|s| (s.prompts.unwrap().count, s.threads)).collect();
+    let asked: Vec<(usize, usize)> = report.identity.subjects.iter().map(|s| (s.prompts.unwrap().count, s.threads.unwrap())).collect();
     assert_eq!(asked, [(1, 1), (1, 2), (3, 1), (3, 2)]);
     // More threads give the same masks, and that was looked at.
     let parities: Vec<Option<bool>> = report.steady.iter().map(|row| row.parity.as_ref().map(|parity| parity.is_equal())).collect();

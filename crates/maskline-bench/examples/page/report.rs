@@ -63,7 +63,7 @@ pub(crate) fn later() -> Result<Report> {
     let mut report = example()?;
     report.identity.created = "2026-02-20T17:05:00Z".to_owned();
     report.identity.machine.governor = Some("powersave".to_owned());
-    report.identity.subjects[1].threads = 4;
+    report.identity.subjects[1].threads = Some(4);
     let samples = closed(60.0, |at| 231.0 * warm(at, 0.9) * skewed(&mut random, 0.03));
     report.steady[0] = steady([SUBJECTS[0], "image"], EmbeddingState::Miss, samples)?;
     let samples = closed(20.0, |at| 12.4 * warm(at, 0.4) * skewed(&mut random, 0.05));
@@ -229,6 +229,7 @@ fn load(subject: &str, kind: LoadKind, random: &mut Random) -> Result<LoadCurve>
             threads: Some(4 + *offered as usize),
             errors: 0,
             verdict: judgement.verdict,
+            server: None,
         })
     };
     let name = format!("{subject}: image, {}", kind.name());

@@ -14,9 +14,9 @@ use crate::worker::boxes;
 
 /// Files, and what the report says of them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Inputs {
-    pub(super) files: Vec<PathBuf>,
-    pub(super) described: report::Inputs,
+pub(crate) struct Inputs {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) described: report::Inputs,
 }
 
 /// Width and height of generated pictures: those of a common camera's small setting.
@@ -26,7 +26,7 @@ const COUNT: usize = 1;
 
 impl Inputs {
     /// Checks that every picture can be read; generated ones are written into `folder`.
-    pub(super) fn gather(pictures: &Pictures, folder: &Path) -> Result<Self> {
+    pub(crate) fn gather(pictures: &Pictures, folder: &Path) -> Result<Self> {
         let (files, name, is_synthetic) = match pictures {
             Pictures::Files(files) => {
                 files.iter().try_for_each(|file| Image::open(file).map(drop))?;
@@ -66,7 +66,7 @@ fn hash(files: &[PathBuf]) -> Result<String> {
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub(super) fn io(path: &Path, error: &std::io::Error) -> Error {
+pub(crate) fn io(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("{error}\n  in   {}", path.display()))
 }
 

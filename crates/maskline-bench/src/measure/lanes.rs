@@ -17,23 +17,23 @@ use crate::worker::Call;
 
 /// Calls of one turn.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// Names of the stages.
-    pub(super) stages: Vec<String>,
-    pub(super) calls: Vec<Call>,
-    pub(super) elapsed_ms: f64,
-    pub(super) errors: Vec<String>,
+    pub(crate) stages: Vec<String>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) elapsed_ms: f64,
+    pub(crate) errors: Vec<String>,
 }
 
 /// Who makes the calls of a lane.
-pub(super) trait Caller {
+pub(crate) trait Caller {
     /// Calls one after another for so many seconds, but at least one; the first has the index `first`.
     fn turn(&mut self, first: usize, seconds: f64) -> Result<Turn>;
 }
 
 /// Calls of one kind.
-pub(super) struct Lane<'a> {
-    pub(super) name: String,
+pub(crate) struct Lane<'a> {
+    pub(crate) name: String,
     subject: String,
     caller: Box<dyn Caller + 'a>,
     /// First calls of turns, whose time does not count.
@@ -46,25 +46,28 @@ pub(super) struct Lane<'a> {
     busy: Duration,
     next: usize,
     errors: Vec<String>,
+    judging: Options,
+    /// First calls of a turn that find the processor's caches full of somebody else's data: one per caller.
+    first: usize,
     is_done: bool,
 }
 
 /// What a lane found.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// `None` where no call was answered.
-    pub(super) figures: Option<Figures>,
+    pub(crate) figures: Option<Figures>,
     /// What failed calls said, one line each.
-    pub(super) errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 /// The figures of the calls that were answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Figures {
-    pub(super) summary: Summary,
-    pub(super) verdict: Verdict,
-    pub(super) series: Series,
-    pub(super) stages: StageRow,
+pub(crate) struct Figures {
+    pub(crate) summary: Summary,
+    pub(crate) verdict: Verdict,
+    pub(crate) series: Series,
+    pub(crate) stages: StageRow,
 }
 
 /// Length of a turn, in seconds.
@@ -74,11 +77,11 @@ const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 20 });
 /// From so many calls in a turn on, the first is kept apart.
 const MANY: usize = 10;
 /// Failed calls after which a lane ends.
-pub(super) const MOST_ERRORS: usize = 10;
+pub(crate) const MOST_ERRORS: usize = 10;
 
 impl<'a> Lane<'a> {
     /// `name` is that of the row, `subject` what it is about.
-    pub(super) fn new(name: &str, subject: &str, caller: Box<dyn Caller + 'a>) -> Self {
+    pub(crate) fn new(name: &str, subject: &str, caller: Box<dyn Caller + 'a>) -> Self {
         Self {
             name: name.to_owned(),
             subject: subject.to_owned(),
@@ -90,8 +93,22 @@ impl<'a> Lane<'a> {
             busy: Duration::ZERO,
             next: 0,
             errors: Vec::new(),
+            judging: Options::default(),
+            first: 1,
             is_done: false,
         }
+    }
+
+    /// For calls that come at random, whose rate is the schedule's.
+    pub(crate) fn without_judging_rates(mut self) -> Self {
+        self.judging.is_rate_judged = false;
+        self
+    }
+
+    /// For so many callers at once.
+    pub(crate) fn of_callers(mut self, callers: usize) -> Self {
+        self.first = callers;
+        self
     }
 
     fn take_turn(&mut self, is_alone: bool) -> Result<()> {
@@ -100,13 +117,13 @@ impl<'a> Lane<'a> {
         self.errors.extend(turn.errors);
         self.stage_names = turn.stages;
         let time = |milliseconds: f64| from_milliseconds(milliseconds).unwrap_or_default();
-        let is_apart = !is_alone && turn.calls.len() >= MANY;
+        let is_apart = !is_alone && turn.calls.len() >= MANY * self.first;
         // The lane's time goes on from the first call that counts.
-        let zero = if is_apart { turn.calls.get(1).map_or(0.0, |call| call.start_ms) } else { 0.0 };
+        let zero = if is_apart { turn.calls.get(self.first).map_or(0.0, |call| call.start_ms) } else { 0.0 };
         for (index, call) in turn.calls.into_iter().enumerate() {
             let start = self.busy + time(call.start_ms - zero);
             let sample = Sample { start, duration: time(call.total_ms), input: call.picture };
-            if index == 0 && is_apart {
+            if index < self.first && is_apart {
                 self.openings.push(Sample { start: self.busy, ..sample });
             } else {
                 self.samples.push(sample);
@@ -127,16 +144,16 @@ impl<'a> Lane<'a> {
             // A single call of a minute is no reason to stay for eleven.
             return Ok(busy > 6.0 * seconds);
         }
-        let verdict = wrapped(judge(&self.samples, &Options::default()))?.verdict;
+        let verdict = wrapped(judge(&self.samples, &self.judging))?.verdict;
         Ok(verdict.status != Status::Insufficient || busy > 2.0 * seconds)
     }
 
     /// What the lane found.
-    pub(super) fn found(self) -> Result<Found> {
+    pub(crate) fn found(self) -> Result<Found> {
         if self.samples.is_empty() {
             return Ok(Found { figures: None, errors: self.errors });
         }
-        let judgement = wrapped(judge(&self.samples, &Options::default()))?;
+        let judgement = wrapped(judge(&self.samples, &self.judging))?;
         let warm_up = judgement.series.warm_up().len();
         let steady = judgement.series.steady().to_vec();
         let summary = wrapped(Summary::of(&steady))?;
@@ -154,7 +171,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Lets lanes take turns until each has had enough; `tell` hears how much is done, from 0 to 1.
-pub(super) fn take_turns(lanes: &mut [Lane<'_>], seconds: f64, seed: u64, mut tell: impl FnMut(f64)) -> Result<()> {
+pub(crate) fn take_turns(lanes: &mut [Lane<'_>], seconds: f64, seed: u64, mut tell: impl FnMut(f64)) -> Result<()> {
     let mut random = Random::new(seed);
     let is_alone = lanes.len() == 1;
     loop {
@@ -179,7 +196,7 @@ pub(super) fn take_turns(lanes: &mut [Lane<'_>], seconds: f64, seed: u64, mut te
     }
 }
 
-pub(super) fn wrapped<T>(result: crate::Result<T>) -> Result<T> {
+pub(crate) fn wrapped<T>(result: crate::Result<T>) -> Result<T> {
     result.map_err(|error| maskline::Error::new(maskline::ErrorKind::InvalidOption, error.to_string()))
 }
 

@@ -76,6 +76,7 @@ impl Room<'_> {
             threads,
             errors: calls.len() - samples.len(),
             verdict: judgement.verdict,
+            server: None,
         };
         Ok((kind, point))
     }

@@ -119,9 +119,19 @@ impl Given {
     }
 }
 
+/// Refuses what was asked for and none of the models takes.
+pub(crate) fn refuse_given(given: &[Given], models: &[&str], takes: &[Takes]) -> Result<()> {
+    let is_refused = |given: &&Given| !takes.iter().any(|takes| given.concerns(*takes));
+    let Some(given) = given.iter().find(is_refused) else { return Ok(()) };
+    let verb = if models.len() == 1 { "takes" } else { "take" };
+    let (name, models) = (given.name(), models.join(" and "));
+    let message = format!("--{name} does not apply to {models}, which {verb} {}", given.refusal(takes));
+    Err(Error::new(ErrorKind::InvalidOption, message))
+}
+
 /// What a model is told beside a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(crate) enum Takes {
     Nothing,
     Prompts,
     Words,
@@ -218,22 +228,11 @@ impl Plan {
 
     /// All combinations; `takes` tells of each model.
     pub(super) fn combinations(&self, takes: &[Takes]) -> Result<Vec<Combination>> {
-        self.refuse_given(takes)?;
+        refuse_given(&self.given, &self.models.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), takes)?;
         if let Some(sweep) = self.sweeps.iter().find(|sweep| !takes.iter().any(|takes| sweep.concerns(*takes))) {
             return Err(sweep.refusal());
         }
         Ok(self.product(|sweep, model| sweep.concerns(takes[model])))
-    }
-
-    /// Refuses what was asked for and no model takes.
-    fn refuse_given(&self, takes: &[Takes]) -> Result<()> {
-        let is_refused = |given: &&Given| !takes.iter().any(|takes| given.concerns(*takes));
-        let Some(given) = self.given.iter().find(is_refused) else { return Ok(()) };
-        let models: Vec<&str> = self.models.iter().map(|(name, _)| name.as_str()).collect();
-        let verb = if models.len() == 1 { "takes" } else { "take" };
-        let (name, models) = (given.name(), models.join(" and "));
-        let message = format!("--{name} does not apply to {models}, which {verb} {}", given.refusal(takes));
-        Err(Error::new(ErrorKind::InvalidOption, message))
     }
 
     /// The option that gave one value, which a sweep would not use.

@@ -49,7 +49,7 @@ impl Subjects {
                 bundle: facts.bundle.clone(),
                 family: facts.family.clone(),
                 architecture: facts.architecture.clone(),
-                precision: compute.precision,
+                precision: Some(compute.precision),
             };
             let [height, width] = facts.input;
             let subject = Subject {
@@ -60,11 +60,12 @@ impl Subjects {
                     actual: facts.provider.clone(),
                     fallback_share: fallback(&facts.shares, &compute.provider),
                 },
-                threads: compute.threads,
+                threads: Some(compute.threads),
                 batch: combination.setting.batch,
                 image_size: (height == width).then_some(height),
                 prompts: facts.is_promptable.then_some(combination.setting.prompts),
                 texts: facts.takes_words.then_some(combination.setting.texts),
+                server: None,
             };
             let tracks = tracks(&subject, plan);
             One { subject, process, tracks, combination }

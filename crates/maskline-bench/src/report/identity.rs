@@ -30,8 +30,8 @@ pub struct Subject {
     pub model: ModelIdentity,
     /// What runs the network.
     pub provider: Provider,
-    /// Threads of the network.
-    pub threads: usize,
+    /// Threads of the network; `None` where a server does not tell.
+    pub threads: Option<usize>,
     /// Pictures per call.
     pub batch: usize,
     /// Side of the network's input in pixels, where it is square.
@@ -41,6 +41,29 @@ pub struct Subject {
     /// What each picture is searched for; `None` for models that take no words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texts: Option<Texts>,
+    /// The server that was asked; `None` for a model that ran in a process of the benchmark's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
+}
+
+/// A server as it describes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Where it is.
+    pub url: String,
+    /// How it was asked, such as `oip, binary`.
+    pub protocol: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it runs the model with, as its metadata say.
+    pub platform: Option<String>,
+    /// State of the model.
+    pub state: Option<String>,
+    /// What each request had, such as `INPUT0 FP32 [1, 16]`.
+    pub inputs: Vec<String>,
 }
 
 /// What a picture is searched for.
@@ -158,8 +181,8 @@ pub struct ModelIdentity {
     pub family: String,
     /// Its architecture within the family, such as the backbone.
     pub architecture: String,
-    /// Of its arithmetic.
-    pub precision: Precision,
+    /// Of its arithmetic; `None` where a server does not tell.
+    pub precision: Option<Precision>,
 }
 
 /// Of the network's arithmetic.

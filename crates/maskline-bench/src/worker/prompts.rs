@@ -11,7 +11,7 @@ pub fn boxes(count: usize, size: (usize, usize)) -> Vec<[f32; 4]> {
 }
 
 /// The boxes with these numbers: no two are the same.
-fn places(first: usize, count: usize, size: (usize, usize)) -> Vec<[f32; 4]> {
+pub(crate) fn places(first: usize, count: usize, size: (usize, usize)) -> Vec<[f32; 4]> {
     let (width, height) = size;
     // Powers of the inverse plastic number.
     const STEP: [f64; 2] = [0.754_877_666_246_692_8, 0.569_840_290_998_053_3];

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::tables::place_name;
 use crate::compare::Comparison;
 use crate::percentile::{Estimate, Percentile};
-use crate::report::{ColdStage, EmbeddingState, Parity, Report, Stage, Subject};
+use crate::report::{ColdStage, EmbeddingState, Parity, Report, Server, ServerSide, Stage, Subject};
 use crate::samples::Summary;
 use crate::steadiness::Verdict;
 
@@ -127,10 +127,10 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         ("weights (SHA-256)", model.sha256.clone().unwrap_or_default()),
         ("generated from seed", count(model.generated_from_seed)),
         ("bundle", model.bundle.clone()),
-        ("precision", model.precision.name().to_owned()),
+        ("precision", model.precision.map_or_else(String::new, |precision| precision.name().to_owned())),
         ("provider asked for", subject.provider.asked.clone()),
         ("provider", subject.provider.actual.clone()),
-        ("threads", subject.threads.to_string()),
+        ("threads", count(subject.threads.map(|threads| threads as u64))),
         ("batch", subject.batch.to_string()),
         ("image size", count(subject.image_size.map(|side| side as u64))),
         ("kind of prompts", subject.prompts.map_or_else(String::new, |prompts| prompts.kind.name().to_owned())),
@@ -142,6 +142,13 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         lines.count(at, "texts", texts.count);
     }
     lines.figure(at, ["nodes that fell back", ""], subject.provider.fallback_share);
+    if let Some(server) = &subject.server {
+        let Server { url, protocol, name, version, platform, state, inputs } = server;
+        let [platform, state] = [platform, state].map(|text| text.clone().unwrap_or_default());
+        let inputs = inputs.join(", ");
+        let facts = [("url", url), ("protocol", protocol), ("server", name), ("server version", version), ("platform", &platform)];
+        facts.into_iter().chain([("state", &state), ("requests", &inputs)]).for_each(|(name, value)| lines.text(at, name, value));
+    }
 }
 
 fn cold(lines: &mut Lines, report: &Report) {
@@ -212,8 +219,26 @@ fn sweeps_and_loads(lines: &mut Lines, report: &Report) {
             lines.count(at, "errors", point.errors);
             lines.verdict(at, &point.verdict);
             lines.summary(at, &point.summary);
+            point.server.iter().for_each(|side| server_side(lines, at, side));
         }
     }
+}
+
+fn server_side(lines: &mut Lines, at: Place<'_>, side: &ServerSide) {
+    side.unanswered.iter().for_each(|(what, count)| lines.count(at, &format!("not answered: {what}"), *count));
+    lines.figure(at, ["mean call", "ms"], Some(side.call_ms));
+    lines.figure(at, ["overhead", "ms"], side.overhead_ms());
+    let Some(told) = side.told else { return };
+    let parts = [
+        ("server: queue", told.queue_ms),
+        ("server: input", told.compute_input_ms),
+        ("server: infer", told.compute_infer_ms),
+        ("server: output", told.compute_output_ms),
+    ];
+    parts.into_iter().for_each(|(name, value)| lines.figure(at, [name, "ms"], Some(value)));
+    lines.figure(at, ["server: rows per run", ""], told.rows_per_run);
+    lines.figure(at, ["server: requests", ""], Some(told.requests as f64));
+    lines.figure(at, ["server: failures", ""], Some(told.failures as f64));
 }
 
 fn peers(lines: &mut Lines, report: &Report) {

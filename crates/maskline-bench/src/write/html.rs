@@ -72,11 +72,12 @@ fn kind(section: Section) -> (&'static str, &'static str) {
         Section::Overview => ("overview", "Overview"),
         Section::Identity => ("identity", "What was measured"),
         Section::Subjects => ("subjects", "Subjects"),
+        Section::Servers => ("servers", "Servers"),
         Section::Cold | Section::ColdStages => ("cold", "Cold start"),
         Section::Steady => ("steady", "Steady calls"),
         Section::StageMeans | Section::Stages(_) => ("stages", "Where a call's time goes"),
         Section::Sweep(_) => ("sweeps", "Sweeps"),
-        Section::Loads => ("loads", "Latency under load"),
+        Section::Loads | Section::ServerSides => ("loads", "Latency under load"),
         Section::Peers => ("peers", "Other programs"),
         Section::Ceilings => ("ceilings", "Against the hardware's limits"),
     }

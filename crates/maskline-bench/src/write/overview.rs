@@ -71,8 +71,9 @@ fn of_peer<'a>(peer: &'a Peer, subject: &'a Subject, row: &Steady, first: Option
     let is_with_first = first.is_some_and(|first| first.name == row.name);
     let ratio =
         if is_with_first { p50_ms.map(|_| peer.ratio) } else { quotient(p50_ms.as_ref(), first.and_then(|f| f.summary.p50_ms.as_ref())) };
-    // Where calls took turns, the span of a peer's calls is not its own.
-    let calls_per_second = if peer.is_interleaved { rate_of_one(peer.summary.mean_ms.value) } else { peer.summary.rate() };
+    // Where calls took turns, the span of a program's calls is not its own; that of a server's is, and its callers may be several.
+    let is_of_one = peer.is_interleaved && subject.server.is_none();
+    let calls_per_second = if is_of_one { rate_of_one(peer.summary.mean_ms.value) } else { peer.summary.rate() };
     let median = |stage: &'a Option<ColdStage>| stage.as_ref().and_then(|stage| stage.p50_ms);
     Entry {
         name: &peer.name,

@@ -4,6 +4,7 @@ mod cold;
 pub(super) mod facts;
 mod overview;
 mod rest;
+mod servers;
 mod steady;
 
 pub(super) use cold::parts;
@@ -24,6 +25,7 @@ pub(super) enum Section {
     Overview,
     Identity,
     Subjects,
+    Servers,
     Cold,
     ColdStages,
     Steady,
@@ -31,6 +33,7 @@ pub(super) enum Section {
     Stages(usize),
     Sweep(usize),
     Loads,
+    ServerSides,
     Peers,
     Ceilings,
 }
@@ -41,6 +44,7 @@ pub(super) fn tables(report: &Report) -> Vec<(Section, Table)> {
         (Section::Overview, overview::overview(report)),
         (Section::Identity, facts::identity(&report.identity)),
         (Section::Subjects, facts::subjects(&report.identity.subjects)),
+        (Section::Servers, facts::servers(&report.identity.subjects)),
         (Section::Cold, cold::cold(&report.cold)),
         (Section::ColdStages, cold::stages(&report.cold)),
         (Section::Steady, steady::steady(&report.steady)),
@@ -49,6 +53,7 @@ pub(super) fn tables(report: &Report) -> Vec<(Section, Table)> {
     tables.extend(report.stages.iter().enumerate().map(|(i, row)| (Section::Stages(i), steady::stages(row))));
     tables.extend(report.sweeps.iter().enumerate().map(|(i, sweep)| (Section::Sweep(i), rest::sweep(sweep))));
     tables.push((Section::Loads, steady::loads(&report.loads)));
+    tables.push((Section::ServerSides, servers::sides(&report.loads)));
     tables.push((Section::Peers, rest::peers(&report.peers)));
     tables.push((Section::Ceilings, rest::ceilings(&report.ceilings)));
     tables.retain(|(_, table)| !table.rows.is_empty());

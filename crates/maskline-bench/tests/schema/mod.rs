@@ -86,10 +86,13 @@ impl Walk<'_> {
                 }
             }
             "additionalProperties" => {
-                assert_eq!(rule, false, "the only rule");
-                let known = rules["properties"].as_object().expect("a map");
-                for name in value.as_object().into_iter().flat_map(Map::keys).filter(|name| !known.contains_key(*name)) {
-                    self.fault(place, format!("{name} is not known"));
+                let known = |name: &String| rules.get("properties").is_some_and(|known| known.get(name).is_some());
+                for (name, field) in value.as_object().into_iter().flatten().filter(|(name, _)| !known(name)) {
+                    if rule == false {
+                        self.fault(place, format!("{name} is not known"));
+                    } else {
+                        self.check(rule, field, &format!("{place}/{name}"));
+                    }
                 }
             }
             "prefixItems" => {

@@ -6,13 +6,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use maskline_bench::load::MOST_CALLERS;
 use maskline_bench::measure::Sweep;
 use maskline_bench::peers::Program;
+use maskline_bench::remote::InputShape;
 use maskline_bench::report::{PromptKind, TextKind};
 
 use crate::args::ModelOptions;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
-#[command(override_usage = "maskline bench [OPTIONS] MODEL[,MODEL…]\n       maskline bench compare [OPTIONS] BEFORE AFTER")]
+#[command(
+    override_usage = "maskline bench [OPTIONS] MODEL[,MODEL…]\n       maskline bench --url URL [OPTIONS] MODEL[,MODEL…]\n       maskline bench compare [OPTIONS] BEFORE AFTER"
+)]
 pub(crate) struct Bench {
     #[command(subcommand)]
     pub(crate) compare: Option<Action>,
@@ -26,6 +29,8 @@ pub(crate) struct Bench {
     pub(crate) setting: Setting,
     #[command(flatten)]
     pub(crate) calls: Calls,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
     #[command(flatten)]
     pub(crate) results: Results,
     /// Try the benchmark itself: sleeps, stalls and mixtures are put in, and must be told. Needs no model.
@@ -123,6 +128,33 @@ pub(crate) struct Calls {
     /// Seed of the order of turns and of arrivals.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub(crate) run_seed: u64,
+}
+
+/// Which servers are measured instead of models here.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Servers")]
+pub(crate) struct Remote {
+    /// Measure the models of this server, ours or any that speaks the Open Inference Protocol v2, under --concurrency (1 where nothing is
+    /// said) and --rate. Given several times, servers take turns and are compared. A key is read from MASKLINE_API_KEY.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Vec<String>,
+    /// How servers are asked. [default: rest for models of maskline that take pictures, else oip]
+    #[arg(long, value_enum, requires = "url")]
+    pub(crate) protocol: Option<Protocol>,
+    /// Shape of an input of a model that takes tensors, where its sizes are free, such as INPUT0:1,16.
+    #[arg(long, value_name = "NAME:SIZE,…", requires = "url")]
+    pub(crate) input: Vec<InputShape>,
+    /// Key that the servers want.
+    #[arg(long, env = "MASKLINE_API_KEY", hide = true, hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// The Open Inference Protocol, version 2, over HTTP.
+    Oip,
+    /// maskline's own interface.
+    Rest,
 }
 
 /// What is made of it.

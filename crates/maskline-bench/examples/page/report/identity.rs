@@ -44,13 +44,14 @@ fn subject(name: &str, precision: Precision) -> Subject {
             bundle: format!("89abcdef01234567{}", precision.name()),
             family: "SAM 2.1".to_owned(),
             architecture: "Hiera-T".to_owned(),
-            precision,
+            precision: Some(precision),
         },
         provider: Provider { asked: "cpu".to_owned(), actual: "cpu".to_owned(), fallback_share: Some(0.0) },
-        threads: 8,
+        threads: Some(8),
         batch: 1,
         image_size: Some(1024),
         prompts: Some(Prompts { kind: PromptKind::Click, count: 1 }),
         texts: None,
+        server: None,
     }
 }

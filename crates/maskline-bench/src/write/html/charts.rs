@@ -24,7 +24,7 @@ const PEER: usize = 4;
 pub(super) fn of(page: &mut String, section: Section, report: &Report) {
     match section {
         Section::Overview => overview(page, &entries(report)),
-        Section::Identity | Section::Subjects | Section::ColdStages | Section::StageMeans => {}
+        Section::Identity | Section::Subjects | Section::Servers | Section::ColdStages | Section::StageMeans | Section::ServerSides => {}
         Section::Cold => starts::cold(page, &report.cold),
         Section::Steady => steady(page, report),
         Section::Stages(i) => report.stages.get(i).into_iter().for_each(|row| stages(page, row)),
@@ -51,7 +51,8 @@ fn overview(page: &mut String, entries: &[Entry<'_>]) {
         Some(median_bar(format!("{}{note}", entry.name), &p50, colour(entry)))
     };
     let rows: Vec<Bar> = entries.iter().filter_map(bar).collect();
-    let kinds = [(SUBJECT, "maskline"), (PEER, "other programs, same answers"), (GREY, "other programs, answers not shown to be the same")];
+    let own = if entries.iter().any(|entry| entry.subject.server.is_some()) { "the first server" } else { "maskline" };
+    let kinds = [(SUBJECT, own), (PEER, "other programs, same answers"), (GREY, "other programs, answers not shown to be the same")];
     let present = kinds.into_iter().filter(|(index, _)| entries.iter().any(|entry| colour(entry) == *index));
     let legend: Vec<(String, String)> = present.map(|(index, name)| (swatch(index), name.to_owned())).collect();
     medians(page, "Median latency of a call", &Rows { bars: &rows, legend: &legend });
@@ -152,7 +153,8 @@ fn peers(page: &mut String, report: &Report) {
         let is_own = |peer: &&crate::report::Peer| peer.compared_with == own.name && !shown.contains(&peer.name.as_str());
         let others: Vec<_> = report.peers.iter().filter(is_own).collect();
         if let (Some(p50), false) = (&own.summary.p50_ms, others.is_empty()) {
-            rows.push(median_bar(format!("maskline, {}", own.name), p50, SUBJECT));
+            let is_served = report.identity.subjects.iter().any(|subject| subject.name == own.subject && subject.server.is_some());
+            rows.push(median_bar(if is_served { own.name.clone() } else { format!("maskline, {}", own.name) }, p50, SUBJECT));
         }
         for peer in others {
             let is_equal = peer.parity.as_ref().is_some_and(|parity| parity.is_equal());

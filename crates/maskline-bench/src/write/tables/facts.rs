@@ -3,7 +3,7 @@
 use super::super::table::{Column, Kind, Table, Terminal};
 use super::NONE;
 use crate::format::{NOT_AVAILABLE, bytes, percent, significant};
-use crate::report::{Identity, ModelIdentity, Provider, Report, Subject};
+use crate::report::{Identity, ModelIdentity, Precision, Provider, Report, Server, Subject};
 
 /// What the report is about, for its title: the models, the first of them by name.
 pub(in crate::write) fn title(report: &Report) -> String {
@@ -99,11 +99,12 @@ pub(super) fn subjects(subjects: &[Subject]) -> Table {
         words("prompts"),
     ];
     let cells = |subject: &Subject| {
-        let Subject { name, model, threads, batch, .. } = subject;
-        let model_text = format!("{}, {}, {}", model.name, model.family, model.architecture);
+        let Subject { name, model, batch, .. } = subject;
+        let known = [&model.name, &model.family, &model.architecture].into_iter().filter(|word| !word.is_empty());
+        let model_text = known.map(String::as_str).collect::<Vec<_>>().join(", ");
         let fell_back = subject.provider.fallback_share.map_or_else(|| NOT_AVAILABLE.to_owned(), percent);
         let mut cells = vec![name.clone(), model_text, weights(model), shortened(&model.bundle), provider(&subject.provider), fell_back];
-        cells.extend([model.precision.name().to_owned(), threads.to_string(), batch.to_string(), size(subject), prompts(subject)]);
+        cells.extend([precision(subject), threads(subject), batch.to_string(), size(subject), prompts(subject)]);
         cells
     };
     let note = "Fell back: share of the network's nodes that the CPU ran instead. Hashes are cut short.";
@@ -125,6 +126,28 @@ fn shortened(hash: &str) -> String {
         Some((end, _)) => format!("{}…", &hash[..end]),
         None => hash.to_owned(),
     }
+}
+
+/// Of the arithmetic.
+pub(super) fn precision(subject: &Subject) -> String {
+    subject.model.precision.map_or(NONE, Precision::name).to_owned()
+}
+
+/// Of the network.
+pub(super) fn threads(subject: &Subject) -> String {
+    subject.threads.map_or_else(|| NONE.to_owned(), |threads| threads.to_string())
+}
+
+/// One row per subject that a server ran, as the server describes itself.
+pub(super) fn servers(subjects: &[Subject]) -> Table {
+    let columns = ["subject", "server", "at", "protocol", "platform", "state", "requests"].map(|name| Column::words(name, 0));
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
+    let cells = |subject: &Subject| {
+        let Server { url, protocol, name, version, platform, state, inputs } = subject.server.as_ref()?;
+        let server = format!("{name} {version}").trim_end().to_owned();
+        Some(vec![subject.name.clone(), server, url.clone(), protocol.clone(), or_none(platform), or_none(state), inputs.join(", ")])
+    };
+    Table::new("Servers", "As each describes itself.", columns.into()).rows(subjects.iter().filter_map(cells))
 }
 
 fn size(subject: &Subject) -> String {

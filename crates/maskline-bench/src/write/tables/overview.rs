@@ -2,6 +2,7 @@
 
 use super::super::overview::{Entry, entries};
 use super::super::table::{Column, Table};
+use super::facts::{precision, threads};
 use super::{NONE, is_same, status};
 use crate::format::{bytes, estimate, optional, significant};
 use crate::percentile::Estimate;
@@ -34,8 +35,8 @@ fn cells(entry: &Entry<'_>) -> Vec<String> {
     vec![
         title(entry, name),
         entry.provider.clone().unwrap_or_else(|| NONE.to_owned()),
-        subject.model.precision.name().to_owned(),
-        subject.threads.to_string(),
+        precision(subject),
+        threads(subject),
         optional(p50_ms.as_ref()),
         or_none(ratio),
         significant(*images_per_second),

@@ -56,7 +56,7 @@ pub(super) fn peers(rows: &[Peer]) -> Table {
         cells
     };
     let note = format!(
-        "The ratio is above 1 where maskline is faster. Where calls did not take turns, the machine may have changed in between. {FIGURES}"
+        "The ratio is above 1 where the row that it is compared with is faster. Where calls did not take turns, the machine may have changed in between. {FIGURES}"
     );
     Table::new("Other programs", note, columns).rows(rows.iter().map(cells))
 }

@@ -1,0 +1,22 @@
+//! maskline's server: warm models on protocols that clients already speak.
+//!
+//! It holds no model logic: requests become [`maskline::Request`]s and tickets, answers the form that a protocol has.
+
+mod app;
+mod fault;
+mod guard;
+mod http;
+mod listen;
+mod models;
+mod observe;
+pub mod oip;
+mod options;
+mod pictures;
+mod rest;
+mod server;
+mod statistics;
+
+pub use guard::{Access, FetchRules, Key, Tls};
+pub use observe::{LogFormat, Telling, Told, tell};
+pub use options::{Limits, ModelSpec, Repository, ServerOptions, SpecSource, Times};
+pub use server::{Parts, Server, Stop};

@@ -1,0 +1,12 @@
+//! The native interface, as clients meet it: over a socket, with bytes of their own.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod client;
+mod formats;
+mod images;
+mod inputs;
+mod refusals;
+mod running;
+mod server;
+mod streams;
+mod words;
