@@ -288,6 +288,8 @@ fn told(
             }
         }
     })
+    // What packs answers asks once more behind the last line.
+    .fuse()
 }
 
 impl<S> Lines<S> {

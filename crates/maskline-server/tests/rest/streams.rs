@@ -16,6 +16,17 @@ fn lines(answer: Answer) -> Vec<Value> {
 }
 
 #[test]
+fn lines_can_be_packed() {
+    let call = || post(&format!("/v1/segment?model=nano&box={BOX_TEXT}&stream=true")).body("image/png", picture(44));
+    let packed = call().header("accept-encoding", "gzip").answer(shared()).expect(200);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();
+    let told: Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(told["objects"], lines(call().answer(shared()))[0]["objects"]);
+}
+
+#[test]
 fn lines_come_in_the_order_of_the_pictures_with_errors_in_their_place() {
     let to = shared();
     let form = Form::default()
