@@ -8,7 +8,7 @@ pub(crate) mod stand_in;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use maskline::vision::write::COCO_91;
+use maskline::vision::write::has_coco_classes;
 use maskline::{Error, ErrorKind, Model, ModelInfo, SizeRule};
 
 pub(crate) use classes::classes;
@@ -239,12 +239,7 @@ impl<'a> Subject<'a> {
             Needs::Prompts | Needs::Promptable => info.takes_prompts(),
             Needs::Objects => task.has_objects(),
             Needs::Masks => task.has_masks(),
-            Needs::CocoClasses => {
-                // By their number and their ends: names that were given may be other ones.
-                let ends = (info.labels.first().map(String::as_str), info.labels.last().map(String::as_str));
-                let is_coco = info.classes() == Some(COCO_91.len()) && ends == (Some("person"), Some("toothbrush"));
-                task.finds_boxes() && (is_coco || info.labels == ["person"])
-            }
+            Needs::CocoClasses => task.finds_boxes() && has_coco_classes(&info.labels),
             Needs::SeveralMasks => info.masks_per_prompt() > 1,
         }
     }

@@ -58,11 +58,8 @@ pub(crate) struct Least {
 impl Least {
     /// Of a model, with what the command says for all.
     pub(crate) fn of(model: &Model, said: Option<f32>) -> Self {
-        if model.info().task.has_masks() {
-            Self { said, of_words: 0.5, of_examples: 0.5 }
-        } else {
-            Self { said, of_words: 0.1, of_examples: 0.6 }
-        }
+        let usual = model.usual();
+        Self { said, of_words: usual.conf.unwrap_or_default(), of_examples: usual.conf_of_examples.unwrap_or_default() }
     }
 
     fn for_one(self, concept: &Concept) -> f32 {

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use maskline::vision::write::GivenClass;
 use maskline::{Click, Image, MaskPrompt, Prompt};
 
 use crate::failure::Failure;
@@ -48,13 +49,6 @@ pub(crate) struct Prompts {
     own: Vec<Own>,
     /// Which of them each picture has, by its path.
     of_picture: HashMap<PathBuf, Vec<usize>>,
-}
-
-/// What a prompt says of its object's class.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GivenClass<'a> {
-    pub(crate) id: Option<usize>,
-    pub(crate) label: Option<&'a str>,
 }
 
 /// The prompts of a picture that a file names.

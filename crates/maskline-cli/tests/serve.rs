@@ -3,128 +3,17 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-
 use common::Place;
+use common::served::Served;
 use serde_json::Value;
-
-/// Far longer than anything takes; only what hangs comes so far.
-const PATIENCE: Duration = Duration::from_secs(240);
-
-/// A server in a process of its own, which ends with the test.
-struct Served {
-    process: Child,
-    http: String,
-    lines: Receiver<String>,
-    said: String,
-}
-
-impl Served {
-    fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
-        command.current_dir(place.folder.path()).envs(place.environment()).env_remove("MASKLINE_API_KEY");
-        command.arg("serve").args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]).args(arguments);
-        let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let (sender, lines) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut served = Self { process, http: String::new(), lines, said: String::new() };
-        let line = served.hear("listening: http://");
-        let address = line.split("http://").nth(1).unwrap();
-        served.http = address.split(',').next().unwrap().trim().to_owned();
-        served
-    }
-
-    /// Waits for a line with these words.
-    fn hear(&mut self, words: &str) -> String {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { break };
-            self.said.push_str(&line);
-            self.said.push('\n');
-            if line.contains(words) {
-                return line;
-            }
-        }
-        panic!("`{words}` was not said: {}", self.said);
-    }
-
-    /// Status and body of an answer.
-    fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!("{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    fn status(&self, path: &str) -> u16 {
-        self.ask(&format!("GET {path} HTTP/1.1"), b"").0
-    }
-
-    /// Asks for the object in a box on the picture.
-    fn segment(&self, place: &Place) -> (u16, Value) {
-        let picture = std::fs::read(place.path("photo.png")).unwrap();
-        let head = "POST /v1/segment?box=10,10,60,60 HTTP/1.1\r\ncontent-type: image/png";
-        let (status, body) = self.ask(head, &picture);
-        (status, serde_json::from_str(&body).unwrap())
-    }
-
-    fn wait_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !is_so() {
-            assert!(start.elapsed() < PATIENCE, "{what}: {}", self.said);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn wait_ready(&self) {
-        self.wait_until("ready", || self.status("/v2/health/ready") == 200);
-    }
-
-    fn signal(&self, name: &str) {
-        let killed = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.http)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // Where it has ended, there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn a_server_answers_a_picture_and_a_box_and_is_looked_at_and_stopped() {
     let place = Place::new();
     let mut served = Served::start(&place, &[]);
     assert_eq!(served.status("/v2/health/live"), 200, "alive before it is warm");
+    served.hear(&format!("in a browser: {}/", served.url()));
+    assert_eq!(served.status("/"), 200);
     served.wait_ready();
     let (status, answer) = served.segment(&place);
     assert_eq!(status, 200, "{answer}");
@@ -152,8 +41,9 @@ fn a_server_answers_a_picture_and_a_box_and_is_looked_at_and_stopped() {
 #[test]
 fn the_first_signal_ends_in_order_and_the_second_at_once() {
     let place = Place::new();
-    let mut served = Served::start(&place, &["--notice", "2s"]);
+    let mut served = Served::start(&place, &["--notice", "2s", "--no-page"]);
     served.wait_ready();
+    assert_eq!(served.status("/"), 404);
     served.signal("-TERM");
     served.hear("ending: what was accepted");
     // Not ready, and still there.
@@ -222,6 +112,10 @@ fn what_cannot_be_served_is_refused_before_a_port_is_open() {
     place.maskline(&["serve", "--tls-key", "key.pem"]).fails(2, &["--tls-certificate"]);
     place.maskline(&["serve", "--http", "off"]).fails(2, &["--http off"]);
     place.maskline(&["serve", "--max-wait", "soon"]).fails(2, &["soon", "500ms"]);
+    place.maskline(&["serve", "--label-studio-token-file", "token.txt"]).fails(2, &["--label-studio-url"]);
+    place.maskline(&["serve", "--label-studio-url", "label.example.org"]).fails(2, &["Label Studio's address", "https://HOST"]);
+    let absent = ["serve", "--label-studio-url", "https://label.example.org", "--label-studio-token-file", "absent.txt"];
+    place.maskline(&absent).fails(3, &["absent.txt"]);
     // A model that turns out to be none ends the server, unless it is to go on.
     place.maskline(&["serve", "broken.pt", "--http", "127.0.0.1:0", "--grpc", "off"]).fails(3, &["broken"]);
     let mut served = Served::start(&place, &["broken.pt", "--keep-going"]);

@@ -38,7 +38,14 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let document = || async { ([(header::CONTENT_TYPE, "application/json")], crate::rest::document()) };
     let own = Router::new().route("/openapi.json", get(document)).route("/metrics", get(metrics)).with_state(Arc::clone(app));
     // Not of pictures, which are packed already; the Open Inference Protocol has its own ways.
-    let own = own.nest("/v1", crate::rest::router(app)).layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    let own = own
+        .nest("/v1", crate::rest::router(app))
+        .nest(crate::label_studio::PREFIX, crate::label_studio::router(app))
+        .nest(crate::anylabeling::PREFIX, crate::anylabeling::router(app))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    // The page travels once to each browser: small counts for more than quick.
+    let page = if app.options.page { crate::page::routes().layer(CompressionLayer::new()) } else { Router::new() };
+    let own = own.merge(page);
     let router = own.merge(crate::oip::http::routes(app)).fallback(nowhere);
     let router = router.layer(from_fn_with_state(Arc::clone(app), receive)).layer(RequestDecompressionLayer::new());
     protect(router, app, Side::Http).layer(CatchPanicLayer::custom(panicked)).layer(from_fn(named))
@@ -52,8 +59,8 @@ pub(crate) fn grpc_router(app: &Arc<App>) -> Router {
 /// The answer to a path outside of both interfaces, in the forms of both.
 async fn nowhere(uri: Uri) -> Response {
     let path: String = uri.path().chars().take(100).collect();
-    let fault =
-        Fault::not_found(format!("no such path: {path}")).with_help("there are /v1 (GET /openapi.json tells of it), /v2 and /metrics");
+    let fault = Fault::not_found(format!("no such path: {path}"))
+        .with_help("there are / (the page), /v1 (GET /openapi.json tells of it), /v2, /label-studio, /x-anylabeling and /metrics");
     let told = fault.line();
     let problem = json!({"type": "/problems/not_found", "title": "Not found", "status": 404, "detail": told, "error": told});
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
@@ -89,7 +96,7 @@ async fn named(mut request: Request, next: Next) -> Response {
 }
 
 /// A name that no other request of this process has, and hardly one of another.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static START: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     let start = START.get_or_init(|| {

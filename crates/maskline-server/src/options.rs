@@ -23,6 +23,10 @@ pub struct ServerOptions {
     pub access: crate::guard::Access,
     /// From where pictures may be fetched whose address a request names; `None` for nowhere.
     pub fetch: Option<crate::guard::FetchRules>,
+    /// Whether there is a page for people at `/`.
+    pub page: bool,
+    /// The Label Studio whose tasks are looked at; `None` for one on this machine that says where it is.
+    pub label_studio: Option<crate::label_studio::LabelStudio>,
     /// Whether models may be loaded and unloaded by requests.
     pub control: bool,
     /// Whether the server ends when a model that it was started with cannot be loaded; otherwise it goes on, and is never ready.
@@ -40,6 +44,8 @@ impl Default for ServerOptions {
             times: Times::default(),
             access: crate::guard::Access::default(),
             fetch: None,
+            page: true,
+            label_studio: None,
             control: true,
             exit_on_failure: true,
         }

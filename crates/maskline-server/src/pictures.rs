@@ -71,6 +71,8 @@ pub(crate) struct Pictures {
     all_room: u32,
     /// Decoding takes a core.
     decoding: Arc<Semaphore>,
+    /// So does writing files, which leaves some to those who ask models.
+    writing: Arc<Semaphore>,
     pixels: u64,
 }
 
@@ -86,7 +88,8 @@ impl Pictures {
         let all_room = kib(limits.memory).max(1);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (room, decoding) = (Arc::new(Semaphore::new(all_room as usize)), Arc::new(Semaphore::new(cores)));
-        Self { kept, room, all_room, decoding, pixels: limits.pixels }
+        let writing = Arc::new(Semaphore::new((cores / 2).max(1)));
+        Self { kept, room, all_room, decoding, writing, pixels: limits.pixels }
     }
 
     /// Room for so many bytes that are under way, as long as it is held.
@@ -105,6 +108,14 @@ impl Pictures {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(busy()),
         }
+    }
+
+    /// A core for writing files, as long as it is held.
+    ///
+    /// # Errors
+    /// `Failed`, should the server be at its end.
+    pub(crate) async fn core(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.writing).acquire_owned().await.map_err(|_| crate::app::panicked("the server's writer"))
     }
 
     /// The picture of a file's content: decoded, unless it is kept.
@@ -174,7 +185,22 @@ impl Pictures {
         if pixels <= self.pixels {
             return Ok(());
         }
-        Err(Fault::over("picture", format!("{} pixels", self.pixels), format!("{} × {}", size.0, size.1)))
+        let fault = Fault::over("picture", format!("{} pixels", self.pixels), format!("{} × {}", size.0, size.1));
+        Err(fault.with_help("send a smaller picture, or start the server with a larger --max-pixels"))
+    }
+
+    /// Refuses to promise that a picture is kept which is larger than all that is kept together.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub(crate) fn check_kept(&self, size: (usize, usize)) -> Result<()> {
+        let most = self.kept.policy().max_capacity().unwrap_or(u64::MAX).saturating_mul(KIB);
+        if pixel_bytes(size) < most {
+            return Ok(());
+        }
+        let (most, found) = (format!("{} MiB of decoded pictures", most >> 20), format!("{} × {}", size.0, size.1));
+        let fault = Fault::over("picture to be kept", most, found);
+        Err(fault.with_help("send it with each question, or start the server with a larger --picture-cache"))
     }
 }
 

@@ -114,7 +114,7 @@ impl std::ops::AddAssign for Spent {
 pub(crate) struct Ask {
     /// The model's name; empty where there is none of that name, so that callers cannot make up names in the metrics.
     pub(crate) model: String,
-    /// `http`, `grpc` or `rest`.
+    /// `http`, `grpc`, `rest` or `x-anylabeling`.
     pub(crate) protocol: &'static str,
     /// The account of the model, where there is one.
     pub(crate) statistics: Option<Arc<Statistics>>,

@@ -114,6 +114,30 @@ fn rounded(value: f32, steps: f64) -> f64 {
     (f64::from(value) * steps).round() / steps + 0.0
 }
 
+impl Object {
+    /// The object with the numbers that its JSON has: pixels with two decimals, scores with five. Whatever is written of it is what one
+    /// who has read the JSON writes.
+    #[must_use]
+    pub fn rounded(&self) -> Self {
+        let (to_pixels, to_score) = (|value: f32| pixels(value) as f32, |value: f32| score(value) as f32);
+        let point = |point: &Keypoint| Keypoint { x: to_pixels(point.x), y: to_pixels(point.y), score: point.score.map(to_score) };
+        Self {
+            score: to_score(self.score),
+            stability: self.stability.map(to_score),
+            bounds: self.bounds.map(to_pixels),
+            rotated: self.rotated.map(|RotatedBox { center, size, angle }| RotatedBox {
+                center: center.map(to_pixels),
+                size: size.map(to_pixels),
+                angle: to_score(angle),
+            }),
+            keypoints: self.keypoints.as_ref().map(|points| points.iter().map(point).collect()),
+            mask_box: self.mask_box.map(|bounds| bounds.map(to_pixels)),
+            mask_score: self.mask_score.map(to_score),
+            ..self.clone()
+        }
+    }
+}
+
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -1,11 +1,14 @@
 //! Answers as files: pictures, masks, COCO results and label files. A file is there whole or not at all.
 //!
 //! [`write_masks`] writes one answer in any [`MaskFormat`]; the functions beside it give the parts for those who gather the
-//! answers of many pictures.
+//! answers of many pictures. [`FileFormat`] are the files that `maskline run` and the server write.
 
+mod classes;
 mod coco;
 mod data_set;
 mod file;
+mod formats;
+mod gathered;
 mod label_studio;
 mod labelme;
 mod masks;
@@ -16,13 +19,16 @@ mod polygons;
 mod within;
 mod yolo;
 
-pub use coco::{COCO_91, coco_results, coco_rle};
+pub use classes::{GivenClass, HIGHEST_CLASS, UNNAMED, class_names, numbered};
+pub use coco::{COCO_91, coco_results, coco_rle, has_coco_classes};
 pub use data_set::{CocoAnnotations, CocoShapes, coco_annotations, coco_category, coco_image};
 pub use file::write_atomically;
+pub use formats::{FileFormat, FileOptions, RESULTS, encode_files};
+pub use gathered::{GatheredPart, GatheredParts, gathered_part, number_in_name, write_gathered};
 pub use label_studio::{LabelStudioNames, label_studio, label_studio_config};
 pub use labelme::{LabelMeShapes, labelme};
 pub use masks::{EncodedFile, MaskFormat, MaskOptions, encode_masks, write_masks};
-pub use names::{YoloDataSet, classes_txt, data_yaml};
+pub use names::{CLASSES_TXT, DATA_YAML, YoloDataSet, classes_txt, data_yaml, yolo_files};
 pub use picture::{PictureFormat, encode_picture, save_picture};
 pub use png::voc_palette;
 pub use polygons::polygons;

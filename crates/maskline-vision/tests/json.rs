@@ -125,3 +125,28 @@ proptest! {
         prop_assert_eq!(&from_value::<Object>(again).unwrap(), &read);
     }
 }
+
+proptest! {
+    /// So that whoever has an answer's JSON can write the files that are written of the answer.
+    #[test]
+    fn rounded_objects_are_what_their_json_reads_as(
+        values in proptest::array::uniform12(-20_000.0_f32..20_000.0),
+        scores in proptest::array::uniform4(0.0_f32..1.0),
+    ) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = values;
+        let [score, stability, mask_score, visibility] = scores;
+        let object = Object {
+            score,
+            stability: Some(stability),
+            mask_score: Some(mask_score),
+            bounds: [a, b, c, d],
+            mask_box: Some([e, f, g, h]),
+            rotated: Some(RotatedBox { center: [i, j], size: [k, l], angle: visibility }),
+            keypoints: Some(vec![Keypoint { x: a, y: l, score: Some(visibility) }, Keypoint { x: b, y: c, score: None }]),
+            ..full()
+        };
+        let read: Object = from_str(&to_string(&object).unwrap()).unwrap();
+        prop_assert_eq!(&read, &object.rounded());
+        prop_assert_eq!(read.rounded(), read);
+    }
+}

@@ -32,6 +32,25 @@ fn parts_know_their_holes() {
 }
 
 #[test]
+fn outlines_are_as_fine_as_a_share_of_their_length() {
+    let disc = |radius: f32| {
+        let side = 2 * radius as usize + 10;
+        let off = |place: usize| place as f32 + 0.5 - side as f32 / 2.0;
+        Mask::from_fn(side, side, |x, y| off(x).hypot(off(y)) < radius).unwrap()
+    };
+    let corners = |radius: f32, share: f32| disc(radius).polygons_by_length(share)[0].len();
+    assert_eq!(disc(40.0).polygons_by_length(0.0), disc(40.0).polygons(0.0));
+    let counts = [0.0, 0.005, 0.02, 0.1].map(|share| corners(40.0, share));
+    assert!(counts.windows(2).all(|pair| pair[0] > pair[1]), "{counts:?}");
+    // A circle of length 2πr keeps as many corners at any size, but for the steps of its pixels.
+    assert!(corners(40.0, 0.01).abs_diff(corners(200.0, 0.01)) <= 1, "{} {}", corners(40.0, 0.01), corners(200.0, 0.01));
+    for outline in disc(40.0).polygons_by_length(0.01) {
+        let tolerance = 0.01 * std::f32::consts::TAU * 40.0;
+        assert!(outline.iter().all(|[x, y]| ((x - 45.0).hypot(y - 45.0) - 40.0).abs() < tolerance), "{outline:?}");
+    }
+}
+
+#[test]
 fn pixels_that_touch_at_a_corner_are_one_part() {
     let mask = drawn(&["##..", "##..", "..##", "..##"]);
     assert_eq!(mask.parts(0.0).len(), 1);

@@ -55,6 +55,17 @@ pub struct WordOptions {
     pub uncached: bool,
 }
 
+/// What a model does where [`PredictOptions`] say nothing; `None` where it does no such thing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usual {
+    /// Least score of what it finds by itself or by words.
+    pub conf: Option<f32>,
+    /// Least score of what it finds by examples.
+    pub conf_of_examples: Option<f32>,
+    /// Overlap above which the worse of two boxes of a class goes.
+    pub iou: Option<f32>,
+}
+
 impl Default for PredictOptions {
     fn default() -> Self {
         Self {
@@ -100,6 +111,11 @@ impl PredictOptions {
 }
 
 impl Model {
+    /// What holds where options say nothing.
+    pub fn usual(&self) -> Usual {
+        self.driver().usual()
+    }
+
     /// Refuses to keep masks apart where none are found for words.
     pub(crate) fn check_separate(&self, options: &PredictOptions) -> Result<()> {
         let task = self.info().task;
@@ -121,6 +137,13 @@ pub struct ClassScore {
     pub label: Option<String>,
     /// Probability.
     pub score: f32,
+}
+
+impl ClassScore {
+    /// The name that it is shown by, its number where it has none, and its score.
+    pub fn shown(&self) -> (String, f32) {
+        (self.label.clone().unwrap_or_else(|| format!("#{}", self.class_id)), self.score)
+    }
 }
 
 /// The answer for one picture.

@@ -66,7 +66,7 @@ pub use ask::{Answer, Answerer, Answers, Ask, Concept, Exemplar, Pair, PairOptio
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
 pub use degrade::Degradation;
 pub use delays::Delays;
-pub use detect::{ClassScore, Detections, InputSize, PredictOptions, WordOptions};
+pub use detect::{ClassScore, Detections, InputSize, PredictOptions, Usual, WordOptions};
 pub use engine::{Engine, EngineOptions, LoadOptions};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;

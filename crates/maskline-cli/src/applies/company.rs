@@ -7,7 +7,6 @@ use super::{Needs, Subject, is_given, it, verb};
 use crate::args::{Everything, Format, Run};
 use crate::concepts::Concepts;
 use crate::failure::Failure;
-use crate::output;
 
 /// Options of everything mode. The parser asks for `--everything` too, but not where a prompt stands beside them, which excludes it.
 const EVERYTHING: [(&str, &str); 11] = [
@@ -95,7 +94,7 @@ pub(super) fn check_formats(arguments: &Run, subjects: &[Subject<'_>]) -> Result
         }
         _ => ("which finds no objects", "leave it out; -f json and --json have the classes"),
     };
-    let message = format!("-f {} does not apply to {}, {why}", output::name(*format), models.join(" and "));
+    let message = format!("-f {} does not apply to {}, {why}", format.of_files().name(), models.join(" and "));
     Err(Error::new(ErrorKind::InvalidOption, message).with_help(help).into())
 }
 

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::{EncodedFile, classes_txt};
+use maskline::vision::write::{CLASSES_TXT, EncodedFile, FileFormat, classes_txt};
 use maskline::{Error, ErrorKind};
 
 use super::known::{self, Done, Source, Version};
 use super::names::Taken;
 use super::place::{About, Place, io};
-use super::{CLASSES, Plan, encode, names};
+use super::{Plan, names};
 use crate::args::Format;
 use crate::failure::Failure;
 
@@ -75,7 +75,7 @@ impl Folder {
             let name = |suffix: &str| if is_overlay { self.free_name(stem, suffix) } else { format!("{stem}{suffix}") };
             let files: Vec<(String, Vec<u8>)> = files.into_iter().map(|file| (name(&file.suffix), file.bytes)).collect();
             files.iter().try_for_each(|(name, _)| self.place.may_write(name, Some(stem)))?;
-            named.push((encode::name(format), files));
+            named.push((format.of_files().name(), files));
         }
         let mut written = Vec::new();
         for (format, files) in &named {
@@ -106,14 +106,14 @@ impl Folder {
 
     /// What is to be said where labels of an earlier run stay, and the classes of this one are not those that they are numbered by.
     pub(crate) fn other_classes(&self, classes: &[String]) -> Option<Error> {
-        self.place.journal.known.own(CLASSES)?;
-        let old = std::fs::read_to_string(self.place.path_of(CLASSES)).ok()?;
-        let formats = [Format::Yolo, Format::YoloSeg].map(encode::name);
+        self.place.journal.known.own(CLASSES_TXT)?;
+        let old = std::fs::read_to_string(self.place.path_of(CLASSES_TXT)).ok()?;
+        let formats = [FileFormat::Yolo, FileFormat::YoloSeg].map(FileFormat::name);
         let others: usize = formats.iter().map(|format| self.place.journal.known.count_beside(&self.stems, format)).sum();
         (others > 0 && !classes_txt(classes).starts_with(&old)).then(|| {
             let labels = if others == 1 { "the labels of 1 picture" } else { &format!("the labels of {others} pictures") };
             let folder = self.place.path.display();
-            let message = format!("{labels} of an earlier run in {folder} are numbered by other classes than {CLASSES} names now");
+            let message = format!("{labels} of an earlier run in {folder} are numbered by other classes than {CLASSES_TXT} names now");
             Error::new(ErrorKind::InvalidOption, message).with_help("write them elsewhere with -o DIR")
         })
     }
@@ -131,7 +131,7 @@ impl Folder {
         let version = Version::of(&plan.pictures[place].path)?;
         let path = &plan.pictures[place].path;
         // Where files name the picture as seen from their folder, that must still be right.
-        let is_named = plan.formats.iter().any(|format| encode::names_picture(*format));
+        let is_named = plan.formats.iter().any(|format| format.of_files().names_picture());
         let is_same = |source: &Source| {
             self.seen_from_here(path) == source.relative || (!is_named && names::absolute(path).to_string_lossy() == source.path)
         };

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 
 use maskline::Error;
 use maskline::vision::draw::Marks;
-use maskline::vision::write::{
-    Answer, COCO_91, CocoAnnotations, ImageObjects, LabelStudioNames, coco_annotations, coco_category, coco_image, coco_results,
-    label_studio,
-};
-use serde_json::{Value, json};
+use maskline::vision::write::{Answer, GatheredPart, GatheredParts, ImageObjects, gathered_part, write_gathered};
+use serde_json::json;
 
 use super::growing::GrowingFile;
 use super::place::io;
@@ -40,25 +37,13 @@ pub(crate) struct Told<'a> {
     pub(crate) names: HashMap<String, String>,
 }
 
-/// Name of the file of a format that gathers all pictures; `results.jsonl` grows in its place and is none of them.
+/// Name of the file of a format that gathers all pictures.
 pub(crate) fn file_name(format: Format) -> Option<&'static str> {
-    match format {
-        Format::Coco => Some("coco.json"),
-        Format::CocoResults => Some("coco-results.json"),
-        Format::Coco91 => Some("coco91-results.json"),
-        Format::LabelStudio => Some("label-studio.json"),
-        _ => None,
-    }
+    format.of_files().gathered_file()
 }
 
 fn parts_of(format: Format, own: &Path) -> PathBuf {
     own.join(format!("{}.parts", file_name(format).unwrap_or_default()))
-}
-
-/// The ids of [`coco_category`], for classes up to the highest that was found: results count as the data set beside them does.
-fn category_ids(found: &ImageObjects<'_>) -> Vec<i64> {
-    let classes = found.objects.iter().filter_map(|object| object.class_id).max().map_or(0, |highest| highest.saturating_add(1));
-    (1..).take(classes).collect()
 }
 
 impl Gathered {
@@ -83,15 +68,9 @@ impl Gathered {
 
     /// Adds one picture.
     pub(crate) fn add(&mut self, part: &Part<'_>) -> Result<(), Error> {
-        let (image, items) = match self.format {
-            Format::Coco => (coco_image(part.found, ""), json!(coco_annotations(part.found, &CocoAnnotations::default()))),
-            Format::Coco91 => (Value::Null, coco_results(std::slice::from_ref(part.found), Some(&COCO_91))),
-            Format::LabelStudio => {
-                let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };
-                (Value::Null, json!([label_studio(&answer, &LabelStudioNames::default())?]))
-            }
-            _ => (Value::Null, coco_results(std::slice::from_ref(part.found), Some(&category_ids(part.found)))),
-        };
+        let answer = Answer { found: *part.found, file_name: part.relative, pixels: None, marks: Marks::default() };
+        // How data sets name the picture is known when all are.
+        let GatheredPart { image, items, .. } = gathered_part(self.format.of_files(), &answer, "")?;
         let line = json!({"stem": part.stem, "image": image, "items": items});
         self.parts.append(line.to_string().as_bytes()).map_err(|error| io(self.parts.path(), &error))
     }
@@ -99,48 +78,15 @@ impl Gathered {
     /// Writes the whole file to `out`: a list of all items, or COCO's data set.
     pub(crate) fn assemble(&self, out: impl Write, told: &Told<'_>) -> std::io::Result<()> {
         let mut out = BufWriter::new(out);
-        if self.format == Format::Coco {
-            self.data_set(&mut out, told)?;
-        } else {
-            self.list(&mut out, "items", told)?;
-        }
-        out.write_all(b"\n")?;
+        write_gathered(self.format.of_files(), &mut out, told.classes, || self.named_parts(told))?;
         out.flush()
     }
 
-    fn data_set(&self, out: &mut impl Write, told: &Told<'_>) -> std::io::Result<()> {
-        let info = json!({"description": "masks and boxes found by maskline", "version": env!("CARGO_PKG_VERSION")});
-        let categories = told.classes.iter().enumerate().filter_map(|(class_id, name)| coco_category(class_id, name, None));
-        write!(out, "{{\"info\": {info}, \"licenses\": [], \"categories\": {}", Value::Array(categories.collect()))?;
-        out.write_all(b",\n\"images\": ")?;
-        self.list(out, "image", told)?;
-        out.write_all(b",\n\"annotations\": ")?;
-        self.list(out, "items", told)?;
-        out.write_all(b"}")
-    }
-
-    /// One key of all parts as a list; annotations are numbered on the way, and pictures named.
-    fn list(&self, out: &mut impl Write, key: &str, told: &Told<'_>) -> std::io::Result<()> {
-        let (mut separator, mut number) = ("[", 0);
-        for part in self.parts.lines()? {
-            let mut part = part?;
-            let name = part["stem"].as_str().and_then(|stem| told.names.get(stem)).cloned().unwrap_or_default();
-            let items = match part[key].take() {
-                Value::Array(items) => items,
-                item => vec![item],
-            };
-            for mut item in items {
-                number += 1;
-                match (self.format, key) {
-                    (Format::LabelStudio, _) => {}
-                    (Format::Coco, "items") => item["id"] = json!(number),
-                    // A picture's number only counts within this run: results have the name beside it.
-                    _ => item["file_name"] = json!(name),
-                }
-                write!(out, "{separator}\n{item}")?;
-                separator = ",";
-            }
-        }
-        out.write_all(if number == 0 { b"[]" } else { b"\n]" })
+    fn named_parts<'a>(&'a self, told: &'a Told<'_>) -> std::io::Result<GatheredParts<'a>> {
+        let named = |mut line: serde_json::Value| {
+            let name = line["stem"].as_str().and_then(|stem| told.names.get(stem)).cloned().unwrap_or_default();
+            GatheredPart { name, image: line["image"].take(), items: line["items"].take() }
+        };
+        Ok(Box::new(self.parts.lines()?.map(move |line| line.map(named))))
     }
 }

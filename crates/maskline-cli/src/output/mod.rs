@@ -15,16 +15,15 @@ mod names;
 mod place;
 mod single;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use maskline::vision::write::{ImageObjects, YoloDataSet, classes_txt, data_yaml};
-use maskline::{Error, Image, Object};
+use maskline::vision::write::{CLASSES_TXT, DATA_YAML, ImageObjects, RESULTS, number_in_name, numbered, yolo_files};
+use maskline::{Error, Image};
 use serde_json::Value;
 
 pub(crate) use answers::Answers;
-pub(crate) use encode::{Drawn, name};
+pub(crate) use encode::Drawn;
 use folder::Folder;
 use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
@@ -38,17 +37,13 @@ pub(crate) use single::{Reports, SingleFile};
 use crate::args::{Format, Run};
 use crate::failure::Failure;
 use crate::pictures::{self, Picture};
-use crate::run::UNNAMED;
 use crate::terminal;
 
 /// Folder for results where none is given.
 const FOLDER: &str = "maskline-out";
-/// All answers as JSON lines.
-const RESULTS: &str = "results.jsonl";
 const ABOUT_RESULTS: About<'_> = About { stem: None, format: "json" };
 /// Class names and the description of a data set, which belong to YOLO's label files.
-const CLASSES: &str = "classes.txt";
-const YOLO_FILES: [&str; 2] = [CLASSES, "data.yaml"];
+const YOLO_FILES: [&str; 2] = [CLASSES_TXT, DATA_YAML];
 
 /// What the files of a run depend on.
 pub(crate) struct Plan<'a> {
@@ -143,7 +138,7 @@ impl<'a> Outputs<'a> {
     pub(crate) fn check(&self, place: usize) -> Result<(), Error> {
         let Some(files) = &self.files else { return Ok(()) };
         let stem = &files.folder.stems[place];
-        let mut endings = self.plan.formats.iter().filter_map(|format| encode::single_ending(*format));
+        let mut endings = self.plan.formats.iter().filter_map(|format| format.of_files().single_ending());
         endings.try_for_each(|ending| files.folder.place.may_write(&format!("{stem}{ending}"), Some(stem)))
     }
 
@@ -188,10 +183,7 @@ impl<'a> Outputs<'a> {
             }
             let pictures = files.folder.seen_from_here(&names::common_folder(self.plan.pictures));
             let pictures = if pictures.is_empty() { ".".into() } else { pictures };
-            let data_set =
-                YoloDataSet { train: &pictures, validation: &pictures, keypoints: self.plan.keypoints, ..YoloDataSet::default() };
-            let texts = [classes_txt(&self.plan.classes), data_yaml(&self.plan.classes, &data_set)];
-            for (name, text) in YOLO_FILES.into_iter().zip(texts) {
+            for (name, text) in yolo_files(&self.plan.classes, &pictures, self.plan.keypoints) {
                 match files.folder.write_whole(name, |out| out.write_all(text.as_bytes())) {
                     Ok(path) => written.push(Ok(path)),
                     // Nobody asked for them by name, and the user's own serve as well.
@@ -204,7 +196,7 @@ impl<'a> Outputs<'a> {
 }
 
 fn is_yolo(formats: &[Format]) -> bool {
-    formats.iter().any(|format| matches!(format, Format::Yolo | Format::YoloSeg))
+    formats.iter().any(|format| format.of_files().is_yolo())
 }
 
 impl Files {
@@ -214,10 +206,10 @@ impl Files {
         let yolo = if is_yolo(&plan.formats) { &YOLO_FILES[..] } else { &[] };
         let results = plan.formats.contains(&Format::Json).then_some(RESULTS);
         let shared: Vec<&str> = shared.into_iter().chain(yolo.iter().copied()).chain(results).collect();
-        let endings: Vec<&str> = plan.formats.iter().filter_map(|format| encode::single_ending(*format)).collect();
+        let endings: Vec<&str> = plan.formats.iter().filter_map(|format| format.of_files().single_ending()).collect();
         let taken = Taken {
             stems: shared.iter().flat_map(|name| endings.iter().filter_map(|ending| name.strip_suffix(ending))).collect(),
-            tails: plan.formats.iter().filter_map(|format| encode::tail(*format)).collect(),
+            tails: plan.formats.iter().filter_map(|format| format.of_files().tail()).collect(),
         };
         let folder = Folder::open(&folder_of(plan.arguments), plan, &taken)?;
         shared.iter().filter(|name| !YOLO_FILES.contains(name)).try_for_each(|name| folder.place.may_write(name, None))?;
@@ -277,7 +269,7 @@ impl Files {
         let picture = &plan.pictures[place];
         let stem = self.folder.stems[place].clone();
         let (width, height) = image.size();
-        let objects = classed(drawn.objects, &plan.classes);
+        let objects = numbered(drawn.objects, &plan.classes);
         let found = ImageObjects { image_id: self.ids[place], width, height, objects: &objects };
         let file_name = self.folder.relative(&stem, &picture.path);
         let picture = encode::Picture { image, found, file_name: &file_name, save_conf: plan.arguments.save_conf };
@@ -296,19 +288,6 @@ impl Files {
         let (stem, image_id) = (self.folder.stems[place].clone(), self.ids[place]);
         self.folder.place.note(|journal| journal.note_done(Done { stem, asked: plan.asked.clone(), version, image_id }))
     }
-}
-
-/// The objects, each of a class: what answers prompts knows none, and gets those of [`Plan::classes`] that are called like its label.
-fn classed<'a>(objects: &'a [Object], classes: &[String]) -> Cow<'a, [Object]> {
-    if objects.iter().all(|object| object.class_id.is_some()) {
-        return Cow::Borrowed(objects);
-    }
-    let mut objects = objects.to_vec();
-    for object in objects.iter_mut().filter(|object| object.class_id.is_none()) {
-        let name = object.label.as_deref().unwrap_or(UNNAMED);
-        object.class_id = classes.iter().position(|class| class == name);
-    }
-    Cow::Owned(objects)
 }
 
 /// The numbers of the pictures that an earlier run has answered, in its own files and in those of all pictures.
@@ -354,7 +333,7 @@ fn open_results(folder: &mut Folder, plan: &Plan<'_>, done: &[Option<i64>]) -> R
 /// A number for each picture: what it is called by where all are called by numbers, as COCO's are (`000000000139.jpg`), else its place.
 /// Pictures of an earlier run keep theirs.
 fn ids(pictures: &[Picture], stems: &[String], done: &[Option<i64>]) -> Vec<i64> {
-    let number = |picture: &Picture| picture.path.file_stem()?.to_str()?.parse::<i64>().ok().filter(|number| *number >= 0);
+    let number = |picture: &Picture| number_in_name(picture.path.file_stem()?.to_str()?);
     let numbers: Option<Vec<i64>> = pictures.iter().map(number).collect();
     let names: HashSet<&String> = stems.iter().collect();
     let is_kept = |numbers: &[i64]| done.iter().zip(numbers).all(|(done, number)| done.is_none_or(|done| done == *number));

@@ -64,7 +64,7 @@ fn tell(report: &mut Report<'_>, place: usize, detected: &Detected<'_>) -> Resul
         found: found.classes.as_ref().map_or_else(|| json!(found.objects), |classes| json!(classes)),
         examples: Vec::new(),
         timings: found.timings,
-        nothing: format!("nothing above {}", predict_options(report).conf.unwrap_or(0.25)),
+        nothing: format!("nothing above {}", predict_options(report).conf.or(model.usual().conf).unwrap_or_default()),
         absent: Vec::new(),
         errors: &[],
     };

@@ -22,7 +22,6 @@ use crate::output::{self, Inputs, Outputs, Plan};
 use crate::pictures::{self, Picture};
 use crate::prompts::Prompts;
 use crate::{applies, interrupt, model, terminal};
-pub(crate) use classes::UNNAMED;
 use prompted::{Looked, Way};
 use report::Report;
 

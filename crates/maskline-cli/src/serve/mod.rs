@@ -5,12 +5,15 @@ mod ending;
 mod repository;
 mod settings;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use maskline::{Delays, Engine, EngineOptions, Error, ErrorKind, Faults, LoadOptions};
-use maskline_server::{Access, FetchRules, Key, Limits, LogFormat, ModelSpec, Parts, Server, ServerOptions, Telling, Times, Tls};
+use maskline_server::{
+    Access, FetchRules, Key, LabelStudio, LabelStudioToken, Limits, LogFormat, ModelSpec, Parts, Server, ServerOptions, Telling, Times, Tls,
+};
 
 use crate::args::ModelOptions;
 use crate::failure::Failure;
@@ -70,10 +73,15 @@ pub(crate) fn serve(arguments: &Serve, matches: &clap::ArgMatches) -> Result<(),
     let parts = Parts { engine: Box::new(move || Engine::new(engine)), repository: std::sync::Arc::new(repository) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(ErrorKind::Failed, format!("no threads for connections: {error}")))?;
+    let (has_page, is_encrypted) = (options.page, options.access.tls.is_some());
     let outcome = runtime.block_on(async {
         let _told = maskline_server::tell(&telling)?;
         let server = Server::open(options, parts).await?;
-        tell(&server);
+        let scheme = if is_encrypted { "https" } else { "http" };
+        tell(&server, scheme);
+        if let Some(address) = server.http().filter(|_| has_page) {
+            terminal::say(&format!("in a browser: {scheme}://{}/", seen_from_here(address)));
+        }
         ending::listen(server.stop())?;
         server.run().await
     });
@@ -83,12 +91,22 @@ pub(crate) fn serve(arguments: &Serve, matches: &clap::ArgMatches) -> Result<(),
 }
 
 /// Where it is, for people and for scripts that gave port 0.
-fn tell(server: &Server) {
+fn tell(server: &Server, scheme: &str) {
     let (http, grpc) = (server.http(), server.grpc());
     if let Some(http) = http {
         let grpc = grpc.map_or_else(String::new, |grpc| format!(", gRPC {grpc}"));
-        terminal::say(&format!("listening: http://{http}{grpc}"));
+        terminal::say(&format!("listening: {scheme}://{http}{grpc}"));
     }
+}
+
+/// Where a browser on this machine finds a server that listens everywhere.
+fn seen_from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 fn models(arguments: &Serve, file: &File, words: &Words<'_>) -> Result<Vec<ModelSpec>, Failure> {
@@ -156,6 +174,8 @@ fn server_options(settings: &Settings) -> Result<ServerOptions, Failure> {
         times: times(settings, &usual.times),
         access: access(settings)?,
         fetch,
+        page: !settings.no_page.unwrap_or(false),
+        label_studio: label_studio(settings)?,
         control: !settings.no_control.unwrap_or(false),
         exit_on_failure: !settings.keep_going.unwrap_or(false),
         ..usual
@@ -200,4 +220,20 @@ fn access(settings: &Settings) -> Result<Access, Failure> {
     let (hosts, origins) = (settings.hosts.clone().unwrap_or_default(), settings.origins.clone().unwrap_or_default());
     let (is_open, has_open_metrics) = (settings.open.unwrap_or(false), settings.open_metrics.unwrap_or(false));
     Ok(Access { keys, tls, hosts, origins, is_open, has_open_metrics })
+}
+
+fn label_studio(settings: &Settings) -> Result<Option<LabelStudio>, Failure> {
+    let file = settings.label_studio_token_file.as_deref();
+    let Some(address) = &settings.label_studio_url else {
+        if file.is_some() {
+            let error = Error::new(ErrorKind::InvalidOption, "--label-studio-token-file").expecting("the address that the token is for");
+            return Err(error.but_found("none").with_help("--label-studio-url http://HOST:8080").into());
+        }
+        return Ok(None);
+    };
+    let token = match file {
+        Some(path) => Some(LabelStudioToken::from_file(path)?),
+        None => LabelStudioToken::from_environment()?,
+    };
+    Ok(Some(LabelStudio::new(address, token)?))
 }

@@ -143,6 +143,9 @@ settings! {
     /// Where gRPC is answered, or `off`. [default: 127.0.0.1:8001]
     #[arg(long, env = "MASKLINE_GRPC", value_name = "ADDRESS:PORT", help_heading = "Where")]
     grpc: Port,
+    /// No page for people at /. [default: false]
+    #[arg(long, env = "MASKLINE_NO_PAGE", num_args = 0..=1, default_missing_value = "true", help_heading = "Where")]
+    no_page: bool,
     /// What runs the networks: cpu, openvino, cuda, tensorrt. [default: cpu]
     #[arg(long, env = "MASKLINE_PROVIDER", help_heading = "Models")]
     provider: String,
@@ -239,6 +242,13 @@ settings! {
     /// Fetch them over http too. [default: only https]
     #[arg(long, env = "MASKLINE_FETCH_HTTP", num_args = 0..=1, default_missing_value = "true", help_heading = "Access")]
     fetch_http: bool,
+    /// Where Label Studio is, for pictures that only it gives out; credentials go there and nowhere else. [default: where one on this machine
+    /// says that it is]
+    #[arg(long, env = "MASKLINE_LABEL_STUDIO_URL", value_name = "URL", help_heading = "Access")]
+    label_studio_url: String,
+    /// File with a token for it, legacy or personal. (Or LABEL_STUDIO_API_KEY in the environment.) [default: what it sends itself]
+    #[arg(long, env = "MASKLINE_LABEL_STUDIO_TOKEN_FILE", value_name = "FILE", help_heading = "Access")]
+    label_studio_token_file: PathBuf,
     /// What is logged, as RUST_LOG has it; maskline_server=debug tells every request. [default: warn,maskline_server=info]
     #[arg(long, env = "MASKLINE_LOG", value_name = "FILTER", help_heading = "Logs")]
     log: String,

@@ -1,6 +1,8 @@
 //! A place to run the command in: its own cache, a picture, and ONNX Runtime as the environment has it.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod served;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

@@ -1,9 +1,12 @@
 //! Who may ask.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use maskline::{Error, ErrorKind, Result};
 
 use super::{FetchRules, Tls, host};
@@ -11,6 +14,8 @@ use crate::options::ServerOptions;
 
 /// The other header that a key may come in.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+/// And the one that X-AnyLabeling sends it in.
+const TOKEN: HeaderName = HeaderName::from_static("token");
 /// The environment variable that a key may come from.
 const VARIABLE: &str = "MASKLINE_API_KEY";
 /// A key of fewer characters could be guessed.
@@ -79,22 +84,23 @@ impl Key {
     }
 }
 
+/// Whether everybody on this machine may read a file; where that cannot be told, nobody.
 #[cfg(unix)]
-fn is_readable_by_others(metadata: &std::fs::Metadata) -> bool {
+pub(crate) fn is_readable_by_others(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o004 != 0
 }
 
 #[cfg(not(unix))]
-fn is_readable_by_others(_: &std::fs::Metadata) -> bool {
+pub(crate) fn is_readable_by_others(_: &std::fs::Metadata) -> bool {
     false
 }
 
 /// Who may ask.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Keys of which every request must show one (`Authorization: Bearer …` or `X-Api-Key`); none where everybody may ask. Whether the server
-    /// lives and is ready is told without.
+    /// Keys of which every request must show one (`Authorization: Bearer …`, `X-Api-Key`, `Token`, or the password of `Basic`); none where
+    /// everybody may ask. Whether the server lives and is ready is told without.
     pub keys: Vec<Key>,
     /// How connections are encrypted; `None` for not at all.
     pub tls: Option<Tls>,
@@ -139,7 +145,7 @@ impl Access {
 
     /// Whether a request may pass: it shows a key, or none is needed.
     pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.keys.is_empty() || shown(headers).any(|shown| self.has(shown))
+        self.keys.is_empty() || shown(headers).any(|shown| self.has(&shown))
     }
 
     /// All keys are compared, so that the time does not tell which one was nearly met.
@@ -149,13 +155,21 @@ impl Access {
     }
 }
 
-/// What a request shows as its key.
-fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+/// What a request shows as its key; of a name and a password (`Basic`, for clients that have no other way) the password.
+fn shown(headers: &HeaderMap) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let after = |value: &'_ HeaderValue, scheme: &str| {
+        let (named, rest) = value.as_bytes().split_at_checked(scheme.len())?;
+        named.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.trim_ascii().to_vec())
+    };
+    let authorizations = headers.get_all(header::AUTHORIZATION).iter().filter_map(move |value| {
+        let password = |encoded: Vec<u8>| {
+            let named = BASE64_STANDARD.decode(encoded).ok()?;
+            named.iter().position(|byte| *byte == b':').map(|at| named[at + 1..].to_vec())
+        };
+        after(value, "Bearer ").or_else(|| after(value, "Basic ").and_then(password)).map(Cow::Owned)
     });
-    bearers.chain(headers.get_all(KEY_HEADER).iter().map(|value| value.as_bytes().trim_ascii()))
+    let others = headers.get_all(KEY_HEADER).iter().chain(headers.get_all(TOKEN));
+    authorizations.chain(others.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii())))
 }
 
 /// Whether only this machine reaches an address.
@@ -179,16 +193,26 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_in_either_header_and_nothing_else_will_do() {
+    fn a_key_is_shown_in_one_of_the_headers_and_nothing_else_will_do() {
         let access = access();
-        for (name, value) in
-            [("authorization", format!("Bearer {SECRET}")), ("authorization", format!("bearer   {SECRET} ")), ("x-api-key", SECRET.into())]
-        {
+        let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
+        for (name, value) in [
+            ("authorization", format!("Bearer {SECRET}")),
+            ("authorization", format!("bearer   {SECRET} ")),
+            ("authorization", basic(&format!("maskline:{SECRET}"))),
+            ("authorization", basic(&format!(":{SECRET}")).replace("Basic", "basic")),
+            ("x-api-key", SECRET.into()),
+            ("token", SECRET.into()),
+        ] {
             assert!(access.admits(&headers(name, &value)), "{name}: {value}");
         }
         for (name, value) in [
             ("authorization", SECRET.to_owned()),
             ("authorization", format!("Basic {SECRET}")),
+            ("authorization", basic(SECRET)),
+            ("authorization", basic(&format!("{SECRET}:"))),
+            ("authorization", basic(&format!("maskline:{SECRET}:"))),
+            ("authorization", "Basic ".into()),
             ("authorization", format!("Bearer {SECRET}0")),
             ("authorization", format!("Bearer {}", &SECRET[1..])),
             ("authorization", "Bearer ".into()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use maskline::{Error, ErrorKind};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -82,16 +82,25 @@ struct Way {
 async fn fetch_by(way: Way, url: &str) -> Result<Bytes> {
     let (began, longest) = (Instant::now(), way.rules.time);
     let uri = way.rules.read(url)?;
-    let Ok(Ok(turn)) = tokio::time::timeout(longest, TURNS.acquire()).await else {
-        let error = Error::new(ErrorKind::Busy, "other pictures are being fetched");
-        return Err(Fault::new(Reason::Busy, error.with_help("ask again in a moment, or send the picture itself")));
-    };
+    let turn = turn(longest).await?;
     let left = longest.saturating_sub(began.elapsed());
     let fetched = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         way.get(uri, left)
     });
     fetched.await.unwrap_or_else(|_| Err(crate::app::panicked("fetching a picture")))
+}
+
+/// A place among those who fetch; it is waited for no longer.
+///
+/// # Errors
+/// `Busy`.
+pub(super) async fn turn(longest: Duration) -> Result<SemaphorePermit<'static>> {
+    let busy = || {
+        let error = Error::new(ErrorKind::Busy, "other pictures are being fetched");
+        Fault::new(Reason::Busy, error.with_help("ask again in a moment, or send the picture itself"))
+    };
+    tokio::time::timeout(longest, TURNS.acquire()).await.ok().and_then(std::result::Result::ok).ok_or_else(busy)
 }
 
 impl Way {
@@ -206,7 +215,7 @@ impl FetchRules {
         address::is_global(address) || (self.has_loopback && address.to_canonical().is_loopback())
     }
 
-    fn fault(&self, error: ureq::Error) -> Fault {
+    pub(super) fn fault(&self, error: ureq::Error) -> Fault {
         let failed = |kind: ErrorKind, message: String| Error::new(kind, format!("the picture cannot be fetched: {message}"));
         match error {
             ureq::Error::Other(error) => match error.downcast::<Refused>() {

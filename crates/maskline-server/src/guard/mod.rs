@@ -14,11 +14,14 @@ mod refusal;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod trusted;
 
 pub use access::{Access, Key};
 pub use fetch::FetchRules;
 pub use tls::Tls;
 
+pub(crate) use access::is_readable_by_others;
 pub(crate) use fetch::fetch;
 pub(crate) use protect::{Side, protect};
 pub(crate) use receive::receive;
+pub(crate) use trusted::{Called, Errand, Origin, ask_for_token, fetch_trusted};

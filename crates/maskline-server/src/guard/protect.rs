@@ -8,11 +8,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use maskline::{Error, ErrorKind};
 
+use super::cors;
 use super::host::{self, Asking, Names};
 use super::refusal::{Refused, refuse};
-use super::{Access, cors};
 use crate::app::App;
 use crate::fault::{Fault, Reason, Result};
+use crate::options::ServerOptions;
 
 /// The port that a request comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Gate {
         let (access, uri, headers) = (&self.app.options.access, request.uri(), request.headers());
         self.names.check(uri, headers)?;
         host::check_origin(access, Asking { method: request.method(), uri, headers })?;
-        if is_told_to_all(access, uri.path()) || access.admits(headers) {
+        if is_told_to_all(&self.app.options, uri.path()) || access.admits(headers) {
             return Ok(());
         }
         // The same whatever was wrong: no key, an unknown one, one in another form.
@@ -62,14 +63,15 @@ impl Gate {
     }
 }
 
-/// Whether the server lives and is ready is told to all, as whoever watches over it has no key.
-fn is_told_to_all(access: &Access, path: &str) -> bool {
+/// Whether the server lives and is ready is told to all, as whoever watches over it has no key; the page asks for one itself.
+fn is_told_to_all(options: &ServerOptions, path: &str) -> bool {
     match path {
         "/health" | "/v2/health/live" | "/v2/health/ready" => true,
         "/grpc.health.v1.Health/Check" | "/grpc.health.v1.Health/Watch" => true,
         "/inference.GRPCInferenceService/ServerLive" | "/inference.GRPCInferenceService/ServerReady" => true,
-        "/metrics" => access.has_open_metrics,
-        _ => false,
+        crate::anylabeling::HEALTH => true,
+        "/metrics" => options.access.has_open_metrics,
+        path => crate::label_studio::is_health(path) || (options.page && crate::page::is_of(path)),
     }
 }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Side;
+use crate::anylabeling;
 use crate::app::App;
 use crate::fault::{Fault, Reason};
 
@@ -16,6 +17,8 @@ enum Form {
     Problem,
     /// `{"error": …}`.
     Oip,
+    /// X-AnyLabeling's.
+    AnyLabeling,
     /// A status in the trailers.
     Grpc,
 }
@@ -26,6 +29,7 @@ impl Form {
         match side {
             Side::Grpc => Self::Grpc,
             Side::Http if is_oip => Self::Oip,
+            Side::Http if anylabeling::is_of(path) => Self::AnyLabeling,
             Side::Http => Self::Problem,
         }
     }
@@ -35,6 +39,7 @@ impl Form {
         match self {
             Self::Problem => "rest",
             Self::Oip => "http",
+            Self::AnyLabeling => anylabeling::PROTOCOL,
             Self::Grpc => "grpc",
         }
     }
@@ -47,6 +52,7 @@ pub(super) fn refuse(app: &App, refused: Refused<'_>) -> Response {
     app.account_of_none(form.protocol()).fail(fault);
     let mut response = match form {
         Form::Problem => return fault.clone().into_response(),
+        Form::AnyLabeling => anylabeling::refusal(fault),
         Form::Oip => (fault.reason.oip_status(), axum::Json(json!({ "error": fault.line() }))).into_response(),
         Form::Grpc => tonic::Status::new(fault.reason.grpc_code(), fault.line()).into_http::<Body>(),
     };

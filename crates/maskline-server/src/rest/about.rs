@@ -235,9 +235,9 @@ impl ModelBody {
             degraded: status.state == ModelState::Degraded,
             task: served.as_ref().map(|_| task(&infos)),
             architectures: infos.iter().map(|info| info.architecture.clone()).collect(),
-            formats: formats(&takes),
+            formats: formats(&takes, labels),
             takes,
-            defaults: defaults(&infos),
+            defaults: defaults(&models),
             input: infos.last().map(|info| InputBody::of(info)),
             labels: labels.iter().take(FIRST_LABELS).cloned().collect(),
             label_count: infos.iter().find_map(|info| info.classes()).unwrap_or(labels.len()),
@@ -281,21 +281,29 @@ impl TakesBody {
 }
 
 /// Which formats which endpoint gives.
-fn formats(takes: &TakesBody) -> Map<String, Value> {
+fn formats(takes: &TakesBody, labels: &[String]) -> Map<String, Value> {
     let ways = [
         (Way::Segment, takes.prompts),
         (Way::Detect, takes.objects || takes.words || takes.exemplars),
         (Way::Classify, takes.classes),
         (Way::Embed, takes.embeddings),
     ];
-    let names = |way| Format::of(way).iter().filter(|format| takes.masks || !format.needs_masks()).map(|format| format.name());
+    let is_given = |format: &&Format| format.fits(takes.masks, labels);
+    let names = |way| Format::of(way).iter().filter(is_given).map(|format| format.name());
     ways.into_iter().filter(|(_, is_there)| *is_there).map(|(way, _)| (way.name().to_owned(), names(way).collect())).collect()
 }
 
 /// What options are where nothing is said, as far as that is one number.
-fn defaults(infos: &[&ModelInfo]) -> Map<String, Value> {
+fn defaults(models: &[&Model]) -> Map<String, Value> {
     let mut defaults = Map::new();
-    for info in infos {
+    for model in models {
+        let (info, usual) = (model.info(), model.usual());
+        for (name, value) in [("conf", usual.conf), ("conf_of_examples", usual.conf_of_examples), ("iou", usual.iou)] {
+            // Of a pair, the first one finds.
+            if let (Some(value), false) = (value, defaults.contains_key(name)) {
+                defaults.insert(name.into(), number(value));
+            }
+        }
         if info.task.finds_boxes() || info.task.takes_concepts() {
             defaults.insert("max_detections".into(), json!(maskline::PredictOptions::default().max_detections));
         }

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::fields::Way;
+use super::object::ObjectBody;
 use super::problem::Told;
 use crate::fault::{Fault, Result};
 use crate::models::Turn;
@@ -131,65 +132,6 @@ struct UnmetBody {
     text: Option<usize>,
     #[serde(flatten)]
     told: Told,
-}
-
-/// An object; keys that do not apply are left out.
-#[derive(Debug, ToSchema)]
-#[schema(as = Object)]
-#[allow(dead_code, reason = "tells the form, in which objects write themselves")]
-pub(super) struct ObjectBody {
-    /// Index of the prompt that it answers.
-    prompt: Option<usize>,
-    /// What it is called.
-    label: Option<String>,
-    /// Index of its class.
-    class_id: Option<usize>,
-    /// Of what answers prompts, the predicted overlap with the object.
-    score: Option<f32>,
-    /// `[x1, y1, x2, y2]` in pixels of the picture.
-    #[schema(rename = "box")]
-    bounds: Option<[f32; 4]>,
-    /// Of models that find rotated boxes.
-    rotated_box: Option<RotatedBody>,
-    /// `[x, y]` or `[x, y, score]` each.
-    keypoints: Option<Vec<Vec<f32>>>,
-    /// How little the mask depends on its threshold.
-    stability: Option<f32>,
-    /// Around the mask, where the box is a detector's.
-    mask_box: Option<[f32; 4]>,
-    /// The mask's own score, where the object is a detector's.
-    mask_score: Option<f32>,
-    /// The mask as COCO's run lengths.
-    segmentation: Option<SegmentationBody>,
-    /// Pixels of the mask.
-    area: Option<u64>,
-    /// Everything mode: the click that it answers.
-    point: Option<[f32; 2]>,
-    /// Everything mode: the crop that it was found in.
-    crop_box: Option<[usize; 4]>,
-}
-
-/// A rotated box.
-#[derive(Debug, ToSchema)]
-#[schema(as = RotatedBox)]
-#[allow(dead_code, reason = "tells the form, in which boxes write themselves")]
-struct RotatedBody {
-    center: [f32; 2],
-    size: [f32; 2],
-    /// In radians, clockwise.
-    angle: f32,
-    corners: [[f32; 2]; 4],
-}
-
-/// COCO's run lengths.
-#[derive(Debug, ToSchema)]
-#[schema(as = Segmentation)]
-#[allow(dead_code, reason = "tells the form, in which masks write themselves")]
-struct SegmentationBody {
-    /// `[height, width]`.
-    size: [usize; 2],
-    /// COCO's compressed text.
-    counts: String,
 }
 
 /// A class and its probability.

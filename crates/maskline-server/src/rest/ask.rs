@@ -267,6 +267,9 @@ pub(super) struct AskBody {
     /// Form of the answer, before what `Accept` says.
     #[schema(value_type = Option<super::format::Format>)]
     pub(super) format: Option<String>,
+    /// What files about the picture call it, `photo.jpg`; left out, its hash.
+    #[schema(max_length = 255)]
+    pub(super) name: Option<String>,
     /// Answer as JSON lines, for one picture too.
     #[serde(default)]
     pub(super) stream: bool,

@@ -11,7 +11,7 @@ use crate::models::{Served, Slot, State};
 
 /// What a model must be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+pub(crate) enum Need {
     /// Answer prompts, or everything.
     Prompts,
     /// Find what words and examples say.
@@ -37,7 +37,7 @@ impl Need {
     }
 
     /// Whether it is met.
-    pub(super) fn is_met(self, served: &Served) -> bool {
+    pub(crate) fn is_met(self, served: &Served) -> bool {
         let first = |is: fn(&ModelInfo) -> bool| served.first().is_some_and(|model| is(model.info()));
         match self {
             Self::Prompts => served.prompted().is_some(),
@@ -62,7 +62,7 @@ impl Need {
     ///
     /// # Errors
     /// `BadRequest`.
-    pub(super) fn check(self, slot: &Slot, served: &Served) -> Result<()> {
+    pub(crate) fn check(self, slot: &Slot, served: &Served) -> Result<()> {
         if self.is_met(served) {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Need {
 ///
 /// # Errors
 /// `NotFound` for a name that there is not; `BadRequest` where no model can.
-pub(super) fn choose(app: &App, name: Option<&str>, need: Need) -> Result<Arc<Slot>> {
+pub(crate) fn choose(app: &App, name: Option<&str>, need: Need) -> Result<Arc<Slot>> {
     if let Some(name) = name {
         return app.models.get(name);
     }

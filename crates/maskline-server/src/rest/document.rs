@@ -7,10 +7,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::{ComponentsBuilder, RefOr, Schema};
 
 use super::about::{ModelBody, ModelsBody};
-use super::answer::{AnswerBody, ImageBody, ObjectBody, TimingsBody};
+use super::answer::{AnswerBody, ImageBody, TimingsBody};
 use super::ask::AskBody;
+use super::export::ExportBody;
 use super::fields::{Form, REQUEST, Way};
-use super::format::{Format, LINES};
+use super::format::{Format, LINES, ZIP};
+use super::object::ObjectBody;
 use super::problem::Problem;
 use super::server::{ServerBody, StoppingBody};
 
@@ -27,6 +29,7 @@ const HASH: &str = "^[0-9a-fA-F]{64}$";
 fn made() -> Value {
     let mut forms = Vec::new();
     with::<AskBody>(&mut forms);
+    with::<ExportBody>(&mut forms);
     with::<AnswerBody<'_>>(&mut forms);
     with::<ImageBody>(&mut forms);
     with::<ObjectBody>(&mut forms);
@@ -249,6 +252,27 @@ fn operation(id: &str, summary: &str, responses: Value) -> Value {
     json!({"operationId": id, "summary": summary, "responses": responses})
 }
 
+/// Writing what is seen as files.
+fn exporting() -> Value {
+    let file = json!({"schema": {"type": "string", "format": "binary"}});
+    let mut content = Map::new();
+    for media in Format::ALL.map(Format::media).into_iter().chain([ZIP]) {
+        let is_text = media == JSON || media.starts_with("text/");
+        content.insert(media.to_owned(), if is_text { json!({"schema": {}}) } else { file.clone() });
+    }
+    let name = json!({"description": "The name that `maskline run` gives the file.", "schema": {"type": "string"}});
+    let good = json!({"200": {
+        "description": "The file, or several as a zip.", "headers": {"Content-Disposition": name}, "content": content,
+    }});
+    let mut export = operation(
+        "exportObjects",
+        "Objects as the files that `maskline run` writes; no model is asked",
+        responses(good, &[400, 401, 403, 404, 406, 408, 413, 415, 429, 503, 504]),
+    );
+    export["requestBody"] = json!({"required": true, "content": {JSON: {"schema": reference("ExportRequest")}}});
+    export
+}
+
 /// The paths that ask about no picture.
 fn others() -> Map<String, Value> {
     let name = json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}});
@@ -278,10 +302,23 @@ fn others() -> Map<String, Value> {
     );
     stop["requestBody"] = json!({"required": true, "content": {JSON: {"schema": {"type": "object"}}}});
     let has = operation("hasImage", "Whether a picture is kept", responses(empty("200", "It is."), &[400, 401, 403, 404]));
+    let mut shown = operation(
+        "showImage",
+        "A picture that is kept, turned upright and in 8 bits, for browsers that cannot show its file",
+        responses(
+            json!({"200": {"description": "The picture.", "content": {"image/jpeg": picture, "image/png": picture}}}),
+            &[400, 401, 403, 404, 406, 413, 429, 504],
+        ),
+    );
+    shown["parameters"] = json!([{
+        "name": "side", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 1},
+        "description": "Scaled down so that the longer side has at most so many pixels.",
+    }]);
     let forget = operation("forgetImage", "Keep a picture no longer", responses(empty("204", "It is gone."), &[400, 401, 403, 404]));
     let paths = json!({
+        "/v1/export": {"post": exporting()},
         "/v1/images": {"put": keep},
-        "/v1/images/{sha256}": {"parameters": [hash], "head": has, "delete": forget},
+        "/v1/images/{sha256}": {"parameters": [hash], "head": has, "get": shown, "delete": forget},
         "/v1/models": {"get": operation("models", "All models, with what each takes", responses(ok("Models"), &[401, 403]))},
         "/v1/models/{name}": {
             "parameters": [name],

@@ -66,7 +66,7 @@ const fn field(name: &'static str, form: Form, ways: &'static [Way]) -> Field {
 }
 
 /// All of them, in the order in which they are told.
-const FIELDS: [Field; 41] = [
+const FIELDS: [Field; 42] = [
     field("model", Form::Text, ALL),
     field("image", Form::Repeated(&["image"]), ALL),
     field("images", Form::Repeated(&[]), ALL),
@@ -76,6 +76,7 @@ const FIELDS: [Field; 41] = [
     field("like_boxes", Form::Repeated(&["like_box"]), DETECT),
     field("unlike_boxes", Form::Repeated(&["unlike_box"]), DETECT),
     field("format", Form::Text, ANSWERS),
+    field("name", Form::Text, ANSWERS),
     field("stream", Form::Flag, ALL),
     field("timeout", Form::Number, ALL),
     field("priority", Form::Text, ALL),
@@ -152,7 +153,7 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 ///
 /// # Errors
 /// What is wrong, with the nearest known name of an unknown field.
-pub(super) fn read<T: DeserializeOwned>(value: Value) -> std::result::Result<T, maskline::Error> {
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> std::result::Result<T, maskline::Error> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (place, message) = (error.path().to_string(), error.into_inner().to_string());
         let message: String = message.chars().take(600).collect();

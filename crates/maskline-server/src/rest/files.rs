@@ -1,119 +1,183 @@
 //! Answers in all forms but JSON: as the files that `maskline run` writes.
 
-use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 
-use maskline::vision::draw::{DrawOptions, annotate_classes, annotate_prompted};
+use axum::http::HeaderValue;
+use maskline::vision::draw::Marks;
 use maskline::vision::write::{
-    Answer, CocoAnnotations, EncodedFile, ImageObjects, MaskFormat, MaskOptions, PictureFormat, coco_annotations, coco_category,
-    coco_image, encode_masks, encode_picture, yolo_txt,
+    Answer, FileFormat, FileOptions, GivenClass, ImageObjects, LabelStudioNames, class_names, encode_files, gathered_part, label_studio,
+    number_in_name, numbered, write_gathered, yolo_files,
 };
-use maskline::{ClassScore, Error, ErrorKind, Object};
-use serde_json::{Value, json};
+use maskline::{ClassScore, Error, ErrorKind, Image, Object};
 
-use super::answer::Found;
 use super::format::Format;
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
+use crate::pictures::PictureHash;
 
-/// What an object is called that nobody has named.
-const UNNAMED: &str = "object";
-const JPEG: PictureFormat = PictureFormat::Jpeg { quality: 92 };
+/// Longest name of a file, in bytes: that of most file systems.
+const LONGEST_NAME: usize = 255;
+
+/// What files call the picture that they are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PictureName {
+    /// With its ending: `photo.jpg`.
+    pub(super) whole: String,
+    /// Without: what the names of the files begin with.
+    stem: String,
+    /// Whether somebody chose it.
+    is_given: bool,
+}
+
+impl PictureName {
+    /// From what a caller says.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no name of a file.
+    pub(super) fn of(name: &str) -> Result<Self> {
+        let is_strange = |letter: char| letter.is_control() || matches!(letter, '/' | '\\');
+        if name.is_empty() || name.len() > LONGEST_NAME || matches!(name, "." | "..") || name.contains(is_strange) {
+            let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
+            let fault = Fault::bad("name", format!("a file's name of at most {LONGEST_NAME} bytes, without folders"), format!("`{shown}`"));
+            return Err(fault.with_help("photo.jpg"));
+        }
+        // A name that begins with its only dot has no ending.
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
+        Ok(Self { whole: name.to_owned(), stem: stem.to_owned(), is_given: true })
+    }
+
+    /// Where nobody says one.
+    pub(super) fn of_hash(hash: PictureHash) -> Self {
+        Self { whole: hash.to_string(), stem: hash.to_string(), is_given: false }
+    }
+
+    /// The name of a file about the picture, which ends like this; without a name for the picture, the end alone.
+    pub(super) fn file_name(name: Option<&Self>, ending: &str) -> String {
+        match name.filter(|name| name.is_given) {
+            Some(name) => format!("{}{ending}", name.stem),
+            None => ending.trim_start_matches('.').to_owned(),
+        }
+    }
+}
+
+/// A file, which is sent or put into a zip.
+pub(super) struct NamedFile {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
 
 /// What is written.
 pub(super) struct Writing<'a> {
-    pub(super) found: &'a Found,
-    pub(super) format: Format,
+    pub(super) image: &'a Image,
+    pub(super) objects: &'a [Object],
+    /// Of a classifier.
+    pub(super) ranked: Option<&'a [ClassScore]>,
+    /// What was asked.
+    pub(super) marks: Marks<'a>,
+    pub(super) name: &'a PictureName,
     /// Names of classes by index, as far as there are some.
-    pub(super) names: Vec<String>,
+    pub(super) known: &'a [String],
+    /// Keypoints of an object.
+    pub(super) keypoints: Option<usize>,
     /// YOLO's lines end in the score.
-    pub(super) save_conf: bool,
+    pub(super) has_scores: bool,
 }
 
 impl Writing<'_> {
-    /// The answer's bytes. Takes a while for pictures and many masks.
+    /// What a model's endpoint answers: one file, without those that go along with it. Takes a while for pictures and many masks.
     ///
     /// # Errors
     /// `OverLimit` for what the form cannot hold.
-    pub(super) fn bytes(mut self) -> Result<Vec<u8>> {
-        let names = std::mem::take(&mut self.names);
-        let (objects, classes) = classed(&self.found.objects, names);
-        let (width, height) = self.found.picture.image.size();
-        let name = self.found.picture.hash.to_string();
-        let found = ImageObjects { image_id: 1, width, height, objects: &objects };
-        let pixels = self.found.picture.image.pixels();
-        let answer = Answer { found, file_name: &name, pixels: Some(pixels), marks: self.found.asked.marks() };
-        let masks = |format| encode_masks(format, &answer, &MaskOptions::default()).map_err(Error::from);
-        let one = |files: Vec<EncodedFile>| files.into_iter().next().map(|file| file.bytes).unwrap_or_default();
-        Ok(match self.format {
-            Format::Png => self.overlay(&objects, PictureFormat::Png)?,
-            Format::Jpg => self.overlay(&objects, JPEG)?,
-            Format::Coco => document(&found, &name, &classes).to_string().into_bytes(),
-            Format::Yolo | Format::YoloSeg => yolo_txt(&found, self.save_conf).into_bytes(),
-            Format::Masks => zip(masks(MaskFormat::Png)?)?,
-            Format::Cutout => zip(masks(MaskFormat::Cutout)?)?,
-            Format::PngIndex => one(masks(MaskFormat::PngIndex)?),
-            Format::Polygons => one(masks(MaskFormat::Polygons)?),
-            Format::Labelme => one(masks(MaskFormat::LabelMe)?),
-            Format::LabelStudio => one(masks(MaskFormat::LabelStudio)?),
-            Format::Json | Format::CocoRle => one(masks(MaskFormat::CocoRle)?),
-        })
-    }
-
-    fn overlay(&self, objects: &[Object], format: PictureFormat) -> Result<Vec<u8>> {
-        let pixels = self.found.picture.image.pixels();
-        let annotated = match &self.found.classes {
-            Some(classes) => {
-                let named = |class: &ClassScore| (class.label.clone().unwrap_or_else(|| format!("#{}", class.class_id)), class.score);
-                annotate_classes(pixels, &classes.iter().map(named).collect::<Vec<_>>())
+    pub(super) fn answer(&self, format: Format) -> Result<Vec<u8>> {
+        match format {
+            Format::Masks | Format::Cutout => zip(self.files(format.of_files())?),
+            Format::LabelStudio => {
+                let objects = numbered(self.objects, &self.classes()?);
+                let task = label_studio(&self.about(&objects), &LabelStudioNames::default()).map_err(Error::from)?;
+                Ok(format!("{task}\n").into_bytes())
             }
-            None => annotate_prompted(pixels, objects, &self.found.asked.marks(), &DrawOptions::default()),
-        };
-        // It is the picture that the format cannot hold, not an option that is wrong.
-        Ok(encode_picture(&annotated, format).map_err(|error| Error::new(ErrorKind::OverLimit, error.to_string()))?)
-    }
-}
-
-/// The objects, each of a class, and the names of the classes: what has no number gets that of its name, or a free one.
-fn classed(objects: &[Object], names: Vec<String>) -> (Vec<Object>, BTreeMap<usize, String>) {
-    let mut classes: BTreeMap<usize, String> = names.into_iter().enumerate().collect();
-    let mut objects = objects.to_vec();
-    for object in &objects {
-        if let Some(id) = object.class_id {
-            classes.entry(id).or_insert_with(|| object.label.clone().unwrap_or_else(|| format!("class_{id}")));
+            _ => Ok(self.files(format.of_files())?.into_iter().next().map(|file| file.bytes).unwrap_or_default()),
         }
     }
-    for object in objects.iter_mut().filter(|object| object.class_id.is_none()) {
-        let name = object.label.as_deref().unwrap_or(UNNAMED);
-        let known = classes.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
-        let id = known.or_else(|| (0..).find(|id| !classes.contains_key(id))).unwrap_or_default();
-        classes.entry(id).or_insert_with(|| name.to_owned());
-        object.class_id = Some(id);
+
+    /// The files that the command line writes.
+    ///
+    /// # Errors
+    /// `OverLimit` for what the form cannot hold; `BadRequest` for classes that have too high a number.
+    pub(super) fn files(&self, format: FileFormat) -> Result<Vec<NamedFile>> {
+        let classes = self.classes()?;
+        let objects = numbered(self.objects, &classes);
+        let answer = self.about(&objects);
+        if let Some(name) = format.gathered_file() {
+            let part = gathered_part(format, &answer, &self.name.whole).map_err(Error::from)?;
+            let mut bytes = Vec::new();
+            write_gathered(format, &mut bytes, &classes, || Ok(Box::new(std::iter::once(Ok(part.clone()))))).map_err(unwritten)?;
+            return Ok(vec![NamedFile { name: name.to_owned(), bytes }]);
+        }
+        let ranked = self.ranked.map(|classes| classes.iter().map(ClassScore::shown).collect::<Vec<_>>());
+        let options = FileOptions { classes: ranked.as_deref(), has_scores: self.has_scores };
+        let files = encode_files(format, &answer, &options).map_err(Error::from)?;
+        // As seen from the folder of the picture.
+        let beside = if format.is_yolo() { yolo_files(&classes, ".", self.keypoints).to_vec() } else { Vec::new() };
+        let name = |suffix: &str| {
+            let name = PictureName::file_name(Some(self.name), suffix);
+            // A picture that is called like another of the files makes way.
+            let is_taken = beside.iter().any(|(other, _)| name.eq_ignore_ascii_case(other));
+            if is_taken { format!("{}{suffix}", self.name.whole) } else { name }
+        };
+        let own: Vec<NamedFile> = files.into_iter().map(|file| NamedFile { name: name(&file.suffix), bytes: file.bytes }).collect();
+        Ok(own
+            .into_iter()
+            .chain(beside.iter().map(|(name, text)| NamedFile { name: (*name).to_owned(), bytes: text.as_bytes().to_vec() }))
+            .collect())
     }
-    (objects, classes)
+
+    fn classes(&self) -> Result<Vec<String>> {
+        let given = class_names(self.known, self.objects.iter().map(GivenClass::of));
+        Ok(given.map_err(|error| Error::from(error).of_kind(ErrorKind::BadInput).named("objects"))?)
+    }
+
+    fn about<'o>(&'o self, objects: &'o [Object]) -> Answer<'o> {
+        let (width, height) = self.image.size();
+        let image_id = number_in_name(&self.name.stem).unwrap_or(1);
+        let found = ImageObjects { image_id, width, height, objects };
+        Answer { found, file_name: &self.name.whole, pixels: Some(self.image.pixels()), marks: self.marks }
+    }
 }
 
-/// A COCO data set of one picture.
-fn document(found: &ImageObjects<'_>, name: &str, classes: &BTreeMap<usize, String>) -> Value {
-    let categories: Vec<Value> = classes.iter().filter_map(|(id, name)| coco_category(*id, name, None)).collect();
-    json!({
-        "info": {"description": "masks and boxes found by maskline", "version": env!("CARGO_PKG_VERSION")},
-        "licenses": [],
-        "categories": categories,
-        "images": [coco_image(found, name)],
-        "annotations": coco_annotations(found, &CocoAnnotations::default()),
-    })
+fn unwritten(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Failed, format!("the files cannot be put together: {error}"))
 }
 
 /// Files as one: they are compressed already.
-fn zip(files: Vec<EncodedFile>) -> Result<Vec<u8>> {
-    let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Failed, format!("the files cannot be put together: {error}"));
+///
+/// # Errors
+/// `Failed`.
+pub(super) fn zip(files: Vec<NamedFile>) -> Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for EncodedFile { suffix, bytes } in files {
-        zip.start_file(suffix.trim_start_matches('.'), stored).map_err(|error| failed(&error))?;
-        zip.write_all(&bytes).map_err(|error| failed(&error))?;
+    for NamedFile { name, bytes } in files {
+        zip.start_file(name, stored).map_err(unwritten)?;
+        zip.write_all(&bytes).map_err(unwritten)?;
     }
-    Ok(zip.finish().map_err(|error| failed(&error))?.into_inner())
+    Ok(zip.finish().map_err(unwritten)?.into_inner())
+}
+
+/// The header by which a file is kept under its name (RFC 6266): once in the letters that every client reads, and whole where there are others.
+pub(super) fn attachment(name: &str) -> HeaderValue {
+    let plain: String = name.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
+    let mut text = format!("attachment; filename=\"{plain}\"");
+    if plain != name {
+        text += "; filename*=UTF-8''";
+        for byte in name.bytes() {
+            let is_unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            text += &if is_unreserved { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        }
+    }
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+}
+
+fn is_plain(letter: char) -> bool {
+    letter == ' ' || (letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | '%'))
 }
 
 #[cfg(test)]
@@ -121,12 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_object_gets_a_class_of_its_name() {
-        let object = |label: Option<&str>, class_id| Object { label: label.map(str::to_owned), class_id, ..Object::default() };
-        let given = [object(Some("mug"), None), object(None, Some(3)), object(Some("bus"), None), object(None, None)];
-        let (objects, classes) = classed(&given, vec!["person".into(), "bus".into()]);
-        assert_eq!(objects.iter().map(|object| object.class_id).collect::<Vec<_>>(), [Some(2), Some(3), Some(1), Some(4)]);
-        let names: Vec<&str> = classes.values().map(String::as_str).collect();
-        assert_eq!(names, ["person", "bus", "mug", "class_3", "object"]);
+    fn a_name_is_that_of_a_file_and_no_way_to_another_folder() {
+        let stem = |name| PictureName::of(name).map(|name| name.stem).ok();
+        assert_eq!(stem("photo.jpg").as_deref(), Some("photo"));
+        assert_eq!(stem("a.v2.tar.gz").as_deref(), Some("a.v2.tar"));
+        assert_eq!(stem(".jpg").as_deref(), Some(".jpg"));
+        for name in ["", ".", "..", "../a.jpg", "a/b.jpg", "a\\b.jpg", "a\nb.jpg", &"a".repeat(256)] {
+            assert_eq!(stem(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_kept_under_its_name_in_whatever_letters() {
+        assert_eq!(attachment("photo.rle.json"), "attachment; filename=\"photo.rle.json\"");
+        assert_eq!(attachment("ö\"a.json"), "attachment; filename=\"__a.json\"; filename*=UTF-8''%C3%B6%22a.json");
     }
 }

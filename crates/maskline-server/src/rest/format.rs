@@ -1,5 +1,6 @@
 //! The forms of answers: their names, their media types, and which one a request gets.
 
+use maskline::vision::write::{FileFormat, has_coco_classes};
 use maskline::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +18,10 @@ pub(super) enum Format {
     CocoRle,
     /// A COCO data set of the one picture.
     Coco,
+    /// COCO's results, with the numbers of that data set.
+    CocoResults,
+    /// The same with COCO's own category ids, 1 to 90.
+    Coco91,
     /// LabelMe's annotations.
     Labelme,
     /// A task with predictions for Label Studio.
@@ -40,10 +45,12 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Json,
         Self::CocoRle,
         Self::Coco,
+        Self::CocoResults,
+        Self::Coco91,
         Self::Labelme,
         Self::LabelStudio,
         Self::Polygons,
@@ -56,39 +63,61 @@ impl Format {
         Self::Cutout,
     ];
 
+    /// The format of the files.
+    pub(super) fn of_files(self) -> FileFormat {
+        match self {
+            Self::Json => FileFormat::Json,
+            Self::CocoRle => FileFormat::CocoRle,
+            Self::Coco => FileFormat::Coco,
+            Self::CocoResults => FileFormat::CocoResults,
+            Self::Coco91 => FileFormat::Coco91,
+            Self::Labelme => FileFormat::LabelMe,
+            Self::LabelStudio => FileFormat::LabelStudio,
+            Self::Polygons => FileFormat::Polygons,
+            Self::Yolo => FileFormat::Yolo,
+            Self::YoloSeg => FileFormat::YoloSeg,
+            Self::PngIndex => FileFormat::PngIndex,
+            Self::Png => FileFormat::Png,
+            Self::Jpg => FileFormat::Jpg,
+            Self::Masks => FileFormat::Masks,
+            Self::Cutout => FileFormat::Cutout,
+        }
+    }
+
     /// Name, as on the command line.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::CocoRle => "coco-rle",
-            Self::Coco => "coco",
-            Self::Labelme => "labelme",
-            Self::LabelStudio => "label-studio",
-            Self::Polygons => "polygons",
-            Self::Yolo => "yolo",
-            Self::YoloSeg => "yolo-seg",
-            Self::PngIndex => "png-index",
-            Self::Png => "png",
-            Self::Jpg => "jpg",
-            Self::Masks => "masks",
-            Self::Cutout => "cutout",
-        }
+        self.of_files().name()
+    }
+
+    /// The format of a name.
+    ///
+    /// # Errors
+    /// `NotAcceptable` with those that there are.
+    pub(super) fn of_name(name: &str, formats: &[Self]) -> Result<Self> {
+        let known = formats.iter().find(|format| format.name() == name);
+        known.copied().ok_or_else(|| not_acceptable(format!("format `{}`", name.chars().take(40).collect::<String>()), formats))
     }
 
     /// Media type. Several files are one zip: every language opens it, `curl -o` writes it, and no client reads `multipart/mixed`.
     pub(super) fn media(self) -> &'static str {
         match self {
-            Self::Json | Self::CocoRle | Self::Coco | Self::Labelme | Self::LabelStudio | Self::Polygons => "application/json",
+            Self::Json | Self::CocoRle | Self::Coco | Self::CocoResults | Self::Coco91 => "application/json",
+            Self::Labelme | Self::LabelStudio | Self::Polygons => "application/json",
             Self::Yolo | Self::YoloSeg => "text/plain; charset=utf-8",
             Self::PngIndex | Self::Png => "image/png",
             Self::Jpg => "image/jpeg",
-            Self::Masks | Self::Cutout => "application/zip",
+            Self::Masks | Self::Cutout => ZIP,
         }
     }
 
     /// Whether it holds masks and nothing else.
     pub(super) fn needs_masks(self) -> bool {
         matches!(self, Self::PngIndex | Self::Masks | Self::Cutout | Self::CocoRle)
+    }
+
+    /// Whether it holds something of objects that have masks or none, and are of these classes.
+    pub(super) fn fits(self, has_masks: bool, labels: &[String]) -> bool {
+        (has_masks || !self.needs_masks()) && (self != Self::Coco91 || has_coco_classes(labels))
     }
 
     /// Those that an endpoint gives.
@@ -101,6 +130,8 @@ impl Format {
     }
 }
 
+/// Several files as one.
+pub(super) const ZIP: &str = "application/zip";
 /// JSON lines.
 pub(super) const LINES: &str = "application/x-ndjson";
 
@@ -130,10 +161,7 @@ impl Wish<'_> {
     /// `BadRequest` for a format that there is not; `NotAcceptable` where there is nothing that the caller accepts.
     pub(super) fn choose(&self) -> Result<Chosen> {
         let formats = Format::of(self.way);
-        let named = self.format.map(|name| {
-            let known = formats.iter().find(|format| format.name() == name);
-            known.copied().ok_or_else(|| not_acceptable(format!("format `{}`", name.chars().take(40).collect::<String>()), formats))
-        });
+        let named = self.format.map(|name| Format::of_name(name, formats));
         let (format, is_stream) = match (named.transpose()?, self.accept) {
             (Some(format), _) => (format, false),
             (None, Some(accept)) => accepted(accept, formats).ok_or_else(|| not_acceptable("Accept".into(), formats))?,
@@ -156,7 +184,7 @@ pub(super) fn not_acceptable(what: String, formats: &[Format]) -> Fault {
 }
 
 /// The form that `Accept` likes most, and whether as JSON lines.
-fn accepted(accept: &str, formats: &[Format]) -> Option<(Format, bool)> {
+pub(super) fn accepted(accept: &str, formats: &[Format]) -> Option<(Format, bool)> {
     let mut ranges: Vec<(f32, &str)> = accept.split(',').map(weighed).filter(|(weight, _)| *weight > 0.0).collect();
     // Stable: of equal weight the first.
     ranges.sort_by(|a, b| b.0.total_cmp(&a.0));

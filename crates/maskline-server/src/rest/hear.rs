@@ -54,8 +54,7 @@ impl Heard {
 /// `UnsupportedMedia` for a body of another kind, `TooLarge` over a limit, `BadRequest` for all that is wrong in it.
 pub(super) async fn hear(app: &App, way: Way, request: Request) -> Result<Heard> {
     let accept = text_header(request.headers(), header::ACCEPT);
-    let kind = text_header(request.headers(), header::CONTENT_TYPE).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = kind_of(&request);
     let mut reading = Reading { way, most: app.limits().prompts, ..Reading::new(way) };
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
         .map_err(|error| Fault::bad("query string", "names and values", error.body_text()))?;
@@ -75,7 +74,10 @@ pub(super) async fn hear(app: &App, way: Way, request: Request) -> Result<Heard>
                 reading.pictures.push(Source::File(body));
             }
         }
-        kind => return Err(unread(kind)),
+        kind => {
+            let help = "curl: -F image=@photo.jpg, or --data-binary @photo.jpg -H 'Content-Type: image/jpeg'";
+            return Err(unread(kind, "multipart/form-data, application/json, application/octet-stream or an image").with_help(help));
+        }
     }
     reading.finish(accept).await
 }
@@ -84,18 +86,23 @@ fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<String> 
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn unread(kind: &str) -> Fault {
-    let error = Error::new(ErrorKind::BadInput, "Content-Type");
-    let error = error.expecting("multipart/form-data, application/json, application/octet-stream or an image");
-    let help = "curl: -F image=@photo.jpg, or --data-binary @photo.jpg -H 'Content-Type: image/jpeg'";
-    Fault::new(Reason::UnsupportedMedia, error.but_found(kind.chars().take(80).collect::<String>()).with_help(help))
+/// What kind of body a request says that it has.
+pub(super) fn kind_of(request: &Request) -> String {
+    let kind = text_header(request.headers(), header::CONTENT_TYPE).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The refusal of a body of another kind.
+pub(super) fn unread(kind: &str, expected: &str) -> Fault {
+    let error = Error::new(ErrorKind::BadInput, "Content-Type").expecting(expected);
+    Fault::new(Reason::UnsupportedMedia, error.but_found(kind.chars().take(80).collect::<String>()))
 }
 
 /// All of a body.
 ///
 /// # Errors
 /// `TooLarge` over the limit; `BadRequest` where it ends early.
-pub(super) async fn whole(app: &App, body: Body) -> Result<Bytes> {
+pub(crate) async fn whole(app: &App, body: Body) -> Result<Bytes> {
     let most = app.limits().body;
     axum::body::to_bytes(body, most).await.map_err(|error| {
         let error = error.into_inner();
@@ -113,7 +120,7 @@ fn too_long(most: usize) -> Fault {
 ///
 /// # Errors
 /// `BadRequest` for what is no JSON object; `TooLarge`.
-pub(super) fn json(body: &[u8]) -> Result<Map<String, Value>> {
+pub(crate) fn json(body: &[u8]) -> Result<Map<String, Value>> {
     let values = body.iter().filter(|byte| **byte == b',').count();
     if values > MOST_VALUES {
         return Err(Fault::over("JSON body", format!("{MOST_VALUES} values"), values));

@@ -5,11 +5,13 @@ mod answer;
 mod ask;
 mod choose;
 mod document;
+mod export;
 mod fields;
 mod files;
 mod format;
 mod hear;
 mod images;
+mod object;
 mod problem;
 mod question;
 mod run;
@@ -26,7 +28,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use maskline::{Error, ErrorKind};
 
+pub(crate) use choose::{Need, choose};
 pub(crate) use document::document;
+pub(crate) use fields::read;
+pub(crate) use hear::{json, whole};
+pub(crate) use problem::{Problem, name_instance};
+pub(crate) use run::{AT_ONCE, MASK_LOGITS, within};
+pub(crate) use source::{Source, heavy};
 
 use crate::app::App;
 use crate::fault::{Fault, Reason};
@@ -42,8 +50,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         router = router.route(&format!("/{}", each.name()), way(each));
     }
     router
+        .route("/export", post(export::export))
         .route("/images", put(images::keep))
-        .route("/images/{sha256}", axum::routing::head(images::has).delete(images::forget))
+        .route("/images/{sha256}", axum::routing::head(images::has).get(images::shown).delete(images::forget))
         .route("/models", get(about::all))
         .route("/models/{name}", get(about::one))
         .route("/models/{name}/load", post(about::load))

@@ -126,7 +126,7 @@ impl IntoResponse for Fault {
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Names the request in its problem document.
-pub(super) async fn name_instance(request: Request, next: Next) -> Response {
+pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let response = next.run(request).await;
     match (id, response.extensions().get::<Fault>()) {

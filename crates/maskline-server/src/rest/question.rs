@@ -250,7 +250,7 @@ fn mask_of_file(file: &[u8], size: (usize, usize)) -> std::result::Result<Mask, 
     mask_of_picture(file, &DecodeOptions::default()).map_err(of_mask)
 }
 
-fn clicks(points: &[Vec<f32>], labels: Option<&[f32]>) -> std::result::Result<Vec<Click>, Error> {
+pub(super) fn clicks(points: &[Vec<f32>], labels: Option<&[f32]>) -> std::result::Result<Vec<Click>, Error> {
     let wrong = |expected: &str, found: String| Error::new(ErrorKind::BadInput, "points").expecting(expected).but_found(found);
     if let Some(labels) = labels.filter(|labels| labels.len() != points.len()) {
         return Err(wrong("a label for each point", format!("{} points and {} labels", points.len(), labels.len())));

@@ -15,8 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::answer::{Answerer, Drawn, Found, Unmet, with_timings};
 use super::choose::{Need, choose};
 use super::fields::Way;
-use super::files::Writing;
-use super::format::{Chosen, Format, LINES, Wish, not_acceptable};
+use super::files::{PictureName, Writing, attachment};
+use super::format::{Chosen, Format, LINES, Wish, ZIP, not_acceptable};
 use super::hear::hear;
 use super::problem::Problem;
 use super::question::{AskedModel, Question, class_names};
@@ -30,9 +30,9 @@ use crate::statistics::{Account, Spent};
 /// Name in the accounts.
 pub(super) const PROTOCOL: &str = "rest";
 /// Pictures of one request that are worked on at once: the next is decoded while this one is looked at.
-const AT_ONCE: usize = 2;
+pub(crate) const AT_ONCE: usize = 2;
 /// Bytes of an answer's mask beside its bits: the low-resolution logits.
-const MASK_LOGITS: u64 = 256 << 10;
+pub(crate) const MASK_LOGITS: u64 = 256 << 10;
 
 /// Answers a request.
 pub(super) async fn answer(app: Arc<App>, way: Way, request: Request) -> Response {
@@ -73,6 +73,8 @@ struct Call {
     deadline: Instant,
     /// What the request asked for, for each picture.
     timeout: Option<Duration>,
+    /// What files call the picture.
+    name: Option<PictureName>,
     save_conf: bool,
 }
 
@@ -89,6 +91,8 @@ struct About {
 struct Written {
     bytes: Vec<u8>,
     format: Format,
+    /// What it is called, where it is to be kept as a file.
+    file: Option<String>,
     timings: Stages,
     spent: Spent,
 }
@@ -104,6 +108,7 @@ async fn put(app: &Arc<App>, way: Way, request: Request, account: &mut Account) 
     let is_stream = heard.ask.stream || pictures.len() > 1;
     let wish = Wish { way, format: heard.ask.format.as_deref(), accept: heard.accept.as_deref(), is_stream };
     let chosen = wish.choose()?;
+    let name = heard.ask.name.as_deref().map(PictureName::of).transpose()?;
     let need = Need::of(way, heard.is_told());
     let slot = choose(app, heard.ask.model.as_deref(), need)?;
     account.names(slot.name(), &slot.statistics);
@@ -114,21 +119,24 @@ async fn put(app: &Arc<App>, way: Way, request: Request, account: &mut Account) 
     check_format(chosen.format, &turn)?;
     let save_conf = heard.ask.save_conf;
     let question = Arc::new(within(deadline, Question::of(app, way, heard)).await?);
-    Ok((Call { app: Arc::clone(app), turn, question, chosen, deadline, timeout, save_conf }, pictures))
+    Ok((Call { app: Arc::clone(app), turn, question, chosen, deadline, timeout, name, save_conf }, pictures))
 }
 
-/// Refuses forms of nothing but masks for objects that have none.
+/// Refuses forms that would hold nothing of what the model finds.
 fn check_format(format: Format, turn: &Turn) -> Result<()> {
-    let has_masks = turn.served.models().iter().any(|model| model.info().task.has_masks());
-    if !format.needs_masks() || has_masks {
+    let models = turn.served.models();
+    let has_masks = models.iter().any(|model| model.info().task.has_masks());
+    let labels = models.first().map(|model| model.info().labels.as_slice()).unwrap_or_default();
+    if format.fits(has_masks, labels) {
         return Ok(());
     }
-    let without: Vec<Format> = Format::ALL.into_iter().filter(|format| !format.needs_masks()).collect();
-    Err(not_acceptable(format!("format `{}`: `{}` finds no masks", format.name(), turn.slot.name()), &without))
+    let fitting: Vec<Format> = Format::ALL.into_iter().filter(|format| format.fits(has_masks, labels)).collect();
+    let why = if format == Format::Coco91 { "knows other classes than COCO's" } else { "finds no masks" };
+    Err(not_acceptable(format!("format `{}`: `{}` {why}", format.name(), turn.slot.name()), &fitting))
 }
 
 /// What is answered until then, or not at all: dropped, it is called off.
-async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
     let late = || Fault::from(Error::new(ErrorKind::TimedOut, "the request's deadline passed before it was answered"));
     tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(late()))
 }
@@ -152,7 +160,8 @@ impl Call {
         let timings = timings.rest(Stage::Other, began);
         let format = self.chosen.format;
         let bytes = if format == Format::Json { with_timings(bytes, &timings)? } else { bytes };
-        Ok(Written { bytes, format, timings, spent: Spent::of(&timings, self.question.rows()) })
+        let file = (format.media() == ZIP).then(|| PictureName::file_name(self.name.as_ref(), &format!(".{}.zip", format.name())));
+        Ok(Written { bytes, format, file, timings, spent: Spent::of(&timings, self.question.rows()) })
     }
 
     /// Asks the model.
@@ -214,8 +223,14 @@ impl Call {
             // A mask has a bit for a pixel.
             return heavy(width * height / 8 * masks, move || answerer.json(&found)).await?;
         }
-        let (names, save_conf) = (class_names(&self.question, &self.turn.slot), self.save_conf);
-        heavy(usize::MAX, move || Writing { found: &found, format, names, save_conf }.bytes()).await?
+        let (known, name, has_scores) = (class_names(&self.question, &self.turn.slot), self.name.clone(), self.save_conf);
+        heavy(usize::MAX, move || {
+            let name = name.unwrap_or_else(|| PictureName::of_hash(found.picture.hash));
+            let Found { picture, objects, classes, asked, .. } = &found;
+            let (image, ranked, marks) = (&picture.image, classes.as_deref(), asked.marks());
+            Writing { image, objects, ranked, marks, name: &name, known: &known, keypoints: None, has_scores }.answer(format)
+        })
+        .await?
     }
 }
 
@@ -237,10 +252,7 @@ impl IntoResponse for Written {
         if let Ok(timing) = HeaderValue::from_str(&self.timings.server_timing()) {
             headers.insert(SERVER_TIMING, timing);
         }
-        if self.format.media() == "application/zip" {
-            let name = format!("attachment; filename=\"{}.zip\"", self.format.name());
-            headers.extend(HeaderValue::from_str(&name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
-        }
+        headers.extend(self.file.map(|file| (header::CONTENT_DISPOSITION, attachment(&file))));
         response
     }
 }

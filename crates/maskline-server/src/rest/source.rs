@@ -13,7 +13,7 @@ use crate::pictures::{Picture, PictureHash};
 
 /// Where a picture comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Its file.
     File(Bytes),
     /// Its file as base64, or a data URI.
@@ -42,7 +42,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::of`].
-    pub(super) fn of_text(text: String) -> Result<Self> {
+    pub(crate) fn of_text(text: String) -> Result<Self> {
         if text.starts_with("data:") {
             return Ok(Self::Base64(text));
         }
@@ -59,7 +59,7 @@ impl Source {
     /// # Errors
     /// `BadRequest` for what is no picture, `NotFound` for one that is not held, `Forbidden` for an address from which nothing is fetched;
     /// `TooLarge`, `Busy`.
-    pub(super) async fn picture(self, app: &App) -> Result<Picture> {
+    pub(crate) async fn picture(self, app: &App) -> Result<Picture> {
         match self {
             Self::File(file) => app.pictures.take(file).await,
             Self::Base64(text) => {
@@ -90,7 +90,7 @@ const SMALL: usize = 256 << 10;
 ///
 /// # Errors
 /// `Failed` if it panicked.
-pub(super) async fn heavy<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(crate) async fn heavy<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     if bytes <= SMALL {
         return Ok(work());
     }

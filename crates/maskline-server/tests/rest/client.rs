@@ -79,6 +79,12 @@ impl Call {
         Self { body, ..self.header("content-type", kind) }
     }
 
+    /// A body whose kind is told already.
+    #[allow(dead_code)]
+    pub fn raw(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
+    }
+
     pub fn form(self, form: Form) -> Self {
         let body = form.finish();
         self.body(&format!("multipart/form-data; boundary={BOUNDARY}"), body)

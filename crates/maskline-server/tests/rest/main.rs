@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod client;
+mod export;
 mod formats;
 mod images;
 mod inputs;

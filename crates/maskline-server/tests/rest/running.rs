@@ -68,7 +68,7 @@ impl Running {
         Self::with(tempfile::tempdir().unwrap(), options)
     }
 
-    fn with(folder: TempDir, mut options: ServerOptions) -> Self {
+    pub fn with(folder: TempDir, mut options: ServerOptions) -> Self {
         (options.http, options.grpc) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None);
         options.times.notice = Duration::ZERO;
         let cache = folder.path().join("cache");
@@ -85,12 +85,14 @@ impl Running {
 
     fn wait_until_ready(&self) {
         for _ in 0..6000 {
-            let server = get("/v1/server").answer(self.address).expect(200).json();
-            if server["ready"] == true {
+            if get("/v2/health/ready").answer(self.address).status == 200 {
                 return;
             }
-            let models = server["models"].as_array().unwrap();
-            assert!(models.iter().all(|model| model["state"] != "failed"), "{server}");
+            // With keys it tells nothing more.
+            let server = get("/v1/server").answer(self.address);
+            let is_failed = |model: &serde_json::Value| model["state"] == "failed";
+            let has_failed = server.status == 200 && server.json()["models"].as_array().unwrap().iter().any(is_failed);
+            assert!(!has_failed, "{}", String::from_utf8_lossy(&server.body));
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("the server is not ready after two minutes");

@@ -22,10 +22,12 @@ fn models_tell_what_a_form_for_them_needs() {
     );
     assert!(nano["takes"]["prompts"] == true && nano["takes"]["everything"] == true && nano["takes"]["words"] == false);
     assert_eq!((&nano["defaults"]["points_per_side"], &nano["defaults"]["pred_iou_thresh"]), (&json!(16), &json!(0.6)));
+    assert!(nano["defaults"].get("conf").is_none(), "what answers prompts leaves nothing out");
     assert!(nano["formats"]["segment"].as_array().is_some_and(|formats| formats.contains(&json!("png-index"))));
     assert!(nano["cold_ms"]["total"].is_number() && nano["limits"]["prompts"] == 1024);
     let words = model("words");
     assert!(words["takes"]["words"] == true && words["takes"]["exemplars"] == true && words["takes"]["masks"] == true);
+    assert_eq!((&words["defaults"]["conf"], words["defaults"].get("iou")), (&json!(0.5), None));
     let classes = model("classes");
     assert!(classes["takes"]["classes"] == true && classes["label_count"] == 1000, "{classes}");
     assert_eq!(classes["formats"], json!({"classify": ["json", "png", "jpg"]}));
@@ -35,7 +37,9 @@ fn models_tell_what_a_form_for_them_needs() {
 fn the_document_is_served() {
     let document = get("/openapi.json").answer(shared()).expect(200).json();
     assert_eq!(document["openapi"], "3.1.0");
-    for path in ["/v1/segment", "/v1/detect", "/v1/classify", "/v1/embed", "/v1/models", "/v1/images/{sha256}", "/v1/server/stop"] {
+    for path in
+        ["/v1/segment", "/v1/detect", "/v1/classify", "/v1/embed", "/v1/models", "/v1/export", "/v1/images/{sha256}", "/v1/server/stop"]
+    {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
 }

@@ -25,6 +25,17 @@ impl Mask {
         parts.into_iter().map(|corners| simplified(corners, tolerance)).collect()
     }
 
+    /// [`Mask::polygons`] with a tolerance of its own for each: this share of its length, as users of OpenCV's `approxPolyDP` give it. The
+    /// length is that of the outline without the steps between pixels.
+    pub fn polygons_by_length(&self, share: f32) -> Vec<Polygon> {
+        let simple = |outline: Polygon| {
+            let smooth = simplified(outline.clone(), STEP);
+            let tolerance = share * length(&smooth);
+            simplified(outline, tolerance)
+        };
+        self.polygons(0.0).into_iter().map(simple).collect()
+    }
+
     /// All parts as one outline, for formats that allow one polygon per object: each part is joined to the nearest vertex of
     /// those before it by a bridge of no width. Parts below 1 % of the largest are left out, as are all but the 100 largest;
     /// holes are filled. Empty for an empty mask.
@@ -56,6 +67,9 @@ pub(crate) fn bridged<'a>(first: &Polygon, others: impl IntoIterator<Item = &'a 
 
 /// Every part is compared with all before it, and what is in more parts than this is noise.
 const MOST_MERGED: usize = 100;
+
+/// Pixels that an outline may leave its mask's edge by so that the steps of slopes are gone.
+const STEP: f32 = 1.0;
 
 /// How far a corner's ends are from it once it is cut off, in pixels. Twice as much is the length of an edge of which only the
 /// middle stays: the edges of a slope's steps are shorter.
@@ -172,6 +186,10 @@ fn turn(bitmap: &Bitmap, [x, y]: [usize; 2], direction: usize) -> usize {
         (false, true) => direction,
         (false, false) => (direction + 1) % 4,
     }
+}
+
+fn length(polygon: &[[f32; 2]]) -> f32 {
+    polygon.iter().zip(polygon.iter().cycle().skip(1)).map(|(a, b)| squared(*a, *b).sqrt()).sum()
 }
 
 fn area(polygon: &[[f32; 2]]) -> f64 {

@@ -15,6 +15,14 @@ pub const COCO_91: [i64; 80] = [
     67, 70, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 84, 85, 86, 87, 88, 89, 90,
 ];
 
+/// Whether classes are those 80, or `person` alone, which pose models have of them: by their number and their ends, for names that were
+/// given may be other ones.
+pub fn has_coco_classes(names: &[impl AsRef<str>]) -> bool {
+    let name = |index: usize| names.get(index).map(AsRef::as_ref);
+    let is_whole = names.len() == COCO_91.len() && name(0) == Some("person") && name(COCO_91.len() - 1) == Some("toothbrush");
+    is_whole || (names.len() == 1 && name(0) == Some("person"))
+}
+
 /// COCO's results format, as `pycocotools`' `loadRes` reads it.
 ///
 /// Each object gives `image_id`, `category_id`, `score` and `bbox` (`[x, y, width, height]`), or `segmentation` (compressed

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::png::mask_png;
 use super::polygons::polygon_iou;
-use super::{Answer, is_finite};
+use super::{Answer, UNNAMED, is_finite};
 use crate::object::{pixels, score};
 use crate::{Mask, Object, Result};
 
@@ -59,7 +59,7 @@ pub fn labelme(answer: &Answer<'_>, tolerance: f32, shapes: LabelMeShapes) -> Re
 
 pub(super) fn label_of(object: &Object) -> String {
     let label = object.label.clone().filter(|label| !label.is_empty());
-    label.or_else(|| object.class_id.map(|class_id| format!("class_{class_id}"))).unwrap_or_else(|| "object".to_owned())
+    label.or_else(|| object.class_id.map(|class_id| format!("class_{class_id}"))).unwrap_or_else(|| UNNAMED.to_owned())
 }
 
 fn object_shapes(object: &Object, tolerance: f32, shapes: LabelMeShapes) -> Result<Vec<Value>> {

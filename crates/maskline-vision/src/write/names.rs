@@ -2,6 +2,17 @@
 
 use std::fmt::Write;
 
+/// The list of class names beside YOLO's labels.
+pub const CLASSES_TXT: &str = "classes.txt";
+/// The description of YOLO's data set.
+pub const DATA_YAML: &str = "data.yaml";
+
+/// The names and texts of the files that belong to YOLO's labels; `pictures` is the folder of the pictures, as seen from them.
+pub fn yolo_files(names: &[impl AsRef<str>], pictures: &str, keypoints: Option<usize>) -> [(&'static str, String); 2] {
+    let data_set = YoloDataSet { train: pictures, validation: pictures, keypoints, ..YoloDataSet::default() };
+    [(CLASSES_TXT, classes_txt(names)), (DATA_YAML, data_yaml(names, &data_set))]
+}
+
 /// `classes.txt`: a name per line, in the order of the class indices. Line breaks and other controls within a name, which the format
 /// cannot hold, become spaces.
 pub fn classes_txt(names: &[impl AsRef<str>]) -> String {

@@ -32,7 +32,7 @@ use crate::promptable::{EmbeddingFile, PromptMask, Stored};
 use crate::verify::{AtSize, Case, Check};
 use crate::{
     Detections, Error, ErrorKind, EverythingOptions, Image, Multimask, PredictOptions, Prompt, Request, Result, SegmentOptions, Stages,
-    WordOptions,
+    Usual, WordOptions,
 };
 
 /// The driver of a model, with the parts open that are needed at once.
@@ -63,6 +63,11 @@ pub(crate) fn case_families() -> Vec<&'static str> {
 pub(crate) trait Driver: Any + Debug + Send + Sync {
     /// Runs the networks in the forms that are to come.
     fn warm_up(&self) -> Result<()>;
+
+    /// What holds where options say nothing.
+    fn usual(&self) -> Usual {
+        Usual::default()
+    }
 
     /// What is found in pictures by itself: for each, its answer or why it has none.
     fn detect(&self, pictures: &Pictures<'_>) -> Result<Vec<Result<Detections>>>;

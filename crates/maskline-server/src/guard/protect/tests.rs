@@ -5,7 +5,7 @@ use tower::ServiceExt;
 
 use super::super::testing::{app, json, text};
 use super::*;
-use crate::{Key, ServerOptions};
+use crate::{Access, Key};
 
 const SECRET: &str = "0123456789abcdef";
 
@@ -14,7 +14,11 @@ fn keyed() -> Access {
 }
 
 fn router(access: Access, side: Side) -> Router {
-    let app = app(ServerOptions { access, ..ServerOptions::default() });
+    router_of(ServerOptions { access, ..ServerOptions::default() }, side)
+}
+
+fn router_of(options: ServerOptions, side: Side) -> Router {
+    let app = app(options);
     let inside = Router::new().route("/{*path}", any(async || "inside")).fallback(async || (StatusCode::NOT_FOUND, "fallback"));
     protect(inside, &app, side)
 }
@@ -38,7 +42,7 @@ async fn without_keys_everybody_on_this_machine_may_ask() {
 
 #[tokio::test]
 async fn with_keys_one_must_be_shown_and_all_failures_look_alike() {
-    for (name, value) in [("authorization", format!("Bearer {SECRET}")), ("x-api-key", SECRET.into())] {
+    for (name, value) in [("authorization", format!("Bearer {SECRET}")), ("x-api-key", SECRET.into()), ("token", SECRET.into())] {
         assert_eq!(ask(keyed(), request("GET /v1/models", &[(name, &value)])).await.status(), StatusCode::OK);
     }
     let mut answers = std::collections::BTreeSet::new();
@@ -49,12 +53,25 @@ async fn with_keys_one_must_be_shown_and_all_failures_look_alike() {
         answers.insert(text(response).await);
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!(ask(keyed(), request("GET /", &[])).await.status(), StatusCode::UNAUTHORIZED, "the fallback is covered too");
+}
+
+#[tokio::test]
+async fn the_page_is_given_without_a_key_where_there_is_one() {
+    for path in ["/", "/page/main.js"] {
+        let status = async |page: bool| {
+            let options = ServerOptions { access: keyed(), page, ..ServerOptions::default() };
+            router_of(options, Side::Http).oneshot(request(&format!("GET {path}"), &[])).await.expect("an answer").status()
+        };
+        // Without a page `/` is the fallback, which is covered too.
+        assert_eq!(status(false).await, StatusCode::UNAUTHORIZED, "{path}");
+        assert_ne!(status(true).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(ask(keyed(), request("GET /pages", &[])).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn health_is_told_without_a_key_and_metrics_only_if_so_wished() {
-    for path in ["/health", "/v2/health/live", "/v2/health/ready"] {
+    for path in ["/health", "/v2/health/live", "/v2/health/ready", "/x-anylabeling/health"] {
         assert_eq!(ask(keyed(), request(&format!("GET {path}"), &[])).await.status(), StatusCode::OK, "{path}");
     }
     for path in ["/metrics", "/v2", "/v2/models/m/ready", "/v2/health/../models", "/v2/health/live/", "//health", "/openapi.json"] {
@@ -77,6 +94,11 @@ async fn a_refusal_has_the_form_of_what_was_asked() {
     assert_eq!(oip.headers()[header::CONTENT_TYPE], "application/json");
     let oip = json(oip).await;
     assert!(oip["error"].as_str().is_some_and(|error| error.contains("no key")), "{oip}");
+
+    let tool = ask(keyed(), request("POST /x-anylabeling/v1/predict", &[("token", "")])).await;
+    assert_eq!(tool.status(), StatusCode::UNAUTHORIZED);
+    let tool = json(tool).await;
+    assert_eq!((&tool["success"], tool["error"]["code"].as_str()), (&serde_json::json!(false), Some("UNAUTHORIZED")));
 
     let problem = json(ask(keyed(), request("GET /v2x", &[])).await).await;
     assert_eq!(problem["type"], "/problems/unauthorized");

@@ -27,7 +27,7 @@ use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
 use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
-use crate::{Detections, Image, Result, Stage, Stages, WordOptions, limits};
+use crate::{Detections, Image, Result, Stage, Stages, Usual, WordOptions, limits};
 
 /// An image encoder, and a reader of words.
 #[derive(Debug)]
@@ -76,6 +76,10 @@ impl Driver for Owl {
         let side = self.info().default_size;
         self.run(vec![0.0; limits::input_length([1, side, side])?], &Call::default())?;
         self.reader.warm_up()
+    }
+
+    fn usual(&self) -> Usual {
+        Usual { conf: Some(objects::WORD_SCORE), conf_of_examples: Some(objects::EXAMPLE_SCORE), iou: None }
     }
 
     fn detect(&self, _: &Pictures<'_>) -> Result<Vec<Result<Detections>>> {

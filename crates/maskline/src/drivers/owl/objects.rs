@@ -16,9 +16,9 @@ use crate::drivers::{Inquiry, Shown, Wanted, made_here};
 use crate::{Error, ErrorKind, PredictOptions, Result, Stage, Stages, limits};
 
 /// Scores of words have to be above it, unless somebody says another.
-const WORD_SCORE: f32 = 0.1;
+pub(super) const WORD_SCORE: f32 = 0.1;
 /// Scores of examples, before they are rescaled, have to reach it. (The reference's function would show all; its examples say 0.6.)
-const EXAMPLE_SCORE: f32 = 0.6;
+pub(super) const EXAMPLE_SCORE: f32 = 0.6;
 /// The worse of two boxes goes that an example finds, if they overlap by more. Words suppress nothing.
 const EXAMPLE_OVERLAP: f32 = 0.3;
 /// A score that is this share of an example's best one is shown as 0.

@@ -13,7 +13,7 @@ use crate::promptable::keep_apart;
 use crate::{Error, ErrorKind, Object, Result, Stage, Stages};
 
 /// Scores have to be above it, unless somebody says another.
-const SCORE: f32 = 0.5;
+pub(super) const SCORE: f32 = 0.5;
 /// Overlap above which the worse of two boxes goes where concepts suppress each other; else nothing is suppressed.
 const OVERLAP: f32 = 0.5;
 /// How many prompts go through the decoder together. A list is cut into pieces of these sizes, the largest ones first.

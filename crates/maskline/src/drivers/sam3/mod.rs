@@ -30,7 +30,7 @@ use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
 use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
-use crate::{Detections, Error, ErrorKind, Image, Object, PredictOptions, Result, Stage, Stages, WordOptions, limits};
+use crate::{Detections, Error, ErrorKind, Image, Object, PredictOptions, Result, Stage, Stages, Usual, WordOptions, limits};
 
 /// All heads of a SAM 3.
 #[derive(Debug)]
@@ -130,6 +130,10 @@ impl Driver for Sam3 {
             self.clicks()?.tune(&clicked)?;
         }
         Ok(())
+    }
+
+    fn usual(&self) -> Usual {
+        Usual { conf: Some(find::SCORE), conf_of_examples: Some(find::SCORE), iou: None }
     }
 
     fn detect(&self, _: &Pictures<'_>) -> Result<Vec<Result<Detections>>> {

@@ -21,7 +21,7 @@ use self::outputs::Input;
 use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
 use crate::promptable::EmbeddingFile;
 use crate::verify::{AtSize, Case, Check};
-use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, WordOptions, limits};
+use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, Usual, WordOptions, limits};
 
 /// One network, and how its outputs are read.
 #[derive(Debug)]
@@ -77,6 +77,13 @@ impl Driver for Yolo {
         let batch = info.fixed_batch.unwrap_or(1);
         let empty = vec![0.0; limits::input_length([batch, height, width])?];
         self.run(empty, Input { batch, height, width }, &Call::default()).map(drop)
+    }
+
+    fn usual(&self) -> Usual {
+        match self.reading {
+            Reading::Detector(_) => Usual { conf: Some(objects::LEAST_SCORE), iou: Some(objects::MOST_OVERLAP), ..Usual::default() },
+            Reading::Classifier { .. } => Usual::default(),
+        }
     }
 
     fn detect(&self, pictures: &Pictures<'_>) -> Result<Vec<Result<Detections>>> {

@@ -13,9 +13,9 @@ use crate::{Error, ErrorKind, PredictOptions, Result};
 /// Boxes of different classes are set this far apart, so that one pass suppresses within each class (ultralytics `max_wh`).
 const CLASS_OFFSET: f32 = 7680.0;
 /// Least score, unless somebody says another (ultralytics' `conf` of predictions).
-const LEAST_SCORE: f32 = 0.25;
+pub(super) const LEAST_SCORE: f32 = 0.25;
 /// Overlap above which the worse of two boxes goes, unless somebody says another (ultralytics' `iou`).
-const MOST_OVERLAP: f32 = 0.7;
+pub(super) const MOST_OVERLAP: f32 = 0.7;
 /// Most candidates that suppression looks at (ultralytics `max_nms`).
 const MOST_CANDIDATES: usize = 30_000;
 
