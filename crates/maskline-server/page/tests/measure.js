@@ -1,6 +1,6 @@
 /**
  * A command: how long from a click to the pixels of its mask, beside what the decoder took of it, on the sample and on 40 megapixels.
- * `node tests/measure.js`; time it with a release build (MASKLINE_BINARY).
+ * `node tests/measure.js`; time it with a release build (MASKLINE_BINARY). With `--keep` the objects stay, so that there are more and more.
  */
 
 import { LAUNCH, Opened } from './page.js';
@@ -9,6 +9,7 @@ import { SAMPLE, Served } from './server.js';
 import { chromium } from 'playwright-core';
 
 const CLICKS = 50;
+const KEEPS = process.argv.includes('--keep');
 
 /**
  * @param {number[]} values
@@ -48,7 +49,8 @@ function noted() {
 }
 
 /**
- * Clicks on an object, again and again: the pointer is there before the click, as a hand's is, and the object goes afterwards.
+ * Clicks on an object, again and again: the pointer is there before the click, as a hand's is, and the object goes
+ * afterwards, or stays beside the next one.
  * @param {Opened} one
  * @param {Case} picture
  */
@@ -66,7 +68,7 @@ async function measured(one, { file, width, height }) {
     await one.page.mouse.down();
     await one.page.mouse.up();
     await one.page.waitForTimeout(500);
-    await one.page.keyboard.press('Control+z');
+    await one.page.keyboard.press(KEEPS ? 'n' : 'Control+z');
     await one.page.waitForTimeout(150);
   }
   // The first one warms up.
