@@ -355,16 +355,10 @@ export class Opened {
    * @returns {Promise<{width: number, height: number, data: number[]}>} in device pixels, four values each
    */
   async look(clip) {
-    const shot = (await this.page.screenshot({ clip, scale: 'device' })).toString('base64');
-    return this.page.evaluate(async (shot) => {
-      const image = new Image();
-      image.src = `data:image/png;base64,${shot}`;
-      await image.decode();
-      const canvas = new OffscreenCanvas(image.width, image.height);
-      const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
-      context.drawImage(image, 0, 0);
-      return { width: image.width, height: image.height, data: [...context.getImageData(0, 0, image.width, image.height).data] };
-    }, shot);
+    const seen = await shot(this.page, clip);
+    const all = await seen.evaluate(({ width, height, data }) => ({ width, height, data: [...data] }));
+    await seen.dispose();
+    return all;
   }
 }
 
@@ -374,17 +368,30 @@ export class Opened {
  * @returns {Promise<(number[]|null)[]>}
  */
 async function pixels(page, places) {
-  const shot = (await page.screenshot({ scale: 'device' })).toString('base64');
-  return page.evaluate(async ({ shot, places }) => {
+  const seen = await shot(page);
+  const colours = await seen.evaluate(({ width, data }, places) => {
+    return places.map((place) => (place ? [0, 1, 2].map((channel) => data[4 * (place[1] * width + place[0]) + channel]) : null));
+  }, places);
+  await seen.dispose();
+  return colours;
+}
+
+/**
+ * What is seen, read where it is seen: whole pictures need not travel.
+ * @param {Page} page
+ * @param {{x: number, y: number, width: number, height: number}} [clip] in CSS pixels; left out, all of it
+ */
+async function shot(page, clip) {
+  const png = (await page.screenshot({ clip, scale: 'device' })).toString('base64');
+  return page.evaluateHandle(async (png) => {
     const image = new Image();
-    image.src = `data:image/png;base64,${shot}`;
+    image.src = `data:image/png;base64,${png}`;
     await image.decode();
     const canvas = new OffscreenCanvas(image.width, image.height);
     const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
     context.drawImage(image, 0, 0);
-    const { data } = context.getImageData(0, 0, image.width, image.height);
-    return places.map((place) => (place ? [0, 1, 2].map((channel) => data[4 * (place[1] * image.width + place[0]) + channel]) : null));
-  }, { shot, places });
+    return context.getImageData(0, 0, image.width, image.height);
+  }, png);
 }
 
 /**

@@ -3,11 +3,13 @@
 use std::time::SystemTime;
 
 use maskline::Error;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The life of a served model, in the order in which it is lived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ModelState)]
 pub(crate) enum State {
     /// Known, and not in memory.
     Unloaded,

@@ -34,44 +34,13 @@ pub(super) struct ModelsBody {
     available: Vec<String>,
 }
 
-/// The state of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum StateBody {
-    Unloaded,
-    Downloading,
-    Building,
-    Loading,
-    Warming,
-    Ready,
-    Degraded,
-    Draining,
-    Failed,
-}
-
-impl From<ModelState> for StateBody {
-    fn from(state: ModelState) -> Self {
-        match state {
-            ModelState::Unloaded => Self::Unloaded,
-            ModelState::Downloading => Self::Downloading,
-            ModelState::Building => Self::Building,
-            ModelState::Loading => Self::Loading,
-            ModelState::Warming => Self::Warming,
-            ModelState::Ready => Self::Ready,
-            ModelState::Degraded => Self::Degraded,
-            ModelState::Draining => Self::Draining,
-            ModelState::Failed => Self::Failed,
-        }
-    }
-}
-
 /// A model: all that a form for its requests is made from.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Model)]
 pub(super) struct ModelBody {
     /// What requests call it.
     pub(super) name: String,
-    pub(super) state: StateBody,
+    pub(super) state: ModelState,
     /// Why, or how far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
@@ -228,7 +197,7 @@ impl ModelBody {
         let takes = TakesBody::of(&infos);
         Self {
             name: slot.name().to_owned(),
-            state: status.state.into(),
+            state: status.state,
             reason: status.reason,
             since: status.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             provider: served.as_ref().map(Served::provider),

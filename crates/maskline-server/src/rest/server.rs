@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::about::{ModelBody, StateBody};
+use super::about::ModelBody;
 use super::run::PROTOCOL;
 use crate::app::{self, App};
 use crate::fault::{Fault, Reason, Result};
+use crate::models::State as ModelState;
 use crate::statistics::Spent;
 
 /// The server.
@@ -77,7 +78,7 @@ struct MemoryBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct ShortModel {
     name: String,
-    state: StateBody,
+    state: ModelState,
     /// Why, or how far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
