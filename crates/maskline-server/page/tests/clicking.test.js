@@ -192,15 +192,20 @@ scene('clicking', () => {
     await one.click(APPLE);
     await one.until('the mask is seen', async () => difference((await one.colours(places))[0], plain[0]) > 8);
     await one.press('Undo');
+    // The answer waits until all was looked at, however long that takes.
+    let letGo = () => {};
+    const looked = new Promise((resolve) => { letGo = () => resolve(null); });
     await one.page.route('**/v1/segment', async (route) => {
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await looked;
       await route.continue();
     });
+    const response = one.page.waitForResponse('**/v1/segment');
     await one.clickAt(PEAR);
     await one.page.waitForTimeout(500);
     const waiting = await one.colours(places);
     assert.ok(waiting.every((colour, index) => difference(colour, plain[index]) <= 8), 'nothing is shown while the answer is awaited');
-    await one.page.waitForResponse('**/v1/segment');
+    letGo();
+    await response;
   });
 
   test('a click is dragged elsewhere as one step, and taken away by a click on it', async () => {
