@@ -108,7 +108,7 @@ fn fits(found: &Value, built: &Value) -> bool {
 }
 
 /// The most that a size may be, by its key: memory is asked for them.
-const BOUNDS: [(&str, u64); 13] = [
+const BOUNDS: [(&str, u64); 15] = [
     ("image_size", 8192),
     ("img", 8192),
     ("prompt_space", 8192),
@@ -122,6 +122,8 @@ const BOUNDS: [(&str, u64); 13] = [
     ("glob", 4096),
     ("global_attn_indexes", 4096),
     ("global_attention_blocks", 4096),
+    ("memory_attention_num_attention_heads", 4096),
+    ("max_object_pointers_in_encoder", 4096),
 ];
 
 /// Those of them that are lists.
@@ -156,6 +158,7 @@ fn expectation(key: &str, value: &Value) -> Option<String> {
     match key {
         "layer_norm_eps" if number.is_none_or(|epsilon| epsilon < 0.0) => Some("a number of 0 or more".into()),
         "dynamic_multimask_stability_delta" | "dynamic_multimask_stability_thresh" if number.is_none() => Some("a number".into()),
+        "sigmoid_scale_for_mem_enc" | "sigmoid_bias_for_mem_enc" if number.is_none() => Some("a number".into()),
         "dynamic_multimask_via_stability" if !value.is_boolean() => Some("true or false".into()),
         _ => None,
     }

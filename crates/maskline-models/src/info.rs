@@ -1,6 +1,7 @@
 //! What the engine must know of a built model: data that is stored with the bundle.
 
 mod heads;
+mod memory;
 mod task;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ pub use heads::{
     ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary,
     WordHead, embedding,
 };
+pub use memory::MemoryHead;
 pub use task::Task;
 
 /// How a picture becomes the network's input: f32 [B, 3, H, W], RGB, 0..1.
@@ -123,6 +125,16 @@ pub enum PartRole {
     MaskDecoder,
     /// The same for prompts with an earlier mask, which is refined.
     RefiningDecoder,
+    /// What is remembered of objects into a picture's features.
+    MemoryAttention,
+    /// What is seen of objects to what is remembered of them.
+    MemoryEncoder,
+    /// A given mask to what a decoder takes.
+    MaskReader,
+    /// Features of objects' own to their masks.
+    ObjectDecoder,
+    /// The same for prompts with an earlier mask, which is refined.
+    RefiningObjectDecoder,
     /// Pictures to boxes, and what belongs to them.
     Detector,
     /// Pictures to class probabilities.
@@ -204,6 +216,9 @@ pub struct ModelInfo {
     pub parts: Vec<PartInfo>,
     /// What the network gives.
     pub output: Output,
+    /// How it follows objects through time; `None` where it does not.
+    #[serde(default)]
+    pub memory: Option<MemoryHead>,
 }
 
 impl ModelInfo {
@@ -212,6 +227,7 @@ impl ModelInfo {
     /// # Errors
     /// `Output`, as [`DetectorHead::check`].
     pub fn check(&self) -> Result<()> {
+        self.memory.as_ref().map_or(Ok(()), MemoryHead::check)?;
         match &self.output {
             Output::Detector(head) => head.check(),
             Output::Words(head) => head.check(),

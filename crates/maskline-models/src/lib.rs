@@ -11,6 +11,7 @@ mod facts;
 mod family;
 mod info;
 mod labels;
+pub mod memory;
 pub mod mobile_sam;
 pub mod nano;
 pub mod owl;
@@ -27,7 +28,7 @@ pub use family::{
     Asset, BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise,
 };
 pub use info::{
-    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, ModelInfo, Normalise, Output, PLANES, PartInfo,
-    PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
+    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, MemoryHead, ModelInfo, Normalise, Output,
+    PLANES, PartInfo, PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
 };
 pub use labels::parse_names;

@@ -13,6 +13,8 @@ pub enum Dialect {
     /// Also the fused `com.microsoft` operators of ONNX Runtime.
     #[default]
     Ort,
+    /// Also operators of maskline's own, which its runtime brings and processors run.
+    Native,
     /// Standard operators only: TensorRT, OpenVINO and others.
     Portable,
 }
@@ -22,6 +24,7 @@ impl Dialect {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ort => "ort",
+            Self::Native => "native",
             Self::Portable => "portable",
         }
     }
@@ -112,6 +115,11 @@ impl<'a> Op<'a> {
     /// An operator of the `com.microsoft` domain.
     pub(crate) fn microsoft(kind: &'static str, inputs: &[&'a Value]) -> Self {
         Self { domain: "com.microsoft", ..Self::new(kind, inputs) }
+    }
+
+    /// An operator of maskline's own, see `maskline_runtime::OPERATORS`.
+    pub(crate) fn own(kind: &'static str, inputs: &[&'a Value]) -> Self {
+        Self { domain: crate::OWN_DOMAIN, ..Self::new(kind, inputs) }
     }
 
     pub(crate) fn optional(mut self, input: Option<&'a Value>) -> Self {

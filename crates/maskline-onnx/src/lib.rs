@@ -22,6 +22,9 @@
 //! # }
 //! ```
 
+/// Domain of maskline's own operators.
+pub const OWN_DOMAIN: &str = "maskline";
+
 mod constant;
 mod dim;
 mod dtype;
@@ -46,7 +49,7 @@ pub use external::external_files;
 pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
-pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, PadMode, PoolOptions, Rotation};
+pub use ops::{AttentionOptions, ConvOptions, GeluForm, Interpolation, MemoryAttention, PadMode, PoolOptions, Rotation};
 pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 

@@ -16,7 +16,8 @@ use crate::{Constant, DType, Error, ErrorKind, Graph, IR_VERSION, OPSET, Result,
 pub struct Model<'w> {
     graph: GraphProto,
     metadata: Vec<(String, String)>,
-    uses_microsoft: bool,
+    /// Domains of operators beside the standard's.
+    domains: Vec<&'static str>,
     pub(crate) initializers: Vec<Initializer<'w>>,
 }
 
@@ -70,8 +71,10 @@ impl<'w> Graph<'w> {
                 initializers.push(Initializer { name: name_of(&id), constant, hash: *hash });
             }
         }
-        let uses_microsoft = self.nodes.iter().any(|n| !n.domain.is_empty());
-        Ok(Model { graph, metadata: self.metadata, uses_microsoft, initializers })
+        let mut domains: Vec<&str> = self.nodes.iter().map(|node| node.domain).filter(|domain| !domain.is_empty()).collect();
+        domains.sort_unstable();
+        domains.dedup();
+        Ok(Model { graph, metadata: self.metadata, domains, initializers })
     }
 
     fn needed_values(&self) -> HashSet<usize> {
@@ -152,9 +155,7 @@ impl Model<'_> {
             ..place(i, constant)
         });
         let mut opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPSET }];
-        if self.uses_microsoft {
-            opset_import.push(OperatorSetIdProto { domain: "com.microsoft".into(), version: 1 });
-        }
+        opset_import.extend(self.domains.iter().map(|domain| OperatorSetIdProto { domain: (*domain).into(), version: 1 }));
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "maskline".into(),

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Faults, LaneOptions, ModelSource, OptimisationLevel};
 use crate::provider::{ProviderShare, Settings, parse_placement};
 use crate::threads::{Threads, usable_threads};
-use crate::{Library, artefact};
+use crate::{Library, artefact, operators};
 
 /// What ONNX Runtime fuses for its CPU kernels and runs slower than the parts: an addition with the normalisation that follows takes twice as
 /// long as both. (Measured on the mask decoders, at 1 to 8 prompts: 7 to 10 % of all they take.)
@@ -99,7 +99,8 @@ impl<'a> Opening<'a> {
             OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
             OptimisationLevel::All => GraphOptimizationLevel::All,
         };
-        let mut builder = ort::session::Session::builder(&self.library.environment)?.with_optimization_level(level)?;
+        let builder = ort::session::Session::builder(&self.library.environment)?.with_optimization_level(level)?;
+        let mut builder = builder.with_operators(operators::domain()?)?;
         if let Some(threads) = self.own_threads {
             builder = builder.with_independent_thread_pool()?.with_intra_threads(threads.count)?.with_inter_threads(1)?;
             builder = builder.with_intra_op_spinning(options.spinning)?;

@@ -17,14 +17,15 @@ use crate::{Error, ErrorKind, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 16;
+const BUILDER_VERSION: u32 = 17;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
 /// What a bundle is built for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleOptions {
-    /// Operators that the graphs may use.
+    /// Operators that the graphs may use. Those of [`Dialect::Native`] are for processors: models that another provider runs are built without
+    /// them.
     pub dialect: Dialect,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
@@ -40,6 +41,21 @@ pub struct BundleOptions {
     pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that golden cases hold.
     pub taps: bool,
+}
+
+impl Default for BundleOptions {
+    /// The operators that are fastest on this processor.
+    fn default() -> Self {
+        Self {
+            dialect: if maskline_runtime::has_fast_operators() { Dialect::Native } else { Dialect::Ort },
+            keypoint_shape: None,
+            labels: None,
+            image_size: None,
+            context: None,
+            config: None,
+            taps: false,
+        }
+    }
 }
 
 /// A built model on disk.

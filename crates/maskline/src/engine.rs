@@ -9,7 +9,7 @@ use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOpt
 use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
 use crate::model::Opening;
 use crate::workers::{self, Workers};
-use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Error, ErrorKind, Model, ModelSource, Part, Result};
+use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Dialect, Error, ErrorKind, Model, ModelSource, Part, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -81,6 +81,15 @@ impl LoadOptions {
             faults: self.faults,
             ..LaneOptions::default()
         }
+    }
+
+    /// What the bundle is built for: our own operators are for processors.
+    fn bundle(&self) -> BundleOptions {
+        let dialect = match self.bundle.dialect {
+            Dialect::Native if !self.provider.is_cpu() => Dialect::Ort,
+            dialect => dialect,
+        };
+        BundleOptions { dialect, ..self.bundle.clone() }
     }
 
     fn check(&self) -> Result<()> {
@@ -161,7 +170,7 @@ impl Engine {
         let start = Instant::now();
         options.check()?;
         let source = source.into().resolved(&self.home)?;
-        let bundle = self.build(source.clone(), &options.bundle)?;
+        let bundle = self.build(source.clone(), &options.bundle())?;
         let mut cold =
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();

@@ -58,6 +58,7 @@ mod part;
 mod promptable;
 mod source;
 mod stages;
+mod tracker;
 mod usage;
 pub mod verify;
 mod workers;
@@ -71,7 +72,7 @@ pub use engine::{Engine, EngineOptions, LoadOptions};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{
-    Description, LabelSource, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families, parse_names,
+    Description, LabelSource, MemoryHead, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families, parse_names,
 };
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Faults, Priority, Provider, ProviderShare};
@@ -85,6 +86,7 @@ pub use promptable::{
 };
 pub use source::ModelSource;
 pub use stages::{ColdTimings, EmbeddingSource, PhraseCount, Stage, Stages};
+pub use tracker::{Direction, Frame, FrameEncoder, MemoryPrecision, ObjectId, Tracked, TrackedObject, Tracker, TrackerOptions};
 pub use usage::{CacheUsage, Usage};
 
 /// So that the code of the guide compiles.

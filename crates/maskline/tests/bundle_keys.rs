@@ -246,9 +246,9 @@ fn weights_lie_once_in_a_bundle_however_many_parts_read_them() {
     let options = BundleOptions::default();
     write_generated_weights("sam2.1-tiny", 1, &options, &path).unwrap();
     let weights = std::fs::metadata(&path).unwrap().len();
-    // What is worked out from little, for this picture size: the positions of the embedding's cells. (Those of the trunk's are worked out
-    // when the graph is opened.)
-    let tables = 4 * 64 * 64 * 256;
+    // What is worked out from little, for this picture size: for each cell its positions in the embedding, in the memory attention and in a
+    // memory, and the angles by which the memory attention turns it. (The trunk's are worked out when the graph is opened.)
+    let tables = 4 * 64 * 64 * (256 + 256 + 64 + 2 * 128);
     // Generated weights are written, …
     let generated = engine.build(ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 }, &options).unwrap();
     let bytes: u64 = sizes(&generated.directory).values().sum();

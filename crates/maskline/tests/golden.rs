@@ -37,10 +37,14 @@ fn check_folder(cases: &Path, least: usize) {
     assert!(checked > least, "only {checked} tensors were checked");
 }
 
-/// Verifies a case in both dialects; gives the number of tensors that were compared.
+/// Verifies a case in both dialects that other programs run; gives the number of tensors that were compared.
 fn check_case(engine: &Engine, case: &Path) -> usize {
+    check_case_in(engine, case, &[Dialect::Ort, Dialect::Portable])
+}
+
+fn check_case_in(engine: &Engine, case: &Path, dialects: &[Dialect]) -> usize {
     let mut checked = 0;
-    for dialect in [Dialect::Ort, Dialect::Portable] {
+    for &dialect in dialects {
         for report in verify(engine, case, &VerifyOptions { dialect }).unwrap() {
             for row in &report.rows {
                 assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
@@ -60,6 +64,19 @@ fn yolov8_cases_are_within_their_tolerances() {
 fn sam2_cases_are_within_their_tolerances() {
     check_family("goldens/sam2_image", 120);
     check_family("goldens/sam2_official", 25);
+}
+
+#[test]
+fn sam2_video_cases_are_within_their_tolerances() {
+    check_family("goldens/sam2_video", 370);
+    check_family("goldens/sam2_video_official", 270);
+    // With our own attention, whatever processor this is.
+    let cases = ["sam2_video/tiny128", "sam2_video/multi96", "sam2_video_official/multi_meta128"];
+    let cache = tempfile::tempdir().unwrap();
+    let engine = engine(cache.path());
+    for case in cases.iter().filter_map(|case| shared(&format!("goldens/{case}"))) {
+        assert!(check_case_in(&engine, &case, &[Dialect::Native]) > 80);
+    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Family for Nano {
             fixed_size: Some([head.input; 2]),
             fixed_batch: None,
             parts: vec![],
+            memory: None,
             output: Output::Looks(head),
         };
         Ok(Built::new(info, vec![Part { name: LookHead::SEGMENTER, role: PartRole::Segmenter, eager: true, model }]))

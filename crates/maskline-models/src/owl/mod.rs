@@ -131,6 +131,7 @@ impl Owl {
             fixed_size: Some([config.image_size; 2]),
             fixed_batch: None,
             parts: vec![],
+            memory: None,
             output: Output::Words(WordHead {
                 grid: config.grid(),
                 width: config.text.width,

@@ -54,6 +54,7 @@ pub(crate) fn info(family: &str, architecture: &str, image_size: usize, decoder:
         fixed_size: Some([image_size, image_size]),
         fixed_batch: None,
         parts: vec![],
+        memory: None,
         output: Output::Promptable(PromptHead {
             grid: decoder.grid,
             space: decoder.space,

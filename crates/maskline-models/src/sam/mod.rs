@@ -8,6 +8,7 @@
 //! - `attention`: the cheap and exact forms of attention between tokens and cells;
 //! - `transformer`: the two-way blocks;
 //! - `masks`: upscaling and heads;
+//! - `objects`: the decoder of objects in a video;
 //! - `names`: the published layouts;
 //! - `first`: what surrounds the image encoders of the first generation.
 
@@ -16,6 +17,7 @@ mod config;
 pub(crate) mod first;
 mod masks;
 pub mod names;
+mod objects;
 mod prompt;
 mod transformer;
 

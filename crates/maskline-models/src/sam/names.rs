@@ -98,15 +98,22 @@ pub static HUGGING_FACE_2: Names = Names {
 pub static SAM_3: Names =
     Names { prompt_encoder: "tracker_model.prompt_encoder", mask_decoder: "tracker_model.mask_decoder", ..HUGGING_FACE_2 };
 
+impl Head {
+    /// Name of one of `count` layers.
+    pub(crate) fn layer(self, index: usize, count: usize) -> String {
+        match self {
+            Self::Numbered => format!("layers.{index}"),
+            Self::InOut if index == 0 => "proj_in".into(),
+            Self::InOut if index + 1 == count => "proj_out".into(),
+            Self::InOut => format!("layers.{}", index - 1),
+        }
+    }
+}
+
 impl Names {
     /// Name of a prediction head's layer.
     pub(super) fn head_layer(&self, index: usize, count: usize) -> String {
-        match self.head {
-            Head::Numbered => format!("layers.{index}"),
-            Head::InOut if index == 0 => "proj_in".into(),
-            Head::InOut if index + 1 == count => "proj_out".into(),
-            Head::InOut => format!("layers.{}", index - 1),
-        }
+        self.head.layer(index, count)
     }
 
     /// Whether a checkpoint has a mask decoder in this layout.

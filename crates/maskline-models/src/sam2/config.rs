@@ -4,6 +4,7 @@ use maskline_weights::{Checkpoint, Scope, Source};
 
 use super::names::{HUGGING_FACE, OFFICIAL, TrunkNames};
 use crate::facts::Facts;
+use crate::memory::{self, MemoryConfig, MemoryNames};
 use crate::sam::{DecoderConfig, Frame, Generation, names};
 use crate::{BuildOptions, Error, ErrorKind, Result, SingleMask};
 
@@ -44,9 +45,12 @@ pub struct Config {
     pub decoder: DecoderConfig,
     /// Choice of a single mask.
     pub single: SingleMask,
+    /// Memory of what is followed through time; `None` in models of pictures alone.
+    pub memory: Option<MemoryConfig>,
     /// Layout of the checkpoint.
     pub(super) trunk_names: &'static TrunkNames,
     pub(super) decoder_names: &'static names::Names,
+    pub(super) memory_names: &'static MemoryNames,
 }
 
 /// A published trunk: suffix, width and heads of the first stage, blocks per stage, global blocks, windows, stretched embedding.
@@ -86,8 +90,10 @@ impl Config {
             epsilon: 1e-6,
             decoder: DecoderConfig::published(Frame { generation: Generation::Two, grid: image_size / 16, space: image_size }),
             single: single_mask(&Facts::default()),
+            memory: Some(MemoryConfig::published(image_size / 16)),
             trunk_names: &HUGGING_FACE,
             decoder_names: &names::HUGGING_FACE_2,
+            memory_names: &memory::names::HUGGING_FACE,
         })
     }
 
@@ -101,6 +107,7 @@ impl Config {
         let is_official = checkpoint.info("image_encoder.trunk.pos_embed").is_some();
         let (trunk_names, decoder_names) =
             if is_official { (&OFFICIAL, &names::OFFICIAL_2) } else { (&HUGGING_FACE, &names::HUGGING_FACE_2) };
+        let memory_names = if is_official { &memory::names::OFFICIAL } else { &memory::names::HUGGING_FACE };
         let trunk = checkpoint.root().push(trunk_names.trunk);
         let (blocks, widths) = stages(&trunk)?;
         let known = PUBLISHED.iter().find(|p| p.1 == widths[0] && p.3.as_slice() == blocks);
@@ -135,8 +142,10 @@ impl Config {
             epsilon: told.epsilon.unwrap_or(1e-6) as f32,
             single: single_mask(&facts),
             decoder: DecoderConfig::of_checkpoint(checkpoint, decoder_names, &facts, frame)?,
+            memory: MemoryConfig::of(&checkpoint.root(), memory_names, &facts, frame.grid)?,
             trunk_names,
             decoder_names,
+            memory_names,
         };
         config.check(checkpoint)?;
         config.check_facts(&facts, told.image_size).map_err(|error| error.at(checkpoint.path()))?;

@@ -5,7 +5,8 @@ use maskline_weights::{Checkpoint, Scope, Tensor};
 
 use super::config::Config;
 use super::hiera::Hiera;
-use crate::blocks::computed;
+use crate::blocks::{batched, computed};
+use crate::info::MemoryHead;
 use crate::sam::{Decoder, HighResolution};
 use crate::{BuildOptions, Error, Result};
 
@@ -44,10 +45,13 @@ pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &B
     if taps {
         decoder.positions_tap(g, "positions")?;
     }
-    let cells = g.reshape(
-        &embedding,
-        vec![embedding.shape()[0].clone(), (config.decoder.grid * config.decoder.grid).into(), config.decoder.width.into()],
-    )?;
+    let cells =
+        g.reshape(&embedding, batched(&embedding.shape()[0], &[config.decoder.grid * config.decoder.grid, config.decoder.width]))?;
+    if config.memory.is_some() {
+        // What a past is added to, instead of its absence.
+        let features = g.reshape(&joined, cells.shape().clone())?;
+        g.output(MemoryHead::FEATURES, &features)?;
+    }
     decoder.image_side(g, &cells, Some(HighResolution { middle: &middle, fine: &fine }))?;
     Ok(graph)
 }

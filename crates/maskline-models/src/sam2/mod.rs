@@ -1,4 +1,5 @@
-//! SAM 2.1 (Ravi et al. 2024) on pictures: a Hiera trunk, a feature pyramid, and the mask decoder of [`crate::sam`].
+//! SAM 2.1 (Ravi et al. 2024): a Hiera trunk, a feature pyramid, the mask decoder of [`crate::sam`], and the memory of
+//! [`crate::memory`].
 //!
 //! `config` tells the sizes, `hiera` is the trunk, `encoder` joins trunk, pyramid and the image side of the decoder, `names` the
 //! published layouts.
@@ -15,6 +16,7 @@ use maskline_onnx::{GeluForm, ModelHeader};
 use maskline_weights::{Scope, Source};
 
 use crate::family::{refuse_left_over, refuse_other_activations};
+use crate::memory::Memory;
 use crate::sam::Decoder;
 use crate::{
     BuildOptions, Built, Description, Error, ErrorKind, EverythingDefaults, Family, LabelSource, ModelInfo, Normalise, Output, Part,
@@ -56,13 +58,25 @@ impl Family for Sam2 {
             (_, false) => Config::of_source(source, options)?,
         };
         let encoder = encoder::graph(checkpoint, &config, options)?.finish()?;
-        let [plain, masked] = Decoder::new(checkpoint, config.decoder_names, &config.decoder).parts(options.dialect, options.taps)?;
-        // The position encoding of prompts is stored twice; both copies are equal.
+        let decoder = Decoder::new(checkpoint, config.decoder_names, &config.decoder);
+        let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
+        let mut parts = vec![Part::encoder(encoder), plain, masked];
+        let mut info = info(&config);
+        if let Some(sizes) = &config.memory {
+            let memory = Memory { scope: checkpoint.root(), names: config.memory_names, config: sizes };
+            parts.extend(decoder.object_parts(&memory, options.dialect)?);
+            parts.extend(memory.parts(options.dialect, options.taps)?);
+            info.memory = Some(memory.head());
+        }
         let mut known = names::KNOWN_EXTRAS.to_vec();
-        known.extend(["shared_image_embedding.positional_embedding", "no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"]);
+        if config.memory.is_none() {
+            known.extend(names::MEMORY);
+        }
+        // The position encoding of prompts is stored twice; both copies are equal.
+        known.push("shared_image_embedding.positional_embedding");
         refuse_other_activations(checkpoint, GeluForm::Exact)?;
         refuse_left_over(checkpoint, "a SAM 2.1", &known)?;
-        Ok(Built::new(info(&config), vec![Part::encoder(encoder), plain, masked]))
+        Ok(Built::new(info, parts))
     }
 
     fn import(&self, _: &ModelHeader, _: &BuildOptions) -> Option<Result<ModelInfo>> {
@@ -86,6 +100,7 @@ fn info(config: &Config) -> ModelInfo {
         fixed_size: Some([size, size]),
         fixed_batch: None,
         parts: vec![],
+        memory: None,
         output: Output::Promptable(PromptHead {
             grid: config.decoder.grid,
             space: config.decoder.space,

@@ -41,17 +41,20 @@ pub(crate) static HUGGING_FACE: TrunkNames = TrunkNames {
     no_memory: "no_memory_embedding",
 };
 
-/// Parts of the names of what is in published files and not needed for pictures: the memory of videos.
-pub(super) const KNOWN_EXTRAS: [&str; 11] = [
+/// What is in published files and not read: it marks positions of a past that there is none of, which no published model looks at.
+pub(super) const KNOWN_EXTRAS: [&str; 2] = ["no_mem_pos_enc", "no_memory_positional_encoding"];
+
+/// Parts of the names of what is left over of a memory in files of models that are for pictures alone.
+pub(super) const MEMORY: [&str; 11] = [
     "memory_attention.",
     "memory_encoder.",
     "maskmem_tpos_enc",
     "memory_temporal_positional_encoding",
-    "no_mem_pos_enc",
-    "no_memory_positional_encoding",
     "no_obj_ptr",
     "no_object_pointer",
     "mask_downsample.",
     "obj_ptr_",
     "object_pointer_",
+    "no_obj_embed_spatial",
+    "occlusion_spatial_embedding_parameter",
 ];

@@ -5,10 +5,10 @@ use maskline_onnx::{DType, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{ConceptConfig, Config};
-use super::layers::{Looking, Prompt, attention, dense, grid_positions, mlp, norm, perceptron, shaped, sines, table};
+use super::layers::{Looking, Prompt, attention, dense, mlp, norm, perceptron, shaped, sines, table};
 use super::names::DETECTOR;
 use super::neck::{Attending, self_attention};
-use crate::blocks::computed;
+use crate::blocks::{computed, grid_positions};
 use crate::info::ConceptHead;
 use crate::{BuildOptions, Result};
 

@@ -4,9 +4,9 @@ use maskline_onnx::{DType, Dim, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{ConceptConfig, Config, StackConfig};
-use super::layers::{Looking, attention, dense, grid_positions, mlp, norm, sines, table};
+use super::layers::{Looking, attention, dense, mlp, norm, sines, table};
 use super::names::DETECTOR;
-use crate::blocks::{computed, linear, parameter};
+use crate::blocks::{computed, grid_positions, linear, parameter};
 use crate::info::ConceptHead;
 use crate::{BuildOptions, Result};
 

@@ -4,7 +4,7 @@ use maskline_onnx::{AttentionOptions, DType, Dim, Graph, Shape, Value};
 use maskline_weights::Scope;
 
 use super::config::{EPSILON, StackConfig};
-use crate::blocks::{Norm, batched, computed, layer_norm, linear, parameter, tokens};
+use crate::blocks::{Norm, batched, computed, layer_norm, linear, parameter, tokens, wavelength};
 use crate::info::ConceptHead;
 use crate::{Error, Result};
 
@@ -96,25 +96,6 @@ impl Prompt {
     pub(super) fn seen_by<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, from: &Value, heads: usize) -> Result<Value> {
         attention(g, scope, Looking { from, keys: &self.rows, values: &self.rows, bias: Some(&self.bias) }, heads)
     }
-}
-
-/// Sine position encoding of a square grid, cells by rows: [1, grid², width], half of the width for the row, half for the column.
-pub(super) fn grid_positions(g: &mut Graph<'_>, grid: usize, width: usize) -> Result<Value> {
-    let half = width / 2;
-    let of_axis = |index: usize| {
-        let at = (index + 1) as f64 / (grid as f64 + 1e-6) * std::f64::consts::TAU;
-        (0..half).map(move |channel| {
-            let angle = at / wavelength(channel, half);
-            if channel % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 }
-        })
-    };
-    let values = (0..grid * grid).flat_map(|cell| of_axis(cell / grid).chain(of_axis(cell % grid))).collect();
-    g.scoped("positions", |g| computed(g, &[1, grid * grid, width], values))
-}
-
-/// What a position, times 2π, is divided by in a channel of `count`; pairs of channels share it.
-fn wavelength(channel: usize, count: usize) -> f64 {
-    10_000.0_f64.powf((channel / 2 * 2) as f64 / count as f64)
 }
 
 /// Sine position encoding of each coordinate in 0..1: [B, N, 1] → [B, N, channels].

@@ -169,6 +169,7 @@ fn info(config: &Config, tokenizer: Vocabulary) -> ModelInfo {
         fixed_size: Some([size, size]),
         fixed_batch: None,
         parts: vec![],
+        memory: None,
         output,
     }
 }

@@ -4,10 +4,10 @@ use maskline_onnx::{ConvOptions, DType, Dim, GeluForm, Graph, Value};
 use maskline_weights::{Checkpoint, Scope};
 
 use super::config::{ConceptConfig, Config};
-use super::layers::{Looking, attention, grid_positions, norm};
+use super::layers::{Looking, attention, norm};
 use super::names::{DETECTOR, NECKS, NO_MEMORY};
 use super::{exemplars, masks, trunk};
-use crate::blocks::{batched, computed};
+use crate::blocks::{batched, computed, grid_positions};
 use crate::info::ConceptHead;
 use crate::sam::{Decoder, HighResolution};
 use crate::{BuildOptions, Result};

@@ -75,6 +75,7 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
         fixed_size: rows.zip(columns).map(|(rows, columns)| [rows, columns]),
         fixed_batch: batch,
         parts: vec![PartInfo { name: NETWORK.into(), role: part_role(task), eager: true }],
+        memory: None,
         output,
     })
 }

@@ -111,6 +111,7 @@ fn of_published(config: &Config) -> ModelInfo {
         fixed_size: None,
         fixed_batch: None,
         parts: vec![],
+        memory: None,
         output,
     }
 }

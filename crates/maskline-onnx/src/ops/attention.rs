@@ -58,7 +58,7 @@ impl<'w> Graph<'w> {
         let is_small = k.shape()[1].known().is_some_and(|keys| keys <= SMALL_ATTENTION);
         // The fused operator takes no bias that all queries share.
         let is_shared = bias.is_some_and(|bias| bias.shape()[2] != q.shape()[1]);
-        if self.dialect == Dialect::Ort && !is_small && !is_shared {
+        if self.dialect != Dialect::Portable && !is_small && !is_shared {
             let op = Op::microsoft("MultiHeadAttention", &[q, k, v]).optional(None).optional(None).optional(bias);
             return Ok(self.emit(op.int("num_heads", heads as i64).float("scale", scale), dtype, shape));
         }

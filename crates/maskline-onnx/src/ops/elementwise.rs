@@ -188,7 +188,7 @@ impl<'w> Graph<'w> {
     pub fn quick_gelu(&mut self, x: &Value) -> Result<Value> {
         const ALPHA: f32 = 1.702;
         let dtype = self.float_only("QuickGelu", x)?;
-        if self.dialect == Dialect::Ort {
+        if self.dialect != Dialect::Portable {
             let op = Op::microsoft("QuickGelu", &[x]).float("alpha", ALPHA);
             return Ok(self.emit(op, dtype, x.shape().clone()));
         }

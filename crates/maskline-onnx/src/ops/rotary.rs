@@ -33,7 +33,7 @@ impl<'w> Graph<'w> {
         if !fits || rotation.cos.shape() != rotation.sin.shape() {
             return Err(self.misfit(x, rotation, heads));
         }
-        if self.dialect == Dialect::Ort && (2 * pairs).is_multiple_of(FUSED_HEAD) {
+        if self.dialect != Dialect::Portable && (2 * pairs).is_multiple_of(FUSED_HEAD) {
             let start = self.i64s(&[0]);
             let op = Op::microsoft("RotaryEmbedding", &[x, &start, &rotation.cos, &rotation.sin]);
             return Ok(self.emit(op.int("interleaved", 1).int("num_heads", heads as i64), dtype, x.shape().clone()));

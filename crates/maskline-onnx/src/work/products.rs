@@ -18,6 +18,12 @@ pub(super) enum Cost {
 
 /// Operations of one node.
 pub(super) fn cost(op: &Operation<'_, '_>) -> Cost {
+    if op.node.domain == crate::OWN_DOMAIN {
+        return match op.node.op_type.as_str() {
+            "MemoryAttention" => memory_attention(op),
+            _ => multi_head_attention(op),
+        };
+    }
     let is_microsoft = op.node.domain == "com.microsoft";
     if !is_microsoft && !matches!(op.node.domain.as_str(), "" | "ai.onnx") {
         return Cost::NoProducts;
@@ -76,6 +82,20 @@ fn multi_head_attention(op: &Operation<'_, '_>) -> Cost {
         }
         (None, ..) | (_, None, _) | (_, _, None) => Cost::Unknown,
         _ => Cost::Uncounted,
+    }
+}
+
+/// `maskline.MemoryAttention`: what it does, not what the attention is as it is written: queries taken back to every column and row, then a
+/// memory's width for each score and each weight.
+fn memory_attention(op: &Operation<'_, '_>) -> Cost {
+    match (op.shape(0), op.shape(1), op.shape(3)) {
+        (Some(&[_, area, width]), Some(&[objects, _, memories, memory_width]), Some(&[_, pointers, _])) => {
+            let sides = 2 * area.isqrt();
+            let absorbed = count(&[objects, area, sides, width / 2, memory_width]);
+            let looked = 2.0 * count(&[objects, area, memories * area + pointers, memory_width]);
+            Cost::Operations(2.0 * (absorbed + looked))
+        }
+        _ => Cost::Unknown,
     }
 }
 

@@ -8,7 +8,9 @@ use maskline_runtime::Cache;
 use maskline_vision::RgbImage;
 
 use super::{Ask, Concept, Exemplar, Request};
-use crate::drivers::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Pictures, Prompting, Question, Sweep, Take, Wanted, made_here};
+use crate::drivers::{
+    Call, Driver, Encoded, Encoding, Inquiry, Listener, Pictures, Prompting, Question, Sweep, Take, Video, Wanted, made_here,
+};
 use crate::promptable::{EmbeddingFile, Stored};
 use crate::verify::{AtSize, Case, Check};
 use crate::{
@@ -98,6 +100,10 @@ impl Driver for Worded {
             None => Err(Error::new(ErrorKind::BadInput, "no words")),
         };
         Ok((inquiry.concepts.iter().map(of).collect(), Stages::of(&[Stage::MaskDecode])))
+    }
+
+    fn video(&self) -> Result<Arc<Video>> {
+        refused()
     }
 
     fn golden<'c>(self: Arc<Self>, _: &'c Case, _: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {

@@ -25,6 +25,7 @@ use maskline_vision::Object;
 
 pub(crate) use parts::{Graph, Lanes, Parts};
 pub(crate) use refusal::Refusal;
+pub(crate) use sam::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Video};
 
 use crate::cache::Weighed;
 use crate::cancel::CancelToken;
@@ -56,7 +57,7 @@ pub(crate) fn open(parts: Parts) -> Result<Arc<dyn Driver>> {
 
 /// Families of golden cases that some driver can check.
 pub(crate) fn case_families() -> Vec<&'static str> {
-    [yolo::CASES, look::CASES, sam::CASES, owl::CASES, sam3::CASES].concat()
+    [yolo::CASES, look::CASES, sam::CASES, sam::VIDEO_CASES, owl::CASES, sam3::CASES].concat()
 }
 
 /// What turns asks into answers. What a model does not answer, its driver refuses by name ([`Refusal`]).
@@ -95,6 +96,9 @@ pub(crate) trait Driver: Any + Debug + Send + Sync {
 
     /// The objects of each concept.
     fn find(&self, inquiry: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)>;
+
+    /// The networks that follow objects through time.
+    fn video(&self) -> Result<Arc<Video>>;
 
     /// The way from the names of a golden case to computed tensors; `tapped` is the driver of the same model that also gives its inner
     /// tensors, and `at_size` gives both for another picture size.

@@ -36,6 +36,11 @@ impl Refusal {
         self.of("finds what words or examples say, and nothing by itself").with_help("say what to look for, in words or by an example")
     }
 
+    /// Of following objects through time.
+    pub(crate) fn video(&self) -> Error {
+        self.of("follows nothing through time").with_help("use a model with a memory, a SAM 2.1")
+    }
+
     fn of(&self, what: &str) -> Error {
         Error::new(ErrorKind::InvalidOption, format!("{} {what}", self.who))
     }

@@ -79,7 +79,7 @@ impl Prompt {
     }
 
     /// Refuses what no model can answer; `size` is width and height of the picture.
-    pub(super) fn check(&self, size: (usize, usize), prompting: &Prompting) -> Result<()> {
+    pub(crate) fn check(&self, size: (usize, usize), prompting: &Prompting) -> Result<()> {
         if self.clicks.is_empty() && self.bounds.is_none() && self.mask.is_none() {
             return Err(wrong("a click, a box or a mask", "none of them"));
         }

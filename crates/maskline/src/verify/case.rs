@@ -88,6 +88,10 @@ impl Case {
     /// the model: Hugging Face's click head of SAM 3 adds the embedding of a picture without a past to the last level of its neck, which is
     /// not read where there are four. Meta's adds it to the cells, and so does maskline.
     pub(crate) fn own_config(&self) -> Option<Value> {
+        if let Some(source) = self.json["config"]["src"].as_str() {
+            // The model is another case's, which tells what it is.
+            return self.read_json(&format!("{source}/case.json")).ok().map(|case| case["config"].clone());
+        }
         if !self.has_file("config.json") {
             return self.json["config"].is_object().then(|| self.json["config"].clone());
         }

@@ -15,7 +15,9 @@ use maskline_vision::look::Pyramid;
 pub(super) use self::golden::CASES;
 use self::sights::Sights;
 use self::viewer::{CHUNK, Viewer};
-use super::{Call, Driver, Encoded, Encoding, Inquiry, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, made_here};
+use super::{
+    Call, Driver, Encoded, Encoding, Inquiry, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
+};
 use crate::delays::sleep;
 use crate::promptable::{EmbeddingFile, POINTS_TOGETHER, Stored};
 use crate::stages::Clock;
@@ -142,6 +144,10 @@ impl Driver for Looker {
 
     fn find(&self, _: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)> {
         Err(self.refusal().concepts())
+    }
+
+    fn video(&self) -> Result<Arc<Video>> {
+        Err(self.refusal().video())
     }
 
     fn golden<'c>(self: Arc<Self>, case: &'c Case, _: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {

@@ -22,7 +22,9 @@ pub(super) use self::golden::CASES;
 use self::sight::Sight;
 use super::square::fit;
 use super::words::{Form, Reader, Reading};
-use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, made_here};
+use super::{
+    Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
+};
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
 use crate::stages::Clock;
@@ -130,6 +132,10 @@ impl Driver for Owl {
         let found = objects::find(self.info(), inquiry, &mut stages)?;
         stages.spend(Stage::Postprocess, sleep(self.parts.delays().postprocess));
         Ok((found, stages.rest(Stage::Postprocess, start)))
+    }
+
+    fn video(&self) -> Result<Arc<Video>> {
+        Err(self.refusal().video())
     }
 
     fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {

@@ -29,20 +29,25 @@ pub(super) struct Decoders {
 
 /// Prompts of one token count, ready for a decoder.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// Number of prompts.
-    pub(super) prompts: usize,
+    pub(crate) prompts: usize,
     /// Tokens of each prompt.
-    pub(super) points: usize,
+    pub(crate) points: usize,
     /// x, y of each token in pixels of the prompt square.
-    pub(super) coords: Vec<f32>,
+    pub(crate) coords: Vec<f32>,
     /// Kind of each token, see [`maskline_models::sam::kind`].
-    pub(super) kinds: Vec<i64>,
+    pub(crate) kinds: Vec<i64>,
     /// Mask logits of each prompt, where they have some.
-    pub(super) masks: Option<Vec<f32>>,
+    pub(crate) masks: Option<Vec<f32>>,
 }
 
 impl Tokens {
+    /// Of so many objects of which nothing is said: a pad, and the one that follows every prompt.
+    pub(super) fn nothing(count: usize) -> Self {
+        Self { prompts: count, points: 2, coords: vec![0.0; 4 * count], kinds: vec![kind::PAD; 2 * count], masks: None }
+    }
+
     /// Boxes of about a quarter of the picture.
     fn boxes(count: usize, space: f32) -> Self {
         let bounds = [0.25, 0.25, 0.75, 0.75].map(|share| share * space);

@@ -32,7 +32,7 @@ impl View {
     pub(super) fn new(size: (usize, usize), preprocess: &Preprocess, head: &PromptHead) -> Result<Self> {
         let (width, height) = size;
         let (frame, [rows, columns]) = match preprocess {
-            Preprocess::Stretch(_) | Preprocess::StretchLevelsLinear(_) => (Frame::Whole, [head.space; 2]),
+            Preprocess::Stretch(_) | Preprocess::StretchLevels(_) | Preprocess::StretchLevelsLinear(_) => (Frame::Whole, [head.space; 2]),
             Preprocess::LongestSide(_) => {
                 let kept = longest_side_size([height, width], head.space).map_err(Error::of_picture)?;
                 (Frame::Padded { side: head.space, kept }, kept)

@@ -9,10 +9,12 @@ mod calls;
 mod choice;
 mod chunk;
 mod decoders;
+mod film;
 mod frame;
 mod golden;
 mod prompter;
 mod upscale;
+mod video;
 
 use std::sync::Arc;
 
@@ -20,8 +22,10 @@ use maskline_models::PromptHead;
 use maskline_runtime::{Outputs, Tensor};
 
 pub(super) use self::calls::{Calls, Prompters};
+pub(super) use self::film::CASES as VIDEO_CASES;
 pub(super) use self::golden::CASES;
 pub(super) use self::prompter::{Embedding, Prompter};
+pub(crate) use self::video::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Video};
 use super::square::fit;
 use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
 use crate::delays::sleep;
@@ -111,7 +115,14 @@ impl Driver for Sam {
         Err(self.refusal().concepts())
     }
 
+    fn video(&self) -> Result<Arc<Video>> {
+        Ok(Arc::new(Video::open(&self.parts, &self.prompter.head, &self.encoder)?))
+    }
+
     fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
+        if film::CASES.contains(&case.family()) {
+            return Ok(Box::new(film::Golden::of(case, &self, tapped)?));
+        }
         Ok(Box::new(golden::Golden::of(case, &self, tapped)?))
     }
 }

@@ -25,7 +25,9 @@ use self::sight::{Features, Sight};
 use super::parts::LazyLanes;
 use super::square::fit;
 use super::words::{Form, Reader, Reading, count};
-use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, made_here};
+use super::{
+    Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
+};
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
 use crate::stages::Clock;
@@ -197,6 +199,10 @@ impl Driver for Sam3 {
         let found = self.look_for(inquiry, &mut stages)?;
         stages.spend(Stage::Postprocess, sleep(self.parts.delays().postprocess));
         Ok((found, stages.rest(Stage::Postprocess, start)))
+    }
+
+    fn video(&self) -> Result<Arc<Video>> {
+        Err(self.refusal().video())
     }
 
     fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {

@@ -18,7 +18,7 @@ use maskline_runtime::{Outputs, Tensor};
 use self::batch::Batch;
 pub(super) use self::golden::CASES;
 use self::outputs::Input;
-use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
+use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video};
 use crate::promptable::EmbeddingFile;
 use crate::verify::{AtSize, Case, Check};
 use crate::{Concern, Detections, Image, Object, Result, Stage, Stages, Usual, WordOptions, limits};
@@ -142,6 +142,10 @@ impl Driver for Yolo {
 
     fn find(&self, _: &Inquiry<'_>) -> Result<(Vec<Result<Vec<Object>>>, Stages)> {
         Err(self.refusal().concepts())
+    }
+
+    fn video(&self) -> Result<Arc<Video>> {
+        Err(self.refusal().video())
     }
 
     fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {

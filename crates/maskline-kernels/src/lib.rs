@@ -1,0 +1,15 @@
+//! Kernels for processors: what no operator of a runtime does as fast. They know numbers and nothing else.
+//!
+//! `simd` is what kernels are written in (eight lanes of any processor), `rows` the one product that all are made of, `softmax` what
+//! attentions share, `attention` one head's, `memory` that to what is remembered of objects in a video.
+
+mod attention;
+mod memory;
+mod rows;
+mod scratch;
+mod simd;
+mod softmax;
+
+pub use attention::Looking;
+pub use memory::{MemoryAttention, MemorySizes, Remembered};
+pub use simd::Processor;
