@@ -59,7 +59,18 @@ measure crowd yolov8n --synthetic --cold 0 --no-ceiling --time 15 --concurrency 
 # Words: a picture with the phrases known, and what more phrases cost, known or not.
 measure words owlv2-base --synthetic --time 120 --embedding miss --text-cache hit "${against[@]}"
 measure phrases owlv2-base --synthetic --cold 0 --no-ceiling --time 30 --sweep text=1,20,100 --embedding held --text-cache hit,miss
-parts+=(segmenter boxes click prompts loads callers crowd words phrases)
+# Objects through a video.
+track=()
+if [ -n "${PEER_PYTHON:-}${PEERS:-}" ]; then
+    track=(--against-transformers "${python[@]}")
+fi
+echo "track: maskline bench track sam2.1-tiny" >&2
+{
+    echo "# SAM 2.1-tiny through a video"
+    echo
+    "$maskline" bench track sam2.1-tiny --synthetic "${track[@]}" --format md
+} >"$reports/track.md"
+parts+=(segmenter boxes click prompts loads callers crowd words phrases track)
 
 {
     echo "# Results"

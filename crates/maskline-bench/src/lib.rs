@@ -6,7 +6,8 @@
 //! shows it as text, Markdown, CSV, JSON and one page of HTML.
 //!
 //! **The measuring**: [`measure::run`] goes from a plan to a report. Each model runs in a process of its own ([`worker`]), other programs in
-//! theirs ([`peers`]); [`machine`] is what all of them run on. [`remote::run`] does the same with servers that run already.
+//! theirs ([`peers`]); [`machine`] is what all of them run on. [`remote::run`] does the same with servers that run already, and
+//! [`video::run`] with objects that are followed through a video.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,6 +45,7 @@ pub mod remote;
 pub mod report;
 pub mod samples;
 pub mod steadiness;
+pub mod video;
 pub mod worker;
 pub mod write;
 

@@ -3,7 +3,7 @@
 //! Every model with its provider, precision, threads and size runs in a [process](crate::worker) of its own, and so does every cold start.
 //! Processes are started one after another, their answers compared, cold starts made while they sleep; then all rows take turns.
 
-mod against;
+pub(crate) mod against;
 mod assemble;
 mod cold;
 pub(crate) mod inputs;

@@ -9,6 +9,7 @@ use crate::eval::Eval;
 use crate::prompts;
 use crate::ps::{Ps, Stop};
 use crate::serve::Serve;
+use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +26,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a model on pictures.
     Run(Box<Run>),
+    /// Follow objects through a clip.
+    Track(Box<Track>),
     /// Build a model's bundle (plain ONNX) and say where it is.
     Build(Build),
     /// Compare with golden cases of the official implementation.

@@ -4,6 +4,7 @@ mod arguments;
 mod compare;
 mod progress;
 mod remote;
+mod track;
 
 use std::io::BufReader;
 use std::path::Path;
@@ -33,8 +34,9 @@ pub(crate) const WORKER: &str = "bench-worker";
 
 /// Measures, and says what was found.
 pub(crate) fn bench(arguments: &Bench, matches: &ArgMatches) -> Result<(), Failure> {
-    match &arguments.compare {
+    match &arguments.action {
         Some(Action::Compare(compare)) => compare::compare(compare),
+        Some(Action::Track(arguments)) => track::track(arguments),
         None if arguments.self_test => self_test(arguments),
         None if arguments.remote.url.is_empty() => {
             let (plan, launcher) = (plan(arguments)?, launcher()?);
@@ -215,14 +217,19 @@ fn loads(calls: &arguments::Calls) -> Vec<Load> {
     closed.chain(calls.rate.iter().map(|rate| Load::Open { rate: *rate, arrivals })).collect()
 }
 
-fn against(calls: &arguments::Calls, offline: bool) -> Option<Against> {
-    let environment = EnvironmentOptions {
+/// Where other programs run: in the Python that is named, or in one that is made.
+fn environment(python: Option<std::path::PathBuf>, offline: bool) -> EnvironmentOptions {
+    EnvironmentOptions {
         offline,
-        python: calls.peer_python.clone(),
+        python,
         maker: std::env::var_os("MASKLINE_PYTHON").map(Into::into),
         progress: Some(Arc::new(terminal::say)),
         ..EnvironmentOptions::new(home_dir().join("peers"))
-    };
+    }
+}
+
+fn against(calls: &arguments::Calls, offline: bool) -> Option<Against> {
+    let environment = environment(calls.peer_python.clone(), offline);
     (!calls.against.is_empty()).then(|| Against { programs: calls.against.clone(), environment })
 }
 

@@ -19,6 +19,7 @@ mod ps;
 mod run;
 mod serve;
 mod terminal;
+mod track;
 mod verify;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match (&arguments.command, matches.subcommand()) {
         (Command::Run(run), Some((_, matches))) => run::run(run, matches),
+        (Command::Track(arguments), Some((_, matches))) => track::track(arguments, matches),
         (Command::Eval(arguments), Some((_, matches))) => eval::eval(arguments, matches),
         (Command::Build(arguments), Some((_, matches))) => model::build(arguments, matches),
         (Command::Serve(arguments), Some((_, matches))) => serve::serve(arguments, matches),
@@ -49,7 +51,8 @@ fn main() -> std::process::ExitCode {
 
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
-        Command::Run(_) | Command::Build(_) | Command::Eval(_) | Command::Serve(_) | Command::Bench(_) | Command::BenchWorker => Ok(()),
+        Command::Run(_) | Command::Track(_) | Command::Build(_) | Command::Eval(_) => Ok(()),
+        Command::Serve(_) | Command::Bench(_) | Command::BenchWorker => Ok(()),
         Command::Verify(verify) => verify::verify(verify),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),

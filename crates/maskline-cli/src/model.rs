@@ -148,8 +148,9 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let source = source(options, model)?;
     let name = source.name();
     let engine = Runtime { path: options.runtime.as_deref(), offline: options.offline, ..Runtime::default() }.engine()?;
-    let dialect = if arguments.portable { Dialect::Portable } else { Dialect::Ort };
-    let bundle = engine.build(source, &BundleOptions { dialect, ..bundle_options(options, arguments.size)? })?;
+    let wished = bundle_options(options, arguments.size)?;
+    let dialect = if arguments.portable { Dialect::Portable } else { wished.dialect };
+    let bundle = engine.build(source, &BundleOptions { dialect, ..wished })?;
     applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
         copy(&bundle, folder, arguments.overwrite)?;

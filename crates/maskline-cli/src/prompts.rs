@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use maskline::vision::write::GivenClass;
-use maskline::{Click, Image, MaskPrompt, Prompt};
+use maskline::{Click, Error, ErrorKind, Image, MaskPrompt, Prompt};
 
 use crate::failure::Failure;
+use crate::nearest::shortened;
 use crate::pictures::Picture;
 use crate::terminal;
-use mask::MaskSource;
+pub(crate) use mask::MaskSource;
 
 /// One word of the command line about an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,14 +32,18 @@ enum Word {
 
 /// An object's prompt before its files are read.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Draft {
-    clicks: Vec<Click>,
-    bounds: Option<[f32; 4]>,
-    mask: Option<MaskSource>,
-    label: Option<String>,
-    class_id: Option<usize>,
+pub(crate) struct Draft {
+    pub(crate) clicks: Vec<Click>,
+    pub(crate) bounds: Option<[f32; 4]>,
+    pub(crate) mask: Option<MaskSource>,
+    pub(crate) label: Option<String>,
+    pub(crate) class_id: Option<usize>,
+    /// Number of the object that it is about, in a clip.
+    pub(crate) object: Option<i64>,
+    /// The frame that it is about, in a clip.
+    pub(crate) frame: Option<usize>,
     /// The file that it stands in.
-    file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// The prompts of a command, for every picture or for pictures by name.
@@ -72,11 +77,36 @@ impl Prompts {
         if let Some(path) = file {
             let keys: Vec<&str> = prompts.own.iter().map(|own| own.key.as_str()).collect();
             let bound = keys::bind(&keys, path.parent().unwrap_or(Path::new("")), pictures);
+            prompts.refuse_frames(path)?;
             bound.warnings(path).iter().for_each(|warning| terminal::say(warning));
             prompts.of_picture = bound.of_picture;
         }
         prompts.all.extend(drafts(words(matches)));
         Ok(prompts)
+    }
+
+    /// Those of a clip, which a file gives object by object.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and for prompts of pictures by name.
+    pub(crate) fn of_clip(file: &Path) -> Result<Vec<Draft>, Failure> {
+        let prompts = file::read(file)?;
+        match prompts.own.first() {
+            None => Ok(prompts.all),
+            Some(own) => {
+                let error = Error::new(ErrorKind::BadInput, format!("prompts of the picture `{}`", shortened(&own.key, 100))).at(file);
+                Err(error.expecting("prompts of a clip").with_help("name the frame in the prompt: {\"frame\": 12, \"box\": […]}").into())
+            }
+        }
+    }
+
+    /// Pictures have no frames, and their objects no numbers.
+    fn refuse_frames(&self, file: &Path) -> Result<(), Error> {
+        if self.drafts().all(|draft| draft.frame.is_none() && draft.object.is_none()) {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::BadInput, "`frame` and `object` in a prompt are about clips").at(file);
+        Err(error.with_help("leave them out, or follow objects through a clip with `maskline track`"))
     }
 
     /// Whether nothing is asked of any picture.
@@ -115,7 +145,8 @@ impl Prompts {
 }
 
 impl Draft {
-    fn finish(&self, index: usize, image: &Image) -> Result<Prompt, maskline::Error> {
+    /// With its mask, which is read.
+    pub(crate) fn finish(&self, index: usize, image: &Image) -> Result<Prompt, maskline::Error> {
         let mask = match &self.mask {
             None => None,
             Some(source) => {
@@ -129,18 +160,36 @@ impl Draft {
 }
 
 fn words(matches: &ArgMatches) -> Vec<Word> {
-    let mut words: Vec<(usize, Word)> = Vec::new();
-    fn add<T: Clone + Send + Sync + 'static>(words: &mut Vec<(usize, Word)>, matches: &ArgMatches, name: &str, word: fn(T) -> Word) {
-        let values = matches.get_many::<T>(name).into_iter().flatten().cloned();
-        words.extend(matches.indices_of(name).into_iter().flatten().zip(values.map(word)));
+    let mut words = InOrder::of(matches);
+    words.add("point", Word::Click);
+    words.add("bounds", Word::Bounds);
+    words.add("mask", Word::Mask);
+    words.add("label", Word::Label);
+    words.add("object", |_: bool| Word::Next);
+    words.sorted()
+}
+
+/// Arguments of several kinds in the order in which they stand on the command line.
+pub(crate) struct InOrder<'a, W> {
+    matches: &'a ArgMatches,
+    words: Vec<(usize, W)>,
+}
+
+impl<'a, W> InOrder<'a, W> {
+    pub(crate) fn of(matches: &'a ArgMatches) -> Self {
+        Self { matches, words: Vec::new() }
     }
-    add(&mut words, matches, "point", Word::Click);
-    add(&mut words, matches, "bounds", Word::Bounds);
-    add(&mut words, matches, "mask", Word::Mask);
-    add(&mut words, matches, "label", Word::Label);
-    add(&mut words, matches, "object", |_: bool| Word::Next);
-    words.sort_by_key(|(place, _)| *place);
-    words.into_iter().map(|(_, word)| word).collect()
+
+    /// All values of an argument.
+    pub(crate) fn add<T: Clone + Send + Sync + 'static>(&mut self, name: &str, word: fn(T) -> W) {
+        let values = self.matches.get_many::<T>(name).into_iter().flatten().cloned();
+        self.words.extend(self.matches.indices_of(name).into_iter().flatten().zip(values.map(word)));
+    }
+
+    pub(crate) fn sorted(mut self) -> Vec<W> {
+        self.words.sort_by_key(|(place, _)| *place);
+        self.words.into_iter().map(|(_, word)| word).collect()
+    }
 }
 
 fn drafts(words: Vec<Word>) -> Vec<Draft> {

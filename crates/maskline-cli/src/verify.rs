@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use maskline::Dialect;
 use maskline::verify::{Computed, Report, VerifyOptions, verify as run_case};
+use maskline::{BundleOptions, Dialect};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::Verify;
@@ -20,7 +20,7 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
     }
     let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
     let engine = model::Runtime { path: arguments.runtime.as_deref(), offline: arguments.offline, ..model::Runtime::default() }.engine()?;
-    let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { Dialect::Ort } };
+    let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect } };
     let mut reports = Vec::new();
     for case in &arguments.cases {
         for report in run_case(&engine, case, &options)? {

@@ -20,6 +20,8 @@ pub(crate) enum Reason {
     NotFound,
     /// The path takes other methods.
     MethodNotAllowed,
+    /// Not in the state that what is asked about is in.
+    Conflict,
     /// No form of an answer that the caller accepts.
     NotAcceptable,
     /// Over a limit of sizes or counts.
@@ -45,12 +47,13 @@ pub(crate) enum Reason {
 impl Reason {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::Conflict,
         Self::NotAcceptable,
         Self::TooLarge,
         Self::UnsupportedMedia,
@@ -71,6 +74,7 @@ impl Reason {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
             Self::NotAcceptable => "not_acceptable",
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",
@@ -92,6 +96,7 @@ impl Reason {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -122,6 +127,7 @@ impl Reason {
             }
             Self::Unauthorized => tonic::Code::Unauthenticated,
             Self::Forbidden => tonic::Code::PermissionDenied,
+            Self::Conflict => tonic::Code::FailedPrecondition,
             Self::NotFound => tonic::Code::NotFound,
             Self::Busy | Self::NotReady | Self::TimedOut | Self::SlowClient => tonic::Code::Unavailable,
             Self::Cancelled => tonic::Code::Cancelled,

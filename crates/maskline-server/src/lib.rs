@@ -18,9 +18,10 @@ mod pictures;
 mod rest;
 mod server;
 mod statistics;
+mod video;
 
 pub use guard::{Access, FetchRules, Key, Tls};
 pub use label_studio::{LabelStudio, LabelStudioToken};
 pub use observe::{LogFormat, Telling, Told, tell};
-pub use options::{Limits, ModelSpec, Repository, ServerOptions, SpecSource, Times};
+pub use options::{Limits, ModelSpec, Repository, ServerOptions, SpecSource, Times, VideoLimits};
 pub use server::{Parts, Server, Stop};

@@ -160,6 +160,9 @@ fn describe() {
     describe_counter!("maskline_cache_misses_total", "How often it had to be made.");
     describe_counter!("maskline_cache_evictions_total", "How often one had to make room.");
     describe_gauge!("maskline_picture_bytes", "Bytes of the decoded pictures that are kept.");
+    describe_gauge!("maskline_video_sessions", "Sessions of a model that follow objects through videos.");
+    describe_gauge!("maskline_video_bytes", "Bytes that the sessions of a model keep.");
+    describe_counter!("maskline_video_frames_total", "Frames that sessions of a model were given.");
     describe_gauge!("maskline_resident_bytes", "Memory of the process.");
     describe_gauge!("maskline_ready", "Whether the server is ready.");
     describe_gauge!("maskline_uptime_seconds", "Since the server was started.");
@@ -176,6 +179,9 @@ pub(crate) async fn exposition(app: &App) -> Option<String> {
             metrics::gauge!("maskline_model_state", "model" => name.clone(), "state" => state.name()).set(yes(state == status.state));
         }
         metrics::gauge!("maskline_requests_under_way", "model" => name.clone()).set(slot.under_way() as f64);
+        let held = app.models.sessions.held_by(&name);
+        metrics::gauge!("maskline_video_sessions", "model" => name.clone()).set(held.sessions as f64);
+        metrics::gauge!("maskline_video_bytes", "model" => name.clone()).set(held.bytes as f64);
         let Some(served) = slot.served() else { continue };
         provider(&name, &served.provider());
         // Of a pair, each model counts for itself.

@@ -19,6 +19,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// How long things may take.
     pub times: Times,
+    /// Sessions that follow objects through videos.
+    pub video: VideoLimits,
     /// Who may ask.
     pub access: crate::guard::Access,
     /// From where pictures may be fetched whose address a request names; `None` for nowhere.
@@ -42,6 +44,7 @@ impl Default for ServerOptions {
             models: Vec::new(),
             limits: Limits::default(),
             times: Times::default(),
+            video: VideoLimits::default(),
             access: crate::guard::Access::default(),
             fetch: None,
             page: true,
@@ -159,5 +162,28 @@ impl Default for Times {
             drain: Duration::from_secs(30),
             keep_alive: None,
         }
+    }
+}
+
+/// What sessions that follow objects through videos may take. A session keeps the encoded picture of one frame (at 1024 pixels 17 MB), and
+/// of each object what tracking needs (at 1024 pixels 1.1 MB for each of 7 memories) and as much again for each prompted frame and each
+/// frame of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoLimits {
+    /// Sessions at a time; 0 for none at all.
+    pub sessions: usize,
+    /// A session that nobody asked for so long is closed.
+    pub idle: Duration,
+    /// Objects of a session.
+    pub objects: usize,
+    /// Frames that a session may keep answers of, to go back to them.
+    pub history: usize,
+    /// Bytes of all sessions together: where they are reached, no frame and no prompt is taken.
+    pub memory: usize,
+}
+
+impl Default for VideoLimits {
+    fn default() -> Self {
+        Self { sessions: 16, idle: Duration::from_secs(300), objects: 256, history: 300, memory: 4 << 30 }
     }
 }

@@ -14,8 +14,8 @@ const ROOT: &str = "/";
 const BELOW: &str = "/page/";
 
 /// Nothing is loaded from anywhere else, nothing is run that is no file of the page, and no other page can put it into a frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
-                      worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; \
+                      connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// The page's own files. While the code is worked on (with debug assertions) they are read from the folder anew each time.
 #[derive(RustEmbed)]

@@ -16,6 +16,7 @@ use crate::listen::Listening;
 use crate::models::{Models, State};
 use crate::options::{Repository, ServerOptions};
 use crate::pictures::Pictures;
+use crate::video::Sessions;
 
 /// How often the server looks whether a model is idle.
 const LOOKS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -81,7 +82,7 @@ impl Server {
         options.http = http.local_addr().unwrap_or(options.http);
         options.grpc = grpc.as_ref().and_then(|listener| listener.local_addr().ok()).or(options.grpc);
         let ending = CancellationToken::new();
-        let models = Arc::new(Models::new(parts.repository, options.limits.queue));
+        let models = Arc::new(Models::new(parts.repository, options.limits.queue, Sessions::new(options.video.clone())));
         options.models.iter().for_each(|spec| drop(models.add(spec.clone(), true)));
         let pictures = Pictures::new(&options.limits);
         let app = Arc::new(App { models, pictures, options, ending: ending.clone(), began: Instant::now() });
@@ -120,6 +121,7 @@ impl Server {
             closing: closing.clone(),
         };
         drop(tokio::spawn(crate::observe::upkeep(Arc::clone(&app))));
+        drop(tokio::spawn(crate::video::upkeep(Arc::clone(&app))));
         let mut serving = JoinSet::new();
         serving.spawn(listening(http, crate::http::router(&app)).serve());
         if let Some(grpc) = grpc {

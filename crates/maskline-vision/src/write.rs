@@ -30,7 +30,7 @@ pub use labelme::{LabelMeShapes, labelme};
 pub use masks::{EncodedFile, MaskFormat, MaskOptions, encode_masks, write_masks};
 pub use names::{CLASSES_TXT, DATA_YAML, YoloDataSet, classes_txt, data_yaml, yolo_files};
 pub use picture::{PictureFormat, encode_picture, save_picture};
-pub use png::voc_palette;
+pub use png::{mask_png, voc_palette};
 pub use polygons::polygons;
 pub use yolo::yolo_txt;
 

@@ -296,7 +296,7 @@ impl Opponent {
     }
 }
 
-fn engine_error(error: peers::Error) -> Error {
+pub(crate) fn engine_error(error: peers::Error) -> Error {
     let kind = match error.kind() {
         peers::ErrorKind::InvalidArgument | peers::ErrorKind::Unsupported => ErrorKind::InvalidOption,
         peers::ErrorKind::NoPython | peers::ErrorKind::Offline | peers::ErrorKind::Install | peers::ErrorKind::Lacking => {

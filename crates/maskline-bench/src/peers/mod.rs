@@ -31,6 +31,7 @@ mod program;
 mod python;
 mod scripts;
 mod task;
+mod video;
 mod worker;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use parity::{lively_masks, parity};
 pub use program::Program;
 pub use task::{DetectOptions, Limits, PeerModel, Task};
+pub use video::VideoPeer;
 pub use worker::{Mode, Phrase, Ready, Reply, Request, Words, Worker};

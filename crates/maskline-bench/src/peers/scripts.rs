@@ -13,7 +13,7 @@ macro_rules! carried {
 }
 
 /// Name and text of each file.
-const FILES: [(&str, &str); 19] = carried![
+const FILES: [(&str, &str); 21] = carried![
     "efficient_vit.py",
     "facts.py",
     "names.py",
@@ -23,6 +23,7 @@ const FILES: [(&str, &str); 19] = carried![
     "onnx_session.py",
     "pictures.py",
     "promptable.py",
+    "sam2_sizes.py",
     "sam3_names.py",
     "tiny_vit.py",
     "torch_owl.py",
@@ -30,6 +31,7 @@ const FILES: [(&str, &str); 19] = carried![
     "torch_sam2.py",
     "torch_sam3.py",
     "ultralytics_detector.py",
+    "video.py",
     "weights.py",
     "words.py",
     "worker.py",

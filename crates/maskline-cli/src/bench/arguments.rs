@@ -14,11 +14,11 @@ use crate::args::ModelOptions;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(
-    override_usage = "maskline bench [OPTIONS] MODEL[,MODEL…]\n       maskline bench --url URL [OPTIONS] MODEL[,MODEL…]\n       maskline bench compare [OPTIONS] BEFORE AFTER"
+    override_usage = "maskline bench [OPTIONS] MODEL[,MODEL…]\n       maskline bench --url URL [OPTIONS] MODEL[,MODEL…]\n       maskline bench compare [OPTIONS] BEFORE AFTER\n       maskline bench track [OPTIONS] MODEL"
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    pub(crate) compare: Option<Action>,
+    pub(crate) action: Option<Action>,
     /// Models, with commas: checkpoints (.safetensors, .pt), ONNX exports, names of pulled models, `nano`, or with --synthetic
     /// architectures (see `maskline list`).
     #[arg(value_delimiter = ',', required_unless_present = "self_test")]
@@ -42,6 +42,8 @@ pub(crate) struct Bench {
 pub(crate) enum Action {
     /// Judge one report by another: exit code 1 for a row that surely became slower.
     Compare(Compare),
+    /// Measure how fast objects are followed through a video: by their number and that of memories, the first frame apart.
+    Track(Track),
 }
 
 /// What is measured.
@@ -195,6 +197,33 @@ pub(crate) struct Compare {
     pub(crate) overwrite: bool,
 }
 
+/// What a video is measured with.
+#[derive(Debug, Args)]
+pub(crate) struct Track {
+    /// A model with a memory: a checkpoint, the name of a pulled model, or with --synthetic an architecture.
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) options: ModelOptions,
+    /// Numbers of objects, each a video of its own.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8", value_name = "N,…", value_parser = count)]
+    pub(crate) objects: Vec<usize>,
+    /// Frames of a video after the first one; more than the model has memories.
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = count)]
+    pub(crate) frames: usize,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) threads: usize,
+    /// Take turns with transformers' `Sam2VideoModel`, of published architectures.
+    #[arg(long)]
+    pub(crate) against_transformers: bool,
+    /// Python with torch and transformers; without it, maskline makes an environment.
+    #[arg(long, value_name = "PYTHON", requires = "against_transformers")]
+    pub(crate) peer_python: Option<PathBuf>,
+    /// What is printed: text, md or json.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Cache {
     /// Nothing is built.
@@ -247,6 +276,13 @@ pub(crate) enum Format {
 fn callers(text: &str) -> Result<usize, String> {
     let callers = text.trim().parse().ok().filter(|callers| (1..=MOST_CALLERS).contains(callers));
     callers.ok_or_else(|| format!("expected a number of callers from 1 to {MOST_CALLERS}"))
+}
+
+/// Objects, or frames.
+fn count(text: &str) -> Result<usize, String> {
+    const MOST: usize = 100_000;
+    let count = text.trim().parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("expected a number from 1 to {MOST}"))
 }
 
 /// Requests per second.

@@ -211,8 +211,11 @@ fn begins_with_an_answer(path: &Path) -> bool {
     let mut line = Vec::new();
     let is_read = File::open(path).and_then(|file| BufReader::new(file).read_until(b'\n', &mut line)).is_ok();
     let is_cut_off = !line.ends_with(b"\n") && (line.is_empty() || line.starts_with(b"{\""));
-    let is_answer =
-        || serde_json::from_slice(&line).is_ok_and(|line: serde_json::Value| line["image"].is_string() && line["files"].is_array());
+    // About a picture, or about a frame of a clip.
+    let is_ours = |line: serde_json::Value| {
+        line["image"].is_string() && line["files"].is_array() || line["frame"].is_u64() && line["objects"].is_array()
+    };
+    let is_answer = || serde_json::from_slice(&line).is_ok_and(is_ours);
     is_read && (is_cut_off || is_answer())
 }
 

@@ -28,10 +28,12 @@ use folder::Folder;
 use gathered::{Gathered, Part, Told};
 use growing::GrowingFile;
 pub(crate) use inputs::Inputs;
+use known::Done;
+pub(crate) use known::Version;
 pub(crate) use known::hash;
-use known::{Done, Version};
 use names::Taken;
-use place::{About, io};
+use place::io;
+pub(crate) use place::{About, Place};
 pub(crate) use single::{Reports, SingleFile};
 
 use crate::args::{Format, Run};
@@ -40,7 +42,7 @@ use crate::pictures::{self, Picture};
 use crate::terminal;
 
 /// Folder for results where none is given.
-const FOLDER: &str = "maskline-out";
+pub(crate) const FOLDER: &str = "maskline-out";
 const ABOUT_RESULTS: About<'_> = About { stem: None, format: "json" };
 /// Class names and the description of a data set, which belong to YOLO's label files.
 const YOLO_FILES: [&str; 2] = [CLASSES_TXT, DATA_YAML];

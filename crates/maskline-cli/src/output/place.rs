@@ -109,6 +109,16 @@ impl Place {
         Ok(path)
     }
 
+    /// Names of the files that an earlier run wrote in a format about something.
+    pub(crate) fn files_of(&self, stem: &str, format: &str) -> Vec<String> {
+        self.journal.known.files_of(stem, format)
+    }
+
+    /// Removes a file of ours; one that somebody has changed stays.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.journal.remove(name).map_err(|error| io(&self.path_of(name), &error))
+    }
+
     /// Notes that a file grows from now on.
     pub(crate) fn note_growing(&mut self, name: &str, about: About<'_>) -> Result<(), Error> {
         self.note(|journal| journal.note_file(written(name, about, None)))

@@ -104,6 +104,9 @@ struct Fields {
     class_id: Option<usize>,
     /// COCO's name of a class; the number stays as it is.
     category_id: Option<usize>,
+    /// Of a clip: the object's number, and the frame that is prompted.
+    object: Option<i64>,
+    frame: Option<usize>,
 }
 
 /// What annotations and answers tell beside what is asked. Another `point` than that of everything mode, which `crop_box` stands beside,
@@ -148,6 +151,8 @@ fn draft_of(mut json: Value, path: &Path) -> Result<Draft, String> {
         mask: mask.map(|mask| MaskSource::of_json(mask, path.parent().unwrap_or(Path::new("")))).transpose()?,
         label: fields.label,
         class_id: one_of(["class_id", "category_id"], fields.class_id, fields.category_id)?,
+        object: fields.object,
+        frame: fields.frame,
         file,
     })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// Where a mask comes from.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum MaskSource {
+pub(crate) enum MaskSource {
     /// A picture of the picture's size.
     File(PathBuf),
     /// COCO's run lengths.

@@ -24,6 +24,7 @@ use crate::prompts::Prompts;
 use crate::{applies, interrupt, model, terminal};
 use prompted::{Looked, Way};
 use report::Report;
+pub(crate) use text::{milliseconds, written};
 
 /// Runs a model on pictures. One that fails is told and passed over; the others are done.
 pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> {
@@ -155,7 +156,7 @@ fn inputs(arguments: &Run, sources: &[ModelSource], pictures: &[Picture], prompt
 }
 
 /// A model's file, and the configurations beside it that say how it is built, some of which may not exist.
-fn model_files(source: &ModelSource) -> Vec<PathBuf> {
+pub(crate) fn model_files(source: &ModelSource) -> Vec<PathBuf> {
     let (ModelSource::Checkpoint(path) | ModelSource::Onnx(path)) = source else { return Vec::new() };
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let tokenizer = Vocabulary::FILES.map(|name| folder.join(name));
@@ -186,7 +187,7 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
 }
 
 /// Loads the models; what takes more than a moment says what it does.
-fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOptions, is_quiet: bool) -> Result<Vec<Model>, Failure> {
+pub(crate) fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOptions, is_quiet: bool) -> Result<Vec<Model>, Failure> {
     let load = |index: usize, source: ModelSource| {
         let waiting = format!("loading {} (the first time it is built, which takes longer)", source.name());
         let _waiting = (!is_quiet).then(|| terminal::Waiting::after(Duration::from_secs(1), waiting));

@@ -89,7 +89,7 @@ fn shortened(names: &[String]) -> String {
 }
 
 /// What was written, in one line.
-pub(super) fn written(files: &[PathBuf]) -> String {
+pub(crate) fn written(files: &[PathBuf]) -> String {
     let names: Vec<String> = files.iter().map(|file| on_a_line(&file.display().to_string()).into_owned()).collect();
     format!("wrote {}", shortened(&names))
 }
@@ -137,7 +137,7 @@ fn object_table(objects: &[Object]) -> String {
     format!("{table}\n")
 }
 
-pub(super) fn milliseconds(time: Duration) -> String {
+pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e3)
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::Args;
 use maskline::{Delays, Engine, EngineOptions, Error, ErrorKind, Faults, LoadOptions};
 use maskline_server::{
-    Access, FetchRules, Key, LabelStudio, LabelStudioToken, Limits, LogFormat, ModelSpec, Parts, Server, ServerOptions, Telling, Times, Tls,
+    Access, FetchRules, Key, LabelStudio, LabelStudioToken, Limits, LogFormat, ModelSpec, Parts, Server, ServerOptions, Telling, Times,
+    Tls, VideoLimits,
 };
 
 use crate::args::ModelOptions;
@@ -172,6 +173,7 @@ fn server_options(settings: &Settings) -> Result<ServerOptions, Failure> {
         grpc: settings.grpc.map_or(usual.grpc, |Port(address)| address),
         limits: limits(settings, &usual.limits),
         times: times(settings, &usual.times),
+        video: video(settings, &usual.video),
         access: access(settings)?,
         fetch,
         page: !settings.no_page.unwrap_or(false),
@@ -203,6 +205,16 @@ fn times(settings: &Settings, usual: &Times) -> Times {
         notice: time(settings.notice, usual.notice),
         drain: time(settings.drain, usual.drain),
         keep_alive: settings.keep_alive.map(|Span(time)| time),
+    }
+}
+
+fn video(settings: &Settings, usual: &VideoLimits) -> VideoLimits {
+    VideoLimits {
+        sessions: settings.video_sessions.unwrap_or(usual.sessions),
+        idle: settings.video_idle.map_or(usual.idle, |Span(time)| time),
+        objects: settings.video_objects.unwrap_or(usual.objects).max(1),
+        history: settings.video_history.unwrap_or(usual.history),
+        memory: settings.video_memory.map_or(usual.memory, |megabytes| megabytes.saturating_mul(MEGABYTE)),
     }
 }
 

@@ -209,6 +209,21 @@ settings! {
     /// Connections at a time. [default: 2048]
     #[arg(long, env = "MASKLINE_MAX_CONNECTIONS", value_name = "COUNT", help_heading = "Limits")]
     max_connections: usize,
+    /// Sessions that follow objects through videos; 0 for none. [default: 16]
+    #[arg(long, env = "MASKLINE_VIDEO_SESSIONS", value_name = "COUNT", help_heading = "Videos")]
+    video_sessions: usize,
+    /// A session that nobody asked for so long is closed. [default: 300s]
+    #[arg(long, env = "MASKLINE_VIDEO_IDLE", value_name = "TIME", help_heading = "Videos")]
+    video_idle: Span,
+    /// Objects of a session. [default: 256]
+    #[arg(long, env = "MASKLINE_VIDEO_OBJECTS", value_name = "COUNT", help_heading = "Videos")]
+    video_objects: usize,
+    /// Frames that a session may keep answers of, to go back to them. [default: 300]
+    #[arg(long, env = "MASKLINE_VIDEO_HISTORY", value_name = "FRAMES", help_heading = "Videos")]
+    video_history: usize,
+    /// Megabytes of all sessions together; where they are reached, no frame and no prompt is taken. [default: 4096]
+    #[arg(long, env = "MASKLINE_VIDEO_MEMORY", value_name = "MB", help_heading = "Videos")]
+    video_memory: usize,
     /// After SIGTERM: so long the server says that it is not ready, and goes on. [default: 3s]
     #[arg(long, env = "MASKLINE_NOTICE", value_name = "TIME", help_heading = "Ending")]
     notice: Span,

@@ -30,7 +30,7 @@ export function select(key) {
 /** The next click begins another object. */
 export function beginObject() {
   const current = store.current();
-  if (!current || current.clicks.length > 0 || current.box) {
+  if (!current || store.isPrompted(current)) {
     store.addItem();
   }
   const { tool } = store.now().settings;
@@ -113,6 +113,9 @@ export function hide(key, isHidden) {
  * @param {Search} search
  */
 export function seek(search) {
+  if (store.now().clip) {
+    return;
+  }
   store.step({ search: store.now().work.search === search ? 'none' : search });
 }
 

@@ -1,8 +1,9 @@
 /** What was answered, by what was asked: so undoing and redoing asks nothing again. And how that is shown. */
 
-/** @import {Answer, Box, Click, Found, Shown, State} from './types.js' */
+/** @import {Answer, Box, Click, Found, Item, Shown, State} from './types.js' */
 
 import { suppressed } from './nms.js';
+import * as tracks from './video/tracks.js';
 
 /** Answers that are kept. */
 const MOST_ANSWERS = 1000;
@@ -12,6 +13,12 @@ const answers = new Map();
 
 /** What a model that takes prompts is asked about one object. */
 /** @typedef {{clicks: readonly Click[], box: Box|null}} Prompted */
+
+/** @param {Prompted} prompted @returns {{box?: Box, points?: number[][]}} as the interface has it */
+export function prompt({ clicks, box }) {
+  const points = clicks.map(({ x, y, isPositive }) => [x, y, isPositive ? 1 : 0]);
+  return { ...(box ? { box } : {}), ...(points.length > 0 ? { points } : {}) };
+}
 
 /**
  * Equal prompts of one model on one picture have equal answers.
@@ -72,6 +79,9 @@ function best(all) {
  * @returns {Shown[]}
  */
 export function shown(state, model) {
+  if (state.clip) {
+    return model === state.settings.model ? state.work.items.map((item) => onFrame(state, item)) : [];
+  }
   if (!model || !state.picture?.ref) {
     return [];
   }
@@ -81,13 +91,31 @@ export function shown(state, model) {
     const among = masks(key);
     const index = item.candidate !== null && item.candidate < among.length ? item.candidate : best(among);
     const found = among[index] ?? {};
-    return {
-      key: item.id, item, found, name: item.name || `object ${item.id.slice(1)}`, label: item.name || null, colour: item.colour,
-      isHidden: item.isHidden, mask: found.segmentation ? `${key}#${index}` : null,
-    };
+    return ofItem(item, found, found.segmentation ? `${key}#${index}` : null);
   });
   const key = keyOfSearch(state, model);
   return key === null ? all : all.concat(masks(key).map((found, index) => ofSearch(state, found, { key, index })));
+}
+
+/**
+ * @param {Item} item
+ * @param {Found} found
+ * @param {string|null} mask
+ * @returns {Shown}
+ */
+function ofItem(item, found, mask) {
+  const { id, name, colour, isHidden } = item;
+  return { key: id, item, found, name: name || `object ${id.slice(1)}`, label: name || null, colour, isHidden, mask };
+}
+
+/**
+ * An object on the frame of the clip that is shown.
+ * @param {State} state
+ * @param {Item} item
+ */
+function onFrame({ settings, clip }, item) {
+  const seen = tracks.at(settings.model ?? '', clip?.frame ?? 0, item.id);
+  return ofItem(item, seen?.found ?? {}, seen?.mask ?? null);
 }
 
 /**

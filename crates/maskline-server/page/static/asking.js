@@ -125,15 +125,9 @@ function prompted(state, model, objects) {
       return [];
     }
     const parts = open.map((one) => answers.keyOf(state, model, one));
-    const body = { model, image: { ref: state.picture?.ref }, prompts: open.map(prompt), multimask: isSingle ? 'on' : 'auto' };
+    const body = { model, image: { ref: state.picture?.ref }, prompts: open.map(answers.prompt), multimask: isSingle ? 'on' : 'auto' };
     return [{ key: parts.join('\n'), way: /** @type {const} */ ('segment'), body, parts }];
   });
-}
-
-/** @param {Prompted} prompted */
-export function prompt({ clicks, box }) {
-  const points = clicks.map(({ x, y, isPositive }) => [x, y, isPositive ? 1 : 0]);
-  return { ...(box ? { box } : {}), ...(points.length > 0 ? { points } : {}) };
 }
 
 /**

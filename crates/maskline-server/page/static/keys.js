@@ -2,9 +2,11 @@
 
 import * as actions from './actions.js';
 import { beginTyping } from './panels/words.js';
+import { jump, stepBy } from './panels/timeline.js';
 import { openHelp } from './panels/dialogs.js';
 import { fit, zoomBy } from './stage/view.js';
 import * as store from './store.js';
+import { stop } from './video/following.js';
 
 const ZOOM = 1.25;
 
@@ -30,6 +32,9 @@ const DEEDS = {
   enter: actions.accept,
   escape: actions.clearCurrent,
 };
+
+/** What keys do beside that while a clip is open. @type {Record<string, () => void>} */
+const DEEDS_OF_CLIPS = { ',': () => stepBy(-1), '.': () => stepBy(1), home: () => jump(0), end: () => jump(Infinity) };
 
 export function beginKeys() {
   window.addEventListener('keydown', (event) => {
@@ -59,7 +64,16 @@ function deedOf(event) {
   }
   // A control that has the focus answers these itself.
   const isOwn = key === 'enter' ? target.closest('button, summary, select, input') : target.closest('select');
-  return event.altKey || isOwn ? undefined : DEEDS[key];
+  if (event.altKey || isOwn) {
+    return undefined;
+  }
+  const { clip } = store.now();
+  if (clip?.run && key === 'escape') {
+    return stop;
+  }
+  // A slider and a number have ends of their own.
+  const isMoved = target instanceof HTMLInputElement && (key === 'home' || key === 'end');
+  return DEEDS[key] ?? (clip && !isMoved ? DEEDS_OF_CLIPS[key] : undefined);
 }
 
 /**
@@ -75,12 +89,12 @@ function withControl(key, hasShift) {
 
 /** @param {Element} target */
 function isTypedInto(target) {
-  const isText = target instanceof HTMLInputElement && ['text', 'password', 'search'].includes(target.type);
+  const isText = target instanceof HTMLInputElement && ['text', 'password', 'search', 'number'].includes(target.type);
   return isText || target instanceof HTMLTextAreaElement;
 }
 
 function everything() {
-  if (store.model()?.takes.everything) {
+  if (store.model()?.takes.everything && !store.now().clip) {
     actions.seek('everything');
   }
 }

@@ -7,6 +7,7 @@ import { beginPanels } from './panels/panels.js';
 import { beginPictures, sendAgain } from './pictures.js';
 import { beginModels } from './models.js';
 import { beginStages, take } from './stage/stages.js';
+import { beginFollowing } from './video/following.js';
 
 // First, so that a question is on its way before anything else is shown.
 asking.begin({ sendAgain, onAnswer: take });
@@ -14,6 +15,7 @@ beginModels();
 beginPanels();
 beginStages();
 beginPictures();
+beginFollowing();
 beginKeys();
 store.watch((state) => {
   document.documentElement.dataset.theme = state.settings.theme;

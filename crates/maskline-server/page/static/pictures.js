@@ -7,6 +7,8 @@ import * as store from './store.js';
 import { sizeInHeader } from './header.js';
 import { Levels } from './stage/levels.js';
 import { show } from './stage/stages.js';
+import { closeClip, openClip } from './video/player.js';
+import { isVideo, picturesOf, videoOf } from './video/sources.js';
 
 const SAMPLE = '/page/samples/still-life.jpg';
 /** Milliseconds until a server that is busy is asked again, where it does not say. */
@@ -101,17 +103,50 @@ function beginDrop() {
 }
 
 /**
- * Opens the first of some files.
+ * Opens the first video of some files, or else all pictures: several are shown one after the other.
  * @param {File[]} files
  * @param {string} name in place of the file's own
  */
 function take(files, name) {
   const [file] = files;
-  if (file) {
-    const opened = open(file, name ? `${name}.${file.type.split('/')[1] ?? 'png'}` : file.name);
-    if (files.length > 1) {
-      void opened.then(() => store.set({ said: `the first of ${files.length} files: ${file.name}` }));
+  const video = files.find(isVideo);
+  if (video || files.length > 1) {
+    void openFrames(video ? [video] : files);
+  } else if (file) {
+    void open(file, name ? `${name}.${file.type.split('/')[1] ?? 'png'}` : file.name);
+  }
+}
+
+/**
+ * Opens a video, or pictures one after the other. Where they cannot be shown, what was there before stays.
+ * @param {File[]} files
+ */
+async function openFrames(files) {
+  openings += 1;
+  const own = openings;
+  const [file] = files;
+  if (!file) {
+    return;
+  }
+  try {
+    store.set({ said: `reading ${file.name}` });
+    const source = await (isVideo(file) ? videoOf(file) : picturesOf(files));
+    const problem = tooLarge(0, source.width * source.height);
+    if (own !== openings || problem) {
+      source.close();
+      if (problem) {
+        fail(problem);
+      }
+      return;
     }
+    await openClip(source);
+    flow?.controller.abort();
+    flow = null;
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    const convert = 'Convert it (`ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`), or follow objects with `maskline track`.';
+    const help = isVideo(file) ? convert : undefined;
+    fail({ reason: 'failed', status: 0, title: `${file.name} cannot be opened`, detail, help });
   }
 }
 
@@ -258,6 +293,7 @@ function begin(picture, levels) {
     isRunning: false, failed: '', isSentAgain: false,
   };
   [levels.width, levels.height] = [picture.width, picture.height];
+  closeClip();
   store.beginWork();
   store.set({
     picture, problem: null, last: null, lastCompare: null, highlighted: null, encoding: { ...SENDING, since: performance.now() },

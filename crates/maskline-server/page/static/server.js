@@ -1,6 +1,6 @@
 /** The server, as the page asks it. Whatever goes wrong is thrown as a {@link Failure}. */
 
-/** @import {Answer, Model, Problem, Timings} from './types.js' */
+/** @import {Answer, Box, Model, Problem, Runs, Timings} from './types.js' */
 
 const KEY = 'maskline.key';
 
@@ -188,4 +188,64 @@ export async function written(body) {
   const response = await post('/v1/export', body);
   const disposition = response.headers.get('content-disposition') ?? '';
   return { name: /filename="([^"]*)"/.exec(disposition)?.[1] ?? 'maskline', file: await response.blob() };
+}
+
+/**
+ * An object that is followed, on a frame.
+ * @typedef {{id: number, score: number, iou?: number, prompted?: boolean, box?: Box|null, area: number, segmentation: Runs}} Followed
+ *
+ * @typedef {{frame: number, size: [number, number], objects: Followed[], timings_ms: Timings}} FrameAnswer
+ */
+
+/**
+ * Begins to follow objects through a video.
+ * @param {{model: string, length: number, history: number}} body
+ * @param {AbortSignal} signal
+ * @returns {Promise<string>} what the server knows it by
+ */
+export async function openVideo(body, signal) {
+  return (await (await post('/v1/video', body, signal)).json()).id;
+}
+
+/**
+ * Sends a frame: to be tracked onto, or to be prompted on.
+ * @param {string} id
+ * @param {{index: number, way: 'look'|'forward'|'backward', file: Blob}} frame
+ * @param {AbortSignal} signal
+ * @returns {Promise<FrameAnswer>}
+ */
+export async function sendFrame(id, { index, way, file }, signal) {
+  const how = { look: '&track=false', forward: '', backward: '&direction=backward' };
+  const init = { method: 'POST', body: file, headers: { 'Content-Type': file.type || 'application/octet-stream' }, signal };
+  return (await ask(`/v1/video/${id}/frames?index=${index}${how[way]}`, init)).json();
+}
+
+/**
+ * Says where an object is on the frame that was sent last.
+ * @param {string} id
+ * @param {Record<string, any>} body
+ * @param {AbortSignal} signal
+ * @returns {Promise<FrameAnswer>}
+ */
+export async function sayObject(id, body, signal) {
+  return (await post(`/v1/video/${id}/objects`, body, signal)).json();
+}
+
+/**
+ * Has an object followed no longer, or what was said of it on the frame that was sent last forgotten.
+ * @param {string} id
+ * @param {{object: number, what: 'object'|'prompts'}} of
+ * @param {AbortSignal} signal
+ */
+export async function forgetObject(id, { object, what }, signal) {
+  await ask(`/v1/video/${id}/objects/${object}${what === 'prompts' ? '/prompts' : ''}`, { method: 'DELETE', signal });
+}
+
+/**
+ * Gives the memory of a video back, also while the page goes away.
+ * @param {string} id
+ */
+export function closeVideo(id) {
+  // One that is gone already need not be closed.
+  ask(`/v1/video/${id}`, { method: 'DELETE', keepalive: true }).catch(() => undefined);
 }

@@ -1,6 +1,6 @@
 /** The state of the page, in one place: it is replaced, never changed, and whoever shows it is told. */
 
-/** @import {Edit, Item, Phrase, Settings, State, Work} from './types.js' */
+/** @import {Clip, Edit, Item, Phrase, Prompts, Settings, State, Work} from './types.js' */
 
 /** Steps that can be undone. */
 const MOST_STEPS = 200;
@@ -8,6 +8,9 @@ const SETTINGS_KEY = 'maskline.settings';
 
 /** @type {Work} */
 const NO_WORK = { items: [], current: null, search: 'none', phrases: [], edits: {} };
+
+/** @type {Prompts} */
+const NO_PROMPTS = { clicks: [], box: null };
 
 /** @type {Settings} */
 const USUAL = {
@@ -17,7 +20,7 @@ const USUAL = {
 
 /** @type {State} */
 let state = {
-  models: [], available: [], isOnline: true, wantsKey: false, picture: null,
+  models: [], available: [], isOnline: true, wantsKey: false, picture: null, clip: null,
   encoding: { stage: 'none', progress: 0, since: 0, isCached: false, timings: null, problem: null },
   work: NO_WORK, canUndo: false, canRedo: false, settings: { ...USUAL, ...remembered() },
   asking: new Set(), last: null, lastCompare: null, highlighted: null, clickToPixels: null, problem: null, said: '',
@@ -113,6 +116,40 @@ export function beginWork() {
   set({ work: NO_WORK, canUndo: false, canRedo: false, clickToPixels: null });
 }
 
+/** @param {Partial<Clip>} change */
+export function setClip(change) {
+  if (state.clip) {
+    set({ clip: { ...state.clip, ...change } });
+  }
+}
+
+/**
+ * Another frame of the clip is shown: prompts go there from now on. What was done on the frame before can be undone no more.
+ * @param {number} frame
+ */
+export function showFrame(frame) {
+  const { clip, work } = state;
+  if (!clip || clip.frame === frame) {
+    return;
+  }
+  const left = Object.fromEntries(work.items.map(({ id, clicks, box }) => [id, { clicks, box }]));
+  const prompts = { ...clip.prompts, [clip.frame]: left };
+  const items = work.items.map((item) => ({ ...item, ...(prompts[frame]?.[item.id] ?? NO_PROMPTS), candidate: null }));
+  [past, future, gesture] = [[], [], ''];
+  set({ clip: { ...clip, frame, prompts }, work: { ...work, items }, canUndo: false, canRedo: false });
+}
+
+/**
+ * @param {Item} item
+ * @returns {boolean} whether an object was said to be anywhere: on the picture, or on any frame
+ */
+export function isPrompted({ id, clicks, box }) {
+  const { clip } = state;
+  const isSaid = (/** @type {Prompts} */ said) => said.clicks.length > 0 || said.box !== null;
+  const elsewhere = clip ? Object.entries(clip.prompts).filter(([frame]) => Number(frame) !== clip.frame) : [];
+  return isSaid({ clicks, box }) || elsewhere.some(([, objects]) => isSaid(objects[id] ?? NO_PROMPTS));
+}
+
 /**
  * Changes an object that is prompted for.
  * @param {string} id
@@ -129,8 +166,11 @@ export function changeItem(id, change, part = '') {
  * @returns {Item}
  */
 export function addItem(given = {}) {
-  const { items } = state.work;
-  const number = 1 + items.reduce((most, item) => Math.max(most, Number(item.id.slice(1))), 0);
+  const { work: { items }, clip } = state;
+  const number = 1 + items.reduce((most, item) => Math.max(most, Number(item.id.slice(1))), clip?.lastObject ?? 0);
+  if (clip) {
+    set({ clip: { ...clip, lastObject: number } });
+  }
   /** @type {Item} */
   const item = {
     id: `o${number}`, name: '', colour: number - 1, isHidden: false, clicks: [], box: null, candidate: null, ...given,

@@ -57,6 +57,29 @@
  * @property {readonly Phrase[]} phrases
  * @property {Readonly<Record<string, Edit>>} edits by the key of a found object ({@link Shown.key})
  *
+ * @typedef {{clicks: Click[], box: Box|null}} Prompts what is said of an object on a frame
+ *
+ * @typedef {object} Clip a video, or pictures one after the other; its frames are counted from 0
+ * @property {string} name
+ * @property {string} file name of the video's, or of the first picture's
+ * @property {number} count of its frames
+ * @property {number|null} rate frames per second; null of pictures, which have no time
+ * @property {number} start seconds of the first frame
+ * @property {number} frame that is shown, and that clicks go to
+ * @property {Readonly<Record<number, Readonly<Record<string, Prompts>>>>} prompts by frame and by object; those of the frame that is shown
+ *   are its items'
+ * @property {number} lastObject number of the object that was added last: none is given twice
+ * @property {number} answers how often there were new ones
+ * @property {boolean} isAsking
+ * @property {Run|null} run
+ * @property {string} note what the user is to know of it
+ *
+ * @typedef {object} Run objects being followed from frame to frame
+ * @property {'forward'|'backward'} direction
+ * @property {number} done frames
+ * @property {number} of frames that are to be done
+ * @property {number} rate frames per second, of late
+ *
  * @typedef {'point'|'box'|'words'|'pan'} Tool
  *
  * @typedef {object} Settings what is chosen and not undone
@@ -114,7 +137,7 @@
  * @property {boolean} degraded
  * @property {string} [task]
  * @property {{prompts: boolean, everything: boolean, words: boolean, exemplars: boolean, objects: boolean, classes: boolean,
- *   embeddings: boolean, masks: boolean}} takes
+ *   embeddings: boolean, masks: boolean, video?: boolean}} takes
  * @property {Record<string, string[]>} formats
  * @property {Record<string, any>} defaults
  * @property {string[]} architectures
@@ -137,6 +160,7 @@
  * @property {boolean} isOnline
  * @property {boolean} wantsKey
  * @property {Picture|null} picture
+ * @property {Clip|null} clip whose frames are shown as the picture, which the server then keeps nothing of
  * @property {Encoding} encoding
  * @property {Work} work
  * @property {boolean} canUndo

@@ -7,6 +7,7 @@ mod answer;
 mod models;
 mod predict;
 mod shapes;
+mod video;
 
 use std::sync::Arc;
 
@@ -44,16 +45,20 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/models", get(models::all))
         .route("/v1/models/{name}/info", get(models::one))
         .route("/v1/predict", post(predict::predict))
-        .route("/v1/video/{*rest}", any(video))
+        .route("/v1/video/init", post(video::init))
+        .route("/v1/video/prompt", post(video::prompt))
+        .route("/v1/video/propagate/stream", post(video::propagate))
+        .route("/v1/video/cleanup/{id}", post(video::cleanup))
+        .route("/v1/video/{*rest}", any(other_ways))
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .with_state(Arc::clone(app))
 }
 
-/// What of videos is asked for; all of it is missing.
-async fn video(State(app): State<Shared>) -> Response {
-    let error = Error::new(ErrorKind::Unavailable, "videos are not answered here");
-    failed(&app, Fault::new(Reason::Unsupported, error.with_help("ask about its pictures one by one")))
+/// Ways to follow objects that the tool itself does not take.
+async fn other_ways(State(app): State<Shared>) -> Response {
+    let error = Error::new(ErrorKind::Unavailable, "objects are followed while somebody listens, and in no other way");
+    failed(&app, Fault::new(Reason::Unsupported, error.with_help("POST …/v1/video/propagate/stream")))
 }
 
 async fn unknown(State(app): State<Shared>, OriginalUri(uri): OriginalUri) -> Response {

@@ -10,11 +10,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::Told;
+use super::video::OF_VIDEOS;
 use super::{PROTOCOL, Shared};
 use crate::app::{self, App};
 use crate::fault::{Fault, Reason, Result};
 use crate::models::{Served, Slot};
 use crate::statistics::Spent;
+use crate::video::following;
 
 /// Place of the slider for the fineness of outlines that stands for [`USUAL_FINENESS`](super::shapes::USUAL_FINENESS): its steps are
 /// ten-thousandths.
@@ -30,19 +32,22 @@ pub(super) async fn health(State(app): State<Shared>) -> Response {
 /// `GET /v1/models`: those that are loaded and answer questions about pictures.
 pub(super) async fn all(State(app): State<Shared>) -> Response {
     let told = |slot: &Arc<Slot>| Some((slot.name().to_owned(), json!(ModelBody::of(slot)?)));
-    let models: Map<String, Value> = app.models.all().iter().filter_map(told).collect();
+    let of_videos = |slot: &Arc<Slot>| Some((format!("{}{OF_VIDEOS}", slot.name()), json!(ModelBody::of_videos(slot)?)));
+    let all = app.models.all();
+    let models: Map<String, Value> = all.iter().filter_map(told).chain(all.iter().filter_map(of_videos)).collect();
     accounted(&app, Ok(models))
 }
 
 /// `GET /v1/models/{name}/info`.
 pub(super) async fn one(State(app): State<Shared>, Path(name): Path<String>) -> Response {
-    let told = app.models.get(&name).and_then(|slot| {
-        let body = ModelBody::of(&slot).ok_or_else(|| {
+    let told = app.models.get(name.strip_suffix(OF_VIDEOS).unwrap_or(&name)).and_then(|slot| {
+        let of = if name.ends_with(OF_VIDEOS) { ModelBody::of_videos } else { ModelBody::of };
+        let body = of(&slot).ok_or_else(|| {
             let error = Error::new(ErrorKind::Unavailable, format!("`{}` is not loaded, or takes tensors alone", slot.name()));
             Fault::new(Reason::NotReady, error)
         })?;
         let mut body = json!(body);
-        body["model_id"] = json!(slot.name());
+        body["model_id"] = json!(name);
         Ok(body)
     });
     accounted(&app, told)
@@ -59,7 +64,7 @@ struct ModelBody {
     widgets: Vec<Widget>,
     params: Params,
     capabilities: Capabilities,
-    /// `default`, `text_prompt`; null where each picture wants its own points.
+    /// `default`, `text_prompt`, `video`; null where each picture wants its own points.
     batch_processing_mode: Option<&'static str>,
 }
 
@@ -166,6 +171,16 @@ impl ModelBody {
         };
         let widgets = capabilities.widgets(usual);
         Some(Self { display_name: slot.name().to_owned(), widgets, params, capabilities, batch_processing_mode })
+    }
+
+    /// The same model as one that follows objects through a folder of pictures, where it can.
+    fn of_videos(slot: &Slot) -> Option<Self> {
+        following(&slot.served()?)?;
+        let display_name = format!("{} (video)", slot.name());
+        let names = ["button_add_point", "button_remove_point", "button_clear", "button_finish_object", "button_reset_tracker"];
+        let mut widgets: Vec<Widget> = names.into_iter().map(|name| Widget { name, value: Value::Null }).collect();
+        widgets.push(Widget { name: "toggle_preserve_existing_annotations", value: json!(false) });
+        Some(Self { display_name, widgets, batch_processing_mode: Some("video"), ..Self::of(slot)? })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::rest::{MASK_LOGITS, Source, heavy, json, read, whole, within};
 use crate::statistics::{Account, Spent};
 
 /// The tool waits no longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest words, in bytes.
 const LONGEST_TEXT: usize = 4096;
 

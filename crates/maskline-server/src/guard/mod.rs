@@ -23,5 +23,5 @@ pub use tls::Tls;
 pub(crate) use access::is_readable_by_others;
 pub(crate) use fetch::fetch;
 pub(crate) use protect::{Side, protect};
-pub(crate) use receive::receive;
+pub(crate) use receive::{Room, receive};
 pub(crate) use trusted::{Called, Errand, Origin, ask_for_token, fetch_trusted};

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::models::Models;
 use crate::pictures::Pictures;
+use crate::video::Sessions;
 use crate::{ModelSpec, Repository, ServerOptions};
 
 struct NoModels;
@@ -33,7 +34,7 @@ impl Repository for NoModels {
 
 /// A server's inside without models.
 pub(super) fn app(options: ServerOptions) -> Arc<App> {
-    let models = Arc::new(Models::new(Arc::new(NoModels), options.limits.queue));
+    let models = Arc::new(Models::new(Arc::new(NoModels), options.limits.queue, Sessions::new(options.video.clone())));
     let pictures = Pictures::new(&options.limits);
     Arc::new(App { models, pictures, options, ending: CancellationToken::new(), began: Instant::now() })
 }

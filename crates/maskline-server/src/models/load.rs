@@ -68,12 +68,13 @@ impl Models {
         Ok(served)
     }
 
-    /// Unloads a model once all that it accepted is answered; `is_idle` where the next request is to bring it back.
+    /// Unloads a model and closes its sessions, once all that it accepted is answered; `is_idle` where the next request is to bring it back.
     pub(crate) async fn unload(&self, slot: &Arc<Slot>, is_idle: bool) {
         if !slot.end() {
             return;
         }
         slot.emptied().await;
+        self.sessions.close_of(slot.name());
         slot.serve(None);
         let status = Status::new(State::Unloaded);
         slot.set(if is_idle { Status { is_idle, ..status.because("nobody asked") } } else { Status { is_dismissed: true, ..status } });

@@ -16,6 +16,7 @@ pub(crate) use status::{State, Status};
 
 use crate::fault::{Fault, Result};
 use crate::options::{ModelSpec, Repository, SpecSource};
+use crate::video::Sessions;
 
 /// The models of the server.
 pub(crate) struct Models {
@@ -26,6 +27,8 @@ pub(crate) struct Models {
     /// Building and opening take all cores: one model after another.
     loading: Arc<Semaphore>,
     queue: usize,
+    /// Sessions that follow objects with these models.
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 /// What a name in a request means.
@@ -37,8 +40,9 @@ pub(crate) enum Named {
 }
 
 impl Models {
-    pub(crate) fn new(repository: Arc<dyn Repository>, queue: usize) -> Self {
-        Self { engine: OnceLock::new(), repository, slots: RwLock::default(), loading: Arc::new(Semaphore::new(1)), queue }
+    pub(crate) fn new(repository: Arc<dyn Repository>, queue: usize, sessions: Sessions) -> Self {
+        let (loading, sessions) = (Arc::new(Semaphore::new(1)), Arc::new(sessions));
+        Self { engine: OnceLock::new(), repository, slots: RwLock::default(), loading, queue, sessions }
     }
 
     /// The engine is there: models can be loaded.
@@ -138,10 +142,10 @@ impl Models {
         self.load(&slot).await
     }
 
-    /// Unloads the models that nobody asked for so long.
+    /// Unloads the models that nobody asked for so long, and that no session follows objects with.
     pub(crate) async fn unload_idle(&self, keep_alive: Duration) {
         for slot in self.all() {
-            if slot.idle() >= keep_alive {
+            if slot.idle() >= keep_alive && !self.sessions.has_of(slot.name()) {
                 self.unload(&slot, true).await;
             }
         }

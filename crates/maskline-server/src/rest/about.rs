@@ -107,6 +107,8 @@ struct TakesBody {
     embeddings: bool,
     /// Its objects have masks.
     masks: bool,
+    /// Follows objects from frame to frame: `/v1/video`.
+    video: bool,
 }
 
 /// Size of a network's input.
@@ -245,6 +247,7 @@ impl TakesBody {
             classes: first.task.classifies(),
             embeddings: last.takes_prompts() || last.task.takes_concepts(),
             masks: infos.iter().any(|info| info.task.has_masks()),
+            video: last.memory.is_some(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::fields::Way;
 use crate::app::App;
 use crate::fault::{Fault, Result};
 use crate::models::{Served, Slot, State};
+use crate::video::following;
 
 /// What a model must be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) enum Need {
     Classes,
     /// Keep pictures encoded.
     Embeddings,
+    /// Follow objects from frame to frame.
+    Video,
 }
 
 impl Need {
@@ -45,6 +48,7 @@ impl Need {
             Self::Objects => first(|info| info.task.finds_boxes()),
             Self::Classes => first(|info| info.task.classifies()),
             Self::Embeddings => served.models().iter().any(|model| model.info().takes_prompts() || model.info().task.takes_concepts()),
+            Self::Video => following(served).is_some(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Need {
             Self::Objects => "a model that finds objects by itself",
             Self::Classes => "a classifier",
             Self::Embeddings => "a model that keeps pictures encoded",
+            Self::Video => "a model that remembers objects from frame to frame",
         }
     }
 

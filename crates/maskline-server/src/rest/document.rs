@@ -15,6 +15,7 @@ use super::format::{Format, LINES, ZIP};
 use super::object::ObjectBody;
 use super::problem::Problem;
 use super::server::{ServerBody, StoppingBody};
+use super::video::{self, FramesBody, OpenBody, SaidBody, SessionBody, SessionsBody, VideoAnswerBody, VideoObjectBody};
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", made()));
 
@@ -23,7 +24,7 @@ pub(crate) fn document() -> &'static str {
     &DOCUMENT
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const HASH: &str = "^[0-9a-fA-F]{64}$";
 
 fn made() -> Value {
@@ -38,6 +39,13 @@ fn made() -> Value {
     with::<ModelsBody>(&mut forms);
     with::<ServerBody>(&mut forms);
     with::<StoppingBody>(&mut forms);
+    with::<OpenBody>(&mut forms);
+    with::<SessionBody>(&mut forms);
+    with::<SessionsBody>(&mut forms);
+    with::<FramesBody>(&mut forms);
+    with::<SaidBody>(&mut forms);
+    with::<VideoAnswerBody>(&mut forms);
+    with::<VideoObjectBody>(&mut forms);
     with::<Problem>(&mut forms);
     with::<Format>(&mut forms);
     let mut schemas = json!(ComponentsBuilder::new().schemas_from_iter(forms).build())["schemas"].take();
@@ -50,12 +58,15 @@ fn made() -> Value {
         paths.insert(format!("/v1/{}", way.name()), json!({"post": asking(way, &all)}));
     }
     // Written behind the rest, by hand.
-    schemas["Answer"]["properties"]["timings_ms"] = reference("Timings");
-    if let Some(required) = schemas["Answer"]["required"].as_array_mut() {
-        required.push(json!("timings_ms"));
+    for answer in ["Answer", "VideoAnswer"] {
+        schemas[answer]["properties"]["timings_ms"] = reference("Timings");
+        if let Some(required) = schemas[answer]["required"].as_array_mut() {
+            required.push(json!("timings_ms"));
+        }
     }
     schemas["Timings"]["additionalProperties"] = json!(true);
     paths.extend(others());
+    paths.extend(video::paths());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -88,7 +99,7 @@ fn title(way: Way, what: &str) -> String {
     format!("{}{rest}{what}", first.to_uppercase())
 }
 
-fn reference(name: &str) -> Value {
+pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
@@ -236,7 +247,7 @@ fn answered(way: Way) -> Value {
 }
 
 /// Good responses with the problems that there can be.
-fn responses(good: Value, problems: &[u16]) -> Value {
+pub(super) fn responses(good: Value, problems: &[u16]) -> Value {
     let mut all = good;
     for status in problems {
         all[status.to_string()] = json!({"$ref": "#/components/responses/Problem"});
@@ -244,11 +255,11 @@ fn responses(good: Value, problems: &[u16]) -> Value {
     all
 }
 
-fn ok(name: &str) -> Value {
+pub(super) fn ok(name: &str) -> Value {
     json!({"200": {"description": "The answer.", "content": {JSON: {"schema": reference(name)}}}})
 }
 
-fn operation(id: &str, summary: &str, responses: Value) -> Value {
+pub(super) fn operation(id: &str, summary: &str, responses: Value) -> Value {
     json!({"operationId": id, "summary": summary, "responses": responses})
 }
 

@@ -56,13 +56,11 @@ pub(super) async fn hear(app: &App, way: Way, request: Request) -> Result<Heard>
     let accept = text_header(request.headers(), header::ACCEPT);
     let kind = kind_of(&request);
     let mut reading = Reading { way, most: app.limits().prompts, ..Reading::new(way) };
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
-        .map_err(|error| Fault::bad("query string", "names and values", error.body_text()))?;
-    for (name, text) in &pairs {
-        reading.word(name, text)?;
+    for (name, text) in query(&request)? {
+        reading.word(&name, &text)?;
     }
     match kind.as_str() {
-        "multipart/form-data" => form(&mut reading, request).await?,
+        "multipart/form-data" => form(request, |part| reading.part(part)).await?,
         "application/json" => {
             let body = whole(app, request.into_limited_body()).await?;
             let fields = heavy(body.len(), move || json(&body)).await??;
@@ -82,7 +80,16 @@ pub(super) async fn hear(app: &App, way: Way, request: Request) -> Result<Heard>
     reading.finish(accept).await
 }
 
-fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+/// Names and values behind the path.
+///
+/// # Errors
+/// `BadRequest` for what is none.
+pub(super) fn query(request: &Request) -> Result<Vec<(String, String)>> {
+    let read = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+    Ok(read.map_err(|error| Fault::bad("query string", "names and values", error.body_text()))?.0)
+}
+
+pub(super) fn text_header(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
@@ -171,6 +178,14 @@ impl Reading {
         self.check_counts()
     }
 
+    /// A part of a form.
+    fn part(&mut self, part: Part) -> Result<()> {
+        if part.is_file || part.name == REQUEST {
+            return self.file(&part.name, part.content);
+        }
+        self.word(&part.name, part.text()?)
+    }
+
     /// A name with a file, of a form.
     fn file(&mut self, name: &str, file: Bytes) -> Result<()> {
         match name {
@@ -245,8 +260,27 @@ fn like(text: &str) -> Result<Like> {
     Ok(Like { source: Source::of_text(picture.to_owned())?, bounds, label: None })
 }
 
+/// A part of a form.
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) content: Bytes,
+    /// Whether it is a file, rather than text.
+    pub(super) is_file: bool,
+}
+
+impl Part {
+    /// # Errors
+    /// `BadRequest` for what is none.
+    pub(super) fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.content).map_err(|_| Fault::bad(self.name.clone(), "text", "something else"))
+    }
+}
+
 /// Reads a form, part by part.
-async fn form(reading: &mut Reading, request: Request) -> Result<()> {
+///
+/// # Errors
+/// `BadRequest` for what is no form, `TooLarge`; as whoever takes the parts.
+pub(super) async fn form(request: Request, mut take: impl FnMut(Part) -> Result<()>) -> Result<()> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| Fault::bad("Content-Type", "multipart/form-data with its boundary", error.body_text()))?;
     let mut parts = 0;
@@ -258,12 +292,7 @@ async fn form(reading: &mut Reading, request: Request) -> Result<()> {
         let name = part.name().ok_or_else(|| Fault::bad("form", "a name of every part", "a part without"))?.to_owned();
         let is_file = part.file_name().is_some() || part.content_type().is_some_and(|kind| kind.starts_with("image/"));
         let content = part.bytes().await.map_err(|error| of_form(&error))?;
-        if is_file || name == REQUEST {
-            reading.file(&name, content)?;
-        } else {
-            let text = std::str::from_utf8(&content).map_err(|_| Fault::bad(name.clone(), "text", "something else"))?;
-            reading.word(&name, text)?;
-        }
+        take(Part { name, content, is_file })?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod question;
 mod run;
 mod server;
 mod source;
+mod video;
 mod words;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(crate) use fields::read;
 pub(crate) use hear::{json, whole};
 pub(crate) use problem::{Problem, name_instance};
 pub(crate) use run::{AT_ONCE, MASK_LOGITS, within};
-pub(crate) use source::{Source, heavy};
+pub(crate) use source::{Source, decoded, heavy};
 
 use crate::app::App;
 use crate::fault::{Fault, Reason};
@@ -57,6 +58,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/models/{name}", get(about::one))
         .route("/models/{name}/load", post(about::load))
         .route("/models/{name}/unload", post(about::unload))
+        .merge(video::routes())
         .route("/server", get(server::server))
         .route("/server/stop", post(server::stop))
         .fallback(unknown)

@@ -67,7 +67,7 @@ struct RotatedBody {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = Segmentation)]
 #[serde(deny_unknown_fields)]
-struct SegmentationBody {
+pub(super) struct SegmentationBody {
     /// `[height, width]`.
     size: [usize; 2],
     /// COCO's compressed text.

@@ -92,6 +92,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::Forbidden => "Not allowed",
         Reason::NotFound => "Not found",
         Reason::MethodNotAllowed => "The path takes other methods",
+        Reason::Conflict => "Not in this state",
         Reason::NotAcceptable => "No form of the answer is acceptable",
         Reason::TooLarge => "Over a limit",
         Reason::UnsupportedMedia => "The body is of a kind that is not read",

@@ -209,7 +209,10 @@ pub(super) struct Asked {
 
 impl Draft {
     /// The prompt on a picture of this width and height.
-    fn prompt(&self, size: (usize, usize)) -> std::result::Result<Prompt, Error> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn prompt(&self, size: (usize, usize)) -> std::result::Result<Prompt, Error> {
         let PromptFields { bounds, points, labels, mask, label, class_id } = &self.fields;
         let clicks = clicks(points, labels.as_deref())?;
         let mask = match (&self.mask, mask) {

@@ -242,7 +242,7 @@ impl Found {
     }
 }
 
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 impl IntoResponse for Written {
     fn into_response(self) -> Response {

@@ -72,6 +72,8 @@ struct MemoryBody {
     pictures: u64,
     /// Of embeddings that are kept.
     embeddings: u64,
+    /// Of sessions that follow objects through videos.
+    video: u64,
 }
 
 /// A model, in short.
@@ -115,6 +117,7 @@ fn body(app: &App) -> ServerBody {
             resident: maskline::runtime::current_rss(),
             pictures: app.pictures.bytes(),
             embeddings: models.iter().map(|model| model.embedding_bytes as u64).sum(),
+            video: app.models.sessions.bytes() as u64,
         },
         models: models.into_iter().map(ShortModel::from).collect(),
     }

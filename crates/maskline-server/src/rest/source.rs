@@ -105,7 +105,7 @@ const BASE64: GeneralPurpose =
 ///
 /// # Errors
 /// `TooLarge`, `BadRequest`.
-pub(super) fn decoded(text: &str, most: usize) -> Result<Vec<u8>> {
+pub(crate) fn decoded(text: &str, most: usize) -> Result<Vec<u8>> {
     let text = match text.strip_prefix("data:") {
         Some(uri) => uri.split_once(";base64,").map(|(_, data)| data).ok_or_else(|| Fault::bad("data URI", "`;base64,`", "none"))?,
         None => text,

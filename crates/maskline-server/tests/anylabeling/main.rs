@@ -3,7 +3,10 @@
 
 #[path = "../rest/client.rs"]
 mod client;
+#[path = "../video/clip.rs"]
+mod clip;
 mod predict;
 #[path = "../rest/running.rs"]
 mod running;
 mod tool;
+mod video;

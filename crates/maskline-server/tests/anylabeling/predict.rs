@@ -145,9 +145,6 @@ fn a_failure_has_a_status_for_the_tool_looks_at_nothing_else() {
     assert!(!tool.shapes("nano", more).is_empty());
     told(tool.get("/v1/predict"), 405);
     told(tool.get("/v1/nothing"), 404);
-    for path in ["/v1/video/init", "/v1/video/prompt", "/v1/video/propagate/stream"] {
-        assert_eq!(told(tool.post(path, &json!({"model": "nano", "frames": []})), 501), "UNSUPPORTED");
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub struct Running {
     pub address: SocketAddr,
     pub stop: Stop,
     ended: Option<JoinHandle<maskline::Result<()>>>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// Models that are not there until somebody names them.
@@ -68,17 +69,23 @@ impl Running {
         Self::with(tempfile::tempdir().unwrap(), options)
     }
 
-    pub fn with(folder: TempDir, mut options: ServerOptions) -> Self {
+    pub fn with(folder: TempDir, options: ServerOptions) -> Self {
+        let cache = folder.path().join("cache");
+        Self { _folder: Some(folder), ..Self::with_cache(&cache, options) }
+    }
+
+    /// With what other servers have built there.
+    pub fn with_cache(cache: &Path, mut options: ServerOptions) -> Self {
         (options.http, options.grpc) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None);
         options.times.notice = Duration::ZERO;
-        let cache = folder.path().join("cache");
+        let cache = cache.to_owned();
         let engine = move || Engine::new(EngineOptions { cache, ..EngineOptions::default() });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let parts = Parts { engine: Box::new(engine), repository: Arc::new(Shelf) };
         let server = runtime.block_on(Server::open(options, parts)).unwrap();
         let (address, stop) = (server.http().unwrap(), server.stop());
         let ended = std::thread::spawn(move || runtime.block_on(server.run()));
-        let running = Self { address, stop, ended: Some(ended), _folder: folder };
+        let running = Self { address, stop, ended: Some(ended), _folder: None };
         running.wait_until_ready();
         running
     }

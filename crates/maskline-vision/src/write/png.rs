@@ -59,8 +59,11 @@ fn paint(indices: &mut [u16], mask: &Mask, index: u16) {
     }
 }
 
-/// A mask as 8-bit grey, 0 or `value`; the whole picture or `bounds` of it (`[x1, y1, x2, y2]`).
-pub(super) fn mask_png(mask: &Mask, bounds: Option<[usize; 4]>, value: u8) -> Result<Vec<u8>> {
+/// A mask as a PNG of 8-bit grey, 0 or `value`; the whole picture or `bounds` of it (`[x1, y1, x2, y2]`), which lie within.
+///
+/// # Errors
+/// `InvalidArgument` for a size that a PNG cannot have.
+pub fn mask_png(mask: &Mask, bounds: Option<[usize; 4]>, value: u8) -> Result<Vec<u8>> {
     let [x1, y1, x2, y2] = bounds.unwrap_or([0, 0, mask.width(), mask.height()]);
     encode([x2 - x1, y2 - y1], ColorType::Grayscale, &mask.rows_within([x1, y1, x2, y2], value))
 }

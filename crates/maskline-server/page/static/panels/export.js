@@ -2,11 +2,11 @@
 
 /** @import {Found, Shown, State} from '../types.js' */
 
-import { seen } from '../answers.js';
-import { prompt } from '../asking.js';
+import { prompt, seen } from '../answers.js';
 import * as server from '../server.js';
 import * as share from '../share.js';
 import * as store from '../store.js';
+import { lines, stretches } from '../video/tracks.js';
 import { Failure } from '../server.js';
 import { button, follow, get, h, mark, write } from '../dom.js';
 
@@ -34,6 +34,8 @@ const FORMATS = {
     'label-studio': 'Label Studio predictions',
   },
 };
+/** Of clips. @type {Record<string, Record<string, string>>} */
+const FORMATS_OF_CLIPS = { Frames: { jsonl: 'masks of all frames as JSON lines' } };
 const NEED_MASKS = new Set(['masks', 'cutout', 'png-index', 'polygons', 'coco-rle']);
 
 /** What the server calls that which only boxes show. */
@@ -47,10 +49,7 @@ const FIELDS = [
 
 export function beginExport() {
   const [select, save, note] = [get('format', HTMLSelectElement), button('export'), get('export-note', HTMLElement)];
-  for (const [group, formats] of Object.entries(FORMATS)) {
-    const options = Object.entries(formats).map(([value, text]) => h('option', { value }, `${value} — ${text}`));
-    select.append(h('optgroup', { label: group }, ...options));
-  }
+  follow(({ clip }) => [clip === null], ({ clip }) => select.replaceChildren(...groups(clip ? FORMATS_OF_CLIPS : FORMATS)));
   let isSaving = false;
   const tell = () => {
     const why = isSaving ? '' : whyNot(store.now(), select.value);
@@ -69,8 +68,20 @@ export function beginExport() {
     tell();
   });
   const chosen = (/** @type {State} */ { settings }) => [settings.model, settings.score, settings.overlap, settings.cutter];
-  follow((state) => [state.work, state.picture, state.last, state.lastCompare, state.isOnline, ...chosen(state)], tell);
+  follow((state) => [state.work, state.picture, state.clip, state.last, state.lastCompare, state.isOnline, ...chosen(state)], tell);
   beginCopies();
+}
+
+/** @param {Record<string, Record<string, string>>} formats */
+function groups(formats) {
+  return Object.entries(formats).map(([label, all]) => {
+    return h('optgroup', { label }, ...Object.entries(all).map(([value, text]) => h('option', { value }, `${value} — ${text}`)));
+  });
+}
+
+/** @param {State} state @returns {string[]} a line of each frame of the clip with objects */
+function linesOf({ clip, picture, settings, work }) {
+  return clip && picture ? lines(clip, { model: settings.model ?? '', items: work.items, size: picture }) : [];
 }
 
 /**
@@ -79,6 +90,10 @@ export function beginExport() {
  * @returns {string} why nothing can be exported
  */
 function whyNot(state, format) {
+  if (state.clip) {
+    const isFound = stretches(state.settings.model ?? '', state.work.items.filter(({ isHidden }) => !isHidden)).length > 0;
+    return isFound ? '' : 'No object that is seen has been found yet.';
+  }
   if (!state.picture?.ref) {
     return state.picture ? 'The picture is not at the server yet.' : 'Nothing to export yet.';
   }
@@ -91,6 +106,14 @@ function whyNot(state, format) {
 
 /** @param {string} format */
 async function saveAs(format) {
+  const { clip } = store.now();
+  if (clip) {
+    const all = linesOf(store.now());
+    const name = `${clip.file.replace(/\.[^.]*$/, '')}.masks.jsonl`;
+    download(name, new Blob(all.map((line) => `${line}\n`), { type: 'application/jsonl' }));
+    store.set({ said: `${name} is saved: ${all.length} frames` });
+    return;
+  }
   try {
     const { name, file } = await server.written(question(store.now(), format));
     download(name, file);
@@ -168,6 +191,7 @@ function beginCopies() {
       setTimeout(() => mark(copy, 'data-done', false), 1500);
     });
     follow((state) => [state.work, state.picture, state.settings.model, state.models], (state) => {
+      mark(copy, 'hidden', state.clip !== null);
       mark(copy, 'disabled', !state.picture || text() === '');
       shown.hidden = true;
     });

@@ -96,12 +96,13 @@ function stateText({ isOnline, models: all }, model) {
 function beginCompare() {
   const select = get('compare', HTMLSelectElement);
   select.addEventListener('change', () => store.choose({ compare: select.value || null }));
-  follow(({ models, settings }) => [models, settings.model, settings.compare], (now) => {
+  follow(({ models, settings, clip }) => [models, settings.model, settings.compare, clip === null], (now) => {
     const others = now.models.filter((model) => model.name !== now.settings.model && models.whyNot(model) === null);
     const nobody = { value: '', text: 'nobody', isDisabled: false };
     choices(select, [nobody, ...others.map((model) => ({ value: model.name, text: told(model), isDisabled: !models.isReady(model) }))]);
     select.value = now.settings.compare ?? '';
-    mark(select, 'disabled', others.length === 0);
+    // A clip is followed by one.
+    mark(select, 'disabled', others.length === 0 || now.clip !== null);
   });
 }
 

@@ -14,7 +14,7 @@ export function beginObjects() {
   const list = get('objects', HTMLElement);
   const [note, count, sheet] = [get('objects-note', HTMLElement), get('objects-count', HTMLElement), get('sheet-count', HTMLElement)];
   const seen = (/** @type {State} */ { settings }) => [settings.model, settings.score, settings.overlap, settings.cutter, settings.palette];
-  const told = (/** @type {State} */ { last, lastCompare, asking }) => [last, lastCompare, asking];
+  const told = (/** @type {State} */ { last, lastCompare, asking, clip }) => [last, lastCompare, asking, clip];
   follow((state) => [state.work, state.picture, state.models, state.encoding.stage, ...seen(state), ...told(state)], (state) => {
     const shown = answers.listed(state, state.settings.model);
     show(list, shown.map((one, place) => ({ shown: one, place, state })), { key: ({ shown: { key } }) => key, make: row });
@@ -41,6 +41,10 @@ function hint(state) {
   }
   if (!model || !models.isReady(model)) {
     return model ? `${model.name} is ${models.stateOf(model)}; clicks are kept until it is ready.` : 'No model answers yet.';
+  }
+  if (state.clip) {
+    const isAble = model.takes.video;
+    return isAble ? 'Click on an object, or drag a box around it; then track it.' : `${model.name} follows nothing through a video.`;
   }
   if (state.asking.size > 0) {
     return 'Looking …';
@@ -104,14 +108,14 @@ function row(first) {
  * @param {Shown} shown
  * @param {State} state
  */
-function scoreOf({ found, item }, { asking }) {
+function scoreOf({ found, item }, { asking, clip }) {
   if (found.score !== undefined) {
     return found.score.toFixed(2);
   }
   if (item && item.box === null && !item.clicks.some((click) => click.isPositive)) {
-    return 'no click';
+    return clip && store.isPrompted(item) ? '' : 'no click';
   }
-  return asking.size > 0 ? '…' : '';
+  return asking.size > 0 || clip?.isAsking ? '…' : '';
 }
 
 /** @param {Shown} shown */

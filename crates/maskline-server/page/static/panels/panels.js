@@ -7,6 +7,7 @@ import { beginHeader } from './header.js';
 import { beginObjects } from './objects.js';
 import { beginProblem } from './problem.js';
 import { beginStrip } from './strip.js';
+import { beginTimeline } from './timeline.js';
 import { beginTools } from './tools.js';
 import { beginView } from './view.js';
 import { beginWords } from './words.js';
@@ -21,6 +22,7 @@ export function beginPanels() {
   beginView();
   beginExport();
   beginStrip();
+  beginTimeline();
   beginProblem();
   beginDialogs();
   beginSheet();

@@ -4,6 +4,7 @@
 
 import { askAgain } from '../asking.js';
 import * as store from '../store.js';
+import { followAgain } from '../video/following.js';
 import { follow, get, h, icon, mark } from '../dom.js';
 
 export function beginProblem() {
@@ -28,7 +29,11 @@ function parts({ reason, status, title, detail, help }) {
   if (help) {
     text.append(h('p', { class: 'help' }, sentence(help)));
   }
-  const again = h('button', { type: 'button', click: () => askAgain() }, 'Again');
+  const repeat = () => {
+    askAgain();
+    followAgain();
+  };
+  const again = h('button', { type: 'button', click: repeat }, 'Again');
   const end = h('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', title: 'Close', click: close }, icon('close'));
   // Who cannot be reached is asked by itself, and what was answered in part is answered.
   again.hidden = reason === 'unreachable' || status === 200;

@@ -31,7 +31,7 @@ function beginChoice() {
     const tool = /** @type {Tool} */ (one.dataset.tool);
     one.addEventListener('click', () => (tool === 'words' ? beginTyping() : actions.take(tool)));
   }
-  follow(({ settings, models }) => [settings.tool, settings.model, models], (state) => {
+  follow(({ settings, models, clip }) => [settings.tool, settings.model, models, clip === null], (state) => {
     const model = store.model();
     for (const one of tools) {
       press(one, one.dataset.tool === state.settings.tool);
@@ -41,7 +41,7 @@ function beginChoice() {
     for (const one of [point, box, button('new')]) {
       one?.toggleAttribute('disabled', isDeaf);
     }
-    words?.toggleAttribute('hidden', !state.models.some((one) => one.takes.words || one.takes.exemplars));
+    words?.toggleAttribute('hidden', state.clip !== null || !state.models.some((one) => one.takes.words || one.takes.exemplars));
     useful(state, model);
   });
 }
@@ -82,9 +82,10 @@ function beginToggles() {
     store.choose({ hasPreview: !store.now().settings.hasPreview });
     stopHover();
   });
-  follow(({ settings }) => [settings.isNegative, settings.hasPreview], ({ settings }) => {
+  follow(({ settings, clip }) => [settings.isNegative, settings.hasPreview, clip === null], ({ settings, clip }) => {
     press(negative, settings.isNegative);
     press(preview, settings.hasPreview);
+    mark(preview, 'hidden', clip !== null);
   });
 }
 
@@ -110,12 +111,13 @@ function beginSearch(id, search) {
   const [clock] = one.getElementsByTagName('small');
   let [timer, since] = [0, 0];
   one.addEventListener('click', () => actions.seek(search));
-  follow(({ models, settings, work, asking, picture }) => [models, settings.model, work.search, asking, picture], (state) => {
+  const seen = (/** @type {State} */ { models, settings, picture, clip }) => [models, settings.model, picture, clip === null];
+  follow((state) => [...seen(state), state.work.search, state.asking], (state) => {
     const model = store.model();
     const takes = search === 'everything' ? model?.takes.everything : model?.takes.objects;
     const isOn = state.work.search === search;
     const isRunning = isOn && isSearching(state, state.settings.model);
-    mark(one, 'hidden', !takes);
+    mark(one, 'hidden', !takes || state.clip !== null);
     mark(one, 'disabled', !state.picture);
     press(one, isOn);
     if (isRunning && timer === 0) {

@@ -16,12 +16,13 @@ export function beginWords() {
   });
   again.addEventListener('click', () => store.look(store.now().work.phrases));
   other.addEventListener('click', () => other.dataset.name && models.use(other.dataset.name));
-  follow(({ models, settings, work }) => [models, settings.model, settings.tool, work.phrases, work.search], (state) => {
+  const seen = (/** @type {State} */ { models, settings, clip }) => [models, settings.model, settings.tool, clip === null];
+  follow((state) => [...seen(state), state.work.phrases, state.work.search], (state) => {
     const [model, wordy] = [store.model(), models.wordy().find(models.isReady)];
     const takes = model?.takes;
     const isWordy = Boolean(takes?.words || takes?.exemplars);
     const isMissed = !isWordy && wordy !== undefined && (state.settings.tool === 'words' || state.work.phrases.length > 0);
-    mark(panel, 'hidden', !isWordy && !isMissed);
+    mark(panel, 'hidden', state.clip !== null || (!isWordy && !isMissed));
     mark(form, 'hidden', !takes?.words);
     mark(other, 'hidden', !isMissed);
     mark(other, 'data-name', wordy?.name ?? '');
@@ -95,7 +96,7 @@ export function addExample(box, isPositive) {
 
 /** Takes the tool for words, and lets somebody type. */
 export function beginTyping() {
-  if (models.wordy().length === 0) {
+  if (models.wordy().length === 0 || store.now().clip) {
     return;
   }
   store.choose({ tool: 'words' });

@@ -111,7 +111,7 @@ function press(event, onClick) {
     if (tool === 'words') {
       addExample(box, event.shiftKey === isNegative);
     } else {
-      onClick(event.timeStamp, addBox(box));
+      onClick(event.timeStamp, addBox(box, false));
     }
   }
 }

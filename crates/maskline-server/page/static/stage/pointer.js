@@ -245,7 +245,7 @@ function up(event) {
     store.endGesture();
     onClick(event.timeStamp, target.item.id);
   } else if (kind === 'box') {
-    drawn(boxOf(from, view.toPicture(view.now(), place)), !isNegative, event.timeStamp);
+    drawn(boxOf(from, view.toPicture(view.now(), place)), { isPositive: !isNegative, isNew, at: event.timeStamp });
   }
   if (!done.isTouch) {
     point(pane, place, isSpaceDown);
@@ -265,14 +265,13 @@ function click(from, { isPositive, isNew, at }) {
 
 /**
  * @param {import('../types.js').Box} box
- * @param {boolean} isPositive
- * @param {number} at
+ * @param {{isPositive: boolean, isNew: boolean, at: number}} how
  */
-function drawn(box, isPositive, at) {
+function drawn(box, { isPositive, isNew, at }) {
   if (store.now().settings.tool === 'words') {
     addExample(box, isPositive);
   } else {
-    onClick(at, addBox(box));
+    onClick(at, addBox(box, isNew));
   }
 }
 

@@ -3,6 +3,7 @@
 /** @import {Box, Click, Item} from '../types.js' */
 
 import * as store from '../store.js';
+import { isReady } from '../models.js';
 import * as sketch from './sketch.js';
 
 /** Milliseconds that a hint is read for. */
@@ -32,6 +33,10 @@ function isPromptable(at) {
   const model = store.model();
   if (model && !model.takes.prompts) {
     hint(`${model.name} takes no clicks or boxes: choose another model`, at);
+    return false;
+  }
+  if (store.now().clip && model && isReady(model) && !model.takes.video) {
+    hint(`${model.name} follows nothing through a video: choose another model`, at);
     return false;
   }
   return true;
@@ -102,12 +107,14 @@ export function addClick(click, isNew) {
   if (!isPromptable(click)) {
     return null;
   }
-  if (!click.isPositive && !item?.box && !item?.clicks.some((one) => one.isPositive)) {
+  // An object of another frame has a place on this one too.
+  const isThere = item && store.now().clip && store.isPrompted(item);
+  if (!click.isPositive && !isThere && !item?.box && !item?.clicks.some((one) => one.isPositive)) {
     hint('First click on the object, then on what is not of it', click);
     return null;
   }
   if (!item) {
-    return add({ clicks: [click] });
+    return add({ clicks: [click] }, isNew);
   }
   store.changeItem(item.id, { clicks: [...item.clicks, click], candidate: null, isHidden: false });
   return item.id;
@@ -116,11 +123,12 @@ export function addClick(click, isNew) {
 /**
  * An object, in the place of one that has not been prompted for.
  * @param {Partial<Item>} given
+ * @param {boolean} isNew whether it is another one than that of other frames of a clip
  * @returns {string} its id
  */
-function add(given) {
+function add(given, isNew) {
   const fresh = store.current();
-  if (fresh && fresh.clicks.length === 0 && !fresh.box) {
+  if (fresh && fresh.clicks.length === 0 && !fresh.box && !(isNew && store.isPrompted(fresh))) {
     store.changeItem(fresh.id, given);
     return fresh.id;
   }
@@ -135,16 +143,17 @@ export function nextColour() {
 }
 
 /**
- * A box around an object: another one, unless the current one has not been prompted for.
+ * A box around an object: another one, unless the current one has not been prompted for on what is shown.
  * @param {Box} box
+ * @param {boolean} isNew whether it is another one in any case
  * @returns {string|null}
  */
-export function addBox(box) {
-  return isPromptable({ x: box[0], y: box[1] }) ? add({ box }) : null;
+export function addBox(box, isNew) {
+  return isPromptable({ x: box[0], y: box[1] }) ? add({ box }, isNew) : null;
 }
 
 /**
- * Takes a click away, and the object with it where it has no other prompt.
+ * Takes a click away, and the object with it where it has no other prompt, on no frame.
  * @param {string} id
  * @param {number} index
  */
@@ -152,7 +161,7 @@ export function removeClick(id, index) {
   const item = itemOf(id);
   if (item) {
     const clicks = item.clicks.filter((_, one) => one !== index);
-    if (clicks.length === 0 && !item.box) {
+    if (!store.isPrompted({ ...item, clicks })) {
       store.removeItem(id);
     } else {
       change(id, { clicks }, '');

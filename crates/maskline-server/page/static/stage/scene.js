@@ -60,7 +60,9 @@ function maskOf({ key, item, mask, found }, state, last) {
     }
     return kept;
   }
-  const isAsked = item !== null && state.asking.size > 0 && (item.box !== null || item.clicks.some((click) => click.isPositive));
+  const isPrompted = item !== null && (item.box !== null || item.clicks.some((click) => click.isPositive));
+  // Of another frame it would be elsewhere.
+  const isAsked = isPrompted && state.asking.size > 0 && !state.clip;
   if (!isAsked) {
     last.delete(key);
   }
