@@ -57,9 +57,16 @@ fn encoders_are_as_published() {
     assert_close(count("mobile-sam", &known)[0].1.flops, 2.0 * 39e9, 0.01);
 }
 
+/// Sizes of all of SAM 2's graphs, of so many pictures, with eight prompts or two objects of each: seven memories and 16 pointers.
+fn sam2_sizes(pictures: usize) -> Sizes {
+    let of_objects = [("objects", 2 * pictures), ("memories", 7), ("pointers", 64), ("rows", 256), ("columns", 256)];
+    let of_prompts = [("batch", pictures), ("prompts", 8 * pictures), ("points", 2)];
+    of_prompts.into_iter().chain(of_objects).map(|(name, size)| (name.to_string(), size)).collect()
+}
+
 #[test]
 fn sam2_differs_from_torch_by_what_is_folded() {
-    let works = count("sam2.1-tiny", &sizes([("batch", 1), ("prompts", 8), ("points", 2)]));
+    let works = count("sam2.1-tiny", &sam2_sizes(1));
     let [encoder, decoder] = [0, 1].map(|i| works[i].1.flops);
     // transformers' vision encoder and `conv_s0`, `conv_s1`, as torch.utils.flop_counter counts them, in thousand millions.
     let torch = 291.067_395_072 + 1.073_741_824 + 0.536_870_912;
@@ -70,7 +77,7 @@ fn sam2_differs_from_torch_by_what_is_folded() {
     // Keys, values and queries of the decoder's first look at the picture are part of the encoder.
     let moved_here = 0.805_306_368;
     assert_close(encoder, (torch - neck - thrown_away + moved_here) * 1e9, 1e-9);
-    let twice = count("sam2.1-tiny", &sizes([("batch", 2), ("prompts", 16), ("points", 2)]));
+    let twice = count("sam2.1-tiny", &sam2_sizes(2));
     assert_eq!(twice[0].1.flops, 2.0 * encoder);
     assert_eq!(twice[1].1.flops, 2.0 * decoder);
 }

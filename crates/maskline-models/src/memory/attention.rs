@@ -75,7 +75,7 @@ impl<'w> Memory<'_, 'w> {
     /// The inputs that hold what is remembered, as [`MemoryHead`] tells.
     fn past(&self, g: &mut Graph<'w>) -> Result<Past> {
         let (area, width) = (self.area(), self.config.memory_width);
-        let [objects, count, tokens] = ["objects", "memories", "tokens"].map(Dim::symbol);
+        let [objects, count, tokens] = ["objects", "memories", "pointers"].map(Dim::symbol);
         let memories = g.input(MemoryHead::MEMORIES, DType::F32, [objects.clone(), count.clone(), area.into(), width.into()])?;
         let ages = g.input(MemoryHead::AGES, DType::I64, [objects.clone(), count.clone()])?;
         let pointers = g.input(MemoryHead::POINTERS, DType::F32, [objects.clone(), tokens.clone(), width.into()])?;
