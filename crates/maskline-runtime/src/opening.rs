@@ -85,11 +85,11 @@ impl<'a> Opening<'a> {
 
     fn create(&self, source: ModelSource<'_>, level: OptimisationLevel, save: Option<&Path>) -> Result<ort::session::Session> {
         let mut builder = self.builder(level, save).map_err(|error| self.failure(&error))?;
-        match source {
+        let mut commit = || match source {
             ModelSource::File(path) => builder.commit_from_file(path),
             ModelSource::Bytes(bytes) => builder.commit_from_memory(bytes),
-        }
-        .map_err(|error| self.failure(&error))
+        };
+        operators::one_first(&mut commit).map_err(|error| self.failure(&error))
     }
 
     fn builder(&self, level: OptimisationLevel, save: Option<&Path>) -> ort::Result<SessionBuilder> {

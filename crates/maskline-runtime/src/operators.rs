@@ -21,6 +21,20 @@ pub(crate) fn domain() -> ort::Result<OperatorDomain> {
     OperatorDomain::new(OPERATORS)?.add(MemoryAttentionOperator)?.add(AttentionOperator)
 }
 
+/// Makes a session with the operators; the first one of the process alone. ONNX Runtime enters a new domain into a table of the process
+/// without a lock between looking and entering, and fails where two sessions do so at once.
+pub(crate) fn one_first<T>(make: impl FnOnce() -> ort::Result<T>) -> ort::Result<T> {
+    static IS_ENTERED: Mutex<bool> = Mutex::new(false);
+    let mut is_entered = IS_ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_entered {
+        drop(is_entered);
+        return make();
+    }
+    let made = make();
+    *is_entered = made.is_ok();
+    made
+}
+
 fn wrong(operator: &str, expected: &str) -> ort::Error {
     ort::Error::new(format!("{operator}: expected {expected}"))
 }

@@ -120,6 +120,8 @@ impl Server {
             head: app.times().client,
             closing: closing.clone(),
         };
+        // What is counted from now on is kept.
+        crate::observe::metrics();
         drop(tokio::spawn(crate::observe::upkeep(Arc::clone(&app))));
         drop(tokio::spawn(crate::video::upkeep(Arc::clone(&app))));
         let mut serving = JoinSet::new();
