@@ -70,7 +70,7 @@ pub struct Remembered<'a> {
 const COLUMNS: usize = 16;
 
 impl MemoryAttention {
-    /// `weight` [width, M] and `bias` [width] of the projection from memories to keys, as a fully connected layer stores them.
+    /// `weight` `[width, M]` and `bias` `[width]` of the projection from memories to keys, as a fully connected layer stores them.
     ///
     /// `None` if they do not have these sizes, or those are not ones of such an attention.
     pub fn new(sizes: MemorySizes, weight: &[f32], bias: &[f32]) -> Option<Self> {

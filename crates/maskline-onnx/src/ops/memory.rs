@@ -13,7 +13,7 @@ pub struct MemoryAttention<'a> {
     pub memories: [&'a Value; 2],
     /// [O, p, M]: pointers with what tells their age, and as they are.
     pub pointers: [&'a Value; 2],
-    /// Weight [C, M] and bias [C] of the projection to keys.
+    /// Weight `[C, M]` and bias `[C]` of the projection to keys.
     pub keys: [&'a Value; 2],
     /// Side of the grid.
     pub grid: usize,
