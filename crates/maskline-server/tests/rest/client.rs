@@ -80,7 +80,7 @@ impl Call {
     }
 
     /// A body whose kind is told already.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "other tests need the rest")]
     pub fn raw(self, body: Vec<u8>) -> Self {
         Self { body, ..self }
     }

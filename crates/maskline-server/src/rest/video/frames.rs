@@ -35,7 +35,7 @@ pub(super) async fn give(State(app): State<Shared>, Path(id): Path<String>, requ
     let began = Instant::now();
     let mut account = app.account_of_none(PROTOCOL);
     let room = request.extensions().get::<Room>().cloned();
-    let (giving, mut frames) = match heard(&app, (&id, request), &mut account).await {
+    let (giving, mut frames) = match heard(&app, &id, request, &mut account).await {
         Ok(heard) => heard,
         Err(fault) => {
             account.fail(&fault);
@@ -80,7 +80,7 @@ struct Clock {
     received: Duration,
 }
 
-async fn heard(app: &Arc<App>, (id, request): (&str, Request), account: &mut Account) -> Result<(Giving, Vec<Source>)> {
+async fn heard(app: &Arc<App>, id: &str, request: Request, account: &mut Account) -> Result<(Giving, Vec<Source>)> {
     let session = app.models.sessions.get(id)?;
     account.names(session.slot.name(), &session.slot.statistics);
     let accept = text_header(request.headers(), header::ACCEPT);

@@ -93,14 +93,14 @@ fn remembers_nothing(app: &App, slot: &Slot) -> Fault {
 /// `POST /v1/video/{id}/objects`.
 async fn say(State(app): State<Shared>, Path(id): Path<String>, request: Request) -> Response {
     let mut account = app.account_of_none(PROTOCOL);
-    let told = within(app.deadline(None), said(&app, (&id, request), &mut account)).await;
+    let told = within(app.deadline(None), said(&app, &id, request, &mut account)).await;
     match app::close(account, told, |told| told.spent) {
         Ok(told) => told.into_response(),
         Err(fault) => fault.into_response(),
     }
 }
 
-async fn said(app: &App, (id, request): (&str, Request), account: &mut Account) -> Result<Told> {
+async fn said(app: &App, id: &str, request: Request, account: &mut Account) -> Result<Told> {
     let began = std::time::Instant::now();
     let session = app.models.sessions.get(id)?;
     account.names(session.slot.name(), &session.slot.statistics);
