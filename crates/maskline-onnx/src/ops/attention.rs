@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
 use crate::graph::{Dialect, Op};
-use crate::{ErrorKind, Graph, Result, Shape, Value};
+use crate::{DType, ErrorKind, Graph, Result, Shape, Value};
 
 /// Options of [`Graph::attention`].
 #[derive(Debug, Clone)]
@@ -28,11 +28,8 @@ impl<'w> Graph<'w> {
         self.attention_with_bias(qkv, None, options)
     }
 
-    /// As [`Graph::attention`], with `bias` added to the scaled scores: [1 or B, heads, N, M].
-    ///
-    /// # Errors
-    /// As [`Graph::attention`]; `Shape` if the bias does not fit.
-    pub fn attention_with_bias(&mut self, [q, k, v]: [&Value; 3], bias: Option<&Value>, options: &AttentionOptions) -> Result<Value> {
+    /// Element type and shape [B, N, D] of what attention with `q` [B, N, C], `k` [B, M, C], `v` [B, M, D] gives.
+    pub(super) fn attended(&self, [q, k, v]: [&Value; 3]) -> Result<(DType, Shape)> {
         let dtype = self.same_dtype("Attention", &[q, k, v])?;
         let fits = [q, k, v].iter().all(|x| x.rank() == 3 && x.shape()[0] == q.shape()[0])
             && q.shape()[2] == k.shape()[2]
@@ -41,6 +38,15 @@ impl<'w> Graph<'w> {
             let message = format!("queries {}, keys {} and values {} do not fit", q.shape(), k.shape(), v.shape());
             return Err(self.fail("Attention", ErrorKind::Shape, message));
         }
+        Ok((dtype, Shape(vec![q.shape()[0].clone(), q.shape()[1].clone(), v.shape()[2].clone()])))
+    }
+
+    /// As [`Graph::attention`], with `bias` added to the scaled scores: [1 or B, heads, N, M].
+    ///
+    /// # Errors
+    /// As [`Graph::attention`]; `Shape` if the bias does not fit.
+    pub fn attention_with_bias(&mut self, [q, k, v]: [&Value; 3], bias: Option<&Value>, options: &AttentionOptions) -> Result<Value> {
+        let (dtype, shape) = self.attended([q, k, v])?;
         let heads = options.heads;
         let (Some(width), Some(value_width)) = (q.shape()[2].known(), v.shape()[2].known()) else {
             return Err(self.fail("Attention", ErrorKind::Shape, format!("the widths of {} and {} must be known", q.shape(), v.shape())));
@@ -50,7 +56,6 @@ impl<'w> Graph<'w> {
             return Err(self.fail("Attention", ErrorKind::Invalid, message));
         }
         let scale = options.scale.unwrap_or(1.0 / ((width / heads) as f32).sqrt());
-        let shape = Shape(vec![q.shape()[0].clone(), q.shape()[1].clone(), v.shape()[2].clone()]);
         let scores = Shape(vec![q.shape()[0].clone(), heads.into(), q.shape()[1].clone(), k.shape()[1].clone()]);
         if let Some(bias) = bias.filter(|b| b.rank() != 4 || scores.broadcast(b.shape()).as_ref() != Some(&scores)) {
             return Err(self.fail("Attention", ErrorKind::Shape, format!("bias {} does not fit scores {scores}", bias.shape())));

@@ -36,15 +36,7 @@ impl<'w> Graph<'w> {
         let Some(width) = q.shape().0.last().and_then(crate::Dim::known).filter(|_| self.has_own_operators()) else {
             return self.attention([q, k, v], &AttentionOptions { heads: 1, scale: None });
         };
-        let dtype = self.same_dtype("Attention", &[q, k, v])?;
-        let fits = [q, k, v].iter().all(|x| x.rank() == 3 && x.shape()[0] == q.shape()[0])
-            && q.shape()[2] == k.shape()[2]
-            && k.shape()[1] == v.shape()[1];
-        if !fits {
-            let message = format!("queries {}, keys {} and values {} do not fit", q.shape(), k.shape(), v.shape());
-            return Err(self.fail("Attention", ErrorKind::Shape, message));
-        }
-        let shape = Shape(vec![q.shape()[0].clone(), q.shape()[1].clone(), v.shape()[2].clone()]);
+        let (dtype, shape) = self.attended([q, k, v])?;
         let op = Op::own("Attention", &[q, k, v]).float("scale", 1.0 / (width as f32).sqrt());
         Ok(self.emit(op, dtype, shape))
     }
