@@ -107,7 +107,7 @@ mod tests {
             let [queries, keys, values] =
                 [(n * width, 7919), (m * width, 6007), (m * value_width, 4999)].map(|(count, step)| numbers(count, step));
             let of = Looking { queries: &queries, keys: &keys, values: &values, width, value_width, scale: 0.7 };
-            for processor in [Processor::Any, Processor::best()] {
+            for processor in Processor::all() {
                 let mut found = vec![f32::NAN; n * value_width];
                 for share in 0..of.shares() {
                     let rows = of.rows(share);

@@ -359,7 +359,7 @@ mod tests {
             pointer_values: &pointer_values,
         };
         let expected = written(case, [&weight, &bias], of);
-        for processor in [Processor::Any, Processor::best()] {
+        for processor in Processor::all() {
             let attention = MemoryAttention::new(case.sizes, &weight, &bias).expect("they fit").on(processor);
             let mut found = vec![f32::NAN; area * memory_width];
             for share in 0..attention.shares() {

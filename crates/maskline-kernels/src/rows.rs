@@ -2,12 +2,22 @@
 
 use crate::simd::{Kernel, LANES, Simd};
 
-/// Vectors of a tile.
-const VECTORS: usize = 2;
-/// Queries of a tile: with six rows, their sums fill the registers of AVX2 (12 of 16), and every number that is loaded is used often enough.
-pub(crate) const TILE: usize = VECTORS * LANES;
-/// Rows that are summed at once.
-const ROWS: usize = 6;
+/// Runs an expression with a constant number of rows, from 1 to as many as any processor sums at once.
+macro_rules! by_rows {
+    ($rows:expr, $R:ident => $run:expr) => {
+        by_rows!(@ $rows, $R, $run, 1 2 3 4 5 6 7 8 9 10 11 12)
+    };
+    (@ $rows:expr, $R:ident, $run:expr, $($number:literal)+) => {
+        match $rows {
+            $($number => { const $R: usize = $number; $run })+
+            _ => unreachable!("more rows than registers"),
+        }
+    };
+}
+pub(crate) use by_rows;
+
+/// Queries of a tile: one in each lane.
+pub(crate) const TILE: usize = LANES;
 /// Tiles that are done together: keys and values are read from far away once for all of them.
 pub(crate) const TILES: usize = 4;
 
@@ -34,17 +44,10 @@ pub(crate) struct Sums<'a> {
 pub(crate) fn add_products<S: Simd, const X: usize>(simd: S, x: [&[f32]; X], rows: Rows<'_>, sums: Sums<'_>) {
     let Sums { numbers, stride, count } = sums;
     // Groups of equal size: one row alone would wait for its own sums.
-    let together = count.div_ceil(count.div_ceil(ROWS).max(1)).max(1);
+    let together = count.div_ceil(count.div_ceil(S::SUMS).max(1)).max(1);
     for at in (0..count).step_by(together) {
         let (rows, sums) = (rows.from(at), &mut numbers[at * stride..]);
-        match together.min(count - at) {
-            6 => simd.apart(Few::<'_, X, 6> { x, rows, sums, stride }),
-            5 => simd.apart(Few::<'_, X, 5> { x, rows, sums, stride }),
-            4 => simd.apart(Few::<'_, X, 4> { x, rows, sums, stride }),
-            3 => simd.apart(Few::<'_, X, 3> { x, rows, sums, stride }),
-            2 => simd.apart(Few::<'_, X, 2> { x, rows, sums, stride }),
-            _ => simd.apart(Few::<'_, X, 1> { x, rows, sums, stride }),
-        }
+        by_rows!(together.min(count - at), R => simd.apart(Few::<'_, X, R> { x, rows, sums, stride }));
     }
 }
 
@@ -75,30 +78,21 @@ impl<const X: usize, const R: usize> Kernel for Few<'_, X, R> {
         }
         assert!(start + (R - 1) * stride + (depth - 1) * step < factors.len(), "the last number of the last row is there");
         let x = x.map(|x| &x[..depth * TILE]);
-        let mut sums: [[S::Vector; VECTORS]; R] =
-            std::array::from_fn(|row| std::array::from_fn(|vector| simd.load(&numbers[row * apart + vector * LANES..])));
+        let mut sums: [S::Vector; R] = std::array::from_fn(|row| simd.load(&numbers[row * apart..]));
         for k in 0..depth {
-            let mut lanes = [simd.splat(0.0); VECTORS];
-            for (vector, lane) in lanes.iter_mut().enumerate() {
-                let at = k * TILE + vector * LANES;
-                *lane = simd.load(&x[0][at..]);
-                for x in &x[1..] {
-                    *lane = simd.add(*lane, simd.load(&x[at..]));
-                }
+            let mut lanes = simd.load(&x[0][k * TILE..]);
+            for x in &x[1..] {
+                lanes = simd.add(lanes, simd.load(&x[k * TILE..]));
             }
-            for (row, sums) in sums.iter_mut().enumerate() {
+            for (row, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: the largest index was checked above.
-                #[allow(unsafe_code)]
+                #[allow(unsafe_code, reason = "this loop is most of the work")]
                 let factor = simd.splat(unsafe { *factors.get_unchecked(start + row * stride + k * step) });
-                for (lane, sum) in lanes.iter().zip(sums) {
-                    *sum = simd.mul_add(*lane, factor, *sum);
-                }
+                *sum = simd.mul_add(lanes, factor, *sum);
             }
         }
-        for (row, sums) in sums.iter().enumerate() {
-            for (vector, sum) in sums.iter().enumerate() {
-                simd.store(*sum, &mut numbers[row * apart + vector * LANES..]);
-            }
+        for (row, sum) in sums.iter().enumerate() {
+            simd.store(*sum, &mut numbers[row * apart..]);
         }
     }
 }

@@ -1,0 +1,191 @@
+//! Sixteen lanes of f32, whatever the processor: kernels are written once in them, and compiled for each.
+//!
+//! `portable` is what every processor can, `avx2`, `avx512` and `neon` what some can; `math` has functions of lanes.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod math;
+mod portable;
+
+pub(crate) use math::{exp, gelu};
+
+use self::portable::Portable;
+
+/// Lanes of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// Instructions that kernels are compiled for. A value of such a type is a proof that the processor has them.
+///
+/// # Safety
+/// Values are only made where the processor has the instructions.
+#[allow(unsafe_code, reason = "kernels are unsafe where they run without the instructions that they are compiled for")]
+pub(crate) unsafe trait Simd: Copy {
+    /// Sixteen lanes, in as many registers as they need.
+    type Vector: Copy;
+    /// Vectors of sums that are kept in registers at once: as many as leave room for what is added.
+    const SUMS: usize;
+
+    fn splat(self, number: f32) -> Self::Vector;
+    /// The first numbers of a slice that has as many as there are lanes.
+    fn load(self, from: &[f32]) -> Self::Vector;
+    /// Into the first numbers of a slice that has as many as there are lanes.
+    fn store(self, vector: Self::Vector, to: &mut [f32]);
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a b + c`, rounded once where the processor can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn sqrt(self, vector: Self::Vector) -> Self::Vector;
+    /// To the nearest whole numbers, which fit an i32.
+    fn round(self, vector: Self::Vector) -> Self::Vector;
+    /// `a 2ⁿ` for whole `n` from -126 to 127.
+    fn scale(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
+    /// Lane i of vector j becomes lane j of vector i.
+    fn transpose(self, vectors: [Self::Vector; LANES]) -> [Self::Vector; LANES];
+
+    /// Runs `kernel` with these instructions enabled.
+    fn run<K: Kernel>(self, kernel: K) -> K::Output;
+    /// As `run`, in a function of its own.
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output;
+}
+
+/// Something that is compiled for each kind of instructions.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// Must be `#[inline(always)]`, and all that it calls: it is compiled where it is called.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// The lanes as numbers.
+#[inline(always)]
+pub(crate) fn numbers<S: Simd>(simd: S, vector: S::Vector) -> [f32; LANES] {
+    let mut numbers = [0.0; LANES];
+    simd.store(vector, &mut numbers);
+    numbers
+}
+
+/// The sum of all lanes, two halves at a time.
+#[inline(always)]
+pub(crate) fn sum<S: Simd>(simd: S, vector: S::Vector) -> f32 {
+    halve(numbers(simd, vector), |a, b| a + b)
+}
+
+/// The largest lane; what is no number does not count.
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(simd: S, vector: S::Vector) -> f32 {
+    halve(numbers(simd, vector), |a, b| if b > a { b } else { a })
+}
+
+#[inline(always)]
+fn halve(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut count = LANES;
+    while count > 1 {
+        count /= 2;
+        for lane in 0..count {
+            lanes[lane] = join(lanes[lane], lanes[lane + count]);
+        }
+    }
+    lanes[0]
+}
+
+/// Which instructions kernels use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Processor {
+    /// Those that every processor of its kind has.
+    Any,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Processor {
+    /// The best that this processor has.
+    pub fn best() -> Self {
+        Self::all().pop().unwrap_or(Self::Any)
+    }
+
+    /// All that this processor has, the most common first.
+    pub fn all() -> Vec<Self> {
+        let all = [
+            Some(Self::Any),
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::of_this_processor().map(|_| Self::Avx2),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+        }
+    }
+
+    /// Runs a kernel with these instructions; with those that every processor has where this one does not have them.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => match avx2::Avx2::of_this_processor() {
+                Some(simd) => simd.run(kernel),
+                None => Portable.run(kernel),
+            },
+            Self::Any => Portable.run(kernel),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What processors must agree on, one vector after the other.
+    struct Everything([[f32; LANES]; 3]);
+
+    impl Kernel for Everything {
+        type Output = Vec<[f32; LANES]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let [a, b, c] = self.0.map(|numbers| simd.load(&numbers));
+            let vectors = [
+                simd.splat(1.5),
+                simd.add(a, b),
+                simd.sub(a, b),
+                simd.mul(a, b),
+                simd.div(a, b),
+                simd.min(a, b),
+                simd.max(a, b),
+                simd.sqrt(simd.mul(a, a)),
+                simd.round(a),
+                simd.scale(a, simd.round(b)),
+                simd.mul_add(a, b, c),
+            ];
+            let turned = simd.transpose(std::array::from_fn(|row| simd.add(a, simd.splat(100.0 * row as f32))));
+            let single = [sum(simd, a), largest(simd, a)].map(|number| simd.splat(number));
+            vectors.into_iter().chain(turned).chain(single).map(|vector| numbers(simd, vector)).collect()
+        }
+    }
+
+    #[test]
+    fn processors_agree() {
+        // Small whole numbers and halves: every result is exact, however it is rounded.
+        let a = std::array::from_fn(|lane| lane as f32 - 7.5);
+        let b = std::array::from_fn(|lane| [1.0, 2.0, -4.0, 8.0][lane % 4]);
+        let c = std::array::from_fn(|lane| lane as f32);
+        let expected = Processor::Any.run(Everything([a, b, c]));
+        assert_eq!(expected[10][3], -4.5 * 8.0 + 3.0);
+        assert_eq!(expected[11 + 3][2], 300.0 - 7.5 + 2.0 - 300.0 + 200.0 + 1.0, "lane 2 of row 3 is lane 3 of row 2");
+        assert_eq!(expected[27][0], 0.0);
+        assert_eq!(expected[28][0], 7.5);
+        for processor in Processor::all() {
+            assert_eq!(processor.run(Everything([a, b, c])), expected, "{processor:?}");
+        }
+    }
+}

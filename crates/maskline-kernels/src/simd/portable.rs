@@ -1,0 +1,103 @@
+//! What every processor can.
+
+use super::{Kernel, LANES, Simd};
+
+/// Needs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portable;
+
+type Vector = [f32; LANES];
+
+#[inline(always)]
+fn each(make: impl FnMut(usize) -> f32) -> Vector {
+    std::array::from_fn(make)
+}
+
+// SAFETY: it needs nothing that a processor may not have.
+#[allow(unsafe_code, reason = "the trait is unsafe")]
+unsafe impl Simd for Portable {
+    type Vector = Vector;
+    const SUMS: usize = 3;
+
+    #[inline(always)]
+    fn splat(self, number: f32) -> Vector {
+        [number; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Vector {
+        let from = &from[..LANES];
+        each(|lane| from[lane])
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Vector, to: &mut [f32]) {
+        to[..LANES].copy_from_slice(&vector);
+    }
+
+    #[inline(always)]
+    fn add(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| a[lane] / b[lane])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Vector, b: Vector, c: Vector) -> Vector {
+        // Not `f32::mul_add`, which is a function call where the processor has no such instruction.
+        each(|lane| a[lane] * b[lane] + c[lane])
+    }
+
+    #[inline(always)]
+    fn min(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| if a[lane] < b[lane] { a[lane] } else { b[lane] })
+    }
+
+    #[inline(always)]
+    fn max(self, a: Vector, b: Vector) -> Vector {
+        each(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
+    }
+
+    #[inline(always)]
+    fn sqrt(self, vector: Vector) -> Vector {
+        each(|lane| vector[lane].sqrt())
+    }
+
+    #[inline(always)]
+    fn round(self, vector: Vector) -> Vector {
+        each(|lane| vector[lane].round_ties_even())
+    }
+
+    #[inline(always)]
+    fn scale(self, a: Vector, n: Vector) -> Vector {
+        each(|lane| a[lane] * f32::from_bits(((n[lane] as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    fn transpose(self, vectors: [Vector; LANES]) -> [Vector; LANES] {
+        std::array::from_fn(|row| each(|lane| vectors[lane][row]))
+    }
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+}
