@@ -4,6 +4,7 @@
 //! attentions share, `attention` one head's, `memory` that to what is remembered of objects in a video.
 
 mod attention;
+pub mod decoder;
 mod memory;
 mod rows;
 mod scratch;

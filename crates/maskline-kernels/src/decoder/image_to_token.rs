@@ -1,0 +1,386 @@
+//! Attention from a prompt's cells to its tokens, and the normalisation that follows.
+//!
+//! Scores are as in [`TokenToImage`](super::TokenToImage), with keys in the place of queries; a softmax over the tokens of each head gives one
+//! new column for each. The normalised cells have the same form again: all columns and scales times `1 / √(variance + ε)`.
+//!
+//! The variance of a cell is the square of `s x̄ + Σ_r a_r m̄_r` (the bar: less the mean of the channels) over C:
+//! `s² |x̄|² + Σ_r a_r (2 s x̄ · m̄_r + Σ_q a_q m̄_q · m̄_r)`. `x̄ · m̄_r` is a product of the image with the value of one token, and
+//! `m̄_q · m̄_r` one of two tokens, both through matrices that are the same for all prompts. Of the symmetric second half only the triangle is
+//! summed, twice.
+
+use std::sync::Mutex;
+
+use super::columns::{Dots, OfTokens, Run, dots, matrix_length};
+use super::panels::{Group, Panel, Place, Scores, Stripes, add_rows, groups, panels_of, scale_rows};
+use super::{Cells, Columns, Sizes, Workers, own, vectors};
+use crate::rows::by_rows;
+use crate::simd::{Kernel, LANES, Processor, Simd, exp};
+
+/// One prompt's attention from its cells to its tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageToToken<'a> {
+    /// [N, I], scaled.
+    pub keys: &'a [f32],
+    /// The prompt's cells before this block.
+    pub cells: Cells<'a>,
+    /// What its columns are after this block: with the values of this block's tokens.
+    pub columns: Columns<'a>,
+    /// The image as queries, [stripes, I, 16].
+    pub queries: &'a [f32],
+    /// The positions of the cells as queries, [stripes, I, 16]; nothing where `queries` has them in it.
+    pub positions: &'a [f32],
+    /// From rows of the columns before this block to queries, [I / 16, sources, 16].
+    pub to_queries: &'a [f32],
+    /// Less its mean, the image as it is added to the columns: times the row of every source, [stripes, sources, 16].
+    pub image: &'a [f32],
+    /// Its square, [stripes, 16].
+    pub squares: &'a [f32],
+    /// Rows of all sources times each other, [sources / 16, sources, 16].
+    pub products: &'a [f32],
+    /// Channels of the cells, C.
+    pub width: usize,
+    /// What the variance is increased by.
+    pub epsilon: f32,
+}
+
+/// The cells of all prompts after the block.
+#[derive(Debug)]
+pub struct Updated<'a> {
+    /// [P, stripes, K, 16].
+    pub columns: &'a mut [f32],
+    /// [P, stripes, 16].
+    pub scales: &'a mut [f32],
+}
+
+/// A part of a prompt's cells after the block.
+struct Part<'a> {
+    columns: &'a mut [f32],
+    scales: &'a mut [f32],
+}
+
+impl<'a> ImageToToken<'a> {
+    fn sizes(&self) -> Sizes {
+        self.columns.sizes
+    }
+
+    /// What the columns were before this block.
+    fn before(&self) -> Columns<'a> {
+        let block = self.sizes().tokens * self.sizes().inner();
+        Columns { values: &self.columns.values[..self.columns.values.len() - block], ..self.columns }
+    }
+
+    fn check(&self) {
+        let (inner, stripes, sources) = (self.sizes().inner(), self.sizes().stripes(), self.columns.sources());
+        assert!(self.columns.blocks() > 0, "there are values of this block");
+        assert_eq!(self.keys.len(), self.sizes().tokens * inner, "keys are [N, I]");
+        assert_eq!(self.queries.len(), stripes * inner * LANES, "queries are [stripes, I, 16]");
+        assert!(self.positions.is_empty() || self.positions.len() == self.queries.len(), "positions are as queries");
+        self.cells.check(&self.before());
+        assert_eq!(self.to_queries.len(), matrix_length(&self.before(), inner), "a matrix is [I / 16, sources, 16]");
+        assert_eq!(self.image.len(), stripes * sources * LANES, "the image is [stripes, sources, 16]");
+        assert_eq!(self.squares.len(), stripes * LANES, "squares are [stripes, 16]");
+        assert_eq!(self.products.len(), matrix_length(&self.columns, sources), "products are [sources / 16, sources, 16]");
+    }
+
+    /// The cells of each prompt after the block. All prompts have the same sizes.
+    ///
+    /// # Panics
+    /// If a slice has not the length that its shape says.
+    pub fn update(prompts: &[Self], processor: Processor, workers: &dyn Workers, out: Updated<'_>) {
+        let Some(first) = prompts.first() else { return };
+        let (sizes, count) = (first.sizes(), first.columns.count());
+        prompts.iter().for_each(Self::check);
+        assert_eq!(out.columns.len(), prompts.len() * sizes.stripes() * count * LANES, "columns are [P, stripes, K, 16]");
+        assert_eq!(out.scales.len(), prompts.len() * sizes.stripes() * LANES, "scales are [P, stripes, 16]");
+        let operands: Vec<_> = prompts.iter().map(|_| Mutex::new(Operands::default())).collect();
+        workers.each(prompts.len(), &|prompt| *own(&operands[prompt]) = processor.run(Prepare(&prompts[prompt])));
+        let operands: Vec<Operands> = operands.into_iter().map(|operands| operands.into_inner().unwrap_or_default()).collect();
+        let parts = out.parts(sizes, count);
+        workers.each(parts.len(), &|index| {
+            let (part, prompt) = (index / prompts.len(), index % prompts.len());
+            let mut out = own(&parts[prompt * sizes.parts() + part]);
+            processor.run(Update { of: &prompts[prompt], operands: &operands[prompt], part, out: &mut out });
+        });
+    }
+}
+
+impl<'a> Updated<'a> {
+    /// By prompts, and in each by parts.
+    fn parts(self, sizes: Sizes, count: usize) -> Vec<Mutex<Part<'a>>> {
+        let (mut columns, mut scales) = (self.columns, self.scales);
+        let prompts = scales.len() / (sizes.stripes() * LANES).max(1);
+        let mut parts = Vec::with_capacity(prompts * sizes.parts());
+        for part in (0..prompts).flat_map(|_| 0..sizes.parts()) {
+            let stripes = sizes.part(part).len();
+            let (of_part, rest) = std::mem::take(&mut columns).split_at_mut(stripes * count * LANES);
+            let (scales_of_part, other) = std::mem::take(&mut scales).split_at_mut(stripes * LANES);
+            (columns, scales) = (rest, other);
+            parts.push(Mutex::new(Part { columns: of_part, scales: scales_of_part }));
+        }
+        parts
+    }
+}
+
+/// What is made of a prompt's tokens before any cell is looked at.
+#[derive(Default)]
+struct Operands {
+    /// Panels [N / 16, I, 16].
+    keys: Vec<f32>,
+    /// What the keys see of each column before this block: by heads, panels [N / 16, K, 16].
+    through: Vec<f32>,
+    /// Terms of the variance, in the order of the columns.
+    terms: Vec<Term>,
+}
+
+/// What some columns add to the variance.
+struct Term {
+    run: Run,
+    /// Twice the values of a head's tokens: panels [N / 16, d, 16]; nothing for columns without tokens.
+    values: Vec<f32>,
+    /// Products with all columns up to the last of these, panels [count / 16, last, 16]: twice, once with itself, not with later ones.
+    products: Vec<f32>,
+}
+
+struct Prepare<'a>(&'a ImageToToken<'a>);
+
+impl Kernel for Prepare<'_> {
+    type Output = Operands;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Operands {
+        let Self(of) = self;
+        let Sizes { heads, head_width, tokens, .. } = of.sizes();
+        let (inner, before, count) = (of.sizes().inner(), of.before(), of.columns.count());
+        let keys = panels_of(of.keys, inner, 1.0);
+        let rows = before.all_through(simd, of.to_queries);
+        let panel = vectors(tokens) * before.count() * LANES;
+        let mut through = vec![0.0; heads * panel];
+        for (head, out) in through.chunks_exact_mut(panel.max(1)).enumerate() {
+            let channels = head * head_width..(head + 1) * head_width;
+            dots(simd, Dots { rows: &rows, count: before.count(), channels, tokens: &keys, width: inner, first: head * head_width }, out);
+        }
+        let products = of.columns.all_through(simd, of.products);
+        let values: Vec<Vec<f32>> = (0..of.columns.blocks()).map(|block| panels_of(of.columns.of_block(block), inner, 2.0)).collect();
+        let terms = of.columns.runs().into_iter().map(|run| {
+            let mut term = Term { run, values: vec![], products: vec![0.0; vectors(run.count) * count * LANES] };
+            match run.tokens {
+                Some(OfTokens { block, head }) => {
+                    let channels = run.source..run.source + head_width;
+                    let values = values[block].chunks_exact(inner * LANES);
+                    let of_head = head * head_width * LANES..(head + 1) * head_width * LANES;
+                    term.values = values.flat_map(|values| values[of_head.clone()].iter().copied()).collect();
+                    let tokens = Dots { rows: &products, count, channels, tokens: &term.values, width: head_width, first: 0 };
+                    dots(simd, tokens, &mut term.products);
+                }
+                None => term.copy_products(&products, count),
+            }
+            term.keep_triangle(count);
+            term
+        });
+        let terms = terms.collect();
+        Operands { keys, through, terms }
+    }
+}
+
+impl Term {
+    /// Columns that no token has: the products are there already, [sources / 16, K, 16].
+    fn copy_products(&mut self, products: &[f32], count: usize) {
+        for row in 0..self.run.count {
+            let source = self.run.source + row;
+            let from = products[source / LANES * count * LANES..].iter().skip(source % LANES).step_by(LANES);
+            let to = self.products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
+            to.zip(from).take(count).for_each(|(to, from)| *to = 2.0 * from);
+        }
+    }
+
+    /// Products with later columns are theirs to count, and one with itself counts once.
+    fn keep_triangle(&mut self, count: usize) {
+        for row in 0..self.run.count {
+            let own = self.run.column + row;
+            let products = self.products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
+            for (column, product) in products.take(count).enumerate().skip(own) {
+                *product = if column == own { 0.5 * *product } else { 0.0 };
+            }
+        }
+    }
+}
+
+struct Update<'a, 'o> {
+    of: &'a ImageToToken<'a>,
+    operands: &'a Operands,
+    part: usize,
+    out: &'a mut Part<'o>,
+}
+
+impl Kernel for Update<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { of, operands, part, out } = self;
+        let sizes = of.sizes();
+        let (before, count) = (of.before().count(), of.columns.count());
+        let all = sizes.part(part);
+        for stripes in sizes.tiles(part) {
+            let here = stripes.start - all.start..stripes.end - all.start;
+            let columns = &mut out.columns[here.start * count * LANES..here.end * count * LANES];
+            for (stripe, columns) in stripes.clone().zip(columns.chunks_exact_mut(count * LANES)) {
+                let old = &of.cells.columns[stripe * before * LANES..][..before * LANES];
+                columns[..old.len()].copy_from_slice(old);
+                // What a block adds to all cells; the first one's is in the image.
+                columns[old.len()..].fill(1.0);
+            }
+            of.score(simd, operands, stripes.clone(), columns);
+            for columns in columns.chunks_exact_mut(count * LANES) {
+                for head in 0..sizes.heads {
+                    let first = (before + head * sizes.tokens) * LANES;
+                    simd.apart(OverTokens(&mut columns[first..][..sizes.tokens * LANES]));
+                }
+            }
+            let scales = &mut out.scales[here.start * LANES..here.end * LANES];
+            of.variance(simd, operands, stripes.clone(), Part { columns: &mut *columns, scales: &mut *scales });
+            let own = scales.chunks_exact_mut(LANES).zip(columns.chunks_exact_mut(count * LANES));
+            for (stripe, (scale, columns)) in stripes.zip(own) {
+                let before = simd.load(&of.cells.scales[stripe * LANES..]);
+                of.normalise(simd, before, Part { columns, scales: scale });
+            }
+        }
+    }
+}
+
+impl ImageToToken<'_> {
+    /// Scores of all heads' tokens, behind the columns that there are.
+    #[inline(always)]
+    fn score<S: Simd>(&self, simd: S, operands: &Operands, stripes: std::ops::Range<usize>, columns: &mut [f32]) {
+        let Sizes { heads, head_width, tokens, .. } = self.sizes();
+        let (inner, before, count) = (self.sizes().inner(), self.before().count(), self.columns.count());
+        for head in 0..heads {
+            let channel = head * head_width;
+            let positions = (!self.positions.is_empty()).then(|| Stripes::new(self.positions, inner).rows(channel, head_width));
+            for group in groups(simd, tokens) {
+                let panel = (head * vectors(tokens) + group.panel) * before * LANES;
+                let scores = Scores {
+                    query: &operands.keys[(group.panel * inner + channel) * LANES..][..head_width * LANES],
+                    image: Stripes::new(self.queries, inner).rows(channel, head_width),
+                    scales: self.cells.scales,
+                    through: &operands.through[panel..][..before * LANES],
+                    columns: Stripes::new(self.cells.columns, before),
+                    positions,
+                };
+                let start = (before + head * tokens + group.row()) * LANES;
+                scores.of(simd, group, stripes.clone(), Place { numbers: columns, start, row: LANES, stripe: count * LANES });
+            }
+        }
+    }
+
+    /// The squares of the cells, less their means, where their scales will be.
+    #[inline(always)]
+    fn variance<S: Simd>(&self, simd: S, operands: &Operands, stripes: std::ops::Range<usize>, out: Part<'_>) {
+        for (stripe, square) in stripes.clone().zip(out.scales.chunks_exact_mut(LANES)) {
+            let scale = simd.load(&self.cells.scales[stripe * LANES..]);
+            simd.store(simd.mul(simd.mul(scale, scale), simd.load(&self.squares[stripe * LANES..])), square);
+        }
+        let sources = self.columns.sources();
+        for term in &operands.terms {
+            for group in groups(simd, term.run.count) {
+                let squares = Squares { of: self, term, group, sources, stripes: stripes.clone(), columns: out.columns, squares: out.scales };
+                by_rows!(group.rows, R => simd.apart(SquaresOf::<'_, R>(squares)));
+            }
+        }
+    }
+
+    /// All columns and scales over the standard deviation, of one stripe.
+    #[inline(always)]
+    fn normalise<S: Simd>(&self, simd: S, before: S::Vector, out: Part<'_>) {
+        let (share, epsilon) = (simd.splat(1.0 / self.width as f32), simd.splat(self.epsilon));
+        // Rounding may leave less than nothing of a sum of squares; what is no number stays none.
+        let square = simd.load(out.scales);
+        let square = simd.max(simd.splat(0.0), square);
+        let deviation = simd.sqrt(simd.mul_add(square, share, epsilon));
+        let scale = simd.div(simd.splat(1.0), deviation);
+        simd.store(simd.mul(before, scale), out.scales);
+        for column in out.columns.chunks_exact_mut(LANES) {
+            simd.store(simd.mul(simd.load(column), scale), column);
+        }
+    }
+}
+
+/// Softmax over the tokens of one head, [N, 16].
+struct OverTokens<'a>(&'a mut [f32]);
+
+impl Kernel for OverTokens<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut largest = simd.splat(f32::MIN);
+        for scores in self.0.chunks_exact(LANES) {
+            largest = simd.max(largest, simd.load(scores));
+        }
+        let mut sum = simd.splat(0.0);
+        for scores in self.0.chunks_exact_mut(LANES) {
+            let score = simd.load(scores);
+            let weight = exp(simd, simd.sub(score, largest));
+            // What is no finite number stays none.
+            sum = simd.add(sum, simd.mul_add(score, simd.splat(0.0), weight));
+            simd.store(weight, scores);
+        }
+        let share = simd.div(simd.splat(1.0), sum);
+        for weights in self.0.chunks_exact_mut(LANES) {
+            simd.store(simd.mul(simd.load(weights), share), weights);
+        }
+    }
+}
+
+/// What a group of columns adds to the squares.
+struct Squares<'a> {
+    of: &'a ImageToToken<'a>,
+    term: &'a Term,
+    group: Group,
+    /// Rows of a stripe of the image.
+    sources: usize,
+    stripes: std::ops::Range<usize>,
+    /// [stripes, K, 16].
+    columns: &'a [f32],
+    /// [stripes, 16].
+    squares: &'a mut [f32],
+}
+
+struct SquaresOf<'a, const R: usize>(Squares<'a>);
+
+impl<const R: usize> Kernel for SquaresOf<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Squares { of, term: Term { run, values, products }, group, sources, stripes, columns, squares } = self.0;
+        let (count, Group { panel, first, .. }) = (of.columns.count(), group);
+        // The group's own columns are the last that it is multiplied with.
+        let own = run.column + group.row();
+        let products = &products[panel * count * LANES..][..(own + R) * LANES];
+        let image = Stripes::new(of.image, sources);
+        for (here, stripe) in stripes.enumerate() {
+            let mut sums = [simd.splat(0.0); R];
+            let scale = simd.load(&of.cells.scales[stripe * LANES..]);
+            if run.tokens.is_some() {
+                let head_width = of.sizes().head_width;
+                let values = Panel { numbers: &values[panel * head_width * LANES..][..head_width * LANES], first };
+                add_rows(simd, &mut sums, values, image.rows(run.source, head_width).of(stripe));
+                scale_rows(simd, &mut sums, scale);
+            } else {
+                let scale = simd.add(scale, scale);
+                let rows = image.rows(run.source + group.row(), R).of(stripe);
+                for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(LANES)) {
+                    *sum = simd.mul(simd.load(row), scale);
+                }
+            }
+            let columns = &columns[here * count * LANES..][..(own + R) * LANES];
+            add_rows(simd, &mut sums, Panel { numbers: products, first }, columns);
+            let mut square = simd.load(&squares[here * LANES..]);
+            for (sum, column) in sums.iter().zip(columns[own * LANES..].chunks_exact(LANES)) {
+                square = simd.mul_add(*sum, simd.load(column), square);
+            }
+            simd.store(square, &mut squares[here * LANES..]);
+        }
+    }
+}
