@@ -31,7 +31,8 @@ pub struct ImageToToken<'a> {
     pub positions: &'a [f32],
     /// From rows of the columns before this block to queries, [I / 16, sources, 16].
     pub to_queries: &'a [f32],
-    /// Less its mean, the image as it is added to the columns: times the row of every source, [stripes, sources, 16].
+    /// Less its mean, the image as it is added to the columns: times the row of every source, [stripes, sources, 16]. What lies in front of
+    /// the rows that there are columns for is passed over: that of a mask prompt where there is none.
     pub image: &'a [f32],
     /// Its square, [stripes, 16].
     pub squares: &'a [f32],
@@ -69,6 +70,11 @@ impl<'a> ImageToToken<'a> {
         Columns { values: &self.columns.values[..self.columns.values.len() - block], ..self.columns }
     }
 
+    /// Rows of a stripe of the image.
+    fn image_rows(&self) -> usize {
+        self.image.len() / (self.sizes().stripes() * LANES).max(1)
+    }
+
     fn check(&self) {
         let (inner, stripes, sources) = (self.sizes().inner(), self.sizes().stripes(), self.columns.sources());
         assert!(self.columns.blocks() > 0, "there are values of this block");
@@ -77,7 +83,8 @@ impl<'a> ImageToToken<'a> {
         assert!(self.positions.is_empty() || self.positions.len() == self.queries.len(), "positions are as queries");
         self.cells.check(&self.before());
         assert_eq!(self.to_queries.len(), matrix_length(&self.before(), inner), "a matrix is [I / 16, sources, 16]");
-        assert_eq!(self.image.len(), stripes * sources * LANES, "the image is [stripes, sources, 16]");
+        assert!(self.image.len().is_multiple_of(stripes * LANES), "the image is [stripes, sources, 16]");
+        assert!(self.image_rows() >= sources, "the image has a row for every source");
         assert_eq!(self.squares.len(), stripes * LANES, "squares are [stripes, 16]");
         assert_eq!(self.products.len(), matrix_length(&self.columns, sources), "products are [sources / 16, sources, 16]");
     }
@@ -280,10 +287,11 @@ impl ImageToToken<'_> {
             let scale = simd.load(&self.cells.scales[stripe * LANES..]);
             simd.store(simd.mul(simd.mul(scale, scale), simd.load(&self.squares[stripe * LANES..])), square);
         }
-        let sources = self.columns.sources();
+        let all = self.image_rows();
+        let image = Stripes::new(self.image, all).rows(all - self.columns.sources(), self.columns.sources());
         for term in &operands.terms {
             for group in groups(simd, term.run.count) {
-                let squares = Squares { of: self, term, group, sources, stripes: stripes.clone(), columns: out.columns, squares: out.scales };
+                let squares = Squares { of: self, term, group, image, stripes: stripes.clone(), columns: out.columns, squares: out.scales };
                 by_rows!(group.rows, R => simd.apart(SquaresOf::<'_, R>(squares)));
             }
         }
@@ -337,8 +345,7 @@ struct Squares<'a> {
     of: &'a ImageToToken<'a>,
     term: &'a Term,
     group: Group,
-    /// Rows of a stripe of the image.
-    sources: usize,
+    image: Stripes<'a>,
     stripes: std::ops::Range<usize>,
     /// [stripes, K, 16].
     columns: &'a [f32],
@@ -353,12 +360,11 @@ impl<const R: usize> Kernel for SquaresOf<'_, R> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Squares { of, term: Term { run, values, products }, group, sources, stripes, columns, squares } = self.0;
+        let Squares { of, term: Term { run, values, products }, group, image, stripes, columns, squares } = self.0;
         let (count, Group { panel, first, .. }) = (of.columns.count(), group);
         // The group's own columns are the last that it is multiplied with.
         let own = run.column + group.row();
         let products = &products[panel * count * LANES..][..(own + R) * LANES];
-        let image = Stripes::new(of.image, sources);
         for (here, stripe) in stripes.enumerate() {
             let mut sums = [simd.splat(0.0); R];
             let scale = simd.load(&of.cells.scales[stripe * LANES..]);

@@ -16,10 +16,12 @@
 //! - [`TokenToImage`]: tokens look at the cells, with an online softmax;
 //! - [`ImageToToken`]: cells look at the tokens, which gives new columns, and are normalised;
 //! - [`Upscale`]: the cells become masks;
+//! - [`InStripes`]: the image's side of all that, once per picture;
 //! - `columns`: what the columns stand for; `panels`: products of rows with lanes.
 
 mod columns;
 mod image_to_token;
+mod in_stripes;
 mod panels;
 mod token_to_image;
 mod upscale;
@@ -29,6 +31,7 @@ mod tests;
 
 pub use columns::{Cells, Columns};
 pub use image_to_token::{ImageToToken, Updated};
+pub use in_stripes::{InStripes, Projection};
 pub use token_to_image::TokenToImage;
 pub use upscale::Upscale;
 

@@ -162,7 +162,10 @@ fn tokens_see_what_the_attention_as_it_is_written_sees() {
         let Case { sizes, .. } = case;
         let Sizes { cells, heads, head_width, tokens } = sizes;
         let inner = sizes.inner();
-        let prompts = case.prompts();
+        let mut prompts = case.prompts();
+        // After all blocks only some of the tokens look.
+        let tokens = if case.blocks == 2 { tokens.div_ceil(2) } else { tokens };
+        prompts.iter_mut().for_each(|prompt| prompt.asking.truncate(tokens * inner));
         let sources = case.columns(&prompts[0].values).sources();
         let [keys, positions, values] = [101, 102, 103].map(|seed| numbers(cells * inner, seed));
         let [to_keys, to_values] = [104, 105].map(|seed| numbers(sources * inner, seed).iter().map(|w| 0.2 * w).collect::<Vec<_>>());
@@ -326,7 +329,8 @@ fn check_masks(case: &Case, [middle, fine, masks]: [usize; 3], is_map: bool) {
     let sources = case.columns(&prompts[0].values).sources();
     let image = numbers(cells * 4 * middle, 301);
     let to_middle = numbers(sources * 4 * middle, 302);
-    let added = numbers(if is_map { cells * 4 * middle } else { 4 * middle }, 303);
+    let bias = numbers(4 * middle, 307);
+    let added = if is_map { numbers(cells * 4 * middle, 303) } else { vec![] };
     let norm = numbers(2 * middle, 304);
     let convolution = numbers(middle * 4 * fine, 305);
     let map = numbers(if is_map { cells * PIXELS * fine } else { fine }, 306);
@@ -337,8 +341,9 @@ fn check_masks(case: &Case, [middle, fine, masks]: [usize; 3], is_map: bool) {
         let rows: Vec<_> = (0..count).map(|column| case.row(&prompt.values, column, &to_middle, 4 * middle)).collect();
         for cell in 0..cells {
             let mut first = folded(prompt, cell, &image[cell * 4 * middle..][..4 * middle], &rows);
-            let start = if is_map { cell * 4 * middle } else { 0 };
-            first.iter_mut().zip(&added[start..]).for_each(|(first, added)| *first += f64::from(*added));
+            first.iter_mut().zip(&bias).for_each(|(first, bias)| *first += f64::from(*bias));
+            let added = added.iter().skip(cell * 4 * middle);
+            first.iter_mut().zip(added).for_each(|(first, added)| *first += f64::from(*added));
             for (quarter, first) in first.chunks_exact(middle).enumerate() {
                 let mean = first.iter().sum::<f64>() / middle as f64;
                 let variance = first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / middle as f64;
@@ -374,6 +379,7 @@ fn check_masks(case: &Case, [middle, fine, masks]: [usize; 3], is_map: bool) {
         cells: Cells { columns, scales },
         columns: case.columns(&prompt.values),
         image: &image,
+        bias: &bias,
         middle: &added,
         to_middle: &to_middle,
         norm: &norm,
@@ -434,6 +440,44 @@ fn what_is_no_number_does_not_become_one() {
             let mut found = vec![0.0; 3 * 8];
             TokenToImage::attend(&[of], processor, &Threads(1), &mut found);
             assert!(found.iter().all(|number| !number.is_finite()), "{processor:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn cells_come_in_stripes_as_they_are_or_projected() {
+    for (cells, width, rows) in [(300, 40, 23), (16, 16, 16), (5, 3, 1), (33, 64, 128)] {
+        let (numbers, weight, bias) = (numbers(cells * width, 1), numbers(width * rows, 2), numbers(rows, 3));
+        let in_stripes = |projection: Option<Projection<'_>>, rows: usize| {
+            let of = InStripes { cells: &numbers, width, projection };
+            let found = Processor::all().into_iter().map(|processor| {
+                let mut found = [1, 3].map(|threads| {
+                    let mut found = vec![f32::NAN; cells.div_ceil(LANES) * rows * LANES];
+                    of.write(processor, &Threads(threads), &mut found);
+                    found
+                });
+                assert_eq!(found[0], found[1], "three threads");
+                assert!(found[0].iter().all(|number| number.is_finite()));
+                let stripes = std::mem::take(&mut found[0]);
+                let at = |cell: usize, row: usize| (cell / LANES * rows + row) * LANES + cell % LANES;
+                (0..cells).flat_map(|cell| (0..rows).map(move |row| at(cell, row))).map(|at| stripes[at]).collect::<Vec<f32>>()
+            });
+            found.collect::<Vec<_>>()
+        };
+        assert!(in_stripes(None, width).iter().all(|found| *found == numbers));
+        let projection = Projection { weight: &by_columns(&weight, rows, rows), bias: &bias };
+        let expected: Vec<f64> = numbers
+            .chunks_exact(width)
+            .flat_map(|cell| {
+                let (weight, bias) = (&weight, &bias);
+                (0..rows).map(move |row| {
+                    let product = |channel: usize| f64::from(cell[channel]) * f64::from(weight[channel * rows + row]);
+                    f64::from(bias[row]) + (0..width).map(product).sum::<f64>()
+                })
+            })
+            .collect();
+        for found in in_stripes(Some(projection), rows) {
+            assert!(worst(&found, &expected) < 1e-5);
         }
     }
 }

@@ -13,14 +13,14 @@ use crate::rows::{Rows, Sums, add_products, by_rows};
 use crate::scratch::{parts, with_scratch};
 use crate::simd::{Kernel, LANES, Processor, Simd, exp, largest, sum};
 
-/// One prompt's attention from its tokens to its cells.
+/// One prompt's attention from its tokens, or some of them, to its cells.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenToImage<'a> {
-    /// [N, I], scaled.
+    /// Scaled, [n, I]: of any number of tokens.
     pub queries: &'a [f32],
     /// The prompt's cells.
     pub cells: Cells<'a>,
-    /// What its columns are; their `sizes` are those of everything.
+    /// What its columns are.
     pub columns: Columns<'a>,
     /// The image as keys, [stripes, I, 16].
     pub keys: &'a [f32],
@@ -39,15 +39,20 @@ impl TokenToImage<'_> {
         self.columns.sizes
     }
 
+    /// Tokens that look, n.
+    fn looking(&self) -> usize {
+        self.queries.len() / self.sizes().inner().max(1)
+    }
+
     /// Vectors of a head's values.
     fn value_vectors(&self) -> usize {
         vectors(self.sizes().head_width)
     }
 
     fn check(&self) {
-        let Sizes { cells, heads, tokens, .. } = self.sizes();
+        let Sizes { cells, heads, .. } = self.sizes();
         let (inner, stripes) = (self.sizes().inner(), self.sizes().stripes());
-        assert_eq!(self.queries.len(), tokens * inner, "queries are [N, I]");
+        assert!(self.queries.len().is_multiple_of(inner), "queries are [n, I]");
         assert_eq!(self.keys.len(), stripes * inner * LANES, "keys are [stripes, I, 16]");
         assert!(self.positions.is_empty() || self.positions.len() == self.keys.len(), "positions are as keys");
         assert_eq!(self.values.len(), heads * self.value_vectors() * cells * LANES, "values are [h vectors, T, 16]");
@@ -57,15 +62,15 @@ impl TokenToImage<'_> {
         assert_eq!(self.to_values.len(), heads * self.value_vectors() * sources * LANES, "a matrix is [h vectors, sources, 16]");
     }
 
-    /// What the tokens of each prompt see, [P, N, I]. All prompts have the same sizes.
+    /// What the tokens of each prompt see, [P, n, I]. All prompts have the same sizes.
     ///
     /// # Panics
     /// If a slice has not the length that its shape says.
     pub fn attend(prompts: &[Self], processor: Processor, workers: &dyn Workers, out: &mut [f32]) {
         let Some(first) = prompts.first() else { return };
-        let sizes = first.sizes();
+        let (sizes, of_prompt) = (first.sizes(), first.queries.len());
         prompts.iter().for_each(Self::check);
-        assert_eq!(out.len(), prompts.len() * sizes.tokens * sizes.inner(), "the output is [P, N, I]");
+        assert_eq!(out.len(), prompts.len() * of_prompt, "the output is [P, n, I]");
         let operands: Vec<_> = prompts.iter().map(|_| Mutex::new(Operands::default())).collect();
         workers.each(prompts.len(), &|prompt| *own(&operands[prompt]) = processor.run(Prepare(&prompts[prompt])));
         let operands: Vec<Operands> = operands.into_iter().map(|operands| operands.into_inner().unwrap_or_default()).collect();
@@ -76,7 +81,7 @@ impl TokenToImage<'_> {
             let look = Look { of: &prompts[prompt], operands: &operands[prompt], part };
             *own(&seen[index]) = with_scratch(|scratch| processor.run(LookWith { look, scratch }));
         });
-        let rows: Vec<_> = out.chunks_exact_mut((sizes.tokens * sizes.inner()).max(1)).map(Mutex::new).collect();
+        let rows: Vec<_> = out.chunks_exact_mut(of_prompt.max(1)).map(Mutex::new).collect();
         workers.each(prompts.len(), &|prompt| {
             let parts: Vec<_> = (0..sizes.parts()).map(|part| own(&seen[part * prompts.len() + prompt])).collect();
             let parts: Vec<&Seen> = parts.iter().map(|seen| &**seen).collect();
@@ -88,9 +93,9 @@ impl TokenToImage<'_> {
 /// What is made of a prompt's tokens before any cell is looked at.
 #[derive(Default)]
 struct Operands {
-    /// Panels [N / 16, I, 16].
+    /// Panels [n / 16, I, 16].
     queries: Vec<f32>,
-    /// What the queries see of each column: by heads, panels [N / 16, K, 16].
+    /// What the queries see of each column: by heads, panels [n / 16, K, 16].
     through: Vec<f32>,
     /// The columns' rows as values, [h vectors, K, 16].
     values: Vec<f32>,
@@ -104,8 +109,8 @@ impl Kernel for Prepare<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Operands {
         let Self(of) = self;
-        let Sizes { heads, head_width, tokens, .. } = of.sizes();
-        let (inner, count) = (of.sizes().inner(), of.columns.count());
+        let Sizes { heads, head_width, .. } = of.sizes();
+        let (inner, count, tokens) = (of.sizes().inner(), of.columns.count(), of.looking());
         let queries = panels_of(of.queries, inner, 1.0);
         let rows = of.columns.all_through(simd, of.to_keys);
         let panel = vectors(tokens) * count * LANES;
@@ -125,9 +130,9 @@ struct Seen {
     largest: Vec<f32>,
     /// Sum of the weights of every row.
     sum: Vec<f32>,
-    /// Of the image's values: [h vectors, N, 16].
+    /// Of the image's values: [h vectors, n, 16].
     values: Vec<f32>,
-    /// Of each column: rows in lanes, [h N / 16, K, 16].
+    /// Of each column: rows in lanes, [h n / 16, K, 16].
     columns: Vec<f32>,
 }
 
@@ -151,7 +156,7 @@ impl Kernel for LookWith<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Seen {
         let Self { look: Look { of, operands, part }, scratch } = self;
-        let sizes @ Sizes { heads, tokens, .. } = of.sizes();
+        let (sizes, heads, tokens) = (of.sizes(), of.sizes().heads, of.looking());
         let (rows, count) = (heads * tokens, of.columns.count());
         let [weights, scaled, turned, shrink] =
             parts(scratch, [vectors(rows) * LANES * WIDTH, tokens * WIDTH, vectors(rows) * LANES * WIDTH, vectors(rows) * LANES]);
@@ -193,10 +198,10 @@ struct Tile<'a> {
 }
 
 impl TokenToImage<'_> {
-    /// Scores of a head's tokens: rows [N, WIDTH].
+    /// Scores of a head's tokens: rows [n, WIDTH].
     #[inline(always)]
     fn score<S: Simd>(&self, simd: S, operands: &Operands, head: usize, tile: Tile<'_>) {
-        let Sizes { head_width, tokens, .. } = self.sizes();
+        let (head_width, tokens) = (self.sizes().head_width, self.looking());
         let (inner, count) = (self.sizes().inner(), self.columns.count());
         let channel = head * head_width;
         let positions = (!self.positions.is_empty()).then(|| Stripes::new(self.positions, inner).rows(channel, head_width));
@@ -314,10 +319,10 @@ impl Seen {
         }
     }
 
-    /// Adds what a head's tokens see of the image's values: weights [N, WIDTH].
+    /// Adds what a head's tokens see of the image's values: weights [n, WIDTH].
     #[inline(always)]
     fn add_values<S: Simd>(&mut self, simd: S, of: &TokenToImage<'_>, head: usize, tile: Tile<'_>) {
-        let Sizes { cells, tokens, .. } = of.sizes();
+        let (cells, tokens) = (of.sizes().cells, of.looking());
         let (first, after) = (tile.stripes.start * LANES, (tile.stripes.end * LANES).min(cells));
         for vector in head * of.value_vectors()..(head + 1) * of.value_vectors() {
             let values = &of.values[(vector * cells + first) * LANES..(vector * cells + after) * LANES];
@@ -340,7 +345,7 @@ impl Seen {
         }
     }
 
-    /// Adds what is seen of the columns: weights with rows in lanes, [h N / 16, WIDTH, 16].
+    /// Adds what is seen of the columns: weights with rows in lanes, [h n / 16, WIDTH, 16].
     #[inline(always)]
     fn add_columns<S: Simd>(&mut self, simd: S, of: &TokenToImage<'_>, tile: Tile<'_>) {
         let count = of.columns.count();
@@ -397,7 +402,7 @@ struct Join<'a> {
     of: &'a TokenToImage<'a>,
     operands: &'a Operands,
     parts: &'a [&'a Seen],
-    /// [N, I].
+    /// [n, I].
     out: &'a mut [f32],
 }
 
@@ -407,7 +412,7 @@ impl Kernel for Join<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { of, operands, parts, out } = self;
-        let Sizes { heads, head_width, tokens, .. } = of.sizes();
+        let (Sizes { heads, head_width, .. }, tokens) = (of.sizes(), of.looking());
         let (rows, count, inner) = (heads * tokens, of.columns.count(), of.sizes().inner());
         let mut all = Seen {
             largest: vec![f32::NEG_INFINITY; rows],
@@ -452,7 +457,7 @@ impl Seen {
     /// Adds a part's, each row times its factor.
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, part: &Self, of: &TokenToImage<'_>, factors: &[f32]) {
-        let Sizes { tokens, .. } = of.sizes();
+        let tokens = of.looking();
         for (vector, (all, part)) in self.values.chunks_exact_mut(LANES).zip(part.values.chunks_exact(LANES)).enumerate() {
             let row = vector / tokens / of.value_vectors() * tokens + vector % tokens;
             simd.store(simd.mul_add(simd.load(part), simd.splat(factors[row]), simd.load(all)), all);

@@ -29,7 +29,9 @@ pub struct Upscale<'a> {
     pub columns: Columns<'a>,
     /// The image after the first convolution, four pixels of E channels: [stripes, 4 E, 16].
     pub image: &'a [f32],
-    /// What is added there, [stripes, 4 E, 16], or the same to all cells, [4 E].
+    /// What is added there to all cells, [4 E].
+    pub bias: &'a [f32],
+    /// What is added there too, [stripes, 4 E, 16]; nothing where there are no features of higher resolution.
     pub middle: &'a [f32],
     /// From rows of the columns to there, [4 E / 16, sources, 16].
     pub to_middle: &'a [f32],
@@ -63,7 +65,8 @@ impl Upscale<'_> {
         self.cells.check(&self.columns);
         assert_eq!(self.norm.len(), 2 * middle, "the norm is [2, E]");
         assert_eq!(self.image.len(), stripes * 4 * middle * LANES, "the image is [stripes, 4 E, 16]");
-        assert!([4 * middle, stripes * 4 * middle * LANES].contains(&self.middle.len()), "the middle is [stripes, 4 E, 16] or [4 E]");
+        assert_eq!(self.bias.len(), 4 * middle, "the bias is [4 E]");
+        assert!(self.middle.is_empty() || self.middle.len() == self.image.len(), "the middle is [stripes, 4 E, 16]");
         assert_eq!(self.to_middle.len(), matrix_length(&self.columns, 4 * middle), "a matrix is [4 E / 16, sources, 16]");
         assert_eq!(self.convolution.len(), vectors(4 * fine) * middle * LANES, "the convolution is [4 F / 16, E, 16]");
         assert!([fine, stripes * PIXELS * fine * LANES].contains(&self.fine.len()), "the fine map is [stripes, 16 F, 16] or [F]");
@@ -178,7 +181,7 @@ impl Kernel for DrawWith<'_, '_> {
     }
 }
 
-/// A group of channels after the first convolution: `scale · image + rows · columns + middle`.
+/// A group of channels after the first convolution: `scale · image + rows · columns + bias + middle`.
 struct First<'a> {
     of: &'a Upscale<'a>,
     rows: &'a [f32],
@@ -201,21 +204,26 @@ impl<const R: usize> Kernel for FirstOf<'_, R> {
         let panel = Panel { numbers: &rows[group.panel * count * LANES..][..count * LANES], first: group.first };
         let columns = Stripes::new(of.cells.columns, count);
         let image = Stripes::new(of.image, channels).rows(group.row(), R);
-        let middle = (of.middle.len() > channels).then(|| Stripes::new(of.middle, channels).rows(group.row(), R));
+        let middle = (!of.middle.is_empty()).then(|| Stripes::new(of.middle, channels).rows(group.row(), R));
         let start = stripes.start;
         for stripe in stripes {
             let mut sums = [simd.splat(0.0); R];
+            for (sum, bias) in sums.iter_mut().zip(&of.bias[group.row()..]) {
+                *sum = simd.splat(*bias);
+            }
             add_rows(simd, &mut sums, panel, columns.of(stripe));
             let scale = simd.load(&of.cells.scales[stripe * LANES..]);
+            for (sum, image) in sums.iter_mut().zip(image.of(stripe).chunks_exact(LANES)) {
+                *sum = simd.mul_add(simd.load(image), scale, *sum);
+            }
+            if let Some(middle) = middle {
+                for (sum, middle) in sums.iter_mut().zip(middle.of(stripe).chunks_exact(LANES)) {
+                    *sum = simd.add(*sum, simd.load(middle));
+                }
+            }
             let out = &mut out[(stripe - start) * stride + group.row() * LANES..][..R * LANES];
-            let each = sums.iter().zip(image.of(stripe).chunks_exact(LANES)).zip(out.chunks_exact_mut(LANES));
-            for (row, ((sum, image), out)) in each.enumerate() {
-                let sum = simd.mul_add(simd.load(image), scale, *sum);
-                let added = match middle {
-                    Some(middle) => simd.load(&middle.of(stripe)[row * LANES..]),
-                    None => simd.splat(of.middle[group.row() + row]),
-                };
-                simd.store(simd.add(sum, added), out);
+            for (sum, out) in sums.iter().zip(out.chunks_exact_mut(LANES)) {
+                simd.store(*sum, out);
             }
         }
     }
