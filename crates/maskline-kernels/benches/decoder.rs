@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use maskline_kernels::Processor;
-use maskline_kernels::decoder::{Cells, Columns, ImageToToken, Sizes, TokenToImage, Updated, Upscale, Workers};
+use maskline_kernels::decoder::{Cells, Columns, ImageToToken, Sizes, TokenToImage, Upscale, Workers};
 
 const SIZES: Sizes = Sizes { cells: 4096, heads: 8, head_width: 16, tokens: 9 };
 const INNER: usize = 128;
@@ -26,15 +26,14 @@ fn numbers(count: usize) -> Vec<f32> {
 /// What cells and columns are after so many blocks.
 struct Stage {
     values: Vec<f32>,
-    columns: Vec<f32>,
-    scales: Vec<f32>,
+    cells: Vec<f32>,
 }
 
 impl Stage {
     fn after(blocks: usize) -> Self {
         let values = numbers(blocks * SIZES.tokens * INNER);
         let count = Columns { sizes: SIZES, mask: 0, values: &values }.count();
-        Self { columns: numbers(SIZES.cells * count), scales: vec![0.7; SIZES.cells], values }
+        Self { cells: numbers(SIZES.cells * (1 + count)), values }
     }
 
     fn columns(&self) -> Columns<'_> {
@@ -42,7 +41,7 @@ impl Stage {
     }
 
     fn cells(&self) -> Cells<'_> {
-        Cells { columns: &self.columns, scales: &self.scales }
+        Cells { numbers: &self.cells }
     }
 }
 
@@ -109,9 +108,9 @@ fn image_to_token(group: &mut Group<'_>, processor: Processor) {
         let (old, count) = (before.columns().count(), after.columns().count());
         let multiplications = 8 * SIZES.tokens * (16 * (block + 1) + old) + count * (16 + count / 2);
         group.throughput(Throughput::Elements((multiplications * SIZES.cells) as u64));
-        let (mut columns, mut scales) = (vec![0.0; SIZES.cells * count], vec![0.0; SIZES.cells]);
+        let mut out = vec![0.0; SIZES.cells * (1 + count)];
         group.bench_function(format!("image to token, block {block}, {}", processor.name()), |b| {
-            b.iter(|| ImageToToken::update(&[of], processor, &Alone, Updated { columns: &mut columns, scales: &mut scales }));
+            b.iter(|| ImageToToken::update(&[of], processor, &Alone, &mut out));
         });
     }
 }

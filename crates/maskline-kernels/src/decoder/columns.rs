@@ -1,16 +1,27 @@
 //! What the columns of a prompt's cells stand for.
 
+use super::panels::Stripes;
 use super::{Sizes, vectors};
 use crate::rows::{Rows, Sums, add_products};
 use crate::simd::{LANES, Simd};
 
-/// The cells of a prompt: `X[t] = scale[t] · x[t] + Σ_r columns[t, r] · m[r] + constant`.
+/// The cells of a prompt: `X[t] = s[t] · x[t] + Σ_r a[t, r] · m[r] + constant`.
 #[derive(Debug, Clone, Copy)]
 pub struct Cells<'a> {
-    /// [stripes, K, 16].
-    pub columns: &'a [f32],
-    /// [stripes, 16].
-    pub scales: &'a [f32],
+    /// The scale `s` and behind it the columns `a` of every cell, [stripes, 1 + K, 16].
+    pub numbers: &'a [f32],
+}
+
+impl<'a> Cells<'a> {
+    /// Where there are so many columns.
+    pub(super) fn columns(self, count: usize) -> Stripes<'a> {
+        Stripes::new(self.numbers, 1 + count).rows(1, count)
+    }
+
+    /// The scales where there are so many columns: one row of every stripe.
+    pub(super) fn scales(self, count: usize) -> Stripes<'a> {
+        Stripes::new(self.numbers, 1 + count).rows(0, 1)
+    }
 }
 
 /// Where the rows `m` of a prompt's columns come from: first those that no token has (of a mask prompt), then for every block those of its
@@ -128,8 +139,7 @@ impl Cells<'_> {
         let stripes = columns.sizes.stripes();
         let block = columns.sizes.tokens * columns.sizes.inner();
         assert!(columns.values.len().is_multiple_of(block.max(1)), "values are [blocks, N, I]");
-        assert_eq!(self.columns.len(), stripes * columns.count() * LANES, "columns are [stripes, K, 16]");
-        assert_eq!(self.scales.len(), stripes * LANES, "scales are [stripes, 16]");
+        assert_eq!(self.numbers.len(), stripes * (1 + columns.count()) * LANES, "cells are [stripes, 1 + K, 16]");
     }
 }
 

@@ -8,11 +8,12 @@
 //! `m̄_q · m̄_r` one of two tokens, both through matrices that are the same for all prompts. Of the symmetric second half only the triangle is
 //! summed, twice.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use super::columns::{Dots, OfTokens, Run, dots, matrix_length};
 use super::panels::{Group, Panel, Place, Scores, Stripes, add_rows, groups, panels_of, scale_rows};
-use super::{Cells, Columns, Sizes, Workers, own, vectors};
+use super::{Cells, Columns, PART, Sizes, TILE, Workers, own, vectors};
 use crate::rows::by_rows;
 use crate::simd::{Kernel, LANES, Processor, Simd, exp};
 
@@ -42,21 +43,6 @@ pub struct ImageToToken<'a> {
     pub width: usize,
     /// What the variance is increased by.
     pub epsilon: f32,
-}
-
-/// The cells of all prompts after the block.
-#[derive(Debug)]
-pub struct Updated<'a> {
-    /// [P, stripes, K, 16].
-    pub columns: &'a mut [f32],
-    /// [P, stripes, 16].
-    pub scales: &'a mut [f32],
-}
-
-/// A part of a prompt's cells after the block.
-struct Part<'a> {
-    columns: &'a mut [f32],
-    scales: &'a mut [f32],
 }
 
 impl<'a> ImageToToken<'a> {
@@ -89,42 +75,25 @@ impl<'a> ImageToToken<'a> {
         assert_eq!(self.products.len(), matrix_length(&self.columns, sources), "products are [sources / 16, sources, 16]");
     }
 
-    /// The cells of each prompt after the block. All prompts have the same sizes.
+    /// The cells of each prompt after the block, [P, stripes, 1 + K, 16]. All prompts have the same sizes.
     ///
     /// # Panics
     /// If a slice has not the length that its shape says.
-    pub fn update(prompts: &[Self], processor: Processor, workers: &dyn Workers, out: Updated<'_>) {
+    pub fn update(prompts: &[Self], processor: Processor, workers: &dyn Workers, out: &mut [f32]) {
         let Some(first) = prompts.first() else { return };
-        let (sizes, count) = (first.sizes(), first.columns.count());
+        let (sizes, rows) = (first.sizes(), 1 + first.columns.count());
         prompts.iter().for_each(Self::check);
-        assert_eq!(out.columns.len(), prompts.len() * sizes.stripes() * count * LANES, "columns are [P, stripes, K, 16]");
-        assert_eq!(out.scales.len(), prompts.len() * sizes.stripes() * LANES, "scales are [P, stripes, 16]");
+        assert_eq!(out.len(), prompts.len() * sizes.stripes() * rows * LANES, "cells are [P, stripes, 1 + K, 16]");
         let operands: Vec<_> = prompts.iter().map(|_| Mutex::new(Operands::default())).collect();
         workers.each(prompts.len(), &|prompt| *own(&operands[prompt]) = processor.run(Prepare(&prompts[prompt])));
         let operands: Vec<Operands> = operands.into_iter().map(|operands| operands.into_inner().unwrap_or_default()).collect();
-        let parts = out.parts(sizes, count);
+        let of_prompts = out.chunks_exact_mut(sizes.stripes() * rows * LANES);
+        let parts: Vec<_> = of_prompts.flat_map(|cells| cells.chunks_mut(PART * rows * LANES)).map(Mutex::new).collect();
         workers.each(parts.len(), &|index| {
             let (part, prompt) = (index / prompts.len(), index % prompts.len());
-            let mut out = own(&parts[prompt * sizes.parts() + part]);
-            processor.run(Update { of: &prompts[prompt], operands: &operands[prompt], part, out: &mut out });
+            let mut cells = own(&parts[prompt * sizes.parts() + part]);
+            processor.run(Update { of: &prompts[prompt], operands: &operands[prompt], part, cells: &mut cells });
         });
-    }
-}
-
-impl<'a> Updated<'a> {
-    /// By prompts, and in each by parts.
-    fn parts(self, sizes: Sizes, count: usize) -> Vec<Mutex<Part<'a>>> {
-        let (mut columns, mut scales) = (self.columns, self.scales);
-        let prompts = scales.len() / (sizes.stripes() * LANES).max(1);
-        let mut parts = Vec::with_capacity(prompts * sizes.parts());
-        for part in (0..prompts).flat_map(|_| 0..sizes.parts()) {
-            let stripes = sizes.part(part).len();
-            let (of_part, rest) = std::mem::take(&mut columns).split_at_mut(stripes * count * LANES);
-            let (scales_of_part, other) = std::mem::take(&mut scales).split_at_mut(stripes * LANES);
-            (columns, scales) = (rest, other);
-            parts.push(Mutex::new(Part { columns: of_part, scales: scales_of_part }));
-        }
-        parts
     }
 }
 
@@ -212,44 +181,41 @@ impl Term {
     }
 }
 
-struct Update<'a, 'o> {
+struct Update<'a> {
     of: &'a ImageToToken<'a>,
     operands: &'a Operands,
     part: usize,
-    out: &'a mut Part<'o>,
+    /// Those of the part.
+    cells: &'a mut [f32],
 }
 
-impl Kernel for Update<'_, '_> {
+impl Kernel for Update<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { of, operands, part, out } = self;
-        let sizes = of.sizes();
-        let (before, count) = (of.before().count(), of.columns.count());
-        let all = sizes.part(part);
-        for stripes in sizes.tiles(part) {
-            let here = stripes.start - all.start..stripes.end - all.start;
-            let columns = &mut out.columns[here.start * count * LANES..here.end * count * LANES];
-            for (stripe, columns) in stripes.clone().zip(columns.chunks_exact_mut(count * LANES)) {
-                let old = &of.cells.columns[stripe * before * LANES..][..before * LANES];
+        let Self { of, operands, part, cells } = self;
+        let Sizes { heads, tokens, .. } = of.sizes();
+        let (before, length) = (of.before().count(), (1 + of.columns.count()) * LANES);
+        for (stripes, cells) in of.sizes().tiles(part).zip(cells.chunks_mut(TILE * length)) {
+            for (stripe, cells) in stripes.clone().zip(cells.chunks_exact_mut(length)) {
+                let (scale, columns) = cells.split_at_mut(LANES);
+                of.square(simd, stripe, scale);
+                let old = of.cells.columns(before).of(stripe);
                 columns[..old.len()].copy_from_slice(old);
                 // What a block adds to all cells; the first one's is in the image.
                 columns[old.len()..].fill(1.0);
             }
-            of.score(simd, operands, stripes.clone(), columns);
-            for columns in columns.chunks_exact_mut(count * LANES) {
-                for head in 0..sizes.heads {
-                    let first = (before + head * sizes.tokens) * LANES;
-                    simd.apart(OverTokens(&mut columns[first..][..sizes.tokens * LANES]));
+            of.score(simd, operands, stripes.clone(), cells);
+            for cells in cells.chunks_exact_mut(length) {
+                for head in 0..heads {
+                    let first = (1 + before + head * tokens) * LANES;
+                    simd.apart(OverTokens(&mut cells[first..][..tokens * LANES]));
                 }
             }
-            let scales = &mut out.scales[here.start * LANES..here.end * LANES];
-            of.variance(simd, operands, stripes.clone(), Part { columns: &mut *columns, scales: &mut *scales });
-            let own = scales.chunks_exact_mut(LANES).zip(columns.chunks_exact_mut(count * LANES));
-            for (stripe, (scale, columns)) in stripes.zip(own) {
-                let before = simd.load(&of.cells.scales[stripe * LANES..]);
-                of.normalise(simd, before, Part { columns, scales: scale });
+            of.add_squares(simd, operands, stripes.clone(), cells);
+            for (stripe, cells) in stripes.zip(cells.chunks_exact_mut(length)) {
+                of.normalise(simd, stripe, cells);
             }
         }
     }
@@ -258,7 +224,7 @@ impl Kernel for Update<'_, '_> {
 impl ImageToToken<'_> {
     /// Scores of all heads' tokens, behind the columns that there are.
     #[inline(always)]
-    fn score<S: Simd>(&self, simd: S, operands: &Operands, stripes: std::ops::Range<usize>, columns: &mut [f32]) {
+    fn score<S: Simd>(&self, simd: S, operands: &Operands, stripes: Range<usize>, cells: &mut [f32]) {
         let Sizes { heads, head_width, tokens, .. } = self.sizes();
         let (inner, before, count) = (self.sizes().inner(), self.before().count(), self.columns.count());
         for head in 0..heads {
@@ -269,46 +235,50 @@ impl ImageToToken<'_> {
                 let scores = Scores {
                     query: &operands.keys[(group.panel * inner + channel) * LANES..][..head_width * LANES],
                     image: Stripes::new(self.queries, inner).rows(channel, head_width),
-                    scales: self.cells.scales,
+                    scales: self.cells.scales(before),
                     through: &operands.through[panel..][..before * LANES],
-                    columns: Stripes::new(self.cells.columns, before),
+                    columns: self.cells.columns(before),
                     positions,
                 };
-                let start = (before + head * tokens + group.row()) * LANES;
-                scores.of(simd, group, stripes.clone(), Place { numbers: columns, start, row: LANES, stripe: count * LANES });
+                let start = (1 + before + head * tokens + group.row()) * LANES;
+                scores.of(simd, group, stripes.clone(), Place { numbers: cells, start, row: LANES, stripe: (1 + count) * LANES });
             }
         }
     }
 
-    /// The squares of the cells, less their means, where their scales will be.
+    /// The squares of a stripe's cells as the image alone makes them, where their scale will be.
     #[inline(always)]
-    fn variance<S: Simd>(&self, simd: S, operands: &Operands, stripes: std::ops::Range<usize>, out: Part<'_>) {
-        for (stripe, square) in stripes.clone().zip(out.scales.chunks_exact_mut(LANES)) {
-            let scale = simd.load(&self.cells.scales[stripe * LANES..]);
-            simd.store(simd.mul(simd.mul(scale, scale), simd.load(&self.squares[stripe * LANES..])), square);
-        }
+    fn square<S: Simd>(&self, simd: S, stripe: usize, out: &mut [f32]) {
+        let scale = simd.load(self.cells.scales(self.before().count()).of(stripe));
+        simd.store(simd.mul(simd.mul(scale, scale), simd.load(&self.squares[stripe * LANES..])), out);
+    }
+
+    /// What the columns add to the squares.
+    #[inline(always)]
+    fn add_squares<S: Simd>(&self, simd: S, operands: &Operands, stripes: Range<usize>, cells: &mut [f32]) {
         let all = self.image_rows();
         let image = Stripes::new(self.image, all).rows(all - self.columns.sources(), self.columns.sources());
         for term in &operands.terms {
             for group in groups(simd, term.run.count) {
-                let squares = Squares { of: self, term, group, image, stripes: stripes.clone(), columns: out.columns, squares: out.scales };
+                let squares = Squares { of: self, term, group, image, stripes: stripes.clone(), cells };
                 by_rows!(group.rows, R => simd.apart(SquaresOf::<'_, R>(squares)));
             }
         }
     }
 
-    /// All columns and scales over the standard deviation, of one stripe.
+    /// Scale and columns of a stripe over the standard deviation.
     #[inline(always)]
-    fn normalise<S: Simd>(&self, simd: S, before: S::Vector, out: Part<'_>) {
+    fn normalise<S: Simd>(&self, simd: S, stripe: usize, cells: &mut [f32]) {
         let (share, epsilon) = (simd.splat(1.0 / self.width as f32), simd.splat(self.epsilon));
+        let (scale, columns) = cells.split_at_mut(LANES);
         // Rounding may leave less than nothing of a sum of squares; what is no number stays none.
-        let square = simd.load(out.scales);
-        let square = simd.max(simd.splat(0.0), square);
+        let square = simd.max(simd.splat(0.0), simd.load(scale));
         let deviation = simd.sqrt(simd.mul_add(square, share, epsilon));
-        let scale = simd.div(simd.splat(1.0), deviation);
-        simd.store(simd.mul(before, scale), out.scales);
-        for column in out.columns.chunks_exact_mut(LANES) {
-            simd.store(simd.mul(simd.load(column), scale), column);
+        let factor = simd.div(simd.splat(1.0), deviation);
+        let before = simd.load(self.cells.scales(self.before().count()).of(stripe));
+        simd.store(simd.mul(before, factor), scale);
+        for column in columns.chunks_exact_mut(LANES) {
+            simd.store(simd.mul(simd.load(column), factor), column);
         }
     }
 }
@@ -346,11 +316,9 @@ struct Squares<'a> {
     term: &'a Term,
     group: Group,
     image: Stripes<'a>,
-    stripes: std::ops::Range<usize>,
-    /// [stripes, K, 16].
-    columns: &'a [f32],
-    /// [stripes, 16].
-    squares: &'a mut [f32],
+    stripes: Range<usize>,
+    /// Squares and columns, [stripes, 1 + K, 16].
+    cells: &'a mut [f32],
 }
 
 struct SquaresOf<'a, const R: usize>(Squares<'a>);
@@ -360,14 +328,16 @@ impl<const R: usize> Kernel for SquaresOf<'_, R> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Squares { of, term: Term { run, values, products }, group, image, stripes, columns, squares } = self.0;
+        let Squares { of, term: Term { run, values, products }, group, image, stripes, cells } = self.0;
         let (count, Group { panel, first, .. }) = (of.columns.count(), group);
         // The group's own columns are the last that it is multiplied with.
         let own = run.column + group.row();
         let products = &products[panel * count * LANES..][..(own + R) * LANES];
-        for (here, stripe) in stripes.enumerate() {
+        let scales = of.cells.scales(of.before().count());
+        for (stripe, cells) in stripes.zip(cells.chunks_exact_mut((1 + count) * LANES)) {
+            let (square, columns) = cells.split_at_mut(LANES);
             let mut sums = [simd.splat(0.0); R];
-            let scale = simd.load(&of.cells.scales[stripe * LANES..]);
+            let scale = simd.load(scales.of(stripe));
             if run.tokens.is_some() {
                 let head_width = of.sizes().head_width;
                 let values = Panel { numbers: &values[panel * head_width * LANES..][..head_width * LANES], first };
@@ -380,13 +350,13 @@ impl<const R: usize> Kernel for SquaresOf<'_, R> {
                     *sum = simd.mul(simd.load(row), scale);
                 }
             }
-            let columns = &columns[here * count * LANES..][..(own + R) * LANES];
+            let columns = &columns[..(own + R) * LANES];
             add_rows(simd, &mut sums, Panel { numbers: products, first }, columns);
-            let mut square = simd.load(&squares[here * LANES..]);
+            let mut all = simd.load(square);
             for (sum, column) in sums.iter().zip(columns[own * LANES..].chunks_exact(LANES)) {
-                square = simd.mul_add(*sum, simd.load(column), square);
+                all = simd.mul_add(*sum, simd.load(column), all);
             }
-            simd.store(square, &mut squares[here * LANES..]);
+            simd.store(all, square);
         }
     }
 }

@@ -30,7 +30,7 @@ mod upscale;
 mod tests;
 
 pub use columns::{Cells, Columns};
-pub use image_to_token::{ImageToToken, Updated};
+pub use image_to_token::ImageToToken;
 pub use in_stripes::{InStripes, Projection};
 pub use token_to_image::TokenToImage;
 pub use upscale::Upscale;

@@ -117,8 +117,8 @@ pub(super) struct Scores<'a> {
     pub(super) query: &'a [f32],
     /// The head's rows of the image.
     pub(super) image: Stripes<'a>,
-    /// [stripes, 16].
-    pub(super) scales: &'a [f32],
+    /// A row of every stripe.
+    pub(super) scales: Stripes<'a>,
     /// What the queries see of each column, a panel [K, 16].
     pub(super) through: &'a [f32],
     /// The prompt's columns.
@@ -161,7 +161,7 @@ impl<const R: usize> Kernel for ScoresOf<'_, R> {
         for stripe in stripes {
             let mut sums = [simd.splat(0.0); R];
             add_rows(simd, &mut sums, query, image.of(stripe));
-            scale_rows(simd, &mut sums, simd.load(&scales[stripe * LANES..]));
+            scale_rows(simd, &mut sums, simd.load(scales.of(stripe)));
             add_rows(simd, &mut sums, Panel { numbers: through, first }, columns.of(stripe));
             if let Some(positions) = positions {
                 add_rows(simd, &mut sums, query, positions.of(stripe));

@@ -194,9 +194,9 @@ fn tokens_see_what_the_attention_as_it_is_written_sees() {
         let values = by_columns(&values, inner, head_width);
         let (to_keys, to_values) = (by_columns(&to_keys, inner, inner), by_columns(&to_values, inner, head_width));
         let kept: Vec<_> = prompts.iter().map(|prompt| kept(&case, prompt)).collect();
-        let asked = prompts.iter().zip(&kept).map(|(prompt, [columns, scales])| TokenToImage {
+        let asked = prompts.iter().zip(&kept).map(|(prompt, numbers)| TokenToImage {
             queries: &prompt.asking,
-            cells: Cells { columns, scales },
+            cells: Cells { numbers },
             columns: case.columns(&prompt.values),
             keys: &keys,
             positions: &positions,
@@ -219,10 +219,11 @@ fn tokens_see_what_the_attention_as_it_is_written_sees() {
     }
 }
 
-/// Columns and scales as they are kept.
-fn kept(case: &Case, prompt: &Prompt) -> [Vec<f32>; 2] {
+/// Scales and columns as they are kept.
+fn kept(case: &Case, prompt: &Prompt) -> Vec<f32> {
     let count = case.columns(&prompt.values).count();
-    [in_lanes(&prompt.columns, count), in_lanes(&prompt.scales, 1)]
+    let rows = prompt.scales.iter().enumerate().flat_map(|(cell, scale)| [*scale].into_iter().chain(prompt.columns[cell * count..][..count].iter().copied()));
+    in_lanes(&rows.collect::<Vec<_>>(), 1 + count)
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32;
             a.chunks_exact(WIDTH).flat_map(|a| b.chunks_exact(WIDTH).map(move |b| dot(a, b))).collect::<Vec<_>>()
         };
-        let (mut columns, mut scales) = (Vec::new(), Vec::new());
+        let mut expected = Vec::new();
         for (prompt, values) in prompts.iter().zip(&values) {
             let query_rows: Vec<_> = (0..before.count()).map(|column| case.row(&prompt.values, column, &to_queries, inner)).collect();
             let full_rows: Vec<_> = (0..after.count()).map(|column| after_case.row(values, column, &rows, WIDTH)).collect();
@@ -267,8 +268,7 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
                 };
                 let variance = (0..WIDTH).map(|channel| full(channel).powi(2)).sum::<f64>() / WIDTH as f64;
                 let deviation = (variance + f64::from(EPSILON)).sqrt();
-                columns.extend(of_cell.iter().map(|a| a / deviation));
-                scales.push(scale / deviation);
+                expected.extend([scale].iter().chain(&of_cell).map(|a| a / deviation));
             }
         }
         let (queries, positions) = (in_lanes(&queries, inner), in_lanes(&positions, inner));
@@ -278,9 +278,9 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
         let squares = in_lanes(&squares, 1);
         let products = by_columns(&product(&rows, &rows), after.sources(), after.sources());
         let kept: Vec<_> = prompts.iter().map(|prompt| kept(&case, prompt)).collect();
-        let asked = prompts.iter().zip(&kept).zip(&values).map(|((prompt, [columns, scales]), values)| ImageToToken {
+        let asked = prompts.iter().zip(&kept).zip(&values).map(|((prompt, numbers), values)| ImageToToken {
             keys: &prompt.asking,
-            cells: Cells { columns, scales },
+            cells: Cells { numbers },
             columns: case.columns(values),
             queries: &queries,
             positions: &positions,
@@ -292,22 +292,20 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
             epsilon: EPSILON,
         });
         let asked: Vec<_> = asked.collect();
-        let (stripes, count) = (sizes.stripes(), after.count());
+        let (stripes, rows) = (sizes.stripes(), 1 + after.count());
         for processor in Processor::all() {
             let run = |threads: usize| {
-                let mut found = [vec![f32::NAN; case.prompts * stripes * count * LANES], vec![f32::NAN; case.prompts * stripes * LANES]];
-                let [columns, scales] = &mut found;
-                ImageToToken::update(&asked, processor, &Threads(threads), Updated { columns, scales });
+                let mut found = vec![f32::NAN; case.prompts * stripes * rows * LANES];
+                ImageToToken::update(&asked, processor, &Threads(threads), &mut found);
                 found
             };
             let found = run(1);
-            assert!(found.iter().flatten().all(|number| number.is_finite()), "lanes beyond the cells are finite too");
-            let cells_of = |kept: &[f32], rows: usize| -> Vec<f32> {
-                let cell = |cell: usize| (0..rows).map(move |row| (cell / LANES * rows + row) * LANES + cell % LANES);
-                kept.chunks_exact(stripes * rows * LANES).flat_map(|kept| (0..cells).flat_map(cell).map(|at| kept[at])).collect()
-            };
-            let errors = [worst(&cells_of(&found[0], count), &columns), worst(&cells_of(&found[1], 1), &scales)];
-            assert!(errors.iter().all(|error| *error < 1e-5), "{processor:?}, {case:?}: {errors:?}");
+            assert!(found.iter().all(|number| number.is_finite()), "lanes beyond the cells are finite too");
+            let cell = |cell: usize| (0..rows).map(move |row| (cell / LANES * rows + row) * LANES + cell % LANES);
+            let of_prompts = found.chunks_exact(stripes * rows * LANES);
+            let by_cells: Vec<f32> = of_prompts.flat_map(|kept| (0..cells).flat_map(cell).map(|at| kept[at])).collect();
+            let error = worst(&by_cells, &expected);
+            assert!(error < 1e-5, "{processor:?}, {case:?}: {error}");
             assert_eq!(found, run(3), "three threads");
         }
     }
@@ -373,10 +371,10 @@ fn check_masks(case: &Case, [middle, fine, masks]: [usize; 3], is_map: bool) {
     let (added, map) = if is_map { (in_lanes(&added, 4 * middle), in_lanes(&map, PIXELS * fine)) } else { (added, map) };
     let convolution = by_columns(&convolution, 4 * fine, 4 * fine);
     let kept: Vec<_> = prompts.iter().map(|prompt| kept(case, prompt)).collect();
-    let asked = prompts.iter().zip(&kept).zip(&weights).map(|((prompt, [columns, scales]), weights)| Upscale {
+    let asked = prompts.iter().zip(&kept).zip(&weights).map(|((prompt, numbers), weights)| Upscale {
         masks,
         weights,
-        cells: Cells { columns, scales },
+        cells: Cells { numbers },
         columns: case.columns(&prompt.values),
         image: &image,
         bias: &bias,
@@ -421,14 +419,14 @@ fn what_is_no_number_does_not_become_one() {
     for broken in [f32::NAN, f32::INFINITY] {
         let mut prompts = case.prompts();
         prompts[0].columns[7] = broken;
-        let [columns, scales] = kept(&case, &prompts[0]);
+        let numbers_of_cells = kept(&case, &prompts[0]);
         let sources = case.columns(&prompts[0].values).sources();
         let (keys, values) = (numbers(3 * 8 * LANES, 1), numbers(2 * 40 * LANES, 2));
         let to_keys = by_columns(&numbers(sources * 8, 3), 8, 8);
         let to_values = by_columns(&numbers(sources * 8, 4), 8, 4);
         let of = TokenToImage {
             queries: &prompts[0].asking,
-            cells: Cells { columns: &columns, scales: &scales },
+            cells: Cells { numbers: &numbers_of_cells },
             columns: case.columns(&prompts[0].values),
             keys: &keys,
             positions: &[],

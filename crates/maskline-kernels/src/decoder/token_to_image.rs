@@ -4,6 +4,7 @@
 //! rows `m` of the columns are as keys. What is constant along the cells falls out of the softmax. What is seen is likewise
 //! `Σ p s v + (Σ p a) M'`: values of the image, and for all columns how much of them was seen, which goes through M' once.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use super::columns::{Dots, dots, matrix_length};
@@ -175,7 +176,7 @@ impl Kernel for LookWith<'_> {
                 of.score(simd, operands, head, Tile { stripes: stripes.clone(), weights: &mut weights[of_head.start * WIDTH..] });
                 for row in of_head.clone() {
                     let token = row - of_head.start;
-                    let tile = Weigh { sizes, stripes: stripes.clone(), scales: of.cells.scales, scores: &mut weights[row * WIDTH..][..WIDTH] };
+                    let tile = Weigh { sizes, stripes: stripes.clone(), scales: of.cells.scales(count), scores: &mut weights[row * WIDTH..][..WIDTH] };
                     shrink[row] = tile.weigh(simd, seen.softmax(row), &mut scaled[token * WIDTH..][..WIDTH]);
                 }
                 seen.shrink_values(simd, of, head, &shrink[of_head]);
@@ -193,7 +194,7 @@ impl Kernel for LookWith<'_> {
 
 /// Numbers that belong to the cells of some stripes.
 struct Tile<'a> {
-    stripes: std::ops::Range<usize>,
+    stripes: Range<usize>,
     weights: &'a mut [f32],
 }
 
@@ -210,9 +211,9 @@ impl TokenToImage<'_> {
             let scores = Scores {
                 query: &operands.queries[(group.panel * inner + channel) * LANES..][..head_width * LANES],
                 image: Stripes::new(self.keys, inner).rows(channel, head_width),
-                scales: self.cells.scales,
+                scales: self.cells.scales(count),
                 through: &operands.through[panel..][..count * LANES],
-                columns: Stripes::new(self.cells.columns, count),
+                columns: self.cells.columns(count),
                 positions,
             };
             let place = Place { numbers: tile.weights, start: group.row() * WIDTH, row: WIDTH, stripe: LANES };
@@ -230,8 +231,8 @@ struct Softmax<'a> {
 /// A row of scores that become weights.
 struct Weigh<'a> {
     sizes: Sizes,
-    stripes: std::ops::Range<usize>,
-    scales: &'a [f32],
+    stripes: Range<usize>,
+    scales: Stripes<'a>,
     /// [WIDTH].
     scores: &'a mut [f32],
 }
@@ -253,14 +254,13 @@ impl Weigh<'_> {
         let now = if most > before { most } else { before };
         let shrink = if now > before { (before - now).exp() } else { 1.0 };
         let (mut total, now_lanes) = (simd.splat(0.0), simd.splat(now));
-        let each = scores.chunks_exact_mut(LANES).zip(scaled.chunks_exact_mut(LANES)).zip(scales[stripes.start * LANES..].chunks_exact(LANES));
-        for ((scores, scaled), scales) in each.take(stripes.len()) {
+        for (stripe, (scores, scaled)) in stripes.zip(scores.chunks_exact_mut(LANES).zip(scaled.chunks_exact_mut(LANES))) {
             let score = simd.load(scores);
             let weights = exp(simd, simd.sub(score, now_lanes));
             // What is no finite number stays none: the sum is NaN then, and so is all that it divides.
             total = simd.add(total, simd.mul_add(score, simd.splat(0.0), weights));
             simd.store(weights, scores);
-            simd.store(simd.mul(weights, simd.load(scales)), scaled);
+            simd.store(simd.mul(weights, simd.load(scales.of(stripe))), scaled);
         }
         scores[last + there..].fill(0.0);
         scaled[last + there..].fill(0.0);
@@ -349,7 +349,7 @@ impl Seen {
     #[inline(always)]
     fn add_columns<S: Simd>(&mut self, simd: S, of: &TokenToImage<'_>, tile: Tile<'_>) {
         let count = of.columns.count();
-        let columns = Stripes::new(of.cells.columns, count);
+        let columns = of.cells.columns(count);
         for (weights, seen) in tile.weights.chunks_exact(LANES * WIDTH).zip(self.columns.chunks_exact_mut(count * LANES)) {
             for Group { panel, first, rows } in groups(simd, count) {
                 let first = panel * LANES + first;
@@ -363,7 +363,7 @@ impl Seen {
 /// `seen[r] += Σ_t columns[r, t] · weights[t]` over the cells of some stripes.
 struct Outer<'a, const R: usize> {
     columns: Stripes<'a>,
-    stripes: std::ops::Range<usize>,
+    stripes: Range<usize>,
     /// [WIDTH, 16].
     weights: &'a [f32],
     /// [R, 16].

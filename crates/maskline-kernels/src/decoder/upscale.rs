@@ -4,6 +4,7 @@
 //! second one of what lies between, a stripe at a time, so that nothing of their size is ever kept. A mask is the sum of the last channels,
 //! weighed as its token says.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use super::columns::matrix_length;
@@ -186,7 +187,7 @@ struct First<'a> {
     of: &'a Upscale<'a>,
     rows: &'a [f32],
     group: Group,
-    stripes: std::ops::Range<usize>,
+    stripes: Range<usize>,
     /// [TILE, 4 E, 16], stripes so far apart.
     out: &'a mut [f32],
     stride: usize,
@@ -202,7 +203,7 @@ impl<const R: usize> Kernel for FirstOf<'_, R> {
         let First { of, rows, group, stripes, out, stride } = self.0;
         let (count, channels) = (of.columns.count(), 4 * of.middle_channels());
         let panel = Panel { numbers: &rows[group.panel * count * LANES..][..count * LANES], first: group.first };
-        let columns = Stripes::new(of.cells.columns, count);
+        let (columns, scales) = (of.cells.columns(count), of.cells.scales(count));
         let image = Stripes::new(of.image, channels).rows(group.row(), R);
         let middle = (!of.middle.is_empty()).then(|| Stripes::new(of.middle, channels).rows(group.row(), R));
         let start = stripes.start;
@@ -212,7 +213,7 @@ impl<const R: usize> Kernel for FirstOf<'_, R> {
                 *sum = simd.splat(*bias);
             }
             add_rows(simd, &mut sums, panel, columns.of(stripe));
-            let scale = simd.load(&of.cells.scales[stripe * LANES..]);
+            let scale = simd.load(scales.of(stripe));
             for (sum, image) in sums.iter_mut().zip(image.of(stripe).chunks_exact(LANES)) {
                 *sum = simd.mul_add(simd.load(image), scale, *sum);
             }

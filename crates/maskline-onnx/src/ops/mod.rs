@@ -2,6 +2,7 @@
 
 mod attention;
 mod conv;
+mod decoder;
 mod elementwise;
 mod indexing;
 mod linear;
@@ -14,6 +15,7 @@ mod shape;
 
 pub use attention::AttentionOptions;
 pub use conv::{ConvOptions, PoolOptions};
+pub use decoder::{FoldedCells, ImageToToken, TokenToImage, Upscale};
 pub use elementwise::GeluForm;
 pub use indexing::PadMode;
 pub use memory::MemoryAttention;
