@@ -12,6 +12,7 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use maskline::MaskDecoder;
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -130,6 +131,9 @@ pub(crate) struct ModelOptions {
     /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
     #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
     pub(crate) keypoints: Option<[usize; 2]>,
+    /// Mask decoder: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
+    #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
+    pub(crate) decoder: Option<MaskDecoder>,
     /// Class names instead of those of the model file: one a line, or YAML or JSON with `names`.
     #[arg(long, value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
@@ -402,6 +406,9 @@ pub(crate) struct Verify {
     /// Check the graphs of standard operators only.
     #[arg(long)]
     pub(crate) portable: bool,
+    /// Mask decoder that is checked: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
+    #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
+    pub(crate) decoder: Option<MaskDecoder>,
     /// Print one JSON object per case, checkpoint and line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -447,4 +454,10 @@ pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
         Some([count.parse().ok()?, dims.parse().ok()?])
     };
     parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
+}
+
+/// A mask decoder by its name.
+pub(crate) fn mask_decoder(name: &str) -> Result<MaskDecoder, String> {
+    let known = [MaskDecoder::Graph, MaskDecoder::Native];
+    known.into_iter().find(|decoder| decoder.name() == name).ok_or_else(|| "expected graph or native".into())
 }

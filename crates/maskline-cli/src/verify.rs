@@ -20,7 +20,8 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
     }
     let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
     let engine = model::Runtime { path: arguments.runtime.as_deref(), offline: arguments.offline, ..model::Runtime::default() }.engine()?;
-    let options = VerifyOptions { dialect: if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect } };
+    let dialect = if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect };
+    let options = VerifyOptions { dialect, decoder: arguments.decoder };
     let mut reports = Vec::new();
     for case in &arguments.cases {
         for report in run_case(&engine, case, &options)? {

@@ -3,7 +3,7 @@
 use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
 use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
-use crate::{Error, ErrorKind, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
+use crate::{Error, ErrorKind, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ pub struct Description {
 pub struct BuildOptions {
     /// Operators that the graphs may use.
     pub dialect: Dialect,
+    /// Which form of a mask decoder is wished; ours needs the operators of [`Dialect::Native`].
+    pub decoder: MaskDecoder,
     /// Published architecture; needed for generated weights, else read off the checkpoint.
     pub architecture: Option<String>,
     /// `[count, dims]` of keypoints, where the checkpoint does not tell them apart.

@@ -2,6 +2,7 @@
 
 mod heads;
 mod memory;
+mod picture;
 mod task;
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,10 @@ use crate::Result;
 
 pub use heads::{
     ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary,
-    WordHead, embedding,
+    WordHead,
 };
 pub use memory::MemoryHead;
+pub use picture::{MaskDecoder, embedding, folded_embedding};
 pub use task::Task;
 
 /// How a picture becomes the network's input: f32 [B, 3, H, W], RGB, 0..1.

@@ -5,7 +5,7 @@ mod origin;
 
 use std::path::{Path, PathBuf};
 
-use maskline_models::{BuildOptions, Built, ModelInfo, SizeRule, SizeSource};
+use maskline_models::{BuildOptions, Built, MaskDecoder, ModelInfo, SizeRule, SizeSource};
 use maskline_onnx::{Dialect, SaveOptions, Saver};
 use maskline_runtime::{Cache, Entry, Key, hash_key};
 
@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 17;
+const BUILDER_VERSION: u32 = 18;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
@@ -27,6 +27,9 @@ pub struct BundleOptions {
     /// Operators that the graphs may use. Those of [`Dialect::Native`] are for processors: models that another provider runs are built without
     /// them.
     pub dialect: Dialect,
+    /// Which mask decoder a promptable model gets. `None` for [`MaskDecoder::Native`] where the dialect has its operators, and
+    /// [`MaskDecoder::Graph`] everywhere else.
+    pub decoder: Option<MaskDecoder>,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
     /// Class names in the order of the classes, instead of those of the checkpoint; see [`parse_names`](crate::parse_names).
@@ -48,6 +51,7 @@ impl Default for BundleOptions {
     fn default() -> Self {
         Self {
             dialect: if maskline_runtime::has_fast_operators() { Dialect::Native } else { Dialect::Ort },
+            decoder: None,
             keypoint_shape: None,
             labels: None,
             image_size: None,
@@ -154,6 +158,11 @@ impl BundleOptions {
             let message = format!("size: found {side}, the limit is {MOST_SIDE} pixels a side");
             return Err(Error::new(ErrorKind::OverLimit, message));
         }
+        if self.decoder == Some(MaskDecoder::Native) && self.dialect != Dialect::Native {
+            let why = format!("the native mask decoder is not to be had: the graphs are built in the dialect `{}`", self.dialect.name());
+            let help = "it needs a processor with AVX2 and FMA, AVX-512 or NEON, and the provider cpu; leave the decoder to maskline";
+            return Err(Error::new(ErrorKind::Unavailable, why).with_help(help));
+        }
         match self.keypoint_shape {
             Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {
                 let error = Error::new(ErrorKind::InvalidOption, "keypoint shape").expecting("[count, 2] or [count, 3]");
@@ -185,6 +194,7 @@ fn give_size(info: &mut ModelInfo, side: usize) -> Result<()> {
 fn build_options(options: &BundleOptions, architecture: Option<String>) -> BuildOptions {
     BuildOptions {
         dialect: options.dialect,
+        decoder: options.decoder.unwrap_or(MaskDecoder::Native),
         architecture,
         keypoint_shape: options.keypoint_shape,
         labels: options.labels.clone(),

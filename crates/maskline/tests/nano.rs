@@ -58,7 +58,7 @@ fn ask(prompts: &[Prompt]) -> Vec<Mask> {
 fn it_is_the_network_that_was_trained() {
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/nano");
     for dialect in [Dialect::Ort, Dialect::Portable] {
-        let reports = verify(engine(), &case, &VerifyOptions { dialect }).unwrap();
+        let reports = verify(engine(), &case, &VerifyOptions { dialect, ..VerifyOptions::default() }).unwrap();
         assert_eq!(reports.len(), 1);
         for row in &reports[0].rows {
             assert!(row.passed, "{dialect:?} {row:?}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Normalise;
+use super::{MaskDecoder, Normalise, embedding, folded_embedding};
 use crate::{Error, ErrorKind, Result};
 
 /// What follows box and class scores of an anchor in a detector's head.
@@ -97,24 +97,6 @@ impl DetectorHead {
     }
 }
 
-/// Names of the image encoder's outputs, which are the embedding: one tensor per name, one picture per row.
-///
-/// With `g` the side of the embedding, `C` its width, and `I` the inner width of the cross attentions in `h` heads.
-pub mod embedding {
-    /// f32 [B, g², C]: the image embedding with the no-mask embedding added, cells by rows.
-    pub const CELLS: &str = "cells";
-    /// f32 [B, h, I/h, g²]: the cells as keys of the first attention from tokens to the image.
-    pub const KEYS: &str = "keys";
-    /// f32 [B, h, g², I/h]: the cells as values of that attention.
-    pub const VALUES: &str = "values";
-    /// f32 [B, g², I]: the cells as queries of the first attention from the image to tokens.
-    pub const QUERIES: &str = "queries";
-    /// f32 [B, 4 g², C/4] (SAM 2): features of twice the resolution, in blocked order, the upscaling's bias added.
-    pub const MIDDLE: &str = "middle";
-    /// f32 [B, 16 g², C/8] (SAM 2): features of four times the resolution, in blocked order, the upscaling's bias added.
-    pub const FINE: &str = "fine";
-}
-
 /// How one of a prompt's masks is chosen when a single answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +149,9 @@ pub struct PromptHead {
     pub object_score: bool,
     /// Whether the encoder gives features of higher resolution too.
     pub high_resolution: bool,
+    /// Which decoder the bundle has, and so what its embeddings are.
+    #[serde(default)]
+    pub decoder: MaskDecoder,
     /// Whether a pad token follows the clicks even where a box is given.
     pub always_padded: bool,
     /// Choice of a single answer.
@@ -197,8 +182,11 @@ impl PromptHead {
     /// Output of SAM 2's decoders.
     pub const OBJECT: &'static str = "object";
 
-    /// Names of the tensors of an embedding, in a fixed order.
+    /// Names of the tensors of an embedding, in a fixed order: see [`embedding`] and [`folded_embedding`].
     pub fn embedding(&self) -> &'static [&'static str] {
+        if self.decoder == MaskDecoder::Native {
+            return folded_embedding::names(self.high_resolution);
+        }
         use embedding::{CELLS, FINE, KEYS, MIDDLE, QUERIES, VALUES};
         const NAMES: [&str; 6] = [CELLS, KEYS, VALUES, QUERIES, MIDDLE, FINE];
         if self.high_resolution { &NAMES } else { &NAMES[..4] }

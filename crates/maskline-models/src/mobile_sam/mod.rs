@@ -45,7 +45,8 @@ impl Family for MobileSam {
     fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
         let checkpoint = source.checkpoint();
         let published = |name: &str| Config::published(name, options);
-        let config = first::choose(source, options, published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        let mut config = first::choose(source, options, published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        config.decoder = config.decoder.built_as(options);
         let decoder = Decoder::new(checkpoint, &names::OFFICIAL_1, &config.decoder);
         let encoder = encoder::graph(&decoder, &config, options)?.finish()?;
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;

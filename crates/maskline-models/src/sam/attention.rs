@@ -43,7 +43,7 @@ pub(super) struct Attention {
     pub(super) query: Projection,
     pub(super) key: Projection,
     pub(super) value: Projection,
-    out: Projection,
+    pub(super) out: Projection,
 }
 
 /// The cells of the image as they are, and with their position encoding added: [P, T, C].

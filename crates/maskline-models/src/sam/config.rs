@@ -1,10 +1,13 @@
 //! Sizes of prompt encoder and mask decoder.
 
+use maskline_onnx::Dialect;
 use maskline_weights::{Checkpoint, Scope};
 
+use super::folded;
 use super::names::Names;
 use crate::facts::Facts;
-use crate::{Error, ErrorKind, Result};
+use crate::info::MaskDecoder;
+use crate::{BuildOptions, Error, ErrorKind, Result};
 
 /// Which generation of the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct DecoderConfig {
     pub space: usize,
     /// Epsilon of the two-way blocks' layer norms.
     pub epsilon: f32,
+    /// Which form the decoder is built in.
+    pub form: MaskDecoder,
     /// Epsilon of the layer norm after the last attention; the one of Hugging Face's configuration is not for it.
     pub final_epsilon: f32,
 }
@@ -84,6 +89,7 @@ impl DecoderConfig {
             space,
             epsilon: 1e-5,
             final_epsilon: 1e-5,
+            form: MaskDecoder::Graph,
         }
     }
 
@@ -161,6 +167,13 @@ impl DecoderConfig {
         }
         let message = format!("the mask decoder's sizes do not fit together: {self:?}");
         Err(Error::new(ErrorKind::Checkpoint, message).at(checkpoint.path()))
+    }
+
+    /// In the form that is wished, where its operators are to be had.
+    #[must_use]
+    pub fn built_as(self, options: &BuildOptions) -> Self {
+        let folds = options.decoder == MaskDecoder::Native && options.dialect == Dialect::Native && self.depth == folded::BLOCKS;
+        Self { form: if folds { MaskDecoder::Native } else { MaskDecoder::Graph }, ..self }
     }
 
     /// Side of the low-resolution masks, given out and taken as prompts.

@@ -61,6 +61,7 @@ pub(crate) fn info(family: &str, architecture: &str, image_size: usize, decoder:
             masks: decoder.masks,
             object_score: false,
             high_resolution: false,
+            decoder: decoder.form,
             always_padded: false,
             single: SingleMask::First,
             everything: EverythingDefaults::SAM_1,

@@ -8,8 +8,9 @@ use maskline_onnx::{Dim, GeluForm, Graph, Value};
 use maskline_weights::Scope;
 
 use super::config::{DecoderConfig, MAP_EPSILON};
+use super::folding::Matrix;
 use super::names::Names;
-use crate::blocks::{Norm, computed, layer_norm, linear, parameter};
+use crate::blocks::{Norm, computed, layer_norm, linear, parameter, pickled};
 use crate::{Error, Result};
 
 /// Cells that are upscaled together.
@@ -62,6 +63,40 @@ impl<'w> MaskHead<'_, 'w> {
         Ok(g.reshape(&x, vec![prompts, (16 * area).into(), second.into()])?)
     }
 
+    /// The first transposed convolution as a product of cells: [C, 4 C/4], the last axis (dy, dx, channel).
+    pub(super) fn first_convolution(&self) -> Result<Matrix> {
+        self.convolution(0, [self.config.width, self.config.width / 4])
+    }
+
+    /// The second one: [C/4, 4 C/8].
+    pub(super) fn second_convolution(&self) -> Result<Matrix> {
+        self.convolution(2, [self.config.width / 4, self.config.width / 8])
+    }
+
+    fn convolution(&self, index: usize, [input, output]: [usize; 2]) -> Result<Matrix> {
+        let weight = self.scope.push(self.names.upscale[index]).f32("weight", &[input, output, 2, 2])?;
+        let columns = (0..4).flat_map(|offset| (0..output).map(move |channel| channel * 4 + offset));
+        let row = |row: usize| columns.clone().map(move |column| row * 4 * output + column);
+        Ok(Matrix::of(4 * output, &(0..input).flat_map(row).map(|at| weight.data[at]).collect::<Vec<_>>()))
+    }
+
+    /// The biases of both: [C/4] and [C/8].
+    pub(super) fn convolution_biases(&self) -> Result<[Vec<f32>; 2]> {
+        let bias = |index: usize, channels: usize| {
+            let bias = self.scope.push(self.names.upscale[index]).f32("bias", &[channels])?;
+            Ok::<_, Error>(bias.data.into_owned())
+        };
+        Ok([bias(0, self.config.width / 4)?, bias(2, self.config.width / 8)?])
+    }
+
+    /// Gains and biases of the norm between them, one behind the other, [2 C/4], and its epsilon.
+    pub(super) fn norm(&self) -> Result<(Vec<f32>, f32)> {
+        let scope = self.scope.push(self.names.upscale[1]);
+        let channels = [self.config.width / 4];
+        let epsilon = pickled::epsilon(&scope, f64::from(MAP_EPSILON))? as f32;
+        Ok(([scope.f32("weight", &channels)?.data, scope.f32("bias", &channels)?.data].concat(), epsilon))
+    }
+
     /// Features of twice (`step` 0) or four times (1) the resolution with the bias of that transposed convolution added: once per
     /// image instead of once per prompt.
     pub(super) fn with_bias(&self, g: &mut Graph<'w>, features: &Value, step: usize) -> Result<Value> {
@@ -70,12 +105,11 @@ impl<'w> MaskHead<'_, 'w> {
         Ok(g.add(features, &bias)?)
     }
 
-    /// The masks: each a linear combination of the upscaled channels that its token's hypernetwork makes. Tokens [P, M, C], cells and
+    /// The masks: each a linear combination of the upscaled channels that its token's hypernetwork makes. Weights [P, M, C/8], cells and
     /// features as in [`Self::upscale`] → [P, M, 16T].
     ///
     /// Upscaling goes part by part over the cells, so that what lies between two operators stays in the processor's cache.
-    pub(super) fn masks(&self, g: &mut Graph<'w>, tokens: &Value, cells: &Value, high_resolution: Option<&[Value; 2]>) -> Result<Value> {
-        let weights = self.hypernetworks(g, tokens)?;
+    pub(super) fn masks(&self, g: &mut Graph<'w>, weights: &Value, cells: &Value, high_resolution: Option<&[Value; 2]>) -> Result<Value> {
         let area = self.config.grid * self.config.grid;
         let step = if area.is_multiple_of(PART) { PART } else { area };
         let mut parts = Vec::new();
@@ -90,14 +124,14 @@ impl<'w> MaskHead<'_, 'w> {
                 }
                 None => self.upscale(g, &cells, None)?,
             };
-            parts.push(g.matmul_transposed(&weights, &upscaled)?);
+            parts.push(g.matmul_transposed(weights, &upscaled)?);
         }
         let parts: Vec<&Value> = parts.iter().collect();
         Ok(g.concat(&parts, 2)?)
     }
 
     /// Tokens [P, M, C] → weights of the upscaled channels [P, M, C/8].
-    fn hypernetworks(&self, g: &mut Graph<'w>, tokens: &Value) -> Result<Value> {
+    pub(super) fn hypernetworks(&self, g: &mut Graph<'w>, tokens: &Value) -> Result<Value> {
         let width = self.config.width;
         let scope = self.scope.push("output_hypernetworks_mlps");
         let mut x = g.transpose(tokens, &[1, 0, 2])?;

@@ -4,9 +4,9 @@
 use maskline_onnx::{DType, Dialect, Dim, Graph, Value};
 
 use super::transformer::{Image, Tokens};
-use super::{Decoder, DecoderConfig, Generation};
+use super::{Decoder, DecoderConfig};
 use crate::blocks::{linear, parameter};
-use crate::info::{MemoryHead, PromptHead, embedding};
+use crate::info::{MemoryHead, PromptHead};
 use crate::memory::Memory;
 use crate::{Part, PartRole, Result};
 
@@ -33,13 +33,6 @@ impl<'w> Decoder<'_, 'w> {
         let (area, objects, points) = (grid * grid, Dim::symbol("objects"), Dim::symbol("points"));
         let features = g.input(MemoryHead::FEATURES, DType::F32, [objects.clone(), area.into(), width.into()])?;
         let fresh = g.input(MemoryHead::FRESH, DType::F32, [objects.clone(), 1.into(), 1.into()])?;
-        let high_resolution = match self.config.generation {
-            Generation::One => None,
-            Generation::Two => {
-                let middle = g.input(embedding::MIDDLE, DType::F32, [1, 4 * area, width / 4])?;
-                Some([middle, g.input(embedding::FINE, DType::F32, [1, 16 * area, width / 8])?])
-            }
-        };
         let coords = g.input(PromptHead::COORDS, DType::F32, [objects.clone(), points.clone(), 2.into()])?;
         let kinds = g.input(PromptHead::KINDS, DType::I64, [objects.clone(), points])?;
 
@@ -59,8 +52,8 @@ impl<'w> Decoder<'_, 'w> {
         let sparse = encoder.tokens(g, &coords, &kinds)?;
         let (tokens, outputs) = self.all_tokens(g, &sparse)?;
         let image = Image::own(g, cells, &positions)?;
-        let (tokens, cells) = self.transformer().run(g, Tokens { all: &tokens, outputs }, image, &positions)?;
-        self.answers(g, &tokens, &cells, high_resolution.as_ref())?;
+        let (tokens, image) = self.transformer().run(g, Tokens { all: &tokens, outputs }, image, &positions)?;
+        self.answers(g, &tokens, &image)?;
         self.pointers(g, &tokens, memory)
     }
 

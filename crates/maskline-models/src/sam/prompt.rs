@@ -4,6 +4,7 @@ use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
 use maskline_weights::{Init, Scope};
 
 use super::config::{DecoderConfig, MAP_EPSILON};
+use super::folding::{MaskRows, Matrix};
 use super::names::{Kinds, Names};
 use crate::blocks::{ConvSpec, Norm, computed, convolution, layer_norm_channels, parameter};
 use crate::{Error, Result};
@@ -48,6 +49,11 @@ impl<'w> PromptEncoder<'_, 'w> {
 
     /// Position encoding of every cell of the image embedding: [1, grid², width].
     pub(super) fn dense_positions(&self, g: &mut Graph<'w>) -> Result<Value> {
+        computed(g, &[1, self.config.grid * self.config.grid, self.config.width], self.position_rows()?)
+    }
+
+    /// The same as numbers, [grid², width].
+    pub(super) fn position_rows(&self) -> Result<Vec<f32>> {
         let (gaussian, grid, half) = (self.gaussian()?, self.config.grid, self.config.width / 2);
         let centre = |i: usize| 2.0 * (i as f64 + 0.5) / grid as f64 - 1.0;
         let mut values = Vec::with_capacity(grid * grid * 2 * half);
@@ -59,7 +65,7 @@ impl<'w> PromptEncoder<'_, 'w> {
             values.extend((0..half).map(|i| angle(i).sin() as f32));
             values.extend((0..half).map(|i| angle(i).cos() as f32));
         }
-        computed(g, &[1, grid * grid, 2 * half], values)
+        Ok(values)
     }
 
     /// Tokens of clicks and box corners: `coords` [P, n, 2] in pixels of the prompt square, `kinds` [P, n] → [P, n, width].
@@ -118,16 +124,31 @@ impl<'w> PromptEncoder<'_, 'w> {
     /// A mask prompt: logits [P, 1, 4 grid, 4 grid] → [P, grid², width].
     pub(super) fn dense(&self, g: &mut Graph<'w>, mask: &Value) -> Result<Value> {
         let DecoderConfig { width, mask_channels, grid, .. } = *self.config;
-        let [conv1, norm1, conv2, norm2, conv3] = self.names.mask.map(|name| self.scope.push(name));
+        let x = self.mask_channels(g, mask)?;
+        let x = convolution(g, &self.scope.push(self.names.mask[4]), &x, ConvSpec::point(mask_channels, width))?;
+        let flat = g.reshape(&x, vec![x.shape()[0].clone(), width.into(), (grid * grid).into()])?;
+        Ok(g.transpose(&flat, &[0, 2, 1])?)
+    }
+
+    /// The last of these convolutions as rows that its channels weigh, see [`MaskRows`].
+    pub(super) fn mask_rows(&self) -> Result<MaskRows> {
+        let DecoderConfig { width, mask_channels, .. } = *self.config;
+        let scope = self.scope.push(self.names.mask[4]);
+        let weight = Matrix::of(mask_channels, &scope.f32("weight", &[width, mask_channels, 1, 1])?.data).transposed();
+        let (bias, no_mask) = (scope.f32("bias", &[width])?, self.scope.f32("no_mask_embed.weight", &[1, width])?);
+        Ok(MaskRows { weight, added: bias.data.iter().zip(no_mask.data.iter()).map(|(bias, none)| f64::from(*bias) - f64::from(*none)).collect() })
+    }
+
+    /// A mask prompt before the last convolution: logits [P, 1, 4 grid, 4 grid] → [P, mask channels, grid, grid].
+    pub(super) fn mask_channels(&self, g: &mut Graph<'w>, mask: &Value) -> Result<Value> {
+        let DecoderConfig { mask_channels, .. } = *self.config;
+        let [conv1, norm1, conv2, norm2, _] = self.names.mask.map(|name| self.scope.push(name));
         let x = patch(g, &conv1, mask, [1, mask_channels / 4])?;
         let x = layer_norm_channels(g, &norm1, &x, Norm::of(mask_channels / 4, MAP_EPSILON))?;
         let x = g.gelu(&x, GeluForm::Exact)?;
         let x = patch(g, &conv2, &x, [mask_channels / 4, mask_channels])?;
         let x = layer_norm_channels(g, &norm2, &x, Norm::of(mask_channels, MAP_EPSILON))?;
-        let x = g.gelu(&x, GeluForm::Exact)?;
-        let x = convolution(g, &conv3, &x, ConvSpec::point(mask_channels, width))?;
-        let flat = g.reshape(&x, vec![x.shape()[0].clone(), width.into(), (grid * grid).into()])?;
-        Ok(g.transpose(&flat, &[0, 2, 1])?)
+        Ok(g.gelu(&x, GeluForm::Exact)?)
     }
 }
 

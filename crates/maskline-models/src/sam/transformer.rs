@@ -3,15 +3,16 @@
 use maskline_onnx::{Graph, Value};
 use maskline_weights::Scope;
 
-use super::attention::{Attention, Cells, Sizes};
+use super::attention::{Attention, Cells as Plain, Sizes};
 use super::config::DecoderConfig;
+use super::folded::Cells;
 use super::names::Names;
 use crate::blocks::{Norm, layer_norm, linear};
 use crate::{Error, Result};
 
 /// The cells of the image, as the blocks know them.
 #[derive(Debug)]
-pub(super) enum Image {
+pub(super) enum Image<'a> {
     /// Until the first block ends, prompts without a mask share the cells [1, T, C], whose projections are part of the embedding.
     Shared {
         cells: Value,
@@ -21,9 +22,11 @@ pub(super) enum Image {
     /// Afterwards, and with a mask from the start, every prompt has cells of its own: [P, T, C], without and with their position
     /// encoding.
     Own { plain: Value, positioned: Value },
+    /// With operators of our own cells are never written down as they are.
+    Folded(Cells<'a>),
 }
 
-impl Image {
+impl Image<'_> {
     /// Cells of each prompt's own.
     pub(super) fn own(g: &mut Graph<'_>, plain: Value, positions: &Value) -> Result<Self> {
         let positioned = g.add(&plain, positions)?;
@@ -61,13 +64,12 @@ impl<'w> TwoWay<'_, 'w> {
         let to_image = Attention::read(g, &block.push("cross_attn_token_to_image"), self.names, self.sizes())?;
         let to_token = Attention::read(g, &block.push("cross_attn_image_to_token"), self.names, self.sizes())?;
         let positioned = g.add(cells, positions)?;
-        let [keys, values] = to_image.shared_keys_and_values(g, Cells { plain: cells, positioned: &positioned })?;
+        let [keys, values] = to_image.shared_keys_and_values(g, Plain { plain: cells, positioned: &positioned })?;
         Ok([keys, values, to_token.query.apply(g, &positioned)?])
     }
 
-    /// The tokens, the image and its position encoding [1, T, C] → tokens
-    /// [P, outputs, C] and cells [P, T, C].
-    pub(super) fn run(&self, g: &mut Graph<'w>, tokens: Tokens<'_>, mut image: Image, positions: &Value) -> Result<(Value, Value)> {
+    /// The tokens, the image and its position encoding [1, T, C] → tokens [P, outputs, C], and what has become of the image.
+    pub(super) fn run<'i>(&self, g: &mut Graph<'w>, tokens: Tokens<'_>, mut image: Image<'i>, positions: &Value) -> Result<(Value, Image<'i>)> {
         let Tokens { all: tokens, outputs } = tokens;
         let mut queries = tokens.clone();
         for index in 0..self.config.depth {
@@ -77,7 +79,8 @@ impl<'w> TwoWay<'_, 'w> {
             let asking = g.add(&queries, tokens)?;
             let seen = match &image {
                 Image::Shared { projections: [keys, values, _], .. } => layer.over_shared_cells(g, &asking, [keys, values])?,
-                Image::Own { plain, positioned } => layer.over_cells(g, &asking, Cells { plain, positioned })?,
+                Image::Own { plain, positioned } => layer.over_cells(g, &asking, Plain { plain, positioned })?,
+                Image::Folded(cells) => cells.seen(g, &layer, &asking)?,
             };
             queries = self.residual_norm(g, &block.push(format!("{}2", self.names.norm)), &queries, &seen)?;
             let hidden = linear(g, &block.push(self.names.mlp[0]), &queries, [self.config.width, self.config.mlp])?;
@@ -87,29 +90,34 @@ impl<'w> TwoWay<'_, 'w> {
 
             let layer = Attention::read(g, &block.push("cross_attn_image_to_token"), self.names, self.sizes())?;
             let asked = g.add(&queries, tokens)?;
-            let (update, before) = match &image {
+            let (update, before) = match &mut image {
                 Image::Shared { cells, projections: [.., looking] } => {
                     (layer.update_of_shared_cells(g, looking, [&asked, &queries])?, cells)
                 }
                 Image::Own { plain, positioned } => (layer.update_of_cells(g, positioned, [&asked, &queries])?, plain),
+                Image::Folded(cells) => {
+                    cells.update(g, &layer, [&asked, &queries])?;
+                    continue;
+                }
             };
             let sum = g.add(&update, before)?;
             let norm = block.push(format!("{}4", self.names.norm));
             let cells = layer_norm(g, &norm, &sum, Norm::of(self.config.width, self.config.epsilon))?;
             image = Image::own(g, cells, positions)?;
         }
-        let Image::Own { plain: cells, positioned } = image else {
-            return Err(Error::new(crate::ErrorKind::Checkpoint, "the two-way transformer has no block"));
-        };
         // The prompts' tokens are not looked at any more.
         let queries = g.slice(&queries, 1, 0..outputs as i64)?;
         let own_tokens = g.slice(tokens, 1, 0..outputs as i64)?;
         let layer = Attention::read(g, &self.scope.push("final_attn_token_to_image"), self.names, self.sizes())?;
         let asking = g.add(&queries, &own_tokens)?;
-        let seen = layer.over_cells(g, &asking, Cells { plain: &cells, positioned: &positioned })?;
+        let seen = match &image {
+            Image::Own { plain, positioned } => layer.over_cells(g, &asking, Plain { plain, positioned })?,
+            Image::Folded(cells) => cells.seen(g, &layer, &asking)?,
+            Image::Shared { .. } => return Err(Error::new(crate::ErrorKind::Checkpoint, "the two-way transformer has no block")),
+        };
         let sum = g.add(&queries, &seen)?;
         let norm = self.scope.push(self.names.final_norm);
-        Ok((layer_norm(g, &norm, &sum, Norm::of(self.config.width, self.config.final_epsilon))?, cells))
+        Ok((layer_norm(g, &norm, &sum, Norm::of(self.config.width, self.config.final_epsilon))?, image))
     }
 
     /// The first block neither adds the tokens' own embedding nor keeps a residual.

@@ -52,11 +52,12 @@ impl Family for Sam2 {
 
     fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
         let checkpoint = source.checkpoint();
-        let config = match (&options.architecture, checkpoint.is_synthetic()) {
+        let mut config = match (&options.architecture, checkpoint.is_synthetic()) {
             (Some(name), true) => Config::published(name, options)?,
             (None, true) => return Err(Error::new(ErrorKind::Configuration, "generated weights need the name of an architecture")),
             (_, false) => Config::of_source(source, options)?,
         };
+        config.decoder = config.decoder.built_as(options);
         let encoder = encoder::graph(checkpoint, &config, options)?.finish()?;
         let decoder = Decoder::new(checkpoint, config.decoder_names, &config.decoder);
         let [plain, masked] = decoder.parts(options.dialect, options.taps)?;
@@ -107,6 +108,7 @@ fn info(config: &Config) -> ModelInfo {
             masks: config.decoder.masks,
             object_score: true,
             high_resolution: true,
+            decoder: config.decoder.form,
             always_padded: true,
             single: config.single,
             everything: EverythingDefaults::SAM_2,

@@ -63,7 +63,8 @@ impl Family for Sam3 {
     fn build<'w>(&self, source: &'w Source, options: &BuildOptions) -> Result<Built<'w>> {
         let checkpoint = source.checkpoint();
         let published = |name: &str| Config::published(name, options);
-        let config = choose(source, options, published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        let mut config = choose(source, options, published, |facts| Config::of_checkpoint(checkpoint, options, facts))?;
+        config.clicks = config.clicks.map(|decoder| decoder.built_as(options));
         let mut parts = match &config.concepts {
             Some(concepts) => concept_parts(checkpoint, &config, concepts, options)?,
             None => Vec::new(),
@@ -132,6 +133,7 @@ fn info(config: &Config, tokenizer: Vocabulary) -> ModelInfo {
         masks: decoder.masks,
         object_score: true,
         high_resolution: true,
+        decoder: decoder.form,
         always_padded: true,
         single: SingleMask::Stable { delta: 0.05, threshold: 0.98 },
         everything: EverythingDefaults::SAM_2,

@@ -7,13 +7,11 @@ use crate::{Dim, ErrorKind, Graph, Result, Shape, Value};
 /// Cells of a stripe.
 const STRIPE: usize = 16;
 
-/// The cells of each prompt; S stripes, K columns, N tokens, I numbers inside the attentions. All may be of one prompt for all.
+/// The cells of each prompt; S stripes, K columns, N tokens, I numbers inside the attentions. They may be the same for all prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct FoldedCells<'a> {
-    /// [P, S, K, 16].
-    pub columns: &'a Value,
-    /// [P, S, 16].
-    pub scales: &'a Value,
+    /// Scales and columns, [P, S, 1 + K, 16].
+    pub cells: &'a Value,
     /// Values of the tokens in each block so far, [P, blocks, N, I].
     pub values: &'a Value,
 }
@@ -64,8 +62,8 @@ pub struct ImageToToken<'a> {
     pub width: usize,
     /// What the variance is increased by.
     pub epsilon: f32,
-    /// What the number of columns after the block is called.
-    pub columns: &'static str,
+    /// What the number of rows of the cells is called after the block.
+    pub rows: &'static str,
 }
 
 /// What [`Graph::upscale_masks`] makes masks of.
@@ -75,7 +73,7 @@ pub struct Upscale<'a> {
     pub weights: &'a Value,
     /// What the cells are.
     pub cells: FoldedCells<'a>,
-    /// The image after the first convolution, [1, S, 4 E, 16], what is added there, [4 E], and features that are added too, [1, S, 4 E, 16].
+    /// The image after the first convolution, [1, S, 4 E, 16].
     pub image: &'a Value,
     /// What is added there to all cells, [4 E].
     pub bias: &'a Value,
@@ -106,7 +104,7 @@ impl<'w> Graph<'w> {
     pub fn in_stripes(&mut self, cells: &Value, projection: Option<[&Value; 2]>) -> Result<Value> {
         const NAME: &str = "InStripes";
         self.check_own(NAME)?;
-        let [batch, area, width] = &cells.shape().0[..] else { return Err(self.misfit(NAME, &[cells])) };
+        let [batch, area, width] = &cells.shape().0[..] else { return Err(self.folded_misfit(NAME, &[cells])) };
         let fits = |[weight, bias]: [&Value; 2]| match (&weight.shape().0[..], &bias.shape().0[..]) {
             ([rows, channels, _], [count]) => {
                 channels == width && rows.known() == count.known().map(|count| count.div_ceil(STRIPE)) && weight.shape()[2].known() == Some(STRIPE)
@@ -114,9 +112,9 @@ impl<'w> Graph<'w> {
             _ => false,
         };
         if let Some(operands) = projection.filter(|projection| !fits(*projection)) {
-            return Err(self.misfit(NAME, &[cells, operands[0], operands[1]]));
+            return Err(self.folded_misfit(NAME, &[cells, operands[0], operands[1]]));
         }
-        let Some(area) = area.known() else { return Err(self.misfit(NAME, &[cells])) };
+        let Some(area) = area.known() else { return Err(self.folded_misfit(NAME, &[cells])) };
         let rows = projection.map_or(width, |[_, bias]| &bias.shape()[0]).clone();
         let shape = Shape(vec![batch.clone(), area.div_ceil(STRIPE).into(), rows, STRIPE.into()]);
         let operands: Vec<&Value> = [cells].into_iter().chain(projection.into_iter().flatten()).collect();
@@ -130,43 +128,37 @@ impl<'w> Graph<'w> {
     /// `Shape` if the operands do not fit, `Invalid` in another dialect than `native`.
     pub fn token_to_image(&mut self, of: TokenToImage<'_>) -> Result<Value> {
         const NAME: &str = "TokenToImage";
-        let TokenToImage { queries, cells: FoldedCells { columns, scales, values: tokens }, keys, values, .. } = of;
+        let TokenToImage { queries, cells: FoldedCells { cells, values: tokens }, keys, values, .. } = of;
         let [to_keys, to_values] = of.to_keys_and_values;
-        let operands = [queries, columns, scales, tokens, keys, values, to_keys, to_values];
-        self.check_folded(NAME, &operands, &[3, 4, 3, 4, 4, 4, 3, 3])?;
-        let fits = queries.shape()[2] == keys.shape()[2] && keys.shape()[1] == scales.shape()[1] && to_keys.shape()[1] == to_values.shape()[1];
+        let operands = [queries, cells, tokens, keys, values, to_keys, to_values];
+        self.check_folded(NAME, &operands, &[3, 4, 4, 4, 4, 3, 3])?;
+        let fits = queries.shape()[2] == keys.shape()[2] && keys.shape()[1] == cells.shape()[1] && to_keys.shape()[1] == to_values.shape()[1];
         if !fits {
-            return Err(self.misfit(NAME, &operands));
+            return Err(self.folded_misfit(NAME, &operands));
         }
         let op = Op::own(NAME, &operands).optional(of.positions).int("heads", of.heads as i64);
         Ok(self.emit(op, queries.dtype(), queries.shape().clone()))
     }
 
-    /// Attention from folded cells to tokens, and the normalisation that follows: columns [P, S, K, 16] and scales [P, S, 16] of the cells
-    /// after the block.
+    /// Attention from folded cells to tokens, and the normalisation that follows: the cells after the block, [P, S, 1 + K, 16].
     ///
     /// # Errors
     /// `Shape` if the operands do not fit, `Invalid` in another dialect than `native`.
-    pub fn image_to_token(&mut self, of: ImageToToken<'_>) -> Result<[Value; 2]> {
+    pub fn image_to_token(&mut self, of: ImageToToken<'_>) -> Result<Value> {
         const NAME: &str = "ImageToToken";
-        let ImageToToken { keys, cells: FoldedCells { columns, scales, values }, queries, to_queries, image, squares, products, .. } = of;
-        let operands = [keys, columns, scales, values, queries, to_queries, image, squares, products];
-        self.check_folded(NAME, &operands, &[3, 4, 3, 4, 4, 3, 4, 3, 3])?;
+        let ImageToToken { keys, cells: FoldedCells { cells, values }, queries, to_queries, image, squares, products, .. } = of;
+        let operands = [keys, cells, values, queries, to_queries, image, squares, products];
+        self.check_folded(NAME, &operands, &[3, 4, 4, 4, 3, 4, 3, 3])?;
         let fits = keys.shape()[2] == queries.shape()[2]
             && values.shape()[3] == keys.shape()[2]
-            && [queries, image, squares].iter().all(|operand| operand.shape()[1] == scales.shape()[1])
-            && scales.shape()[1].known() == Some(of.area.div_ceil(STRIPE));
+            && [queries, image, squares].iter().all(|operand| operand.shape()[1] == cells.shape()[1])
+            && cells.shape()[1].known() == Some(of.area.div_ceil(STRIPE));
         if !fits {
-            return Err(self.misfit(NAME, &operands));
+            return Err(self.folded_misfit(NAME, &operands));
         }
-        let (prompts, stripes) = (keys.shape()[0].clone(), scales.shape()[1].clone());
-        let columns = Shape(vec![prompts.clone(), stripes.clone(), Dim::symbol(of.columns), STRIPE.into()]);
-        let scales = Shape(vec![prompts, stripes, STRIPE.into()]);
+        let shape = Shape(vec![keys.shape()[0].clone(), cells.shape()[1].clone(), Dim::symbol(of.rows), STRIPE.into()]);
         let op = Op::own(NAME, &operands).optional(of.positions).int("heads", of.heads as i64).int("cells", of.area as i64);
-        let op = op.int("width", of.width as i64).float("epsilon", of.epsilon);
-        let dtype = keys.dtype();
-        let outputs = self.emit_all(op, vec![(dtype, columns), (dtype, scales)]);
-        <[Value; 2]>::try_from(outputs).map_err(|_| self.fail(NAME, ErrorKind::Invalid, "two outputs were wanted"))
+        Ok(self.emit(op.int("width", of.width as i64).float("epsilon", of.epsilon), keys.dtype(), shape))
     }
 
     /// Masks of folded cells, in blocked order: [P, M, 16 T].
@@ -175,16 +167,16 @@ impl<'w> Graph<'w> {
     /// `Shape` if the operands do not fit, `Invalid` in another dialect than `native`.
     pub fn upscale_masks(&mut self, of: Upscale<'_>) -> Result<Value> {
         const NAME: &str = "Upscale";
-        let Upscale { weights, cells: FoldedCells { columns, scales, values }, image, bias, to_middle, norm, convolution, fine, .. } = of;
-        let operands = [weights, columns, scales, values, image, bias, to_middle, norm, convolution, fine];
-        self.check_folded(NAME, &operands, &[3, 4, 3, 4, 4, 1, 3, 2, 3, fine.rank()])?;
-        let fits = image.shape()[1] == scales.shape()[1]
+        let Upscale { weights, cells: FoldedCells { cells, values }, image, bias, to_middle, norm, convolution, fine, .. } = of;
+        let operands = [weights, cells, values, image, bias, to_middle, norm, convolution, fine];
+        self.check_folded(NAME, &operands, &[3, 4, 4, 4, 1, 3, 2, 3, fine.rank()])?;
+        let fits = image.shape()[1] == cells.shape()[1]
             && image.shape()[2] == bias.shape()[0]
             && norm.shape()[1] == convolution.shape()[1]
             && of.middle.is_none_or(|middle| middle.shape() == image.shape())
-            && scales.shape()[1].known() == Some(of.area.div_ceil(STRIPE));
+            && cells.shape()[1].known() == Some(of.area.div_ceil(STRIPE));
         if !fits {
-            return Err(self.misfit(NAME, &operands));
+            return Err(self.folded_misfit(NAME, &operands));
         }
         let shape = Shape(vec![weights.shape()[0].clone(), weights.shape()[1].clone(), (16 * of.area).into()]);
         let op = Op::own(NAME, &operands).optional(of.middle).int("heads", of.heads as i64).int("cells", of.area as i64);
@@ -204,10 +196,10 @@ impl<'w> Graph<'w> {
         if operands.iter().map(|operand| operand.rank()).eq(ranks.iter().copied()) {
             return Ok(());
         }
-        Err(self.misfit(name, operands))
+        Err(self.folded_misfit(name, operands))
     }
 
-    fn misfit(&self, name: &'static str, operands: &[&Value]) -> crate::Error {
+    fn folded_misfit(&self, name: &'static str, operands: &[&Value]) -> crate::Error {
         let shapes: Vec<String> = operands.iter().map(|operand| operand.shape().to_string()).collect();
         self.fail(name, ErrorKind::Shape, format!("{} do not fit", shapes.join(", ")))
     }

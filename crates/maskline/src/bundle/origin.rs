@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use maskline_models::{Family, family_of, family_of_architecture, family_of_onnx, recognise};
+use maskline_models::{Family, MaskDecoder, family_of, family_of_architecture, family_of_onnx, recognise};
 use maskline_onnx::Export;
 use maskline_runtime::{Key, hash_key};
 use maskline_weights::{FileRole, Source, files_of};
@@ -44,10 +44,10 @@ impl<'a> Origin<'a> {
 
     /// The name of the bundle in the cache.
     pub(super) fn key(&self, options: &BundleOptions) -> Result<Key> {
-        let BundleOptions { dialect, keypoint_shape, labels, image_size, context, config, taps } = options;
+        let BundleOptions { dialect, decoder, keypoint_shape, labels, image_size, context, config, taps } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
-        let options = format!("{} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}", dialect.name());
+        let options = format!("{} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}", dialect.name(), decoder.map_or("", MaskDecoder::name));
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         Ok(hash_key(["bundle", &version, &self.identity()?, &options]))
     }

@@ -6,13 +6,13 @@ use maskline_models::without_mark;
 use maskline_weights::{Checkpoint, DType};
 use serde_json::Value;
 
-use super::Computed;
-use crate::{Dialect, Error, ErrorKind, Result};
+use super::{Computed, VerifyOptions};
+use crate::{Error, ErrorKind, Result};
 
 /// A case on disk.
 pub(crate) struct Case {
     directory: PathBuf,
-    dialect: Dialect,
+    options: VerifyOptions,
     json: Value,
     inputs: Option<Tensors>,
     outputs: Option<Tensors>,
@@ -31,14 +31,14 @@ pub(crate) struct CaseCall {
 }
 
 impl Case {
-    pub(crate) fn open(directory: &Path, dialect: Dialect) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, options: VerifyOptions) -> Result<Self> {
         let path = directory.join("case.json");
         let help = "give a directory with case.json and its tensors";
         let no_case = |why: String| Error::new(ErrorKind::BadInput, why).at(&path).with_help(help);
         let text = std::fs::read(&path).map_err(|e| no_case(format!("not a golden case: {e}")))?;
         let json: Value =
             serde_json::from_slice(&only_json(without_mark(&text))).map_err(|e| no_case(format!("case.json is broken: {e}")))?;
-        let mut case = Self { directory: directory.to_path_buf(), dialect, json, inputs: None, outputs: None };
+        let mut case = Self { directory: directory.to_path_buf(), options, json, inputs: None, outputs: None };
         // Families without a model spread their tensors over files of other names.
         let open = |name: &str| case.has_file(name).then(|| case.file(name)).transpose();
         (case.inputs, case.outputs) = (open("inputs.safetensors")?, open("outputs.safetensors")?);
@@ -71,9 +71,9 @@ impl Case {
         self.directory.join(name)
     }
 
-    /// Operators of the graphs that are checked.
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect
+    /// What of its model is checked.
+    pub(crate) fn options(&self) -> VerifyOptions {
+        self.options
     }
 
     pub(crate) fn name(&self) -> String {

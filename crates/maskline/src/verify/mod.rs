@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Result};
+use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
@@ -28,6 +28,8 @@ const RELATIVE_TOLERANCE: f64 = 1e-3;
 pub struct VerifyOptions {
     /// Operators of the graphs that are checked.
     pub dialect: Dialect,
+    /// Mask decoder that is checked, see [`BundleOptions`].
+    pub decoder: Option<MaskDecoder>,
 }
 
 /// The comparison of one case on one checkpoint.
@@ -84,7 +86,7 @@ impl Report {
 /// # Errors
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Result<Vec<Report>> {
-    let case = Case::open(directory, options.dialect)?;
+    let case = Case::open(directory, *options)?;
     match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
@@ -131,7 +133,8 @@ fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dy
             taps,
             image_size: sizes.image,
             context: sizes.context,
-            dialect: case.dialect(),
+            dialect: case.options().dialect,
+            decoder: case.options().decoder,
             ..BundleOptions::default()
         };
         let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };

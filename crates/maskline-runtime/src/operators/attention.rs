@@ -1,74 +1,12 @@
-//! Operators of our own, which graphs of the `native` dialect may have: kernels for processors in the place of several operators of ONNX
-//! Runtime. Each works on the threads of the session, a tile at a time, and answers the same whatever their number.
+//! Attentions with one head, to anything and to what is remembered of objects.
 
 use std::sync::{Mutex, PoisonError};
 
 use maskline_kernels::{Looking, MemoryAttention, MemorySizes, Processor, Remembered};
-use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
+use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType::Float32;
-use ort::value::ValueRef;
 
-/// The domain of all of them, as graphs name it.
-pub const OPERATORS: &str = "maskline";
-
-/// Whether this processor runs them faster than it runs ONNX Runtime's.
-pub fn has_fast_operators() -> bool {
-    Processor::best() != Processor::Any
-}
-
-/// The operators, for a session.
-pub(crate) fn domain() -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(OPERATORS)?.add(MemoryAttentionOperator)?.add(AttentionOperator)
-}
-
-/// Makes a session with the operators; the first one of the process alone. ONNX Runtime enters a new domain into a table of the process
-/// without a lock between looking and entering, and fails where two sessions do so at once.
-pub(crate) fn one_first<T>(make: impl FnOnce() -> ort::Result<T>) -> ort::Result<T> {
-    static IS_ENTERED: Mutex<bool> = Mutex::new(false);
-    let mut is_entered = IS_ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *is_entered {
-        drop(is_entered);
-        return make();
-    }
-    let made = make();
-    *is_entered = made.is_ok();
-    made
-}
-
-fn wrong(operator: &str, expected: &str) -> ort::Error {
-    ort::Error::new(format!("{operator}: expected {expected}"))
-}
-
-/// A tensor's shape and numbers.
-struct Operand<'a> {
-    shape: &'a [i64],
-    numbers: &'a [f32],
-}
-
-impl<'a> Operand<'a> {
-    fn of(value: &'a ValueRef<'_>) -> ort::Result<Self> {
-        let (shape, numbers) = value.try_extract_tensor::<f32>()?;
-        Ok(Self { shape, numbers })
-    }
-
-    /// A dimension; 0 where there is none, which nothing fits.
-    fn size(&self, axis: usize) -> usize {
-        self.shape.get(axis).map_or(0, |size| *size as usize)
-    }
-
-    /// What belongs to one entry of the batch, of so many numbers; all share the first where there is only one.
-    fn entry(&self, index: usize, length: usize) -> &'a [f32] {
-        let index = if self.size(0) == 1 { 0 } else { index };
-        &self.numbers[index * length..(index + 1) * length]
-    }
-}
-
-/// The values of an operator's inputs.
-fn inputs<'a, const N: usize>(context: &'a ComputeContext, operator: &str) -> ort::Result<[ValueRef<'a>; N]> {
-    let missing = || wrong(operator, &format!("{N} inputs"));
-    let values = (0..N).map(|index| context.input(index)?.ok_or_else(missing)).collect::<ort::Result<Vec<_>>>()?;
-    <[ValueRef<'a>; N]>::try_from(values).map_err(|_| missing())
-}
+use super::{Operand, inputs, wrong};
 
 /// Rows of an output that are done one by one: each by some thread, alone.
 struct Rows<'a> {
@@ -105,7 +43,7 @@ impl<'a> Rows<'a> {
 /// `MemoryAttention`: queries f32 [1 or O, T, C], keys of memories [O, T, n, M], memories [O, T, n, M], keys of pointers [O, p, M],
 /// pointers [O, p, M], weight [C, M] and bias [C] of the keys' projection → [O, T, M]; `grid` (T is its square) and `theta` as attributes.
 /// See [`maskline_kernels::MemoryAttention`].
-struct MemoryAttentionOperator;
+pub(super) struct MemoryAttentionOperator;
 
 impl MemoryAttentionOperator {
     const NAME: &str = "MemoryAttention";
@@ -171,7 +109,7 @@ fn look_at_memories(context: &ComputeContext, grid: usize, theta: f32) -> ort::R
 
 /// `Attention`: queries f32 [B, N, C], keys [B, M, C] and values [B, M, D] of one head → [B, N, D]; `scale` as attribute. See
 /// [`maskline_kernels::Looking`].
-struct AttentionOperator;
+pub(super) struct AttentionOperator;
 
 impl AttentionOperator {
     const NAME: &str = "Attention";
