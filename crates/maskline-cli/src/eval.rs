@@ -135,6 +135,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     let how = args::ModelOptions {
         synthetic: arguments.synthetic,
         seed: arguments.seed,
+        decoder: None,
         keypoints: arguments.keypoints,
         names: None,
         runtime: arguments.runtime.clone(),

@@ -22,13 +22,24 @@ impl<'a> Cells<'a> {
     pub(super) fn scales(self, count: usize) -> Stripes<'a> {
         Stripes::new(self.numbers, 1 + count).rows(0, 1)
     }
+
+    pub(super) fn check(&self, columns: &Columns<'_>) {
+        let stripes = columns.sizes.stripes();
+        let block = columns.sizes.tokens * columns.sizes.inner();
+        assert!(columns.values.len().is_multiple_of(block.max(1)), "values are [blocks, N, I]");
+        assert_eq!(self.numbers.len(), stripes * (1 + columns.count()) * LANES, "cells are [stripes, 1 + K, 16]");
+    }
 }
 
-/// Where the rows `m` of a prompt's columns come from: first those that no token has (of a mask prompt), then for every block those of its
-/// tokens, by heads, and after all blocks but the first one that no token has (what the block adds to all cells).
+/// Where the rows `m` of a prompt's columns come from.
 ///
-/// A matrix through which they go, `[sources, n]`, has a row for each column that no token has, and for each channel of the tokens' values;
-/// it is kept by sixteen of its columns, `[n / 16, sources, 16]`.
+/// A mask prompt has columns of its own in front. Then every block has, for each head and each token but the last, the cells' weights of that
+/// token, and one more column. The weights of a head add up to 1, so that of the last token is left out: with what the others see less what
+/// the last one sees, `Σ_j w_j v_j = Σ_{j < N} w_j (v_j - v_N) + v_N`. That is the one column more: `v_N` of all heads, and in
+/// all blocks but the first what the block adds to all cells.
+///
+/// A matrix through which the rows go, `[sources, n]`, has a row for each column of a mask, and for every block one for each channel of the
+/// values and, but for the first, one of what it adds to all cells; it is kept by sixteen of its columns, `[n / 16, sources, 16]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<'a> {
     /// Sizes of the decoder.
@@ -39,24 +50,23 @@ pub struct Columns<'a> {
     pub values: &'a [f32],
 }
 
-/// Columns that belong together.
-#[derive(Debug, Clone, Copy)]
+/// Columns that are made of the same sources.
+#[derive(Debug)]
 pub(super) struct Run {
-    /// The first column.
+    /// The first column, and how many there are.
     pub(super) column: usize,
-    /// The row of a matrix that is the first of them.
-    pub(super) source: usize,
-    /// Columns.
     pub(super) count: usize,
-    /// Where the values lie, if they are of tokens: one row per channel of this head.
-    pub(super) tokens: Option<OfTokens>,
+    /// The first source.
+    pub(super) source: usize,
+    /// By what the sources are multiplied, [count, channels]; nothing where each source is the row of one column.
+    pub(super) values: Vec<f32>,
 }
 
-/// One head of one block.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OfTokens {
-    pub(super) block: usize,
-    pub(super) head: usize,
+impl Run {
+    /// Sources of each column.
+    pub(super) fn channels(&self) -> usize {
+        self.values.len() / self.count.max(1)
+    }
 }
 
 impl Columns<'_> {
@@ -67,7 +77,7 @@ impl Columns<'_> {
 
     /// Columns, K.
     pub fn count(&self) -> usize {
-        self.mask + self.blocks() * self.sizes.heads * self.sizes.tokens + self.blocks().saturating_sub(1)
+        self.mask + self.blocks() * self.sizes.columns()
     }
 
     /// Rows of a matrix through which they go.
@@ -75,83 +85,59 @@ impl Columns<'_> {
         self.mask + self.blocks() * self.sizes.inner() + self.blocks().saturating_sub(1)
     }
 
-    /// Values of a block, [N, I].
-    pub(super) fn of_block(&self, block: usize) -> &[f32] {
-        let length = self.sizes.tokens * self.sizes.inner();
-        &self.values[block * length..][..length]
-    }
-
     /// All columns in their order.
     pub(super) fn runs(&self) -> Vec<Run> {
         let Sizes { heads, head_width, tokens, .. } = self.sizes;
-        let mut runs = Vec::with_capacity(1 + self.blocks() * (heads + 1));
-        let (mut column, mut source) = (0, 0);
-        let mut add = |count: usize, sources: usize, tokens: Option<OfTokens>| {
-            if count > 0 {
-                runs.push(Run { column, source, count, tokens });
-            }
-            (column, source) = (column + count, source + sources);
-        };
-        add(self.mask, self.mask, None);
-        for block in 0..self.blocks() {
+        let inner = self.sizes.inner();
+        let mut runs = vec![Run { column: 0, count: self.mask, source: 0, values: vec![] }];
+        let (mut column, mut source) = (self.mask, self.mask);
+        for (block, values) in self.values.chunks_exact((tokens * inner).max(1)).enumerate() {
+            let (others, last) = values.split_at((tokens - 1) * inner);
             for head in 0..heads {
-                add(tokens, head_width, Some(OfTokens { block, head }));
+                let channels = head * head_width..(head + 1) * head_width;
+                let of_token = |token: &[f32]| channels.clone().map(|channel| token[channel] - last[channel]).collect::<Vec<_>>();
+                let values = others.chunks_exact(inner).flat_map(of_token).collect();
+                runs.push(Run { column: column + head * (tokens - 1), count: tokens - 1, source: source + channels.start, values });
             }
-            if block > 0 {
-                add(1, 1, None);
-            }
+            column += heads * (tokens - 1);
+            let added = if block > 0 { &[1.0][..] } else { &[] };
+            let values = [last, added].concat();
+            let sources = values.len();
+            runs.push(Run { column, count: 1, source, values });
+            (column, source) = (column + 1, source + sources);
         }
+        runs.retain(|run| run.count > 0);
         runs
     }
 
-    /// Sixteen numbers of every row `m`, after a matrix of which `matrix` [sources, 16] are sixteen columns: → [K, 16].
+    /// All rows `m` after a matrix: [n / 16, sources, 16] → [n / 16, K, 16].
     #[inline(always)]
-    pub(super) fn through<S: Simd>(&self, simd: S, matrix: &[f32], out: &mut [f32]) {
-        let Sizes { head_width, .. } = self.sizes;
-        let inner = self.sizes.inner();
-        for run in self.runs() {
-            let out = &mut out[run.column * LANES..][..run.count * LANES];
-            let from = &matrix[run.source * LANES..];
-            let Some(OfTokens { block, head }) = run.tokens else {
-                out.copy_from_slice(&from[..run.count * LANES]);
-                continue;
-            };
-            out.fill(0.0);
-            let rows = Rows { numbers: self.of_block(block), start: head * head_width, stride: inner, step: 1 };
-            add_products(simd, [&from[..head_width * LANES]], rows, Sums { numbers: out, stride: LANES, count: run.count });
-        }
-    }
-
-    /// [`Columns::through`] for all columns of a matrix: [n / 16, sources, 16] → [n / 16, K, 16].
-    #[inline(always)]
-    pub(super) fn all_through<S: Simd>(&self, simd: S, matrix: &[f32]) -> Vec<f32> {
+    pub(super) fn through<S: Simd>(&self, simd: S, runs: &[Run], matrix: &[f32]) -> Vec<f32> {
         let (sources, count) = (self.sources() * LANES, self.count() * LANES);
         let mut out = vec![0.0; matrix.len() / sources.max(1) * count];
         for (matrix, out) in matrix.chunks_exact(sources.max(1)).zip(out.chunks_exact_mut(count.max(1))) {
-            self.through(simd, matrix, out);
+            for run in runs {
+                let (from, out) = (&matrix[run.source * LANES..], &mut out[run.column * LANES..][..run.count * LANES]);
+                if run.values.is_empty() {
+                    out.copy_from_slice(&from[..run.count * LANES]);
+                    continue;
+                }
+                let rows = Rows { numbers: &run.values, start: 0, stride: run.channels(), step: 1 };
+                add_products(simd, [&from[..run.channels() * LANES]], rows, Sums { numbers: out, stride: LANES, count: run.count });
+            }
         }
         out
     }
 }
 
-impl Cells<'_> {
-    pub(super) fn check(&self, columns: &Columns<'_>) {
-        let stripes = columns.sizes.stripes();
-        let block = columns.sizes.tokens * columns.sizes.inner();
-        assert!(columns.values.len().is_multiple_of(block.max(1)), "values are [blocks, N, I]");
-        assert_eq!(self.numbers.len(), stripes * (1 + columns.count()) * LANES, "cells are [stripes, 1 + K, 16]");
-    }
-}
-
-/// Dot products of a head's tokens with every row `m` after a matrix: `rows` [I / 16, K, 16] are these rows, `tokens` the panels
-/// [N / 16, I, 16] → panels [N / 16, K, 16].
+/// Dot products of tokens with every row `m` after a matrix → panels [tokens / 16, K, 16].
 #[inline(always)]
 pub(super) fn dots<S: Simd>(simd: S, of: Dots<'_>, out: &mut [f32]) {
     let Dots { rows, count, channels, tokens, width, first } = of;
     let panel = count * LANES;
     out.fill(0.0);
     for (tokens, out) in tokens.chunks_exact(width * LANES).zip(out.chunks_exact_mut(panel.max(1))) {
-        // A head's channels may lie in several vectors of rows, or in a part of one.
+        // The channels may lie in several vectors of rows, or in a part of one.
         for vector in channels.start / LANES..channels.end.div_ceil(LANES) {
             let here = (vector * LANES).max(channels.start)..((vector + 1) * LANES).min(channels.end);
             let factors = Rows { numbers: &rows[vector * panel..][..panel], start: here.start % LANES, stride: LANES, step: 1 };
@@ -163,15 +149,15 @@ pub(super) fn dots<S: Simd>(simd: S, of: Dots<'_>, out: &mut [f32]) {
 
 /// What [`dots`] multiplies.
 pub(super) struct Dots<'a> {
-    /// [I / 16, K, 16].
+    /// [n / 16, K, 16].
     pub(super) rows: &'a [f32],
     /// K.
     pub(super) count: usize,
-    /// Those of the rows' channels that are the head's.
+    /// Those of the rows' channels that count.
     pub(super) channels: std::ops::Range<usize>,
-    /// [N / 16, width, 16].
+    /// [tokens / 16, width, 16].
     pub(super) tokens: &'a [f32],
-    /// Numbers of a token, and which of them is the head's first.
+    /// Numbers of a token, and which of them is the first that counts.
     pub(super) width: usize,
     pub(super) first: usize,
 }

@@ -1,7 +1,7 @@
 //! Attention from a prompt's cells to its tokens, and the normalisation that follows.
 //!
 //! Scores are as in [`TokenToImage`](super::TokenToImage), with keys in the place of queries; a softmax over the tokens of each head gives one
-//! new column for each. The normalised cells have the same form again: all columns and scales times `1 / √(variance + ε)`.
+//! new column for each but the last, and one more ([`Columns`]). The normalised cells have the same form again: all columns and scales times `1 / √(variance + ε)`.
 //!
 //! The variance of a cell is the square of `s x̄ + Σ_r a_r m̄_r` (the bar: less the mean of the channels) over C:
 //! `s² |x̄|² + Σ_r a_r (2 s x̄ · m̄_r + Σ_q a_q m̄_q · m̄_r)`. `x̄ · m̄_r` is a product of the image with the value of one token, and
@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::columns::{Dots, OfTokens, Run, dots, matrix_length};
+use super::columns::{Dots, Run, dots, matrix_length};
 use super::panels::{Group, Panel, Place, Scores, Stripes, add_rows, groups, panels_of, scale_rows};
 use super::{Cells, Columns, PART, Sizes, TILE, Workers, own, vectors};
 use crate::rows::by_rows;
@@ -111,9 +111,9 @@ struct Operands {
 /// What some columns add to the variance.
 struct Term {
     run: Run,
-    /// Twice the values of a head's tokens: panels [N / 16, d, 16]; nothing for columns without tokens.
+    /// Twice what the sources are multiplied by, panels [count / 16, channels, 16].
     values: Vec<f32>,
-    /// Products with all columns up to the last of these, panels [count / 16, last, 16]: twice, once with itself, not with later ones.
+    /// Products with all columns, panels [count / 16, K, 16]: twice, once with itself, not with later ones.
     products: Vec<f32>,
 }
 
@@ -128,55 +128,49 @@ impl Kernel for Prepare<'_> {
         let Sizes { heads, head_width, tokens, .. } = of.sizes();
         let (inner, before, count) = (of.sizes().inner(), of.before(), of.columns.count());
         let keys = panels_of(of.keys, inner, 1.0);
-        let rows = before.all_through(simd, of.to_queries);
+        let rows = before.through(simd, &before.runs(), of.to_queries);
         let panel = vectors(tokens) * before.count() * LANES;
         let mut through = vec![0.0; heads * panel];
         for (head, out) in through.chunks_exact_mut(panel.max(1)).enumerate() {
             let channels = head * head_width..(head + 1) * head_width;
             dots(simd, Dots { rows: &rows, count: before.count(), channels, tokens: &keys, width: inner, first: head * head_width }, out);
         }
-        let products = of.columns.all_through(simd, of.products);
-        let values: Vec<Vec<f32>> = (0..of.columns.blocks()).map(|block| panels_of(of.columns.of_block(block), inner, 2.0)).collect();
-        let terms = of.columns.runs().into_iter().map(|run| {
-            let mut term = Term { run, values: vec![], products: vec![0.0; vectors(run.count) * count * LANES] };
-            match run.tokens {
-                Some(OfTokens { block, head }) => {
-                    let channels = run.source..run.source + head_width;
-                    let values = values[block].chunks_exact(inner * LANES);
-                    let of_head = head * head_width * LANES..(head + 1) * head_width * LANES;
-                    term.values = values.flat_map(|values| values[of_head.clone()].iter().copied()).collect();
-                    let tokens = Dots { rows: &products, count, channels, tokens: &term.values, width: head_width, first: 0 };
-                    dots(simd, tokens, &mut term.products);
-                }
-                None => term.copy_products(&products, count),
+        let runs = of.columns.runs();
+        let rows = of.columns.through(simd, &runs, of.products);
+        let mut terms = Vec::with_capacity(runs.len());
+        for run in runs {
+            let values = panels_of(&run.values, run.channels(), 2.0);
+            let mut products = vec![0.0; vectors(run.count) * count * LANES];
+            if values.is_empty() {
+                copy_products(&run, &rows, count, &mut products);
+            } else {
+                let (channels, width) = (run.source..run.source + run.channels(), run.channels());
+                dots(simd, Dots { rows: &rows, count, channels, tokens: &values, width, first: 0 }, &mut products);
             }
-            term.keep_triangle(count);
-            term
-        });
-        let terms = terms.collect();
+            keep_triangle(&run, count, &mut products);
+            terms.push(Term { run, values, products });
+        }
         Operands { keys, through, terms }
     }
 }
 
-impl Term {
-    /// Columns that no token has: the products are there already, [sources / 16, K, 16].
-    fn copy_products(&mut self, products: &[f32], count: usize) {
-        for row in 0..self.run.count {
-            let source = self.run.source + row;
-            let from = products[source / LANES * count * LANES..].iter().skip(source % LANES).step_by(LANES);
-            let to = self.products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
-            to.zip(from).take(count).for_each(|(to, from)| *to = 2.0 * from);
-        }
+/// Twice the products of columns whose rows are sources with all columns: of rows [sources / 16, K, 16].
+fn copy_products(run: &Run, rows: &[f32], count: usize, products: &mut [f32]) {
+    for row in 0..run.count {
+        let source = run.source + row;
+        let from = rows[source / LANES * count * LANES..].iter().skip(source % LANES).step_by(LANES);
+        let to = products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
+        to.zip(from).take(count).for_each(|(to, from)| *to = 2.0 * from);
     }
+}
 
-    /// Products with later columns are theirs to count, and one with itself counts once.
-    fn keep_triangle(&mut self, count: usize) {
-        for row in 0..self.run.count {
-            let own = self.run.column + row;
-            let products = self.products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
-            for (column, product) in products.take(count).enumerate().skip(own) {
-                *product = if column == own { 0.5 * *product } else { 0.0 };
-            }
+/// Products with later columns are theirs to count, and one with itself counts once.
+fn keep_triangle(run: &Run, count: usize, products: &mut [f32]) {
+    for row in 0..run.count {
+        let own = run.column + row;
+        let products = products[row / LANES * count * LANES..].iter_mut().skip(row % LANES).step_by(LANES);
+        for (column, product) in products.take(count).enumerate().skip(own) {
+            *product = if column == own { 0.5 * *product } else { 0.0 };
         }
     }
 }
@@ -201,18 +195,17 @@ impl Kernel for Update<'_> {
             for (stripe, cells) in stripes.clone().zip(cells.chunks_exact_mut(length)) {
                 let (scale, columns) = cells.split_at_mut(LANES);
                 of.square(simd, stripe, scale);
-                let old = of.cells.columns(before).of(stripe);
-                columns[..old.len()].copy_from_slice(old);
-                // What a block adds to all cells; the first one's is in the image.
-                columns[old.len()..].fill(1.0);
+                columns[..before * LANES].copy_from_slice(of.cells.columns(before).of(stripe));
             }
-            of.score(simd, operands, stripes.clone(), cells);
-            for cells in cells.chunks_exact_mut(length) {
-                for head in 0..heads {
-                    let first = (1 + before + head * tokens) * LANES;
-                    simd.apart(OverTokens(&mut cells[first..][..tokens * LANES]));
+            for head in 0..heads {
+                // The last token's weights lie where the next head's first ones come, and those of the last head where ones are in the end.
+                let first = 1 + before + head * (tokens - 1);
+                of.score(simd, operands, head, Place { numbers: cells, start: first * LANES, row: LANES, stripe: length }, stripes.clone());
+                for cells in cells.chunks_exact_mut(length) {
+                    simd.apart(OverTokens(&mut cells[first * LANES..][..tokens * LANES]));
                 }
             }
+            cells.chunks_exact_mut(length).for_each(|cells| cells[length - LANES..].fill(1.0));
             of.add_squares(simd, operands, stripes.clone(), cells);
             for (stripe, cells) in stripes.zip(cells.chunks_exact_mut(length)) {
                 of.normalise(simd, stripe, cells);
@@ -222,27 +215,26 @@ impl Kernel for Update<'_> {
 }
 
 impl ImageToToken<'_> {
-    /// Scores of all heads' tokens, behind the columns that there are.
+    /// Scores of a head's tokens.
     #[inline(always)]
-    fn score<S: Simd>(&self, simd: S, operands: &Operands, stripes: Range<usize>, cells: &mut [f32]) {
-        let Sizes { heads, head_width, tokens, .. } = self.sizes();
-        let (inner, before, count) = (self.sizes().inner(), self.before().count(), self.columns.count());
-        for head in 0..heads {
-            let channel = head * head_width;
-            let positions = (!self.positions.is_empty()).then(|| Stripes::new(self.positions, inner).rows(channel, head_width));
-            for group in groups(simd, tokens) {
-                let panel = (head * vectors(tokens) + group.panel) * before * LANES;
-                let scores = Scores {
-                    query: &operands.keys[(group.panel * inner + channel) * LANES..][..head_width * LANES],
-                    image: Stripes::new(self.queries, inner).rows(channel, head_width),
-                    scales: self.cells.scales(before),
-                    through: &operands.through[panel..][..before * LANES],
-                    columns: self.cells.columns(before),
-                    positions,
-                };
-                let start = (1 + before + head * tokens + group.row()) * LANES;
-                scores.of(simd, group, stripes.clone(), Place { numbers: cells, start, row: LANES, stripe: (1 + count) * LANES });
-            }
+    fn score<S: Simd>(&self, simd: S, operands: &Operands, head: usize, place: Place<'_>, stripes: Range<usize>) {
+        let Sizes { head_width, tokens, .. } = self.sizes();
+        let (inner, before) = (self.sizes().inner(), self.before().count());
+        let Place { numbers, start, row, stripe } = place;
+        let channel = head * head_width;
+        let positions = (!self.positions.is_empty()).then(|| Stripes::new(self.positions, inner).rows(channel, head_width));
+        for group in groups(simd, tokens) {
+            let panel = (head * vectors(tokens) + group.panel) * before * LANES;
+            let scores = Scores {
+                query: &operands.keys[(group.panel * inner + channel) * LANES..][..head_width * LANES],
+                image: Stripes::new(self.queries, inner).rows(channel, head_width),
+                scales: self.cells.scales(before),
+                through: &operands.through[panel..][..before * LANES],
+                columns: self.cells.columns(before),
+                positions,
+            };
+            let place = Place { numbers: &mut *numbers, start: start + group.row() * row, row, stripe };
+            scores.of(simd, group, stripes.clone(), place);
         }
     }
 
@@ -329,7 +321,7 @@ impl<const R: usize> Kernel for SquaresOf<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Squares { of, term: Term { run, values, products }, group, image, stripes, cells } = self.0;
-        let (count, Group { panel, first, .. }) = (of.columns.count(), group);
+        let (count, channels, Group { panel, first, .. }) = (of.columns.count(), run.channels(), group);
         // The group's own columns are the last that it is multiplied with.
         let own = run.column + group.row();
         let products = &products[panel * count * LANES..][..(own + R) * LANES];
@@ -338,10 +330,9 @@ impl<const R: usize> Kernel for SquaresOf<'_, R> {
             let (square, columns) = cells.split_at_mut(LANES);
             let mut sums = [simd.splat(0.0); R];
             let scale = simd.load(scales.of(stripe));
-            if run.tokens.is_some() {
-                let head_width = of.sizes().head_width;
-                let values = Panel { numbers: &values[panel * head_width * LANES..][..head_width * LANES], first };
-                add_rows(simd, &mut sums, values, image.rows(run.source, head_width).of(stripe));
+            if channels > 0 {
+                let values = Panel { numbers: &values[panel * channels * LANES..][..channels * LANES], first };
+                add_rows(simd, &mut sums, values, image.rows(run.source, channels).of(stripe));
                 scale_rows(simd, &mut sums, scale);
             } else {
                 let scale = simd.add(scale, scale);

@@ -57,7 +57,7 @@ pub struct Sizes {
     pub heads: usize,
     /// Width of a head.
     pub head_width: usize,
-    /// Tokens of a prompt, N.
+    /// Tokens of a prompt, N: at least one.
     pub tokens: usize,
 }
 
@@ -65,6 +65,11 @@ impl Sizes {
     /// Width inside the attentions, I.
     pub fn inner(&self) -> usize {
         self.heads * self.head_width
+    }
+
+    /// Columns that a block adds: one for each token but the last of each head, and one for what is left.
+    pub fn columns(&self) -> usize {
+        self.heads * (self.tokens - 1) + 1
     }
 
     /// Stripes of the image.

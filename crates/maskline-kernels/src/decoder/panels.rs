@@ -82,12 +82,29 @@ pub(super) fn add_rows<S: Simd, const R: usize>(simd: S, sums: &mut [S::Vector; 
     assert!(first + R <= LANES, "a group lies within its panel");
     let (panel, _) = numbers.as_chunks::<LANES>();
     let (lanes, _) = lanes.as_chunks::<LANES>();
+    if R == 1 {
+        sums[0] = add_row(simd, sums[0], panel, first, lanes);
+        return;
+    }
     for (factors, lanes) in panel.iter().zip(lanes) {
         let lanes = simd.load(lanes);
         for row in 0..R {
             sums[row] = simd.mul_add(simd.splat(factors[first + row]), lanes, sums[row]);
         }
     }
+}
+
+/// One row alone in four sums, each of which need not wait for the others.
+#[inline(always)]
+fn add_row<S: Simd>(simd: S, sum: S::Vector, panel: &[[f32; LANES]], row: usize, lanes: &[[f32; LANES]]) -> S::Vector {
+    let mut sums = [sum, simd.splat(0.0), simd.splat(0.0), simd.splat(0.0)];
+    let (panel, lanes) = (panel.chunks(4), lanes.chunks(4));
+    for (panel, lanes) in panel.zip(lanes) {
+        for (sum, (factors, lanes)) in sums.iter_mut().zip(panel.iter().zip(lanes)) {
+            *sum = simd.mul_add(simd.splat(factors[row]), simd.load(lanes), *sum);
+        }
+    }
+    simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]))
 }
 
 /// All sums times the same lanes.

@@ -113,14 +113,15 @@ impl Kernel for Prepare<'_> {
         let Sizes { heads, head_width, .. } = of.sizes();
         let (inner, count, tokens) = (of.sizes().inner(), of.columns.count(), of.looking());
         let queries = panels_of(of.queries, inner, 1.0);
-        let rows = of.columns.all_through(simd, of.to_keys);
+        let runs = of.columns.runs();
+        let rows = of.columns.through(simd, &runs, of.to_keys);
         let panel = vectors(tokens) * count * LANES;
         let mut through = vec![0.0; heads * panel];
         for (head, out) in through.chunks_exact_mut(panel.max(1)).enumerate() {
             let channels = head * head_width..(head + 1) * head_width;
             dots(simd, Dots { rows: &rows, count, channels, tokens: &queries, width: inner, first: head * head_width }, out);
         }
-        Operands { queries, through, values: of.columns.all_through(simd, of.to_values) }
+        Operands { queries, through, values: of.columns.through(simd, &runs, of.to_values) }
     }
 }
 

@@ -123,7 +123,7 @@ impl Kernel for Prepare<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<f32> {
-        self.0.columns.all_through(simd, self.0.to_middle)
+        self.0.columns.through(simd, &self.0.columns.runs(), self.0.to_middle)
     }
 }
 

@@ -143,12 +143,13 @@ impl<'a> Folded<'a> {
         let Folding { heads, cells: area, after } = of;
         let (blocks, tokens, inner) = (values.size(1).checked_sub(after)?, values.size(2), values.size(3));
         let sizes = Sizes { cells: area, heads, head_width: inner / heads, tokens };
-        let own = blocks * heads * tokens + blocks.saturating_sub(1);
-        let mask = cells.size(2).checked_sub(1 + own)?;
+        if tokens == 0 || inner == 0 {
+            return None;
+        }
+        let mask = cells.size(2).checked_sub(1 + blocks * sizes.columns())?;
         let fits = cells.shape.len() == 4
             && values.shape.len() == 4
             && sizes.inner() == inner
-            && inner > 0
             && cells.size(1) == sizes.stripes()
             && cells.size(3) == STRIPE;
         fits.then_some(Self { cells, values, sizes, mask })
@@ -266,7 +267,6 @@ fn image_to_token(run: &Run<'_>, Block { heads, cells: area, width, epsilon }: B
     let (prompts, stripes, inner, blocks) = (keys.size(0), folded.sizes.stripes(), folded.sizes.inner(), folded.values.size(1));
     let (before, sources) = (folded.sources(blocks - 1), folded.sources(blocks));
     let fits = keys.shape == [prompts, folded.sizes.tokens, inner].map(|size| size as i64)
-        && folded.sizes.tokens > 0
         && folded.has(prompts)
         && queries.numbers.len() == stripes * inner * STRIPE
         && (positions.is_empty() || positions.len() == queries.numbers.len())
@@ -293,7 +293,7 @@ fn image_to_token(run: &Run<'_>, Block { heads, cells: area, width, epsilon }: B
             epsilon,
         })
         .collect();
-    let rows = folded.cells.size(2) + heads * folded.sizes.tokens + usize::from(blocks > 1);
+    let rows = folded.cells.size(2) + folded.sizes.columns();
     let shape = [prompts, stripes, rows, STRIPE].map(|size| size as i64);
     let mut output = run.context.output(0, shape)?.ok_or_else(|| run.wrong("an output"))?;
     let (_, out) = output.try_extract_tensor_mut::<f32>()?;
