@@ -13,7 +13,7 @@ mod subject;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use maskline::{Delays, ErrorKind, ModelInfo, ModelSource, ProviderShare};
+use maskline::{Delays, ErrorKind, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
@@ -71,6 +71,9 @@ pub struct Compute {
     pub threads: usize,
     /// Side of the network's input; `None` for the model's own.
     pub size: Option<usize>,
+    /// Mask decoder; `None` for the one that is fastest here.
+    #[serde(default)]
+    pub decoder: Option<MaskDecoder>,
 }
 
 /// Where things are, if not where the environment says.

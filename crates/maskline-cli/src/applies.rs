@@ -39,6 +39,8 @@ enum Needs {
     BuiltSize,
     /// Finds keypoints.
     Pose,
+    /// Has a mask decoder, of which there are two forms.
+    MaskDecoder,
     /// Answers prompts.
     Prompts,
     /// Encodes pictures, for what is asked about them.
@@ -70,10 +72,15 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 }
 
 /// Options of `build` that do not apply to every model.
-const BUILD: [Rule; 2] = [rule("size", "--size", Needs::BuiltSize), rule("keypoints", "--keypoints", Needs::Pose)];
+const BUILD: [Rule; 3] = [
+    rule("size", "--size", Needs::BuiltSize),
+    rule("keypoints", "--keypoints", Needs::Pose),
+    rule("decoder", "--decoder", Needs::MaskDecoder),
+];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 30] = [
+const RUN: [Rule; 31] = [
+    rule("decoder", "--decoder", Needs::MaskDecoder),
     rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
@@ -236,6 +243,7 @@ impl<'a> Subject<'a> {
             Needs::Size => info.size_rule() != SizeRule::Own,
             Needs::BuiltSize => info.built_size().is_some(),
             Needs::Pose => info.keypoints().is_some(),
+            Needs::MaskDecoder => info.mask_decoder().is_some(),
             Needs::Prompts | Needs::Promptable => info.takes_prompts(),
             Needs::Objects => task.has_objects(),
             Needs::Masks => task.has_masks(),
@@ -302,6 +310,7 @@ fn reason(needs: Needs) -> (&'static str, &'static str) {
         Needs::Size => (", which looks at every picture at its own size", ""),
         Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
+        Needs::MaskDecoder => (", which has no mask decoder", ""),
         Needs::Phrasings => (", which was measured with one phrasing of each word", ""),
         Needs::Prompts | Needs::Apart | Needs::Encoder => {
             (", which takes no prompts", "join it with a promptable model: yolov8n+sam2.1-tiny")

@@ -115,7 +115,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
     Ok(Plan {
         models,
         setting: measure::Setting {
-            compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size },
+            compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size, decoder: options.decoder },
             batch: setting.batch.unwrap_or(1),
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },
             texts: texts(setting),

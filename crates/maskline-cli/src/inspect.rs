@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use maskline::runtime::{
-    ErrorKind, LibraryOptions, TELEMETRY_VARIABLE, cache_limit, check_home, free_space, home_dir, is_home_writable, is_telemetry_off, load,
-    peak_rss, pip_version, tree_size, usable_threads,
+    ErrorKind, LibraryOptions, TELEMETRY_VARIABLE, cache_limit, check_home, fast_instructions, free_space, home_dir, is_home_writable,
+    is_telemetry_off, load, peak_rss, pip_version, tree_size, usable_threads,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,10 @@ pub(crate) fn doctor(as_json: bool) -> Result<(), Failure> {
         "maskline": env!("CARGO_PKG_VERSION"),
         "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         "processor": processor(),
+        "mask_decoder": match fast_instructions() {
+            Some(instructions) => format!("native ({instructions}); graph with other providers"),
+            None => "graph; this processor has no instructions that the native one is made for".into(),
+        },
         "threads": usable_threads(0).count,
         "runtime": runtime(&options, pip.is_some()),
         "telemetry": telemetry(),

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 
 pub use heads::{
-    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary,
-    WordHead,
+    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary, WordHead,
 };
 pub use memory::MemoryHead;
 pub use picture::{MaskDecoder, embedding, folded_embedding};
@@ -261,6 +260,15 @@ impl ModelInfo {
             Output::Promptable(_) | Output::Looks(_) => true,
             Output::Concepts(head) => head.clicks.is_some(),
             Output::Detector(_) | Output::Classifier { .. } | Output::Words(_) => false,
+        }
+    }
+
+    /// Form of its mask decoder; `None` where it has none.
+    pub fn mask_decoder(&self) -> Option<MaskDecoder> {
+        match &self.output {
+            Output::Promptable(head) => Some(head.decoder),
+            Output::Concepts(head) => head.clicks.as_ref().map(|clicks| clicks.decoder),
+            _ => None,
         }
     }
 

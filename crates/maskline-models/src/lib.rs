@@ -28,7 +28,8 @@ pub use family::{
     Asset, BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise,
 };
 pub use info::{
-    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, MaskDecoder, MemoryHead, ModelInfo, Normalise, Output,
-    PLANES, PartInfo, PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding, folded_embedding,
+    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, MaskDecoder, MemoryHead, ModelInfo, Normalise,
+    Output, PLANES, PartInfo, PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
+    folded_embedding,
 };
 pub use labels::parse_names;

@@ -49,7 +49,10 @@ pub use external::external_files;
 pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
-pub use ops::{AttentionOptions, ConvOptions, FoldedCells, GeluForm, ImageToToken, Interpolation, MemoryAttention, TokenToImage, Upscale, PadMode, PoolOptions, Rotation};
+pub use ops::{
+    AttentionOptions, ConvOptions, FoldedCells, GeluForm, ImageToToken, Interpolation, MemoryAttention, PadMode, PoolOptions, Rotation,
+    TokenToImage, Upscale,
+};
 pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 

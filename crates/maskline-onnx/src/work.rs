@@ -3,6 +3,7 @@
 mod expression;
 mod facts;
 mod infer;
+mod own;
 mod products;
 
 use std::collections::{BTreeMap, BTreeSet};

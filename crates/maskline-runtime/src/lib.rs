@@ -38,7 +38,7 @@ pub use lane::{
 };
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
-pub use operators::{OPERATORS, has_fast_operators};
+pub use operators::{OPERATORS, fast_instructions};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;
 pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};

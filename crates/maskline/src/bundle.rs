@@ -50,7 +50,7 @@ impl Default for BundleOptions {
     /// The operators that are fastest on this processor.
     fn default() -> Self {
         Self {
-            dialect: if maskline_runtime::has_fast_operators() { Dialect::Native } else { Dialect::Ort },
+            dialect: if maskline_runtime::fast_instructions().is_some() { Dialect::Native } else { Dialect::Ort },
             decoder: None,
             keypoint_shape: None,
             labels: None,

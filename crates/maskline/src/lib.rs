@@ -72,7 +72,8 @@ pub use engine::{Engine, EngineOptions, LoadOptions};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{
-    Description, LabelSource, MaskDecoder, MemoryHead, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families, parse_names,
+    Description, LabelSource, MaskDecoder, MemoryHead, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families,
+    parse_names,
 };
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Faults, Priority, Provider, ProviderShare};

@@ -68,7 +68,7 @@ const STAGES: [(&str, Delay); 3] = [
 /// The stages of calls without a sleep, and with one in each of [`STAGES`], taken in turns.
 fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'_>) -> Result<Vec<StageRow>> {
     let first = Prompts { kind: PromptKind::Box, count: 1 };
-    let compute = Compute { provider: "cpu".to_owned(), precision: Precision::F32, threads: 1, size: None };
+    let compute = Compute { provider: "cpu".to_owned(), precision: Precision::F32, threads: 1, size: None, decoder: None };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());
         let (place, wording) = (place.clone(), Wording::default());

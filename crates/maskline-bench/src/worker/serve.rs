@@ -165,7 +165,7 @@ fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
         warm_up: false,
         // As many as are asked for: whoever measures wants none to go.
         embedding_cache: usize::MAX / 2,
-        bundle: BundleOptions { image_size: compute.size, ..BundleOptions::default() },
+        bundle: BundleOptions { image_size: compute.size, decoder: compute.decoder, ..BundleOptions::default() },
         delays: assigned.delays,
         ..LoadOptions::default()
     })

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-
 use super::*;
 use crate::simd::Processor;
 
@@ -234,7 +233,11 @@ fn tokens_see_what_the_attention_as_it_is_written_sees() {
 /// Scales and columns as they are kept.
 fn kept(case: &Case, prompt: &Prompt) -> Vec<f32> {
     let count = case.columns(&prompt.values).count();
-    let rows = prompt.scales.iter().enumerate().flat_map(|(cell, scale)| [*scale].into_iter().chain(prompt.columns[cell * count..][..count].iter().copied()));
+    let rows = prompt
+        .scales
+        .iter()
+        .enumerate()
+        .flat_map(|(cell, scale)| [*scale].into_iter().chain(prompt.columns[cell * count..][..count].iter().copied()));
     in_lanes(&rows.collect::<Vec<_>>(), 1 + count)
 }
 
@@ -247,8 +250,11 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
         let Sizes { cells, heads, head_width, tokens } = sizes;
         let inner = sizes.inner();
         let prompts = case.prompts();
-        let values: Vec<Vec<f32>> =
-            prompts.iter().enumerate().map(|(at, prompt)| [prompt.values.clone(), numbers(tokens * inner, 60 + at as u32)].concat()).collect();
+        let values: Vec<Vec<f32>> = prompts
+            .iter()
+            .enumerate()
+            .map(|(at, prompt)| [prompt.values.clone(), numbers(tokens * inner, 60 + at as u32)].concat())
+            .collect();
         let (before, after) = (case.columns(&prompts[0].values), case.columns(&values[0]));
         let [queries, positions] = [201, 202].map(|seed| numbers(cells * inner, seed));
         let to_queries = numbers(before.sources() * inner, 203);
@@ -264,7 +270,8 @@ fn cells_are_what_the_block_as_it_is_written_makes_of_them() {
             let new = &values[prompt.values.len()..];
             for cell in 0..cells {
                 let query = folded(prompt, cell, &queries[cell * inner..][..inner], &query_rows);
-                let mut columns: Vec<f64> = prompt.columns[cell * before.count()..][..before.count()].iter().map(|a| f64::from(*a)).collect();
+                let mut columns: Vec<f64> =
+                    prompt.columns[cell * before.count()..][..before.count()].iter().map(|a| f64::from(*a)).collect();
                 let mut full = folded(prompt, cell, &centred[cell * WIDTH..][..WIDTH], &old_rows);
                 for channels in (0..heads).map(|head| head * head_width..(head + 1) * head_width) {
                     let score = |token: usize| -> f64 {
@@ -379,7 +386,8 @@ fn check_masks(case: &Case, [middle, fine, masks]: [usize; 3], is_map: bool) {
                     let last: Vec<f64> = (0..fine).map(last).collect();
                     for mask in 0..masks {
                         let weights = weights[at][mask * fine..][..fine].iter();
-                        expected[((at * masks + mask) * cells + cell) * PIXELS + pixel] = weights.zip(&last).map(|(w, x)| f64::from(*w) * x).sum();
+                        expected[((at * masks + mask) * cells + cell) * PIXELS + pixel] =
+                            weights.zip(&last).map(|(w, x)| f64::from(*w) * x).sum();
                     }
                 }
             }
@@ -427,7 +435,8 @@ fn gelu(x: f64) -> f64 {
     let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let step = end / f64::from(STEPS);
     // Simpson's rule.
-    let sum: f64 = (0..=STEPS).map(|i| density(f64::from(i) * step) * if i == 0 || i == STEPS { 1.0 } else { f64::from(2 + 2 * (i % 2)) }).sum();
+    let sum: f64 =
+        (0..=STEPS).map(|i| density(f64::from(i) * step) * if i == 0 || i == STEPS { 1.0 } else { f64::from(2 + 2 * (i % 2)) }).sum();
     x * (0.5 + sum * step / 3.0)
 }
 

@@ -177,7 +177,12 @@ impl Kernel for LookWith<'_> {
                 of.score(simd, operands, head, Tile { stripes: stripes.clone(), weights: &mut weights[of_head.start * WIDTH..] });
                 for row in of_head.clone() {
                     let token = row - of_head.start;
-                    let tile = Weigh { sizes, stripes: stripes.clone(), scales: of.cells.scales(count), scores: &mut weights[row * WIDTH..][..WIDTH] };
+                    let tile = Weigh {
+                        sizes,
+                        stripes: stripes.clone(),
+                        scales: of.cells.scales(count),
+                        scores: &mut weights[row * WIDTH..][..WIDTH],
+                    };
                     shrink[row] = tile.weigh(simd, seen.softmax(row), &mut scaled[token * WIDTH..][..WIDTH]);
                 }
                 seen.shrink_values(simd, of, head, &shrink[of_head]);

@@ -10,9 +10,9 @@ use super::folding::{MaskRows, Matrix, Norm, Stage, Weights, wide};
 use super::masks::MaskHead;
 use super::names::Names;
 use super::prompt::PromptEncoder;
+use crate::Result;
 use crate::blocks::{computed, pickled};
 use crate::info::folded_embedding as embedding;
-use crate::Result;
 
 /// Cells of a stripe.
 const STRIPE: usize = 16;

@@ -243,7 +243,10 @@ impl<'a, 'w> Decoder<'a, 'w> {
         if self.is_folded() {
             // Objects in a video are decoded from features of their own, which are not folded.
             let maps = folded::pixel_inputs(g, self.config)?;
-            return Ok(Some([folded::pixels_out_of_stripes(g, &maps[0], [area, 4])?, folded::pixels_out_of_stripes(g, &maps[1], [area, 16])?]));
+            return Ok(Some([
+                folded::pixels_out_of_stripes(g, &maps[0], [area, 4])?,
+                folded::pixels_out_of_stripes(g, &maps[1], [area, 16])?,
+            ]));
         }
         let middle = g.input(embedding::MIDDLE, DType::F32, [1, 4 * area, width / 4])?;
         Ok(Some([middle, g.input(embedding::FINE, DType::F32, [1, 16 * area, width / 8])?]))

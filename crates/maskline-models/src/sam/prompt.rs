@@ -136,7 +136,10 @@ impl<'w> PromptEncoder<'_, 'w> {
         let scope = self.scope.push(self.names.mask[4]);
         let weight = Matrix::of(mask_channels, &scope.f32("weight", &[width, mask_channels, 1, 1])?.data).transposed();
         let (bias, no_mask) = (scope.f32("bias", &[width])?, self.scope.f32("no_mask_embed.weight", &[1, width])?);
-        Ok(MaskRows { weight, added: bias.data.iter().zip(no_mask.data.iter()).map(|(bias, none)| f64::from(*bias) - f64::from(*none)).collect() })
+        Ok(MaskRows {
+            weight,
+            added: bias.data.iter().zip(no_mask.data.iter()).map(|(bias, none)| f64::from(*bias) - f64::from(*none)).collect(),
+        })
     }
 
     /// A mask prompt before the last convolution: logits [P, 1, 4 grid, 4 grid] → [P, mask channels, grid, grid].

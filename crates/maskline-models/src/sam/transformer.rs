@@ -69,7 +69,13 @@ impl<'w> TwoWay<'_, 'w> {
     }
 
     /// The tokens, the image and its position encoding [1, T, C] → tokens [P, outputs, C], and what has become of the image.
-    pub(super) fn run<'i>(&self, g: &mut Graph<'w>, tokens: Tokens<'_>, mut image: Image<'i>, positions: &Value) -> Result<(Value, Image<'i>)> {
+    pub(super) fn run<'i>(
+        &self,
+        g: &mut Graph<'w>,
+        tokens: Tokens<'_>,
+        mut image: Image<'i>,
+        positions: &Value,
+    ) -> Result<(Value, Image<'i>)> {
         let Tokens { all: tokens, outputs } = tokens;
         let mut queries = tokens.clone();
         for index in 0..self.config.depth {

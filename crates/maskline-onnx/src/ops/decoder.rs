@@ -107,7 +107,9 @@ impl<'w> Graph<'w> {
         let [batch, area, width] = &cells.shape().0[..] else { return Err(self.folded_misfit(NAME, &[cells])) };
         let fits = |[weight, bias]: [&Value; 2]| match (&weight.shape().0[..], &bias.shape().0[..]) {
             ([rows, channels, _], [count]) => {
-                channels == width && rows.known() == count.known().map(|count| count.div_ceil(STRIPE)) && weight.shape()[2].known() == Some(STRIPE)
+                channels == width
+                    && rows.known() == count.known().map(|count| count.div_ceil(STRIPE))
+                    && weight.shape()[2].known() == Some(STRIPE)
             }
             _ => false,
         };
@@ -132,7 +134,8 @@ impl<'w> Graph<'w> {
         let [to_keys, to_values] = of.to_keys_and_values;
         let operands = [queries, cells, tokens, keys, values, to_keys, to_values];
         self.check_folded(NAME, &operands, &[3, 4, 4, 4, 4, 3, 3])?;
-        let fits = queries.shape()[2] == keys.shape()[2] && keys.shape()[1] == cells.shape()[1] && to_keys.shape()[1] == to_values.shape()[1];
+        let fits =
+            queries.shape()[2] == keys.shape()[2] && keys.shape()[1] == cells.shape()[1] && to_keys.shape()[1] == to_values.shape()[1];
         if !fits {
             return Err(self.folded_misfit(NAME, &operands));
         }

@@ -5,6 +5,7 @@ mod elements;
 mod window;
 
 use super::facts::Operation;
+use super::own;
 pub(super) use elements::elements;
 
 type Shape = Vec<i64>;
@@ -127,12 +128,7 @@ const DATA_DECIDES: &[&str] = &["Compress", "NonMaxSuppression", "NonZero", "Uni
 pub(super) fn outputs(op: &Operation<'_, '_>) -> Outcome {
     let kind = op.node.op_type.as_str();
     if op.node.domain == crate::OWN_DOMAIN {
-        let shape = match (op.shape(0), op.shape(1), op.shape(2)) {
-            (Some(&[_, area, _]), Some(&[objects, _, _, width]), _) => Some(vec![vec![objects, area, width]]),
-            (Some(&[batch, queries, _]), Some(&[_, _, _]), Some(&[_, _, width])) => Some(vec![vec![batch, queries, width]]),
-            _ => None,
-        };
-        return shape.map_or(Outcome::Unknown, Outcome::Shapes);
+        return own::shape(op).map_or(Outcome::Unknown, |shape| Outcome::Shapes(vec![shape]));
     }
     if !matches!(op.node.domain.as_str(), "" | "ai.onnx" | "com.microsoft") {
         return Outcome::NoRule;

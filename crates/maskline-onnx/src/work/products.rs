@@ -2,6 +2,7 @@
 
 use super::facts::Operation;
 use super::infer::{count, einsum_letters, gemm_sizes, matrices};
+use super::own;
 
 /// What an operator costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,8 +21,8 @@ pub(super) enum Cost {
 pub(super) fn cost(op: &Operation<'_, '_>) -> Cost {
     if op.node.domain == crate::OWN_DOMAIN {
         return match op.node.op_type.as_str() {
-            "MemoryAttention" => memory_attention(op),
-            _ => multi_head_attention(op),
+            "Attention" => multi_head_attention(op),
+            _ => own::products(op).map_or(Cost::Unknown, |products| Cost::Operations(2.0 * products)),
         };
     }
     let is_microsoft = op.node.domain == "com.microsoft";
@@ -82,20 +83,6 @@ fn multi_head_attention(op: &Operation<'_, '_>) -> Cost {
         }
         (None, ..) | (_, None, _) | (_, _, None) => Cost::Unknown,
         _ => Cost::Uncounted,
-    }
-}
-
-/// `maskline.MemoryAttention`: what it does, not what the attention is as it is written: queries taken back to every column and row, then a
-/// memory's width for each score and each weight.
-fn memory_attention(op: &Operation<'_, '_>) -> Cost {
-    match (op.shape(0), op.shape(1), op.shape(3)) {
-        (Some(&[_, area, width]), Some(&[objects, _, memories, memory_width]), Some(&[_, pointers, _])) => {
-            let sides = 2 * area.isqrt();
-            let absorbed = count(&[objects, area, sides, width / 2, memory_width]);
-            let looked = 2.0 * count(&[objects, area, memories * area + pointers, memory_width]);
-            Cost::Operations(2.0 * (absorbed + looked))
-        }
-        _ => Cost::Unknown,
     }
 }
 

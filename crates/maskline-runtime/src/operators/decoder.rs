@@ -223,7 +223,8 @@ fn token_to_image(run: &Run<'_>, Heads(heads): Heads) -> ort::Result<()> {
     let (queries, keys, image, to_keys, to_values) = (queries?, keys?, image?, to_keys?, to_values?);
     let positions = run.optional(7)?;
     let positions = numbers(positions.as_ref())?;
-    let expected = || run.wrong("queries [P, n, I], cells [P, S, 1 + K, 16], keys [1, S, I, 16], values [1, v, T, 16] and matrices to both");
+    let expected =
+        || run.wrong("queries [P, n, I], cells [P, S, 1 + K, 16], keys [1, S, I, 16], values [1, v, T, 16] and matrices to both");
     let folded = Folded::of(cells?, tokens?, Folding { heads, cells: image.size(2), after: 0 }).ok_or_else(expected)?;
     let (prompts, looking, inner) = (queries.size(0), queries.size(1), folded.sizes.inner());
     let (stripes, vectors) = (folded.sizes.stripes(), folded.vectors());
@@ -262,7 +263,8 @@ fn image_to_token(run: &Run<'_>, Block { heads, cells: area, width, epsilon }: B
     let (keys, queries, to_queries, image, squares, products) = (keys?, queries?, to_queries?, image?, squares?, products?);
     let positions = run.optional(8)?;
     let positions = numbers(positions.as_ref())?;
-    let expected = || run.wrong("keys [P, N, I], cells [P, S, 1 + K, 16], queries [1, S, I, 16] and a matrix to them, rows [1, S, rows, 16]");
+    let expected =
+        || run.wrong("keys [P, N, I], cells [P, S, 1 + K, 16], queries [1, S, I, 16] and a matrix to them, rows [1, S, rows, 16]");
     let folded = Folded::of(cells?, tokens?, Folding { heads, cells: area, after: 1 }).ok_or_else(expected)?;
     let (prompts, stripes, inner, blocks) = (keys.size(0), folded.sizes.stripes(), folded.sizes.inner(), folded.values.size(1));
     let (before, sources) = (folded.sources(blocks - 1), folded.sources(blocks));
@@ -307,7 +309,8 @@ fn upscale(run: &Run<'_>, Block { heads, cells: area, epsilon, .. }: Block) -> o
     let (norm, convolution, fine) = (norm?, convolution?, fine?);
     let middle = run.optional(9)?;
     let middle = numbers(middle.as_ref())?;
-    let expected = || run.wrong("weights [P, M, F], cells [P, S, 1 + K, 16], the image [1, S, 4 E, 16], norm [2, E], convolution [4 F / 16, E, 16]");
+    let expected =
+        || run.wrong("weights [P, M, F], cells [P, S, 1 + K, 16], the image [1, S, 4 E, 16], norm [2, E], convolution [4 F / 16, E, 16]");
     let folded = Folded::of(cells?, tokens?, Folding { heads, cells: area, after: 0 }).ok_or_else(expected)?;
     let (prompts, masks, last) = (weights.size(0), weights.size(1), weights.size(2));
     let (stripes, between, sources) = (folded.sizes.stripes(), norm.numbers.len() / 2, folded.sources(folded.values.size(1)));

@@ -19,9 +19,10 @@ use self::decoder::{ImageToTokenOperator, InStripesOperator, TokenToImageOperato
 /// The domain of all of them, as graphs name it.
 pub const OPERATORS: &str = "maskline";
 
-/// Whether this processor runs them faster than it runs ONNX Runtime's.
-pub fn has_fast_operators() -> bool {
-    Processor::best() != Processor::Any
+/// The instructions with which this processor runs them faster than it runs ONNX Runtime's; `None` where it has none of these.
+pub fn fast_instructions() -> Option<&'static str> {
+    let best = Processor::best();
+    (best != Processor::Any).then(|| best.name())
 }
 
 /// The operators, for a session.

@@ -47,7 +47,11 @@ impl<'a> Origin<'a> {
         let BundleOptions { dialect, decoder, keypoint_shape, labels, image_size, context, config, taps } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
-        let options = format!("{} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}", dialect.name(), decoder.map_or("", MaskDecoder::name));
+        let options = format!(
+            "{} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
+            dialect.name(),
+            decoder.map_or("", MaskDecoder::name)
+        );
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         Ok(hash_key(["bundle", &version, &self.identity()?, &options]))
     }

@@ -6,7 +6,7 @@ fn plan(models: usize, sweeps: &[&str]) -> Plan {
     Plan {
         models: (0..models).map(|i| (format!("m{i}"), ModelSource::Nano)).collect(),
         setting: Setting {
-            compute: Compute { provider: "cpu".into(), precision: Precision::F32, threads: 2, size: None },
+            compute: Compute { provider: "cpu".into(), precision: Precision::F32, threads: 2, size: None, decoder: None },
             batch: 1,
             prompts: Prompts { kind: PromptKind::Click, count: 1 },
             texts: Texts { kind: TextKind::Words, count: 1 },
