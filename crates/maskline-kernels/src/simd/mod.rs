@@ -4,7 +4,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 pub(crate) use math::{exp, gelu};
@@ -36,7 +40,9 @@ pub(crate) unsafe trait Simd: Copy {
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a b + c`, rounded once where the processor can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Of each pair the smaller number, and the second if one is none.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Of each pair the larger number, and the second if one is none.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn sqrt(self, vector: Self::Vector) -> Self::Vector;
     /// To the nearest whole numbers, which fit an i32.
@@ -101,6 +107,12 @@ pub enum Processor {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Processor {
@@ -115,6 +127,10 @@ impl Processor {
             Some(Self::Any),
             #[cfg(target_arch = "x86_64")]
             avx2::Avx2::of_this_processor().map(|_| Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            avx512::Avx512::of_this_processor().map(|_| Self::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            neon::Neon::of_this_processor().map(|_| Self::Neon),
         ];
         all.into_iter().flatten().collect()
     }
@@ -125,6 +141,10 @@ impl Processor {
             Self::Any => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
         }
     }
 
@@ -132,12 +152,21 @@ impl Processor {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => match avx2::Avx2::of_this_processor() {
-                Some(simd) => simd.run(kernel),
-                None => Portable.run(kernel),
-            },
+            Self::Avx2 => run_or_portable(avx2::Avx2::of_this_processor(), kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => run_or_portable(avx512::Avx512::of_this_processor(), kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => run_or_portable(neon::Neon::of_this_processor(), kernel),
             Self::Any => Portable.run(kernel),
         }
+    }
+}
+
+#[inline(always)]
+fn run_or_portable<S: Simd, K: Kernel>(simd: Option<S>, kernel: K) -> K::Output {
+    match simd {
+        Some(simd) => simd.run(kernel),
+        None => Portable.run(kernel),
     }
 }
 
@@ -186,6 +215,49 @@ mod tests {
         assert_eq!(expected[28][0], 7.5);
         for processor in Processor::all() {
             assert_eq!(processor.run(Everything([a, b, c])), expected, "{processor:?}");
+        }
+    }
+
+    /// Where processors could differ.
+    struct Edges([f32; LANES]);
+
+    impl Kernel for Edges {
+        type Output = [[f32; LANES]; 6];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let (numbers_and_none, ones) = (simd.load(&self.0), simd.splat(1.0));
+            [
+                numbers(simd, simd.min(numbers_and_none, ones)),
+                numbers(simd, simd.min(ones, numbers_and_none)),
+                numbers(simd, simd.max(numbers_and_none, ones)),
+                numbers(simd, simd.max(ones, numbers_and_none)),
+                numbers(simd, simd.round(simd.load(&[2e9, -2e9, 8_388_607.5, -0.4].repeat(4)))),
+                numbers(simd, simd.scale(simd.splat(1.5), simd.load(&[127.0, -126.0, 0.0, -1.0].repeat(4)))),
+            ]
+        }
+    }
+
+    #[test]
+    fn processors_agree_at_the_edges() {
+        let numbers_and_none = std::array::from_fn(|lane| [f32::NAN, 0.5, 2.0, f32::INFINITY][lane % 4]);
+        for processor in Processor::all() {
+            for lane in [0, 4, 8, 12] {
+                let found = processor.run(Edges(numbers_and_none)).map(|lanes| -> [f32; 4] { std::array::from_fn(|at| lanes[lane + at]) });
+                assert_eq!([found[0], found[2]], [[1.0, 0.5, 1.0, 1.0], [1.0, 1.0, 2.0, f32::INFINITY]], "{processor:?}");
+                assert_eq!([&found[1][1..], &found[3][1..]], [[0.5, 1.0, 1.0], [1.0, 2.0, f32::INFINITY]], "{processor:?}");
+                assert!(found[1][0].is_nan() && found[3][0].is_nan(), "{processor:?}: the second of two counts if one is no number");
+                assert_eq!(found[4], [2e9, -2e9, 8_388_608.0, 0.0], "{processor:?}");
+                assert_eq!(found[5], [3.0 / f32::MIN_POSITIVE, 1.5 * f32::MIN_POSITIVE, 1.5, 0.75], "{processor:?}");
+            }
+        }
+    }
+
+    /// `testing/kernels.sh` names the one that it means to try.
+    #[test]
+    fn the_processor_that_is_to_be_tried_is_there() {
+        if let Ok(name) = std::env::var("MASKLINE_EXPECTED_PROCESSOR") {
+            assert_eq!(Processor::best().name(), name);
         }
     }
 }
