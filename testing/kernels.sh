@@ -3,7 +3,9 @@
 # behaviour in their `unsafe` code, and threads that touch the same memory.
 #
 #   testing/kernels.sh                # all parts
-#   testing/kernels.sh miri neon      # some of: miri, neon, avx512, threads
+#   testing/kernels.sh miri neon      # some of: miri, neon, avx512, addresses, threads
+#
+# CI does all but avx512, which boots a whole computer: run it when `simd/avx512.rs` changes.
 #
 # What cannot be tried, as its tools are neither here nor to be had, is named at the end.
 set -euo pipefail
@@ -38,7 +40,7 @@ packages() {
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${@:2}"; } >/dev/null 2>&1
 }
 
-# Every access to memory, checked while the tests are interpreted.
+# Every operation checked while the tests are interpreted: those of `simd`, where all intrinsics are. The others would take hours.
 miri() {
     if [[ $host != x86_64-* ]] || ! nightly miri; then
         miss "undefined behaviour" "a nightly compiler for x86-64 with Miri"
@@ -46,7 +48,7 @@ miri() {
     fi
     # Under Miri a processor has what is compiled for.
     CARGO_TARGET_DIR="$target/miri" RUSTFLAGS="-Ctarget-feature=+avx2,+fma" MIRIFLAGS="-Zmiri-env-set=MASKLINE_EXPECTED_PROCESSOR=avx2" \
-        cargo +nightly miri test -p maskline-kernels --lib
+        cargo +nightly miri test -p maskline-kernels --lib simd::
 }
 
 neon() {
@@ -130,6 +132,16 @@ bochs_and_kernel() {
     [ -n "$name" ] && (cd "$1" && apt-get download -qq "$name" && dpkg-deb -x "$name"_*.deb kernel) >/dev/null 2>&1
 }
 
+# Every access to memory of all tests, at their full size.
+addresses() {
+    if [[ $host != x86_64-*-linux-gnu ]] || ! nightly rustc; then
+        miss "accesses to memory" "a nightly compiler for x86-64, for the address sanitizer,"
+        return
+    fi
+    CARGO_TARGET_DIR="$target/addresses" RUSTFLAGS="-Zsanitizer=address" \
+        cargo +nightly test --release -p maskline-kernels --lib --target "$host"
+}
+
 threads() {
     if [[ $host != x86_64-*-linux-gnu ]] || ! nightly rust-src; then
         miss "races of threads" "a nightly compiler for x86-64 with its sources, for the thread sanitizer,"
@@ -140,11 +152,11 @@ threads() {
         cargo +nightly test --release -Zbuild-std -p maskline-kernels --lib --target "$host"
 }
 
-[ $# -gt 0 ] || set -- miri neon avx512 threads
+[ $# -gt 0 ] || set -- miri neon avx512 addresses threads
 for part in "$@"; do
     case $part in
-        miri | neon | avx512 | threads) ;;
-        *) echo "no such part: $part (miri, neon, avx512, threads)" >&2 && exit 2 ;;
+        miri | neon | avx512 | addresses | threads) ;;
+        *) echo "no such part: $part (miri, neon, avx512, addresses, threads)" >&2 && exit 2 ;;
     esac
     echo "== kernels: $part"
     "$part"

@@ -247,8 +247,12 @@ fn weights_lie_once_in_a_bundle_however_many_parts_read_them() {
     write_generated_weights("sam2.1-tiny", 1, &options, &path).unwrap();
     let weights = std::fs::metadata(&path).unwrap().len();
     // What is worked out from little, for this picture size: for each cell its positions in the embedding, in the memory attention and in a
-    // memory, and the angles by which the memory attention turns it. (The trunk's are worked out when the graph is opened.)
-    let tables = 4 * 64 * 64 * (256 + 256 + 64 + 2 * 128);
+    // memory, and the angles by which the memory attention turns it, and what the folded decoder's last two keys and last queries are of
+    // its positions. (The trunk's are worked out when the graph is opened.)
+    let positions = 4 * 64 * 64 * (256 + 256 + 64 + 2 * 128 + 3 * 128);
+    // What the folded decoder has of weights multiplied by each other: for the picture, and for prompts with masks and without.
+    let products = 4 * (256 * (8 * 128 + 145 + 274 + 256) + 2 * 274 * (3 * 128 + 256 + 274));
+    let tables = positions + products;
     // Generated weights are written, …
     let generated = engine.build(ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 }, &options).unwrap();
     let bytes: u64 = sizes(&generated.directory).values().sum();

@@ -4,7 +4,9 @@
 mod asking;
 
 use asking::{MASK_SIDE, Place, Random, SIZE, picture};
-use maskline::{BundleOptions, Dialect, Embedding, ErrorKind, LoadOptions, MaskDecoder, Model, ModelSource, Multimask, Prompt, SegmentOptions};
+use maskline::{
+    BundleOptions, Dialect, Embedding, ErrorKind, LoadOptions, MaskDecoder, Model, ModelSource, Multimask, Prompt, SegmentOptions,
+};
 
 /// A model with a decoder, of generated weights.
 fn model(place: &Place, architecture: &str, options: LoadOptions) -> Model {

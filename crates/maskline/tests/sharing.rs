@@ -9,7 +9,9 @@ use std::path::Path;
 use asking::parts::{Parts, Tokens};
 use asking::{MASK_SIDE, Place, Random, SIDE, SIZE, picture, shared};
 use maskline::vision::mask::{Frame, Logits, upsample};
-use maskline::{BundleOptions, Dialect, Embedding, LoadOptions, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions};
+use maskline::{
+    BundleOptions, Dialect, Embedding, LoadOptions, MaskDecoder, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions,
+};
 
 /// Difference of logits over the largest logit of the mask. All forms are the same sums in another order: a sum of K products of f32
 /// has a rounding error of about √K · 2⁻²⁴ of its terms (K ≤ 2048 here: 3e-6), and some twenty such sums and normalisations follow
@@ -143,7 +145,9 @@ fn difference([a, b]: [&[f32]; 2]) -> f32 {
 fn portable_decoders_give_the_same_answers() {
     // The same embedding for both: generated weights make the trunk's attention so steep that rounding grows a hundredfold in it.
     let place = Place::new();
-    let [ort, portable] = [LoadOptions::default(), portable()].map(|options| Parts::of(&place.synthetic(options)));
+    let graph = BundleOptions { decoder: Some(MaskDecoder::Graph), ..BundleOptions::default() };
+    let ort = LoadOptions { bundle: graph, ..LoadOptions::default() };
+    let [ort, portable] = [ort, portable()].map(|options| Parts::of(&place.synthetic(options)));
     let embedding = ort.encode(&picture(9, SIZE));
     let mut random = Random(31);
     for (points, with_mask) in [(1, false), (2, false), (3, false), (9, false), (1, true), (3, true), (6, true)] {
