@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use maskline_kernels::Processor;
-use maskline_kernels::decoder::{Cells, Columns, ImageToToken, Sizes, TokenToImage, Upscale, Workers};
+use maskline_kernels::decoder::{Cells, Columns, ImageToToken, InStripes, Projection, Sizes, TokenToImage, Upscale, Workers};
 
 const SIZES: Sizes = Sizes { cells: 4096, heads: 8, head_width: 16, tokens: 9 };
 const INNER: usize = 128;
@@ -48,11 +48,22 @@ impl Stage {
 fn passes(c: &mut Criterion) {
     let mut group = c.benchmark_group("mask decoder");
     for processor in Processor::all() {
+        products(&mut group, processor);
         token_to_image(&mut group, processor);
         image_to_token(&mut group, processor);
         upscale(&mut group, processor);
     }
     group.finish();
+}
+
+/// Products alone, of a few cells that stay in the first cache: what the others can hope for.
+fn products(group: &mut Group<'_>, processor: Processor) {
+    let (cells, weight, bias) = (numbers(2 * LANES * WIDTH / 4), numbers(96 * WIDTH / 4), numbers(96));
+    let projection = Some(Projection { weight: &weight, bias: &bias });
+    let of = InStripes { cells: &cells, width: WIDTH / 4, projection };
+    let mut out = vec![0.0; 2 * LANES * 96];
+    group.throughput(Throughput::Elements((cells.len() * 96) as u64));
+    group.bench_function(format!("products alone, {}", processor.name()), |b| b.iter(|| of.write(processor, &Alone, &mut out)));
 }
 
 type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>;

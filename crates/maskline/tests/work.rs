@@ -81,3 +81,24 @@ fn sam2_differs_from_torch_by_what_is_folded() {
     assert_eq!(twice[0].1.flops, 2.0 * encoder);
     assert_eq!(twice[1].1.flops, 2.0 * decoder);
 }
+
+#[test]
+fn the_folded_decoder_does_what_is_written_of_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let engine = Engine::new(EngineOptions { cache: cache.path().into(), ..EngineOptions::default() }).unwrap();
+    let works = [Dialect::Ort, Dialect::Native].map(|dialect| {
+        let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 };
+        let bundle = engine.build(source, &BundleOptions { dialect, ..BundleOptions::default() }).unwrap();
+        let known = sizes([("batch", 1), ("prompts", 1), ("points", 3)]);
+        let works: Vec<Work> = bundle.parts().take(2).map(|(_, file)| GraphFile::read(&file).unwrap().work(&known).unwrap()).collect();
+        assert!(works.iter().all(|work| work.uncounted.is_empty()), "{works:?}");
+        works
+    });
+    let [[encoder, decoder], [native_encoder, native_decoder]] = works.each_ref().map(|works| [works[0].flops, works[1].flops]);
+    // docs/decoder.md: for each of 4,096 cells, with nine tokens. The graph also takes the tokens back through projections of the cells.
+    let saved = 2.0 * 4096.0 * (228_608.0 - 120_508.0);
+    assert_close(decoder - native_decoder, saved, 0.01);
+    // What the image's side has more: two blocks' keys, values and queries, the last keys and values, rows, and the first convolution.
+    let rows = (17.0 + 128.0) + (17.0 + 256.0 + 1.0);
+    assert_close(native_encoder - encoder, 2.0 * 4096.0 * 256.0 * (5.0 * 128.0 + rows + 256.0), 0.001);
+}

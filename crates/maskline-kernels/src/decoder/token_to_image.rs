@@ -479,4 +479,4 @@ impl Seen {
     }
 }
 
-const _: () = assert!(PART % TILE == 0, "a part is whole tiles");
+const _: () = assert!(PART.is_multiple_of(TILE), "a part is whole tiles");
