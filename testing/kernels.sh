@@ -139,7 +139,7 @@ addresses() {
         return
     fi
     CARGO_TARGET_DIR="$target/addresses" RUSTFLAGS="-Zsanitizer=address" \
-        cargo +nightly test --release -p maskline-kernels --lib --target "$host"
+        env -u MASKLINE_SMALL_TESTS cargo +nightly test --release -p maskline-kernels --lib --target "$host"
 }
 
 threads() {

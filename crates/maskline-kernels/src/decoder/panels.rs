@@ -98,11 +98,16 @@ pub(super) fn add_rows<S: Simd, const R: usize>(simd: S, sums: &mut [S::Vector; 
 #[inline(always)]
 fn add_row<S: Simd>(simd: S, sum: S::Vector, panel: &[[f32; LANES]], row: usize, lanes: &[[f32; LANES]]) -> S::Vector {
     let mut sums = [sum, simd.splat(0.0), simd.splat(0.0), simd.splat(0.0)];
-    let (panel, lanes) = (panel.chunks(4), lanes.chunks(4));
-    for (panel, lanes) in panel.zip(lanes) {
-        for (sum, (factors, lanes)) in sums.iter_mut().zip(panel.iter().zip(lanes)) {
-            *sum = simd.mul_add(simd.splat(factors[row]), simd.load(lanes), *sum);
+    let depth = panel.len().min(lanes.len());
+    let (fours, rest) = panel[..depth].as_chunks::<4>();
+    let (lanes_of_fours, rest_of_lanes) = lanes[..depth].as_chunks::<4>();
+    for (factors, lanes) in fours.iter().zip(lanes_of_fours) {
+        for part in 0..4 {
+            sums[part] = simd.mul_add(simd.splat(factors[part][row]), simd.load(&lanes[part]), sums[part]);
         }
+    }
+    for (factors, lanes) in rest.iter().zip(rest_of_lanes) {
+        sums[0] = simd.mul_add(simd.splat(factors[row]), simd.load(lanes), sums[0]);
     }
     simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]))
 }

@@ -8,7 +8,7 @@ use maskline_runtime::{SharedTensor, View as Tensor};
 use maskline_vision::mask::{Upsampler, clean};
 
 use super::Embedding;
-use super::choice::{Candidates, best, single_mask};
+use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::{Decoders, Tokens};
 use super::frame::{View, logits_of, token_count};
 use crate::drivers::{Call, Question, Take, made_here};
@@ -102,8 +102,7 @@ impl Asking<'_> {
         let presence = rows.presence.as_ref().map(|view| view.data[row]);
         let make = |candidate: usize| {
             let (blocked, score) = (&candidates.logits[candidate * size..][..size], candidates.scores[candidate]);
-            // A sum is finite where all its parts are, for logits of any sane magnitude.
-            if !blocked.iter().sum::<f32>().is_finite() || !score.is_finite() {
+            if !are_finite(blocked) || !score.is_finite() {
                 let message = format!("prompt {index}: the network's answer is not finite");
                 return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
             }

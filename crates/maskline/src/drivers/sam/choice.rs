@@ -9,6 +9,11 @@ pub(super) fn stability(logits: &[f32], delta: f32) -> f32 {
     if union > 0.0 { above(delta) / union } else { 1.0 }
 }
 
+/// Whether a network's answer is made of numbers. It is asked of every logit of every mask, so nothing here depends on the one before.
+pub(super) fn are_finite(numbers: &[f32]) -> bool {
+    !numbers.iter().fold(false, |is_bad, number| is_bad | !number.is_finite())
+}
+
 /// A prompt's masks, one after the other, and the score of each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidates<'a> {

@@ -8,7 +8,7 @@ use maskline_runtime::{Input, Outputs, SharedTensor, Tensor};
 use maskline_vision::mask::{Logits, Upsampler};
 use maskline_vision::{Mask, RgbImage};
 
-use super::choice::{Candidates, best, single_mask};
+use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::Tokens;
 use super::frame::{View, logits_of};
 use crate::delays::sleep;
@@ -252,7 +252,7 @@ impl Video {
         };
         let pointer = &of_row(MemoryHead::POINTERS, masks * self.head.width)?[pointer * self.head.width..][..self.head.width];
         let blocked = &logits[chosen * size..][..size];
-        if !(blocked.iter().sum::<f32>() + pointer.iter().sum::<f32>() + presence).is_finite() {
+        if !(are_finite(blocked) && are_finite(pointer) && presence.is_finite()) {
             let error = Error::new(ErrorKind::BadAnswer, "the network's answer is not finite");
             return Err(error.with_help("the weights are damaged or diverged in training"));
         }
