@@ -25,11 +25,14 @@ has() {
     command -v "$1" >/dev/null
 }
 
-# nightly COMPONENT: a nightly compiler with it, installed if need be.
+# nightly COMPONENT...: a nightly compiler with them, installed if need be.
 nightly() {
     has rustup || return 1
-    rustup "+nightly" component list --installed 2>/dev/null | grep -q "^$1" && return
-    rustup toolchain install nightly --profile minimal --component "$1" >/dev/null 2>&1
+    local component
+    for component in "$@"; do
+        rustup "+nightly" component list --installed 2>/dev/null | grep "^$component" >/dev/null ||
+            rustup toolchain install nightly --profile minimal --component "$component" >/dev/null 2>&1 || return 1
+    done
 }
 
 # packages NEEDED PACKAGE...: installs the packages, unless the program or file that is needed is there.
@@ -42,7 +45,7 @@ packages() {
 
 # Every operation checked while the tests are interpreted: those of `simd`, where all intrinsics are. The others would take hours.
 miri() {
-    if [[ $host != x86_64-* ]] || ! nightly miri; then
+    if [[ $host != x86_64-* ]] || ! nightly miri rust-src; then
         miss "undefined behaviour" "a nightly compiler for x86-64 with Miri"
         return
     fi
