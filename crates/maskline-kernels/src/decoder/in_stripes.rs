@@ -13,7 +13,7 @@ use crate::simd::{Kernel, LANES, Processor, Simd};
 pub struct Projection<'a> {
     /// By sixteen rows, the last ones padded: [n / 16, C, 16].
     pub weight: &'a [f32],
-    /// [n].
+    /// `[n]`.
     pub bias: &'a [f32],
 }
 

@@ -10,7 +10,7 @@
 //! in `x` and `m`: `x` is multiplied once per picture, `m` once per token, and per prompt and cell there remain products with the columns.
 //! `docs/decoder.md` has the derivation and the counts.
 //!
-//! Cells are lanes. A *stripe* is [`LANES`](crate::simd::LANES) cells, and tensors of the image are `[stripes, rows, 16]`: a row of numbers
+//! Cells are lanes. A *stripe* is sixteen cells, and tensors of the image are `[stripes, rows, 16]`: a row of numbers
 //! for every channel. Where the cells end within a stripe, its last lanes hold something finite and count for nothing.
 //!
 //! - [`TokenToImage`]: tokens look at the cells, with an online softmax;

@@ -40,7 +40,7 @@ pub struct Upscale<'a> {
     pub norm: &'a [f32],
     /// The second convolution: [4 F / 16, E, 16].
     pub convolution: &'a [f32],
-    /// What is added there, sixteen pixels of F channels: [stripes, 16 F, 16], or the same to all, [F].
+    /// What is added there, sixteen pixels of F channels: [stripes, 16 F, 16], or the same to all, `[F]`.
     pub fine: &'a [f32],
     /// What the variance is increased by.
     pub epsilon: f32,

@@ -85,7 +85,7 @@ pub struct Upscale<'a> {
     pub norm: &'a Value,
     /// The second convolution, [4 F / 16, E, 16].
     pub convolution: &'a Value,
-    /// What is added there: features [1, S, 16 F, 16], or the same to all cells, [F].
+    /// What is added there: features [1, S, 16 F, 16], or the same to all cells, `[F]`.
     pub fine: &'a Value,
     /// Heads.
     pub heads: usize,
