@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::panels::{Panel, add_rows, groups};
+use super::panels::{Panel, Turn, add_rows, groups};
 use super::{PART, Workers, own, vectors};
 use crate::rows::by_rows;
 use crate::scratch::{parts, with_scratch};
@@ -100,32 +100,11 @@ fn turn<S: Simd>(simd: S, cells: &[f32], width: usize, out: &mut [f32]) {
     for channel in (0..width).step_by(LANES) {
         let out = &mut out[channel * LANES..];
         if channel + LANES <= width {
-            simd.apart(Turn { cells: &cells[channel..], width, out });
+            simd.apart(Turn { rows: &cells[channel..], stride: width, out: &mut out[..LANES * LANES] });
         } else {
             for (row, out) in out.chunks_exact_mut(LANES).take(width - channel).enumerate() {
                 out.iter_mut().enumerate().for_each(|(cell, out)| *out = cells[cell * width + channel + row]);
             }
-        }
-    }
-}
-
-struct Turn<'a> {
-    cells: &'a [f32],
-    width: usize,
-    out: &'a mut [f32],
-}
-
-impl Kernel for Turn<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let mut vectors = [simd.splat(0.0); LANES];
-        for (cell, vector) in vectors.iter_mut().enumerate() {
-            *vector = simd.load(&self.cells[cell * self.width..]);
-        }
-        for (vector, out) in simd.transpose(vectors).iter().zip(self.out.chunks_exact_mut(LANES)) {
-            simd.store(*vector, out);
         }
     }
 }

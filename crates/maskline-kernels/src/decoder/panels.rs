@@ -195,3 +195,25 @@ impl<const R: usize> Kernel for ScoresOf<'_, R> {
         }
     }
 }
+
+/// Sixteen rows so far apart, of sixteen numbers each, with rows in lanes: [16, 16], or its first vectors where `out` holds fewer.
+pub(super) struct Turn<'a> {
+    pub(super) rows: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut vectors = [simd.splat(0.0); LANES];
+        for (row, vector) in vectors.iter_mut().enumerate() {
+            *vector = simd.load(&self.rows[row * self.stride..]);
+        }
+        for (vector, out) in simd.transpose(vectors).iter().zip(self.out.chunks_exact_mut(LANES)) {
+            simd.store(*vector, out);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::columns::{Dots, dots, matrix_length};
-use super::panels::{Group, Place, Scores, Stripes, groups, panels_of};
+use super::panels::{Group, Place, Scores, Stripes, Turn, groups, panels_of};
 use super::{Cells, Columns, PART, Sizes, TILE, Workers, own, vectors};
 use crate::rows::{Rows, Sums, add_products, by_rows};
 use crate::scratch::{parts, with_scratch};
@@ -281,27 +281,7 @@ impl Weigh<'_> {
 fn turn<S: Simd>(simd: S, weights: &[f32], turned: &mut [f32]) {
     for (weights, turned) in weights.chunks_exact(LANES * WIDTH).zip(turned.chunks_exact_mut(LANES * WIDTH)) {
         for (stripe, turned) in turned.chunks_exact_mut(LANES * LANES).enumerate() {
-            simd.apart(Turn { weights: &weights[stripe * LANES..], turned });
-        }
-    }
-}
-
-struct Turn<'a> {
-    weights: &'a [f32],
-    turned: &'a mut [f32],
-}
-
-impl Kernel for Turn<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let mut vectors = [simd.splat(0.0); LANES];
-        for (row, vector) in vectors.iter_mut().enumerate() {
-            *vector = simd.load(&self.weights[row * WIDTH..]);
-        }
-        for (vector, turned) in simd.transpose(vectors).iter().zip(self.turned.chunks_exact_mut(LANES)) {
-            simd.store(*vector, turned);
+            simd.apart(Turn { rows: &weights[stripe * LANES..], stride: WIDTH, out: turned });
         }
     }
 }

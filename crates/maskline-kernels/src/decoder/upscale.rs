@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::columns::matrix_length;
-use super::panels::{Group, Panel, Stripes, add_rows, groups};
+use super::panels::{Group, Panel, Stripes, Turn, add_rows, groups};
 use super::{Cells, Columns, Sizes, TILE, Workers, own, vectors};
 use crate::rows::by_rows;
 use crate::scratch::{parts, with_scratch};
@@ -175,7 +175,7 @@ impl Kernel for DrawWith<'_, '_> {
                 let cells = sizes.cells_of(stripe);
                 for (mask, pixels) in out.iter_mut().zip(pixels.chunks_exact(PIXELS * LANES)) {
                     let at = (stripe - all.start) * LANES * PIXELS;
-                    simd.apart(ByCells { pixels, out: &mut mask[at..at + cells * PIXELS] });
+                    simd.apart(Turn { rows: pixels, stride: LANES, out: &mut mask[at..at + cells * PIXELS] });
                 }
             }
         }
@@ -327,27 +327,6 @@ impl<const R: usize> Kernel for Weigh<'_, R> {
         }
         for (sum, pixels) in sums.iter().zip(pixels.chunks_mut(PIXELS * LANES)) {
             simd.store(*sum, pixels);
-        }
-    }
-}
-
-/// Pixels with cells in lanes, [16, 16] → cells with their pixels, of as many as there are.
-struct ByCells<'a> {
-    pixels: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for ByCells<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let mut vectors = [simd.splat(0.0); LANES];
-        for (vector, pixel) in vectors.iter_mut().zip(self.pixels.chunks_exact(LANES)) {
-            *vector = simd.load(pixel);
-        }
-        for (cell, out) in simd.transpose(vectors).iter().zip(self.out.chunks_exact_mut(PIXELS)) {
-            simd.store(*cell, out);
         }
     }
 }
