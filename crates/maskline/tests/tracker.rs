@@ -7,21 +7,20 @@ use maskline::{
     BundleOptions, Click, Direction, Engine, EngineOptions, ErrorKind, Image, LoadOptions, Mask, MaskPrompt, Model, ModelSource, Prompt,
     RgbImage, Tracked, Tracker, TrackerOptions,
 };
+use maskline_testing::kept_folder;
 
 const SIZE: (usize, usize) = (90, 60);
 
-/// The folder lives as long as the model does: for ever.
-static MODEL: LazyLock<(tempfile::TempDir, Model)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::new(EngineOptions { cache: folder.path().to_path_buf(), ..EngineOptions::default() }).unwrap();
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let cache = kept_folder(env!("CARGO_TARGET_TMPDIR"), env!("CARGO_CRATE_NAME"));
+    let engine = Engine::new(EngineOptions { cache, ..EngineOptions::default() }).unwrap();
     let bundle = BundleOptions { image_size: Some(64), ..BundleOptions::default() };
     let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 3 };
-    let model = engine.load(source, &LoadOptions { bundle, warm_up: false, ..LoadOptions::default() }).unwrap();
-    (folder, model)
+    engine.load(source, &LoadOptions { bundle, warm_up: false, ..LoadOptions::default() }).unwrap()
 });
 
 fn tracker(options: TrackerOptions) -> Tracker {
-    MODEL.1.tracker(options).unwrap()
+    MODEL.tracker(options).unwrap()
 }
 
 /// Frames that differ, and come again after eleven.
@@ -180,7 +179,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
     assert!(error.kind() == ErrorKind::InvalidOption && error.to_string().contains("object 1"), "{error}");
     tracker.remove(1);
     assert_eq!(tracker.track(Direction::Forward).unwrap().objects.len(), 1);
-    let error = MODEL.1.tracker(TrackerOptions { conditioning_frames: Some(1), ..TrackerOptions::default() }).unwrap_err();
+    let error = MODEL.tracker(TrackerOptions { conditioning_frames: Some(1), ..TrackerOptions::default() }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
 }
 

@@ -1,4 +1,4 @@
-//! What tests of several crates share: [`TinySam3`], a model, and [`skip`].
+//! What tests of several crates share: [`TinySam3`], a model, [`kept_folder`] and [`skip`].
 //!
 //! Tests that cannot run where they are: said where they are seen, counted, and refused where nothing may be missing.
 //!
@@ -36,6 +36,18 @@ pub fn skip(why: impl Display) {
     }
 }
 
+/// An empty folder for what a whole test program shares. Nothing drops what is static, so a temporary folder would stay for ever; this one
+/// is emptied when the program runs again. `within` is `env!("CARGO_TARGET_TMPDIR")`, `name` is `env!("CARGO_CRATE_NAME")`.
+///
+/// # Panics
+/// Where it cannot be emptied and made.
+pub fn kept_folder(within: &str, name: &str) -> PathBuf {
+    let folder = Path::new(within).join(name);
+    let emptied = if folder.exists() { std::fs::remove_dir_all(&folder) } else { Ok(()) };
+    emptied.and_then(|()| std::fs::create_dir_all(&folder)).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    folder
+}
+
 /// The file with a line per skipped test: grows until someone removes it. `None` outside of what Cargo builds.
 pub fn record() -> Option<PathBuf> {
     record_beside(&std::env::current_exe().ok()?)
@@ -50,6 +62,15 @@ fn record_beside(program: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kept_folder_is_emptied_when_it_is_taken_again() {
+        let place = tempfile::tempdir().expect("a folder");
+        let within = place.path().to_str().expect("text");
+        std::fs::write(kept_folder(within, "a").join("file"), "x").expect("written");
+        let again = kept_folder(within, "a");
+        assert_eq!(std::fs::read_dir(again).expect("a folder").count(), 0);
+    }
 
     #[test]
     fn the_record_lies_in_the_folder_of_what_is_built() {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use maskline::ModelSource;
 use maskline_server::ServerOptions;
-use maskline_testing::TinySam3;
+use maskline_testing::{TinySam3, kept_folder};
 use serde_json::{Map, Value, json};
 
 use super::client::{Answer, Call};
@@ -14,13 +14,13 @@ use super::running::{Running, spec};
 /// nano, a small SAM 3, a classifier and detectors with generated weights.
 pub fn server() -> SocketAddr {
     static SHARED: LazyLock<Running> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let words = folder.path().join("sam3");
+        let folder = kept_folder(env!("CARGO_TARGET_TMPDIR"), env!("CARGO_CRATE_NAME"));
+        let words = folder.join("sam3");
         TinySam3::new().write(&words);
         let generated = |name: &str| spec(name, ModelSource::Synthetic { architecture: name.into(), seed: 1 });
         let mut models = vec![spec("words", ModelSource::of_path(&words)), spec("nano", ModelSource::Nano)];
         models.extend(["yolov8n", "yolov8n-seg", "yolov8n-obb", "yolov8n-pose", "yolov8n-cls"].map(generated));
-        Running::with(folder, ServerOptions { models, ..ServerOptions::default() })
+        Running::with_cache(&folder.join("cache"), ServerOptions { models, ..ServerOptions::default() })
     });
     SHARED.address
 }

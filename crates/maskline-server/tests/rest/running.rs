@@ -10,7 +10,7 @@ use std::time::Duration;
 use image::{ExtendedColorType, ImageEncoder};
 use maskline::{Engine, EngineOptions, Error, ErrorKind, LoadOptions, ModelSource};
 use maskline_server::{Limits, ModelSpec, Parts, Repository, Server, ServerOptions, SpecSource, Stop};
-use maskline_testing::TinySam3;
+use maskline_testing::{TinySam3, kept_folder};
 use tempfile::TempDir;
 
 use super::client::get;
@@ -54,22 +54,19 @@ pub fn spec(name: &str, source: ModelSource) -> ModelSpec {
 impl Running {
     /// nano, a small SAM 3 (`words`) and a classifier with generated weights (`classes`).
     pub fn with_all() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let words = folder.path().join("sam3");
+        let folder = kept_folder(env!("CARGO_TARGET_TMPDIR"), env!("CARGO_CRATE_NAME"));
+        let words = folder.join("sam3");
         TinySam3::new().write(&words);
         let classes = ModelSource::Synthetic { architecture: "yolov8n-cls".into(), seed: 1 };
         let models = vec![spec("words", ModelSource::of_path(&words)), spec("nano", ModelSource::Nano), spec("classes", classes)];
-        Self::with(folder, ServerOptions { models, ..ServerOptions::default() })
+        Self::with_cache(&folder.join("cache"), ServerOptions { models, ..ServerOptions::default() })
     }
 
     /// nano alone.
     pub fn with_nano(change: impl FnOnce(&mut ServerOptions)) -> Self {
         let mut options = ServerOptions { models: vec![spec("nano", ModelSource::Nano)], ..ServerOptions::default() };
         change(&mut options);
-        Self::with(tempfile::tempdir().unwrap(), options)
-    }
-
-    pub fn with(folder: TempDir, options: ServerOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache");
         Self { _folder: Some(folder), ..Self::with_cache(&cache, options) }
     }

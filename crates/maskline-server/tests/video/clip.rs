@@ -8,6 +8,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use maskline::vision::decode::DecodeOptions;
 use maskline::{Engine, EngineOptions, Image, LoadOptions, Model, ModelSource, Tracked};
 use maskline_server::{ModelSpec, ServerOptions};
+use maskline_testing::kept_folder;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Call, get, post};
@@ -35,8 +36,8 @@ pub fn film() -> ModelSpec {
 
 /// Where the built model lies, for all servers of these tests.
 fn cache() -> PathBuf {
-    static BUILT: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    BUILT.path().to_owned()
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| kept_folder(env!("CARGO_TARGET_TMPDIR"), env!("CARGO_CRATE_NAME")));
+    BUILT.clone()
 }
 
 /// The server that tests share: the model, and nano, which remembers nothing.
