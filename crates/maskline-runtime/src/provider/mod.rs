@@ -1,10 +1,18 @@
 //! Execution providers: what a session computes on.
 
+mod cuda;
+mod openvino;
+mod tensorrt;
+
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+
+pub use cuda::CudaOptions;
+pub use openvino::OpenVinoOptions;
+pub use tensorrt::TensorRtOptions;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::library::Library;
@@ -21,47 +29,6 @@ pub enum Provider {
     Cuda(CudaOptions),
     /// NVIDIA TensorRT: needs [`Variant::Cuda`](crate::Variant::Cuda) and TensorRT. What it does not support runs on CUDA.
     TensorRt(TensorRtOptions),
-}
-
-/// Options of [`Provider::OpenVino`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenVinoOptions {
-    /// OpenVINO's device: `CPU`, `GPU`, `GPU.1`, `NPU`, `AUTO:GPU,CPU` ...
-    pub device: String,
-    /// Where compiled models are kept; `None`: [`LaneOptions::optimised`](crate::LaneOptions::optimised).
-    pub cache: Option<PathBuf>,
-    /// `FP32`, `FP16` or `ACCURACY`; `None`: the device's own choice.
-    pub precision: Option<String>,
-}
-
-impl Default for OpenVinoOptions {
-    fn default() -> Self {
-        Self { device: "CPU".into(), cache: None, precision: None }
-    }
-}
-
-/// Options of [`Provider::Cuda`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct CudaOptions {
-    /// Index of the device.
-    pub device_id: u32,
-    /// Upper limit of the memory arena in bytes; `None`: all that is free.
-    pub memory_limit: Option<usize>,
-    /// Allow TF32 in f32 matrix products and convolutions: faster, about 1e-3 relative error.
-    pub tf32: bool,
-}
-
-/// Options of [`Provider::TensorRt`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TensorRtOptions {
-    /// Index of the device.
-    pub device_id: u32,
-    /// Let TensorRT compute in f16 where it finds that faster.
-    pub fp16: bool,
-    /// Where built engines and timings are kept; `None`: [`LaneOptions::optimised`](crate::LaneOptions::optimised).
-    pub engine_cache: Option<PathBuf>,
-    /// Upper limit of the workspace while an engine is built, in bytes; `None`: all that is free.
-    pub workspace: Option<usize>,
 }
 
 impl Provider {
@@ -105,10 +72,11 @@ impl Provider {
     pub(crate) fn dispatches(&self, settings: &Settings<'_>) -> Vec<ExecutionProviderDispatch> {
         match self {
             Self::Cpu => vec![ep::CPU::default().build().error_on_failure()],
-            Self::OpenVino(options) => vec![openvino(options, settings)],
-            Self::Cuda(options) => vec![cuda(options)],
+            Self::OpenVino(options) => vec![openvino::dispatch(options, settings)],
+            Self::Cuda(options) => vec![cuda::dispatch(options)],
             Self::TensorRt(options) => {
-                vec![tensorrt(options, settings), cuda(&CudaOptions { device_id: options.device_id, ..CudaOptions::default() })]
+                let rest = CudaOptions { device_id: options.device_id, ..CudaOptions::default() };
+                vec![tensorrt::dispatch(options, settings), cuda::dispatch(&rest)]
             }
         }
     }
@@ -138,39 +106,7 @@ impl Provider {
 /// What a provider takes from the session's options.
 pub(crate) struct Settings<'a> {
     pub(crate) threads: usize,
-    pub(crate) cache: Option<&'a std::path::Path>,
-}
-
-fn openvino(options: &OpenVinoOptions, settings: &Settings<'_>) -> ExecutionProviderDispatch {
-    let mut provider = ep::OpenVINO::default().with_device_type(&options.device).with_num_threads(settings.threads);
-    if let Some(cache) = options.cache.as_deref().or(settings.cache) {
-        provider = provider.with_cache_dir(cache.display());
-    }
-    if let Some(precision) = &options.precision {
-        provider = provider.with_precision(precision);
-    }
-    provider.build().error_on_failure()
-}
-
-fn cuda(options: &CudaOptions) -> ExecutionProviderDispatch {
-    let mut provider = ep::CUDA::default().with_device_id(options.device_id as i32).with_tf32(options.tf32);
-    if let Some(limit) = options.memory_limit {
-        provider = provider.with_memory_limit(limit);
-    }
-    provider.build().error_on_failure()
-}
-
-fn tensorrt(options: &TensorRtOptions, settings: &Settings<'_>) -> ExecutionProviderDispatch {
-    let mut provider = ep::TensorRT::default().with_device_id(options.device_id as i32).with_fp16(options.fp16);
-    if let Some(cache) = options.engine_cache.as_deref().or(settings.cache) {
-        let cache = cache.display();
-        provider = provider.with_engine_cache(true).with_engine_cache_path(cache.to_string());
-        provider = provider.with_timing_cache(true).with_timing_cache_path(cache);
-    }
-    if let Some(workspace) = options.workspace {
-        provider = provider.with_max_workspace_size(workspace);
-    }
-    provider.build().error_on_failure()
+    pub(crate) cache: Option<&'a Path>,
 }
 
 impl fmt::Display for Provider {
