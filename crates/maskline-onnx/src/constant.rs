@@ -1,7 +1,9 @@
 //! Constant tensors: weights, and what folding makes of them.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::{DType, Shape};
 
@@ -16,19 +18,54 @@ pub struct FileSpan {
     pub length: u64,
 }
 
+/// The bytes of a constant: copies share them, so that a weight is in memory once however often it is moved about.
+#[derive(Debug, Clone)]
+pub(crate) enum Bytes<'w> {
+    /// Of a mapped checkpoint.
+    Borrowed(&'w [u8]),
+    /// Made here.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Bytes<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Shared(Arc::new(bytes))
+    }
+}
+
+impl<'w> From<Cow<'w, [u8]>> for Bytes<'w> {
+    fn from(bytes: Cow<'w, [u8]>) -> Self {
+        match bytes {
+            Cow::Borrowed(bytes) => Self::Borrowed(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        }
+    }
+}
+
 /// A constant tensor: little-endian, row-major.
 #[derive(Debug, Clone)]
 pub struct Constant<'w> {
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<usize>,
-    pub(crate) bytes: Cow<'w, [u8]>,
+    pub(crate) bytes: Bytes<'w>,
     pub(crate) span: Option<FileSpan>,
 }
 
 impl<'w> Constant<'w> {
     /// A tensor from raw little-endian bytes. `None` if their number does not fit the shape.
     pub fn new(dtype: DType, shape: &[usize], bytes: impl Into<Cow<'w, [u8]>>) -> Option<Self> {
-        let bytes = bytes.into();
+        let bytes = Bytes::from(bytes.into());
         let expected = shape.iter().try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size));
         (expected == Some(bytes.len())).then(|| Self { dtype, shape: shape.to_vec(), bytes, span: None })
     }
@@ -73,6 +110,11 @@ impl<'w> Constant<'w> {
     /// Whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same numbers in another float type, rounded; `None` for what is no float.
+    pub(crate) fn converted(&self, dtype: DType) -> Option<Self> {
+        Self::from_floats(dtype, &self.shape, &self.floats()?)
     }
 
     pub(crate) fn symbolic_shape(&self) -> Shape {

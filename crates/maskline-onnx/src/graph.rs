@@ -73,6 +73,8 @@ pub(crate) struct Node {
     pub(crate) inputs: Vec<Option<usize>>,
     pub(crate) output: usize,
     pub(crate) attributes: Vec<AttributeProto>,
+    /// Whether it stays f32, whatever precision the model gets.
+    pub(crate) is_full: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,8 @@ pub struct Graph<'w> {
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
     scope: Vec<String>,
+    /// Whether what is emitted now stays f32.
+    is_full: bool,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) constants: Vec<Constant<'w>>,
@@ -105,6 +109,13 @@ pub(crate) struct Op<'a> {
     pub(crate) domain: &'static str,
     pub(crate) inputs: Vec<Option<&'a Value>>,
     pub(crate) attributes: Vec<AttributeProto>,
+}
+
+/// An operator that stands where a node of another graph stood.
+pub(crate) struct Placed<'a> {
+    pub(crate) op: Op<'a>,
+    pub(crate) scope: String,
+    pub(crate) is_full: bool,
 }
 
 impl<'a> Op<'a> {
@@ -157,6 +168,7 @@ impl<'w> Graph<'w> {
             name: name.into(),
             dialect,
             scope: Vec::new(),
+            is_full: false,
             values: Vec::new(),
             nodes: Vec::new(),
             constants: Vec::new(),
@@ -177,6 +189,14 @@ impl<'w> Graph<'w> {
         self.scope.push(name.to_string());
         let result = build(self);
         self.scope.pop();
+        result
+    }
+
+    /// Runs `build`, whose operators stay f32 whatever precision the model gets ([`Model::in_half`](crate::Model::in_half)).
+    pub fn full_precision<T, E>(&mut self, build: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let before = std::mem::replace(&mut self.is_full, true);
+        let result = build(self);
+        self.is_full = before;
         result
     }
 
@@ -241,8 +261,13 @@ impl<'w> Graph<'w> {
         if half.dtype() == DType::F32 {
             return half;
         }
-        let cast = Op::new("Cast", &[&half]).int("to", i64::from(DType::F32.code()));
-        self.emit_unfolded(cast, DType::F32, half.shape().clone())
+        self.cast_later(&half, DType::F32)
+    }
+
+    /// A value in another type, which also of a constant is made where the model is opened.
+    pub(crate) fn cast_later(&mut self, x: &Value, dtype: DType) -> Value {
+        let cast = Op::new("Cast", &[x]).int("to", i64::from(dtype.code()));
+        self.emit_unfolded(cast, dtype, x.shape().clone())
     }
 
     /// An f32 constant without dimensions.
@@ -292,8 +317,18 @@ impl<'w> Graph<'w> {
         while inputs.last() == Some(&None) {
             inputs.pop();
         }
-        let scope = self.scope_path();
-        self.nodes.push(Node { kind: op.kind, domain: op.domain, scope, inputs, output: value.id, attributes: op.attributes });
+        let Op { kind, domain, attributes, .. } = op;
+        let (scope, is_full) = (self.scope_path(), self.is_full);
+        self.nodes.push(Node { kind, domain, scope, inputs, output: value.id, attributes, is_full });
+        value
+    }
+
+    /// Emits a node at the place of another graph's node.
+    pub(crate) fn emit_like(&mut self, place: Placed<'_>, dtype: DType, shape: Shape) -> Value {
+        let Placed { op, scope, is_full } = place;
+        let before = (std::mem::replace(&mut self.scope, vec![scope]), std::mem::replace(&mut self.is_full, is_full));
+        let value = self.emit_unfolded(op, dtype, shape);
+        (self.scope, self.is_full) = before;
         value
     }
 

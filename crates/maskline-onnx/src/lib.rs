@@ -36,6 +36,7 @@ mod graph;
 mod header;
 mod model;
 mod ops;
+mod precision;
 pub mod proto;
 mod save;
 mod work;
@@ -53,6 +54,7 @@ pub use ops::{
     AttentionOptions, ConvOptions, FoldedCells, GeluForm, ImageToToken, Interpolation, MemoryAttention, PadMode, PoolOptions, Rotation,
     TokenToImage, Upscale,
 };
+pub use precision::Half;
 pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 

@@ -11,27 +11,24 @@ use crate::proto::{
 };
 use crate::{Constant, DType, Error, ErrorKind, Graph, IR_VERSION, OPSET, Result, Shape};
 
-/// A finished graph: only what its outputs need, with names.
+/// A finished graph: only what its outputs need.
 #[derive(Debug)]
 pub struct Model<'w> {
-    graph: GraphProto,
-    metadata: Vec<(String, String)>,
-    /// Domains of operators beside the standard's.
-    domains: Vec<&'static str>,
-    pub(crate) initializers: Vec<Initializer<'w>>,
+    pub(crate) graph: Graph<'w>,
 }
 
 /// A constant that the graph needs.
 #[derive(Debug)]
-pub(crate) struct Initializer<'w> {
-    pub(crate) name: String,
-    pub(crate) constant: Constant<'w>,
+pub(crate) struct Initializer<'m, 'w> {
+    /// The value that it is.
+    id: usize,
+    pub(crate) constant: &'m Constant<'w>,
     /// Of element type, shape and bytes.
     pub(crate) hash: blake3::Hash,
 }
 
 impl<'w> Graph<'w> {
-    /// Ends the construction: drops what no output needs and names the rest.
+    /// Ends the construction: drops what no output needs.
     ///
     /// # Errors
     /// `Invalid` if there is no output.
@@ -41,40 +38,8 @@ impl<'w> Graph<'w> {
         }
         let needed = self.needed_values();
         self.nodes.retain(|node| needed.contains(&node.output));
-        let node_names = node_names(&self.nodes);
-        let names = self.value_names(&node_names);
-        let name_of = |id: &usize| names.get(id).cloned().unwrap_or_default();
-        let nodes = self.nodes.iter().zip(&node_names).map(|(node, name)| NodeProto {
-            input: node.inputs.iter().map(|id| id.as_ref().map(name_of).unwrap_or_default()).collect(),
-            output: vec![name_of(&node.output)],
-            name: name.clone(),
-            op_type: node.kind.into(),
-            attribute: node.attributes.clone(),
-            domain: node.domain.into(),
-        });
-        let graph = GraphProto {
-            node: nodes.collect(),
-            name: self.name.clone(),
-            input: self.inputs.iter().map(|id| self.port(name_of(id), *id)).collect(),
-            output: self.outputs.iter().map(|(name, id)| self.port(name.clone(), *id)).collect(),
-            value_info: self.inner_values().map(|id| self.port(name_of(&id), id)).collect(),
-            ..Default::default()
-        };
-        let hashes: HashMap<usize, blake3::Hash> = self.known_constants.iter().map(|(hash, id)| (*id, *hash)).collect();
-        let mut slots: Vec<Option<Constant<'w>>> = std::mem::take(&mut self.constants).into_iter().map(Some).collect();
-        let mut initializers = Vec::new();
-        for (id, value) in self.values.iter().enumerate() {
-            if let Source::Constant(index) = value.source
-                && needed.contains(&id)
-                && let (Some(constant), Some(hash)) = (slots[index].take(), hashes.get(&id))
-            {
-                initializers.push(Initializer { name: name_of(&id), constant, hash: *hash });
-            }
-        }
-        let mut domains: Vec<&str> = self.nodes.iter().map(|node| node.domain).filter(|domain| !domain.is_empty()).collect();
-        domains.sort_unstable();
-        domains.dedup();
-        Ok(Model { graph, metadata: self.metadata, domains, initializers })
+        self.known_constants.retain(|_, id| needed.contains(id));
+        Ok(Model { graph: self })
     }
 
     fn needed_values(&self) -> HashSet<usize> {
@@ -113,26 +78,59 @@ impl<'w> Graph<'w> {
         self.nodes.iter().map(|node| node.output).filter(move |id| !outputs.contains(id))
     }
 
+    /// All of it but the constants.
+    fn encode(&self, names: &HashMap<usize, String>, node_names: &[String]) -> GraphProto {
+        let name_of = |id: &usize| names.get(id).cloned().unwrap_or_default();
+        let nodes = self.nodes.iter().zip(node_names).map(|(node, name)| NodeProto {
+            input: node.inputs.iter().map(|id| id.as_ref().map(name_of).unwrap_or_default()).collect(),
+            output: vec![name_of(&node.output)],
+            name: name.clone(),
+            op_type: node.kind.into(),
+            attribute: node.attributes.clone(),
+            domain: node.domain.into(),
+        });
+        GraphProto {
+            node: nodes.collect(),
+            name: self.name.clone(),
+            input: self.inputs.iter().map(|id| self.port(name_of(id), *id)).collect(),
+            output: self.outputs.iter().map(|(name, id)| self.port(name.clone(), *id)).collect(),
+            value_info: self.inner_values().map(|id| self.port(name_of(&id), id)).collect(),
+            ..Default::default()
+        }
+    }
+
     fn port(&self, name: String, id: usize) -> ValueInfoProto {
         let info = &self.values[id];
         ValueInfoProto { name, r#type: Some(tensor_type(info.dtype, &info.shape)) }
     }
 }
 
-impl Model<'_> {
+impl<'w> Model<'w> {
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.graph.node.len()
+        self.graph.nodes.len()
     }
 
     /// Number of nodes of one operator.
     pub fn count_of(&self, operator: &str) -> usize {
-        self.graph.node.iter().filter(|n| n.op_type == operator).count()
+        self.graph.nodes.iter().filter(|node| node.kind == operator).count()
     }
 
     /// Bytes of all constants.
     pub fn weight_bytes(&self) -> u64 {
-        self.initializers.iter().map(|initializer| initializer.constant.bytes.len() as u64).sum()
+        self.initializers().iter().map(|initializer| initializer.constant.bytes.len() as u64).sum()
+    }
+
+    /// The constants, in the order of their making.
+    pub(crate) fn initializers(&self) -> Vec<Initializer<'_, 'w>> {
+        let graph = &self.graph;
+        let constant = |(hash, id): (&blake3::Hash, &usize)| match graph.values[*id].source {
+            Source::Constant(index) => Some(Initializer { id: *id, constant: &graph.constants[index], hash: *hash }),
+            _ => None,
+        };
+        let mut found: Vec<_> = graph.known_constants.iter().filter_map(constant).collect();
+        found.sort_unstable_by_key(|initializer| initializer.id);
+        found
     }
 
     /// The whole model as one file's content.
@@ -148,21 +146,27 @@ impl Model<'_> {
 
     /// Encodes the model; `place` says where the bytes of each constant are.
     pub(crate) fn encode(&self, mut place: impl FnMut(usize, &Constant<'_>) -> TensorProto) -> Vec<u8> {
-        let initializers = self.initializers.iter().enumerate().map(|(i, Initializer { name, constant, .. })| TensorProto {
+        let graph = &self.graph;
+        let node_names = node_names(&graph.nodes);
+        let names = graph.value_names(&node_names);
+        let initializers = self.initializers().into_iter().enumerate().map(|(i, Initializer { id, constant, .. })| TensorProto {
             dims: constant.shape.iter().map(|d| *d as i64).collect(),
             data_type: constant.dtype.code(),
-            name: name.clone(),
+            name: names.get(&id).cloned().unwrap_or_default(),
             ..place(i, constant)
         });
+        let mut domains: Vec<&str> = graph.nodes.iter().map(|node| node.domain).filter(|domain| !domain.is_empty()).collect();
+        domains.sort_unstable();
+        domains.dedup();
         let mut opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPSET }];
-        opset_import.extend(self.domains.iter().map(|domain| OperatorSetIdProto { domain: (*domain).into(), version: 1 }));
+        opset_import.extend(domains.iter().map(|domain| OperatorSetIdProto { domain: (*domain).into(), version: 1 }));
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "maskline".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
-            graph: Some(GraphProto { initializer: initializers.collect(), ..self.graph.clone() }),
+            graph: Some(GraphProto { initializer: initializers.collect(), ..graph.encode(&names, &node_names) }),
             opset_import,
-            metadata_props: self.metadata.iter().map(|(key, value)| StringStringEntryProto::new(key, value)).collect(),
+            metadata_props: graph.metadata.iter().map(|(key, value)| StringStringEntryProto::new(key, value)).collect(),
         };
         model.encode_to_vec()
     }

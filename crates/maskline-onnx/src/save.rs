@@ -90,19 +90,19 @@ impl Saver {
         }
         let name = format!("{stem}.weights");
         let mut weights = WeightFile::new(self.directory.join(&name));
-        let (mut tensors, mut external_bytes, mut has_half) = (Vec::with_capacity(model.initializers.len()), 0, false);
-        for Initializer { constant, hash, .. } in &model.initializers {
+        let (mut tensors, mut external_bytes, mut has_half) = (Vec::new(), 0, false);
+        for Initializer { constant, hash, .. } in model.initializers() {
             if constant.bytes.len() < self.options.inline_below {
                 tensors.push(TensorProto { raw_data: Some(constant.bytes.to_vec()), ..Default::default() });
                 continue;
             }
             let length = constant.bytes.len() as u64;
-            let place = match (self.in_place(constant), self.written.get(hash)) {
+            let place = match (self.in_place(constant), self.written.get(&hash)) {
                 (Some(place), _) => place,
                 (None, Some(place)) => place.clone(),
                 (None, None) => {
                     let place = Place { file: name.clone(), offset: weights.append(&constant.bytes)?, length };
-                    self.written.insert(*hash, place.clone());
+                    self.written.insert(hash, place.clone());
                     place
                 }
             };
@@ -135,7 +135,7 @@ impl Saver {
     /// Hard links every checkpoint that holds enough usable tensors of a model and has no link yet.
     fn link_checkpoints(&mut self, model: &Model<'_>) {
         let mut usable = BTreeMap::<&PathBuf, u64>::new();
-        for span in model.initializers.iter().filter_map(|initializer| usable_span(&initializer.constant)) {
+        for span in model.initializers().into_iter().filter_map(|initializer| usable_span(initializer.constant)) {
             *usable.entry(&span.path).or_default() += span.length;
         }
         for (path, _) in usable.into_iter().filter(|(_, bytes)| *bytes >= WORTH_A_LINK) {

@@ -80,6 +80,8 @@ impl Block {
 impl Attention {
     /// ReLU linear attention over the map and its gathered scales: `v (relu(k)ᵀ relu(q)) / Σ relu(k)ᵀ relu(q)`.
     ///
+    /// Sums over all cells, and a denominator that may be as small as [`SMALLEST`]: f16 has room for neither, nor has the official code it.
+    ///
     /// The official code takes another order of products where there are fewer cells than channels in a head; the result is the same.
     fn linear<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, width: usize) -> Result<Value> {
         let Attention { heads, size, ref scales, .. } = *self;
@@ -93,7 +95,7 @@ impl Attention {
             all.push(convolution_unbiased(g, &gather.push(1), &gathered, spec)?);
         }
         let heads = heads * all.len();
-        let seen = g.scoped(scope.name(), |g| {
+        let attend = |g: &mut Graph<'w>| {
             let joined = g.concat(&all.iter().collect::<Vec<_>>(), 1)?;
             let [batch, _, rows, columns] = [0, 1, 2, 3].map(|axis| x.shape()[axis].clone());
             let cells = rows.product(&columns).unwrap_or_else(|| rows.clone());
@@ -109,7 +111,8 @@ impl Attention {
             let weights = g.add(&weights, &epsilon)?;
             let seen = g.div(&weighted, &weights)?;
             g.reshape(&seen, vec![batch, (heads * size).into(), rows, columns])
-        })?;
+        };
+        let seen = g.scoped(scope.name(), |g| g.full_precision(attend))?;
         last(g, &scope.push("proj"), &seen, ConvSpec::point(heads * size, width))
     }
 }

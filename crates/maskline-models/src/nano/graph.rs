@@ -100,11 +100,13 @@ fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, tokens: &Value, config: &
 /// The mean of all tokens to a number in 0..1 per prompt.
 fn predicted_iou<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, tokens: &Value, width: usize) -> Result<Value> {
     let mean = g.reduce_mean(tokens, &[1], false)?;
-    let x = linear(g, &scope.push(0), &mean, [width; 2])?;
-    let x = g.relu(&x)?;
-    let x = linear(g, &scope.push(2), &x, [width, 1])?;
-    let x = g.squeeze(&x, 1)?;
-    Ok(g.sigmoid(&x)?)
+    g.full_precision(|g| {
+        let x = linear(g, &scope.push(0), &mean, [width; 2])?;
+        let x = g.relu(&x)?;
+        let x = linear(g, &scope.push(2), &x, [width, 1])?;
+        let x = g.squeeze(&x, 1)?;
+        Ok(g.sigmoid(&x)?)
+    })
 }
 
 /// [P, C, s, s] → [P, s², C].

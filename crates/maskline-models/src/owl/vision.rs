@@ -99,20 +99,22 @@ impl<'w> Seer<'_, 'w> {
     fn head(&self, g: &mut Graph<'w>, name: &str, patches: &Value, output: usize) -> Result<Value> {
         let width = self.config.vision.width;
         let scope = self.root.push(name);
-        tokens(g, patches, |g, x| {
+        let layers = |g: &mut Graph<'w>, x: &Value| {
             let x = linear(g, &scope.push("dense0"), x, [width; 2])?;
             let x = g.gelu(&x, GeluForm::Exact)?;
             let x = linear(g, &scope.push("dense1"), &x, [width; 2])?;
             let x = g.gelu(&x, GeluForm::Exact)?;
             linear(g, &scope.push("dense2"), &x, [width, output])
-        })
+        };
+        // A pixel is finer than f16, and so is what scores differ by.
+        g.full_precision(|g| tokens(g, patches, layers))
     }
 
     /// Boxes as centre and size in 0..1, [B, patches, 4]: the head moves them from where their patches are.
     fn boxes(&self, g: &mut Graph<'w>, patches: &Value) -> Result<Value> {
         let grid = self.config.grid();
         let moved = self.head(g, "box_head", patches, 4)?;
-        g.scoped("box_bias", |g| {
+        g.full_precision(|g| {
             let bias = computed(g, &[1, grid * grid, 4], box_bias(grid))?;
             let boxes = g.add(&moved, &bias)?;
             Ok(g.sigmoid(&boxes)?)
@@ -122,17 +124,19 @@ impl<'w> Seer<'_, 'w> {
     /// What patches look like, [B, patches, text width], and by what their likeness to words is moved and scaled, [B, patches] each.
     fn classes(&self, g: &mut Graph<'w>, patches: &Value) -> Result<()> {
         let (width, scope) = (self.config.vision.width, self.root.push("class_head"));
-        let layer = |g: &mut Graph<'w>, name: &str, output| tokens(g, patches, |g, x| linear(g, &scope.push(name), x, [width, output]));
-        let classes = layer(g, "dense0", self.config.text.width)?;
-        g.output(WordHead::CLASSES, &classes)?;
-        let shift = layer(g, "logit_shift", 1)?;
-        let shift = g.squeeze(&shift, -1)?;
-        g.output(WordHead::SHIFT, &shift)?;
-        let scale = layer(g, "logit_scale", 1)?;
-        let scale = g.squeeze(&scale, -1)?;
-        let (scale, one) = (g.elu(&scale, 1.0)?, g.scalar(1.0));
-        let scale = g.add(&scale, &one)?;
-        Ok(g.output(WordHead::SCALE, &scale)?)
+        g.full_precision(|g| {
+            let layer = |g: &mut Graph<'w>, name: &str, output| tokens(g, patches, |g, x| linear(g, &scope.push(name), x, [width, output]));
+            let classes = layer(g, "dense0", self.config.text.width)?;
+            g.output(WordHead::CLASSES, &classes)?;
+            let shift = layer(g, "logit_shift", 1)?;
+            let shift = g.squeeze(&shift, -1)?;
+            g.output(WordHead::SHIFT, &shift)?;
+            let scale = layer(g, "logit_scale", 1)?;
+            let scale = g.squeeze(&scale, -1)?;
+            let (scale, one) = (g.elu(&scale, 1.0)?, g.scalar(1.0));
+            let scale = g.add(&scale, &one)?;
+            Ok(g.output(WordHead::SCALE, &scale)?)
+        })
     }
 }
 

@@ -177,15 +177,18 @@ impl<'w> MaskHead<'_, 'w> {
     fn head(&self, g: &mut Graph<'w>, name: &str, token: &Value, layers: Layers) -> Result<Value> {
         let Layers { sizes: [input, hidden, output], depth } = layers;
         let scope = self.scope.push(name);
-        let mut x = token.clone();
-        for layer in 0..depth {
-            let sizes = [if layer == 0 { input } else { hidden }, if layer + 1 == depth { output } else { hidden }];
-            x = linear(g, &scope.push(self.names.head_layer(layer, depth)), &x, sizes)?;
-            if layer + 1 < depth {
-                x = g.relu(&x)?;
+        // Answers are chosen by these numbers, which cost next to nothing.
+        g.full_precision(|g| {
+            let mut x = token.clone();
+            for layer in 0..depth {
+                let sizes = [if layer == 0 { input } else { hidden }, if layer + 1 == depth { output } else { hidden }];
+                x = linear(g, &scope.push(self.names.head_layer(layer, depth)), &x, sizes)?;
+                if layer + 1 < depth {
+                    x = g.relu(&x)?;
+                }
             }
-        }
-        Ok(x)
+            Ok(x)
+        })
     }
 }
 

@@ -68,8 +68,13 @@ impl<'w> PromptEncoder<'_, 'w> {
         Ok(values)
     }
 
-    /// Tokens of clicks and box corners: `coords` [P, n, 2] in pixels of the prompt square, `kinds` [P, n] → [P, n, width].
+    /// Tokens of clicks and box corners: `coords` [P, n, 2] in pixels of the prompt square, `kinds` [P, n] → [P, n, width]. Pixels are finer
+    /// than f16.
     pub(super) fn tokens(&self, g: &mut Graph<'w>, coords: &Value, kinds: &Value) -> Result<Value> {
+        g.full_precision(|g| self.placed(g, coords, kinds))
+    }
+
+    fn placed(&self, g: &mut Graph<'w>, coords: &Value, kinds: &Value) -> Result<Value> {
         let (width, half) = (self.config.width, self.config.width / 2);
         let gaussian = computed(g, &[2, half], self.gaussian()?)?;
         let not_a_point = self.row("not_a_point_embed.weight")?;

@@ -10,7 +10,7 @@ use super::names::DETECTOR;
 use super::neck::{Attending, self_attention};
 use crate::blocks::{computed, grid_positions};
 use crate::info::ConceptHead;
-use crate::{BuildOptions, Result};
+use crate::{BuildOptions, Error, Result};
 
 /// Shares nearer than this to 0 or 1 count as it where their logit is taken.
 const LEAST_SHARE: f32 = 1e-3;
@@ -36,7 +36,7 @@ pub(super) fn graph<'w>(
     let encoded = finder.encode(g, &attended, &prompt, &positions)?;
     g.output(ConceptHead::ENCODED, &encoded)?;
     let found = finder.decode(g, &encoded, &prompt, &positions)?;
-    let logits = finder.score(g, &found.queries, &prompt)?;
+    let logits = g.full_precision(|g| finder.score(g, &found.queries, &prompt))?;
     g.output(ConceptHead::LOGITS, &logits)?;
     let corners = corners(g, &found.boxes)?;
     g.output(ConceptHead::BOXES, &corners)?;
@@ -120,9 +120,12 @@ impl<'w> Finder<'_, 'w> {
             hidden = self.layer(g, &layer, &hidden, prompt, sights)?;
             let found_now = g.slice(&hidden, 1, 1..(queries + 1) as i64)?;
             let found_now = norm(g, &scope.push("output_layer_norm"), &found_now)?;
-            let moved = perceptron(g, &scope.push("box_head"), &found_now, &[width, width, width, 4])?;
-            let logits = logit(g, &boxes)?;
-            let moved = g.add(&moved, &logits)?;
+            // Boxes, as shares of the picture, are finer than f16.
+            let moved = g.full_precision(|g| {
+                let moved = perceptron(g, &scope.push("box_head"), &found_now, &[width, width, width, 4])?;
+                let logits = logit(g, &boxes)?;
+                Ok::<_, Error>(g.add(&moved, &logits)?)
+            })?;
             taps.push(Layered { queries: found_now.clone(), boxes: boxes.clone(), hidden: hidden.clone() });
             boxes = g.sigmoid(&moved)?;
             found = Some(found_now);
@@ -157,7 +160,7 @@ impl<'w> Finder<'_, 'w> {
         let (scope, width) = (self.detector.push("detr_decoder"), self.width);
         let token = g.slice(hidden, 1, 0..1)?;
         let token = norm(g, &scope.push("presence_layer_norm"), &token)?;
-        let logit = perceptron(g, &scope.push("presence_head"), &token, &[width, width, width, 1])?;
+        let logit = g.full_precision(|g| perceptron(g, &scope.push("presence_head"), &token, &[width, width, width, 1]))?;
         Ok(g.squeeze(&logit, 2)?)
     }
 

@@ -28,7 +28,7 @@ pub(super) fn graph<'w>(
     let down = g.input(ConceptHead::DOWN, DType::F32, weights)?;
     let encoder = Encoder { scope: scope(checkpoint), stack: &concepts.exemplars };
     let seen = encoder.pool(g, &coarse, Pooling { across: &across, down: &down, side: pooled })?;
-    let examples = encoder.boxes(g, &boxes, &labels, width)?;
+    let examples = g.full_precision(|g| encoder.boxes(g, &boxes, &labels, width))?;
     let examples = g.add(&examples, &seen)?;
     let whole = table(g, &encoder.scope, "cls_embed.weight", [1, width])?;
     let tokens = g.concat(&[&examples, &whole], 1)?;
