@@ -12,7 +12,7 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::MaskDecoder;
+use maskline::{MaskDecoder, Precision};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -134,6 +134,10 @@ pub(crate) struct ModelOptions {
     /// Mask decoder: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
+    /// Numbers that the model computes with: f32; f16, of which processors have the weights alone; f16-emulated, what a GPU answers in f16,
+    /// slowly; auto is f16 on GPUs and f32 on processors
+    #[arg(long, default_value = "auto", value_name = "NUMBERS", value_parser = precision)]
+    pub(crate) precision: Precision,
     /// Class names instead of those of the model file: one a line, or YAML or JSON with `names`.
     #[arg(long, value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
@@ -409,6 +413,9 @@ pub(crate) struct Verify {
     /// Mask decoder that is checked: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
+    /// Numbers of the models that are checked: f32, f16, f16-emulated. The goldens are those of f32, from which f16 may differ by 2 %.
+    #[arg(long, default_value = "f32", value_name = "NUMBERS", value_parser = precision)]
+    pub(crate) precision: Precision,
     /// Print one JSON object per case, checkpoint and line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -454,6 +461,11 @@ pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
         Some([count.parse().ok()?, dims.parse().ok()?])
     };
     parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
+}
+
+/// Numbers by their name.
+pub(crate) fn precision(name: &str) -> Result<Precision, String> {
+    name.parse().map_err(|_| format!("expected {}", Precision::ALL.map(Precision::name).join(", ")))
 }
 
 /// A mask decoder by its name.

@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use maskline::runtime::home_dir;
-use maskline::{Error, ErrorKind, ModelSource};
+use maskline::{Error, ErrorKind, ModelSource, Numbers};
 use maskline_bench::load;
 use maskline_bench::measure::{self, Against, Check, Cold, Given, Launcher, Load, Pictures, Plan};
 use maskline_bench::peers::EnvironmentOptions;
-use maskline_bench::report::{EmbeddingState, PromptKind, Prompts, Report, TextKind, TextState, Texts};
+use maskline_bench::report::{EmbeddingState, Precision, PromptKind, Prompts, Report, TextKind, TextState, Texts};
 use maskline_bench::worker::{Compute, Place, Process, serve};
 use maskline_bench::write;
 
@@ -110,7 +110,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
     };
-    let precision = setting.precision.parse().map_err(|message: String| Failure::new(ErrorKind::InvalidOption, message))?;
+    let precision = numbers(options.precision, &setting.provider.parse()?);
     let has = |cache| calls.cache.contains(&cache);
     Ok(Plan {
         models,
@@ -136,6 +136,15 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         place: place(options),
         arguments: std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     })
+}
+
+/// What is measured where nothing is swept. With `auto`, a sweep over providers has the numbers of the one that is named.
+fn numbers(wished: maskline::Precision, provider: &maskline::Provider) -> Precision {
+    match wished.on(provider) {
+        Numbers::F32 => Precision::F32,
+        Numbers::F16Weights | Numbers::F16 => Precision::F16,
+        Numbers::F16Emulated => Precision::F16Emulated,
+    }
 }
 
 /// The pictures to measure on, all of which must be there.

@@ -136,6 +136,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         synthetic: arguments.synthetic,
         seed: arguments.seed,
         decoder: None,
+        precision: arguments.precision,
         keypoints: arguments.keypoints,
         names: None,
         runtime: arguments.runtime.clone(),
@@ -156,6 +157,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     let engine = runtime.engine()?;
     let options = LoadOptions {
         provider: arguments.compute.provider.parse()?,
+        precision: arguments.precision,
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use maskline::runtime::{LibraryOptions, Variant, home_dir, usable_threads};
-use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, SizeSource, families, read_names};
+use maskline::{
+    Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, Provider, SizeSource, families, read_names,
+};
 use maskline_hub::{find, registry};
 use serde_json::json;
 
@@ -150,7 +152,8 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let engine = Runtime { path: options.runtime.as_deref(), offline: options.offline, ..Runtime::default() }.engine()?;
     let wished = bundle_options(options, arguments.size)?;
     let dialect = if arguments.portable { Dialect::Portable } else { wished.dialect };
-    let bundle = engine.build(source, &BundleOptions { dialect, ..wished })?;
+    let numbers = Some(options.precision.on(&Provider::Cpu));
+    let bundle = engine.build(source, &BundleOptions { dialect, numbers, ..wished })?;
     applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
         copy(&bundle, folder, arguments.overwrite)?;

@@ -21,7 +21,7 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
     let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
     let engine = model::Runtime { path: arguments.runtime.as_deref(), offline: arguments.offline, ..model::Runtime::default() }.engine()?;
     let dialect = if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect };
-    let options = VerifyOptions { dialect, decoder: arguments.decoder };
+    let options = VerifyOptions { dialect, decoder: arguments.decoder, precision: arguments.precision };
     let mut reports = Vec::new();
     for case in &arguments.cases {
         for report in run_case(&engine, case, &options)? {
@@ -44,7 +44,7 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
 }
 
 fn table(report: &Report) -> String {
-    let mut table = terminal::table(&["tensor", "max abs", "relative", "tolerance", ""]);
+    let mut table = terminal::table(&["tensor", "max abs", "relative", "tolerance", "IoU", ""]);
     for row in &report.rows {
         let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.2e}"));
         let verdict = match (&row.failure, row.passed) {
@@ -52,7 +52,14 @@ fn table(report: &Report) -> String {
             (None, true) => "ok".into(),
             (None, false) => "BEYOND".into(),
         };
-        table.add_row([row.tensor.clone(), number(row.max_abs), number(row.relative), format!("{:.1e}", row.tolerance), verdict]);
+        table.add_row([
+            row.tensor.clone(),
+            number(row.max_abs),
+            number(row.relative),
+            format!("{:.1e}", row.tolerance),
+            row.iou.map_or_else(String::new, |iou| format!("{iou:.4}")),
+            verdict,
+        ]);
     }
     let on = report.checkpoint.as_ref().map_or_else(String::new, |path| format!(" on {path}"));
     format!("{}{on}\n{table}\n", report.case)

@@ -1,6 +1,6 @@
 //! The seam between families and the engine.
 
-use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
+use maskline_onnx::{Dialect, GeluForm, Half, Model, ModelHeader};
 use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
 use crate::{Error, ErrorKind, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
@@ -106,6 +106,15 @@ impl<'w> Built<'w> {
     pub fn with_weights_notes(mut self, notes: Vec<String>) -> Self {
         self.info.weights_notes = notes;
         self
+    }
+
+    /// The same in half precision ([`Model::in_half`]).
+    ///
+    /// # Errors
+    /// `Graph` for numbers that f16 cannot be made of.
+    pub fn in_half(mut self, half: Half) -> Result<Self> {
+        self.parts = self.parts.into_iter().map(|part| Ok(Part { model: part.model.in_half(half)?, ..part })).collect::<Result<_>>()?;
+        Ok(self)
     }
 
     /// What the engine must know of it.

@@ -12,7 +12,7 @@ use maskline_runtime::{Cache, Entry, Key, hash_key};
 use self::manifest::{AssetRecord, Link, Manifest, PartFile};
 use self::origin::Origin;
 use crate::ModelSource;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Numbers, Result};
 
 pub use self::origin::write_generated_weights;
 
@@ -30,6 +30,9 @@ pub struct BundleOptions {
     /// Which mask decoder a promptable model gets. `None` for [`MaskDecoder::Native`] where the dialect has its operators, and
     /// [`MaskDecoder::Graph`] everywhere else.
     pub decoder: Option<MaskDecoder>,
+    /// What it is made of. `None` for what [`LoadOptions::precision`](crate::LoadOptions::precision) says for its provider, and for f32 where
+    /// nobody says it.
+    pub numbers: Option<Numbers>,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
     /// Class names in the order of the classes, instead of those of the checkpoint; see [`parse_names`](crate::parse_names).
@@ -52,6 +55,7 @@ impl Default for BundleOptions {
         Self {
             dialect: if maskline_runtime::fast_instructions().is_some() { Dialect::Native } else { Dialect::Ort },
             decoder: None,
+            numbers: None,
             keypoint_shape: None,
             labels: None,
             image_size: None,
@@ -78,6 +82,11 @@ impl Bundle {
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
         &self.manifest.info
+    }
+
+    /// What it is made of.
+    pub fn numbers(&self) -> Numbers {
+        self.manifest.numbers
     }
 
     /// Files of the parts, by name, in the order of [`ModelInfo::parts`].
@@ -206,12 +215,17 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
 }
 
 /// Writes a built model into an empty directory. The manifest comes last.
-fn save(built: &Built<'_>, options: &BundleOptions, directory: &Path) -> Result<()> {
+fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<()> {
     if options.labels.is_some() && built.info().classes().is_none() {
         let message = format!("names of classes: a {} has no classes", built.info().architecture);
         return Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave them out"));
     }
-    let mut manifest = Manifest::new(built.info().clone());
+    let numbers = options.numbers.unwrap_or_default();
+    let mut manifest = Manifest::new(built.info().clone(), numbers);
+    let built = match numbers.half() {
+        Some(half) => built.in_half(half)?,
+        None => built,
+    };
     let mut saver = Saver::new(directory, SaveOptions::default());
     for part in built.parts() {
         let saved = saver.save(part.name, &part.model)?;
@@ -235,8 +249,9 @@ mod tests {
     fn bundle(cache: &Cache, assets: &[Asset]) -> Result<Bundle> {
         let source = Source::generated(1);
         let options = BuildOptions { architecture: Some("yolov8n".into()), ..BuildOptions::default() };
-        let built = family_of_architecture("yolov8n").unwrap().build(&source, &options).unwrap().with_assets(assets.to_vec());
-        Bundle::at(cache, hash_key(["test"]), &|directory| save(&built, &BundleOptions::default(), directory))
+        let family = family_of_architecture("yolov8n").unwrap();
+        let of_assets = |assets: &[Asset]| family.build(&source, &options).unwrap().with_assets(assets.to_vec());
+        Bundle::at(cache, hash_key(["test"]), &|directory| save(of_assets(assets), &BundleOptions::default(), directory))
     }
 
     #[test]

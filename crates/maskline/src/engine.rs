@@ -9,7 +9,7 @@ use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOpt
 use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
 use crate::model::Opening;
 use crate::workers::{self, Workers};
-use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Dialect, Error, ErrorKind, Model, ModelSource, Part, Result};
+use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Dialect, Error, ErrorKind, Model, ModelSource, Part, Precision, Result};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ pub struct LoadOptions {
     pub embedding_cache: usize,
     /// Most bytes of encoded words that a model keeps; 0 for none.
     pub word_cache: usize,
+    /// What numbers the model computes with.
+    pub precision: Precision,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
     /// Sleeps within stages, for tests; none by default.
@@ -84,12 +86,16 @@ impl LoadOptions {
     }
 
     /// What the bundle is built for: our own operators are for processors.
-    fn bundle(&self) -> BundleOptions {
+    fn bundle(&self, source: &ModelSource) -> BundleOptions {
         let dialect = match self.bundle.dialect {
             Dialect::Native if !self.provider.is_cpu() => Dialect::Ort,
             dialect => dialect,
         };
-        BundleOptions { dialect, ..self.bundle.clone() }
+        // An export is run as it is, unless something else is wished, which is refused.
+        let is_as_it_is = matches!(source, ModelSource::Onnx(_)) && self.precision == Precision::Auto;
+        let precision = if is_as_it_is { Precision::F32 } else { self.precision };
+        let numbers = self.bundle.numbers.unwrap_or_else(|| precision.on(&self.provider));
+        BundleOptions { dialect, numbers: Some(numbers), ..self.bundle.clone() }
     }
 
     fn check(&self) -> Result<()> {
@@ -113,6 +119,7 @@ impl Default for LoadOptions {
             degrade: false,
             embedding_cache: 256 << 20,
             word_cache: 16 << 20,
+            precision: Precision::default(),
             bundle: BundleOptions::default(),
             delays: Delays::default(),
             faults: Faults::default(),
@@ -170,7 +177,7 @@ impl Engine {
         let start = Instant::now();
         options.check()?;
         let source = source.into().resolved(&self.home)?;
-        let bundle = self.build(source.clone(), &options.bundle())?;
+        let bundle = self.build(source.clone(), &options.bundle(&source))?;
         let mut cold =
             ColdTimings { runtime_fetch: self.library.fetch_time(), runtime_load: self.library.load_time(), ..ColdTimings::default() };
         *(if bundle.built { &mut cold.build } else { &mut cold.model_read }) = start.elapsed();

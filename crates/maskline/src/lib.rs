@@ -55,6 +55,7 @@ mod limits;
 mod model;
 mod names;
 mod part;
+mod precision;
 mod promptable;
 mod source;
 mod stages;
@@ -81,6 +82,7 @@ pub use maskline_vision::{self as vision, Keypoint, Mask, Object, RgbImage, Rota
 pub use model::Model;
 pub use names::read_names;
 pub use part::Part;
+pub use precision::{Numbers, Precision};
 pub use promptable::{
     Click, Embedding, Everything, EverythingOptions, Found, MaskPrompt, Masked, Multimask, Origin, PartLogits, Progress, Prompt,
     PromptMask, SegmentOptions, Segments, Watch,

@@ -187,12 +187,14 @@ pub struct ModelIdentity {
 
 /// Of the network's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32-bit floating point.
     F32,
     /// 16-bit floating point (IEEE half).
     F16,
+    /// f32, rounded where a GPU would have f16.
+    F16Emulated,
     /// 16-bit floating point (bfloat16).
     Bf16,
     /// 8-bit integers.
@@ -212,8 +214,9 @@ impl std::str::FromStr for Precision {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = [Self::F32, Self::F16, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.name() == name);
-        found.ok_or_else(|| format!("precision: expected f32, f16, bf16 or int8, found {name}"))
+        let found =
+            [Self::F32, Self::F16, Self::F16Emulated, Self::Bf16, Self::Int8].into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| format!("precision: expected f32, f16, f16-emulated, bf16 or int8, found {name}"))
     }
 }
 
@@ -223,6 +226,7 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::F16Emulated => "f16-emulated",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         }

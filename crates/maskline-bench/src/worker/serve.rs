@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maskline::runtime::peak_rss;
-use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Provider, Result, Stage};
+use maskline::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, Result, Stage};
 use serde_json::json;
 
 use super::subject::{Answer, Prepared, Subject};
@@ -160,7 +160,8 @@ fn inference(prepared: &Prepared, answer: &Answer) -> Duration {
 fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
     let compute = &assigned.compute;
     Ok(LoadOptions {
-        provider: provider(&compute.provider, compute.precision)?,
+        provider: compute.provider.parse()?,
+        precision: numbers(compute.precision)?,
         threads: compute.threads,
         warm_up: false,
         // As many as are asked for: whoever measures wants none to go.
@@ -171,16 +172,15 @@ fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
     })
 }
 
-/// The provider with its arithmetic. A wished precision that it does not have is an error, never another one.
-fn provider(name: &str, precision: Precision) -> Result<Provider> {
-    match (name.parse()?, precision) {
-        (provider, Precision::F32) => Ok(provider),
-        (Provider::TensorRt(options), Precision::F16) => {
-            Ok(Provider::TensorRt(maskline::runtime::TensorRtOptions { fp16: true, ..options }))
-        }
-        (_, precision) => {
-            let message = format!("precision: the {name} provider computes in f32, found {}", precision.name());
-            Err(Error::new(ErrorKind::InvalidOption, message + "\n  help: f16 is there with tensorrt"))
+/// What the engine calls the numbers. Those that it does not have are an error, never others.
+fn numbers(precision: Precision) -> Result<maskline::Precision> {
+    match precision {
+        Precision::F32 => Ok(maskline::Precision::F32),
+        Precision::F16 => Ok(maskline::Precision::F16),
+        Precision::F16Emulated => Ok(maskline::Precision::F16Emulated),
+        Precision::Bf16 | Precision::Int8 => {
+            let message = format!("precision: expected f32, f16 or f16-emulated, found {}", precision.name());
+            Err(Error::new(ErrorKind::InvalidOption, message))
         }
     }
 }
@@ -244,7 +244,7 @@ impl Loaded {
                 Ok(Message::Portable { parts, info: Box::new(bundle.info().clone()) })
             }
             Order::Gemm => {
-                let provider = provider(&compute.provider, compute.precision)?;
+                let provider = compute.provider.parse()?;
                 Ok(Message::Gemm(crate::machine::gemm(engine, compute.threads, &provider)?))
             }
         }

@@ -59,9 +59,6 @@ pub(crate) struct Setting {
     /// What runs the network; one that is not there is an error, never a silent fall-back.
     #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
     pub(crate) provider: String,
-    /// Arithmetic: f32, or with tensorrt f16.
-    #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
-    pub(crate) precision: String,
     /// Threads of the network; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,

@@ -213,6 +213,7 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     let usual = LoadOptions::default();
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
+        precision: arguments.options.precision,
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         // What is asked of every picture stays, however many pictures come by.

@@ -130,6 +130,7 @@ fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, F
     let usual = LoadOptions::default();
     Ok(LoadOptions {
         provider: settings.provider.as_deref().unwrap_or("cpu").parse()?,
+        precision: arguments.options.precision,
         sessions: settings.sessions.unwrap_or(usual.sessions),
         together: settings.together.or(usual.together),
         wait: settings.max_wait.map_or(usual.wait, |Span(time)| time),

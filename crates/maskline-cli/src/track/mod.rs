@@ -158,7 +158,13 @@ fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Fail
     // Of a detector with a segmenter, the size is the detector's where it takes several.
     let is_alone = sources.len() == 1;
     let bundle = BundleOptions { image_size: size.filter(|_| is_alone || arguments.options.synthetic), ..bundle };
-    let options = LoadOptions { provider: arguments.compute.provider.parse()?, embedding_cache: 0, bundle, ..LoadOptions::default() };
+    let options = LoadOptions {
+        provider: arguments.compute.provider.parse()?,
+        precision: arguments.options.precision,
+        embedding_cache: 0,
+        bundle,
+        ..LoadOptions::default()
+    };
     run::load(&engine, sources, &options, arguments.quiet)
 }
 

@@ -68,6 +68,16 @@ impl Provider {
         matches!(self, Self::Cpu)
     }
 
+    /// Whether its device has units for f16: GPUs and NPUs. (Processors that have them as well compute the rest of a network slower than in
+    /// f32.)
+    pub fn computes_in_half(&self) -> bool {
+        match self {
+            Self::Cpu => false,
+            Self::OpenVino(options) => ["GPU", "NPU"].iter().any(|device| options.device.contains(device)),
+            Self::Cuda(_) | Self::TensorRt(_) => true,
+        }
+    }
+
     /// What is to be registered, in this order; a failure to register is an error.
     pub(crate) fn dispatches(&self, settings: &Settings<'_>) -> Vec<ExecutionProviderDispatch> {
         match self {

@@ -9,7 +9,7 @@ use maskline_models::{Asset, ModelInfo};
 use serde::{Deserialize, Serialize};
 
 use super::BUILDER_VERSION;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Numbers, Result};
 
 const FILE: &str = "manifest.json";
 /// Folder of the assets.
@@ -20,6 +20,7 @@ pub(super) struct Manifest {
     builder_version: u32,
     maskline: String,
     pub(super) info: ModelInfo,
+    pub(super) numbers: Numbers,
     /// Of every part of [`ModelInfo::parts`], by its name.
     pub(super) files: BTreeMap<String, PartFile>,
     /// Checkpoints that the parts read in place; they must be as they were.
@@ -41,11 +42,12 @@ pub(super) struct PartFile {
 
 impl Manifest {
     /// Of a bundle in which nothing lies yet.
-    pub(super) fn new(info: ModelInfo) -> Self {
+    pub(super) fn new(info: ModelInfo, numbers: Numbers) -> Self {
         Self {
             builder_version: BUILDER_VERSION,
             maskline: env!("CARGO_PKG_VERSION").into(),
             info,
+            numbers,
             files: BTreeMap::new(),
             links: Vec::new(),
             assets: Vec::new(),

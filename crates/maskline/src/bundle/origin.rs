@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Manifest, PartFile};
 use super::{BUILDER_VERSION, BundleOptions, build_options, save};
 use crate::source::{ModelSource, carried_weights};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Numbers, Result};
 
 /// What a bundle is built from, opened: all that building reads, and all that decides about the bundle's name.
 pub(super) enum Origin<'a> {
@@ -44,13 +44,14 @@ impl<'a> Origin<'a> {
 
     /// The name of the bundle in the cache.
     pub(super) fn key(&self, options: &BundleOptions) -> Result<Key> {
-        let BundleOptions { dialect, decoder, keypoint_shape, labels, image_size, context, config, taps } = options;
+        let BundleOptions { dialect, decoder, numbers, keypoint_shape, labels, image_size, context, config, taps } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
         let options = format!(
-            "{} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
+            "{} {} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
             dialect.name(),
-            decoder.map_or("", MaskDecoder::name)
+            decoder.map_or("", MaskDecoder::name),
+            numbers.unwrap_or_default().name(),
         );
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         Ok(hash_key(["bundle", &version, &self.identity()?, &options]))
@@ -100,15 +101,20 @@ impl<'a> Origin<'a> {
             Self::Export { export, named } => {
                 let at = |error: maskline_models::Error| Error::from(error).of_kind(ErrorKind::BadInput).at(named);
                 let info = family_of_onnx(&export.header()?, &build_options(options, None)).map_err(at)?;
-                refer_to(export, Manifest::new(info), directory)
+                if let Some(numbers) = options.numbers.filter(|numbers| *numbers != Numbers::F32) {
+                    let message = format!("precision: found {}, and an ONNX export is run as it is", numbers.name());
+                    let error = Error::new(ErrorKind::InvalidOption, message).at(named);
+                    return Err(error.with_help("run the checkpoint that it was made of, or leave the precision out"));
+                }
+                refer_to(export, Manifest::new(info, Numbers::F32), directory)
             }
             Self::Checkpoint { source, family } => {
                 let built = family.build(source, &build_options(options, None))?;
-                save(&built.with_weights_notes(source.checkpoint().choice_notes()), options, directory)
+                save(built.with_weights_notes(source.checkpoint().choice_notes()), options, directory)
             }
-            Self::Carried { source, family } => save(&family.build(source, &build_options(options, None))?, options, directory),
+            Self::Carried { source, family } => save(family.build(source, &build_options(options, None))?, options, directory),
             Self::Generated { source, family, architecture, .. } => {
-                save(&family.build(source, &build_options(options, Some((*architecture).to_owned())))?, options, directory)
+                save(family.build(source, &build_options(options, Some((*architecture).to_owned())))?, options, directory)
             }
         }
     }

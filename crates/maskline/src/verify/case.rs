@@ -7,7 +7,7 @@ use maskline_weights::{Checkpoint, DType};
 use serde_json::Value;
 
 use super::{Computed, VerifyOptions};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Numbers, Provider, Result};
 
 /// A case on disk.
 pub(crate) struct Case {
@@ -74,6 +74,11 @@ impl Case {
     /// What of its model is checked.
     pub(crate) fn options(&self) -> VerifyOptions {
         self.options
+    }
+
+    /// What its model is made of.
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.options.precision.on(&Provider::Cpu)
     }
 
     pub(crate) fn name(&self) -> String {

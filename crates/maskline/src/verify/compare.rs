@@ -60,11 +60,12 @@ pub(super) fn again(error: &Error) -> Error {
 
 /// The row of an entry.
 pub(super) fn row(name: &str, pair: &Result<Pair>) -> Row {
-    let mut row = Row { tensor: name.into(), max_abs: None, relative: None, tolerance: 0.0, passed: false, failure: None };
+    let mut row = Row { tensor: name.into(), max_abs: None, relative: None, tolerance: 0.0, iou: None, passed: false, failure: None };
     let compared = match pair {
         Err(error) => Err(error.to_string()),
         Ok(Pair::Tensors { golden, found, tolerance, is_rounded }) => {
             row.tolerance = *tolerance;
+            row.iou = name.contains("mask").then(|| agreement(golden, found)).flatten();
             tensors(golden, found, *is_rounded).map(|max_abs| (max_abs, golden.magnitude()))
         }
         Ok(Pair::Facts { golden, found, tolerance }) => {
@@ -95,6 +96,18 @@ fn tensors(golden: &Computed, found: &Computed, is_rounded: bool) -> Result<f64,
         if beyond < 0.0 { 0.0 } else { beyond }
     };
     Ok(found.data.iter().zip(&golden.data).map(|(found, golden)| apart(*found, *golden)).fold(0.0, worse))
+}
+
+/// How much of what is above 0 in either is so in both; `None` where nothing is, or everything: that is no mask.
+fn agreement(golden: &Computed, found: &Computed) -> Option<f64> {
+    let [mut both, mut either, mut without] = [0_usize; 3];
+    for (golden, found) in golden.data.iter().zip(&found.data) {
+        let (golden, found) = (*golden > 0.0, *found > 0.0);
+        both += usize::from(golden && found);
+        either += usize::from(golden || found);
+        without += usize::from(!golden);
+    }
+    (either > 0 && without > 0).then(|| both as f64 / either as f64)
 }
 
 /// The larger difference; NaN is no small one.

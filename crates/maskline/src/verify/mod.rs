@@ -18,10 +18,12 @@ use serde::Serialize;
 use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Result};
+use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Precision, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
+/// Relative tolerance of models of half precision, whose goldens are those of f32.
+const HALF_TOLERANCE: f64 = 2e-2;
 
 /// Options of [`verify`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +32,8 @@ pub struct VerifyOptions {
     pub dialect: Dialect,
     /// Mask decoder that is checked, see [`BundleOptions`].
     pub decoder: Option<MaskDecoder>,
+    /// Numbers of the model that is checked. Of half precision, more may differ: see [`Row::tolerance`].
+    pub precision: Precision,
 }
 
 /// The comparison of one case on one checkpoint.
@@ -56,8 +60,11 @@ pub struct Row {
     pub max_abs: Option<f64>,
     /// That, relative to the largest golden magnitude.
     pub relative: Option<f64>,
-    /// What `max_abs` may be.
+    /// What `max_abs` may be. With numbers of half precision at least 2 % of the largest golden magnitude.
     pub tolerance: f64,
+    /// Of tensors that are logits of masks, how much of what is above 0 in either is so in both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iou: Option<f64>,
     /// Whether the tensor was computed and is within the tolerance.
     pub passed: bool,
     /// Why it could not be compared.
@@ -135,6 +142,7 @@ fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dy
             context: sizes.context,
             dialect: case.options().dialect,
             decoder: case.options().decoder,
+            numbers: Some(case.numbers()),
             ..BundleOptions::default()
         };
         let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
@@ -149,7 +157,11 @@ fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pa
     let check = check.map_err(|error| Error::new(error.kind(), format!("the model could not be loaded: {error}")))?;
     let (golden, found) = (case.output(name)?, check.compute(name)?);
     let magnitude = golden.magnitude();
-    let tolerance = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
+    let of_case = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
+    let tolerance = match case.numbers() {
+        Numbers::F32 => of_case,
+        _ => of_case.max(HALF_TOLERANCE * magnitude),
+    };
     Ok(Pair::Tensors { golden, found, tolerance, is_rounded: false })
 }
 
