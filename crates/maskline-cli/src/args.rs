@@ -8,6 +8,7 @@ use crate::concepts;
 use crate::eval::Eval;
 use crate::prompts;
 use crate::ps::{Ps, Stop};
+use crate::quantise::Quantise;
 use crate::serve::Serve;
 use crate::track::Track;
 
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     Rm(Named),
     /// Say what a bug report needs.
     Doctor(Json),
+    /// Make a model's int8 from pictures of yours, if it is worth it and good enough.
+    #[command(alias = "quantize")]
+    Quantise(Box<Quantise>),
     /// Look after the cache of built models.
     #[command(subcommand)]
     Cache(Cache),

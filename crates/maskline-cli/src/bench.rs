@@ -144,6 +144,7 @@ fn numbers(wished: maskline::Precision, provider: &maskline::Provider) -> Precis
         Numbers::F32 => Precision::F32,
         Numbers::F16Weights | Numbers::F16 => Precision::F16,
         Numbers::F16Emulated => Precision::F16Emulated,
+        Numbers::Int8 | Numbers::Observed => Precision::Int8,
     }
 }
 

@@ -16,6 +16,7 @@ mod output;
 mod pictures;
 mod prompts;
 mod ps;
+mod quantise;
 mod run;
 mod serve;
 mod terminal;
@@ -54,6 +55,7 @@ fn other(command: &Command) -> Result<(), failure::Failure> {
         Command::Run(_) | Command::Track(_) | Command::Build(_) | Command::Eval(_) => Ok(()),
         Command::Serve(_) | Command::Bench(_) | Command::BenchWorker => Ok(()),
         Command::Verify(verify) => verify::verify(verify),
+        Command::Quantise(arguments) => quantise::quantise(arguments),
         Command::Pull(pull) => hub::pull(pull),
         Command::List(list) => hub::list(list),
         Command::Show(named) => hub::show(named),

@@ -73,7 +73,7 @@ pub(crate) fn sources(options: &ModelOptions, model: &OsStr) -> Result<Vec<Model
     }
 }
 
-fn source(options: &ModelOptions, word: &OsStr) -> Result<ModelSource, Failure> {
+pub(crate) fn source(options: &ModelOptions, word: &OsStr) -> Result<ModelSource, Failure> {
     if options.synthetic {
         return Ok(ModelSource::Synthetic { architecture: word.to_string_lossy().into_owned(), seed: options.seed });
     }

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod agreement;
 mod average;
 mod baselines;
 mod choice;
@@ -37,6 +38,7 @@ mod quality;
 mod rounds;
 mod truth;
 
+pub use agreement::{Said, agreement, ask};
 pub use clicks::{first_click, next_click};
 pub use detections::{AveragePrecision, Detection, DetectionReport, Judged, Phrases, detections};
 pub use detector::{DetectorOptions, detector};

@@ -1,6 +1,6 @@
 //! The seam between families and the engine.
 
-use maskline_onnx::{Dialect, GeluForm, Half, Model, ModelHeader};
+use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
 use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
 use crate::{Error, ErrorKind, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
@@ -108,12 +108,13 @@ impl<'w> Built<'w> {
         self
     }
 
-    /// The same in half precision ([`Model::in_half`]).
+    /// The same with other graphs, each made from a part's name and graph.
     ///
     /// # Errors
-    /// `Graph` for numbers that f16 cannot be made of.
-    pub fn in_half(mut self, half: Half) -> Result<Self> {
-        self.parts = self.parts.into_iter().map(|part| Ok(Part { model: part.model.in_half(half)?, ..part })).collect::<Result<_>>()?;
+    /// Those of `rewrite`.
+    pub fn rewritten<E>(mut self, mut rewrite: impl FnMut(&str, Model<'w>) -> Result<Model<'w>, E>) -> Result<Self, E> {
+        let rewritten = |part: Part<'w>| Ok(Part { model: rewrite(part.name, part.model)?, ..part });
+        self.parts = self.parts.into_iter().map(rewritten).collect::<Result<_, E>>()?;
         Ok(self)
     }
 

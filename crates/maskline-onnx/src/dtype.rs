@@ -15,6 +15,8 @@ pub enum DType {
     I32,
     /// 8-bit unsigned integer.
     U8,
+    /// 8-bit signed integer.
+    I8,
     /// Boolean, one byte.
     Bool,
 }
@@ -26,7 +28,7 @@ impl DType {
             Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
             Self::F16 | Self::BF16 => 2,
-            Self::U8 | Self::Bool => 1,
+            Self::U8 | Self::I8 | Self::Bool => 1,
         }
     }
 
@@ -40,6 +42,7 @@ impl DType {
         match self {
             Self::F32 => 1,
             Self::U8 => 2,
+            Self::I8 => 3,
             Self::I32 => 6,
             Self::I64 => 7,
             Self::Bool => 9,
@@ -49,7 +52,7 @@ impl DType {
     }
 
     pub(crate) fn from_code(code: i32) -> Option<Self> {
-        [Self::F32, Self::U8, Self::I32, Self::I64, Self::Bool, Self::F16, Self::BF16].into_iter().find(|d| d.code() == code)
+        [Self::F32, Self::U8, Self::I8, Self::I32, Self::I64, Self::Bool, Self::F16, Self::BF16].into_iter().find(|d| d.code() == code)
     }
 }
 
@@ -62,6 +65,7 @@ impl std::fmt::Display for DType {
             Self::I64 => "i64",
             Self::I32 => "i32",
             Self::U8 => "u8",
+            Self::I8 => "i8",
             Self::Bool => "bool",
         })
     }

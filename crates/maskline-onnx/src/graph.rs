@@ -282,7 +282,12 @@ impl<'w> Graph<'w> {
 
     /// The constant behind a value, if it is one.
     pub fn as_constant(&self, value: &Value) -> Option<&Constant<'w>> {
-        match self.values[value.id].source {
+        self.constant_of(value.id)
+    }
+
+    /// The constant that a value is, by its number.
+    pub(crate) fn constant_of(&self, id: usize) -> Option<&Constant<'w>> {
+        match self.values[id].source {
             Source::Constant(i) => Some(&self.constants[i]),
             _ => None,
         }
@@ -310,7 +315,7 @@ impl<'w> Graph<'w> {
         self.emit_unfolded(op, dtype, shape)
     }
 
-    fn emit_unfolded(&mut self, op: Op<'_>, dtype: DType, shape: Shape) -> Value {
+    pub(crate) fn emit_unfolded(&mut self, op: Op<'_>, dtype: DType, shape: Shape) -> Value {
         assert!(op.inputs.iter().flatten().all(|v| v.graph == self.id), "{}: a value of another graph", op.kind);
         let value = self.add_value(Source::Node, dtype, shape);
         let mut inputs: Vec<Option<usize>> = op.inputs.iter().map(|v| v.map(|v| v.id)).collect();

@@ -54,7 +54,7 @@ pub use ops::{
     AttentionOptions, ConvOptions, FoldedCells, GeluForm, ImageToToken, Interpolation, MemoryAttention, PadMode, PoolOptions, Rotation,
     TokenToImage, Upscale,
 };
-pub use precision::Half;
+pub use precision::{Half, IntegerOptions, Range, SEEN};
 pub use save::{SaveOptions, SavedModel, Saver};
 pub use work::{GraphFile, Sizes, Work};
 

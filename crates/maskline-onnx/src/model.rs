@@ -54,7 +54,7 @@ impl<'w> Graph<'w> {
     }
 
     /// Inputs and outputs keep their names, other values are called after their node, constants after their first use.
-    fn value_names(&self, node_names: &[String]) -> HashMap<usize, String> {
+    pub(crate) fn value_names(&self, node_names: &[String]) -> HashMap<usize, String> {
         let mut names: HashMap<usize, String> = self.outputs.iter().map(|(name, id)| (*id, name.clone())).collect();
         for id in &self.inputs {
             if let Source::Input(name) = &self.values[*id].source {
@@ -173,7 +173,7 @@ impl<'w> Model<'w> {
 }
 
 /// `scope.Operator`, numbered where that is not unique.
-fn node_names(nodes: &[Node]) -> Vec<String> {
+pub(crate) fn node_names(nodes: &[Node]) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     nodes
         .iter()

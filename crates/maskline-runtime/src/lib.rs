@@ -10,6 +10,7 @@ mod disk;
 mod error;
 mod fetch;
 mod home;
+mod instructions;
 mod lane;
 mod library;
 mod memory;
@@ -32,6 +33,7 @@ pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions,
 pub use disk::free_space;
 pub use error::{Error, ErrorKind, ErrorParts, Result};
 pub use home::{check_home, home_dir, is_home_writable};
+pub use instructions::has_byte_products;
 pub use lane::{
     Cold, Degraded, Fallback, Faults, Input, Job, Lane, LaneOptions, ModelSource, OptimisationLevel, Outputs, Pending, RawView, RunCount,
     Tally, Ticket,

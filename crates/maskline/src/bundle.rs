@@ -4,15 +4,16 @@ mod manifest;
 mod origin;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use maskline_models::{BuildOptions, Built, MaskDecoder, ModelInfo, SizeRule, SizeSource};
-use maskline_onnx::{Dialect, SaveOptions, Saver};
+use maskline_models::{BuildOptions, Built, MaskDecoder, ModelInfo, PartRole, SizeRule, SizeSource};
+use maskline_onnx::{Dialect, Model as Graph, SaveOptions, Saver};
 use maskline_runtime::{Cache, Entry, Key, hash_key};
 
 use self::manifest::{AssetRecord, Link, Manifest, PartFile};
 use self::origin::Origin;
 use crate::ModelSource;
-use crate::{Error, ErrorKind, Numbers, Result};
+use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 
 pub use self::origin::write_generated_weights;
 
@@ -33,6 +34,8 @@ pub struct BundleOptions {
     /// What it is made of. `None` for what [`LoadOptions::precision`](crate::LoadOptions::precision) says for its provider, and for f32 where
     /// nobody says it.
     pub numbers: Option<Numbers>,
+    /// The ranges that [`Numbers::Int8`] is made with. `None` for those that `maskline quantise` found and kept.
+    pub calibration: Option<Arc<Calibration>>,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
     /// Class names in the order of the classes, instead of those of the checkpoint; see [`parse_names`](crate::parse_names).
@@ -56,6 +59,7 @@ impl Default for BundleOptions {
             dialect: if maskline_runtime::fast_instructions().is_some() { Dialect::Native } else { Dialect::Ort },
             decoder: None,
             numbers: None,
+            calibration: None,
             keypoint_shape: None,
             labels: None,
             image_size: None,
@@ -124,6 +128,12 @@ impl Bundle {
     /// Names of its [assets](Self::asset).
     pub fn assets(&self) -> impl Iterator<Item = &str> {
         self.manifest.assets.iter().map(|asset| asset.name.as_str())
+    }
+
+    /// The name that the bundle of a model has.
+    pub(crate) fn name_of(source: &ModelSource, options: &BundleOptions) -> Result<String> {
+        options.check()?;
+        Ok(Origin::open(source)?.key(options)?.to_string())
     }
 
     /// The bundle of a model, from the cache or built now.
@@ -214,6 +224,19 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
     }
 }
 
+/// The parts that whole pictures go through, rewritten: what integers gain most of, and lose least. The others stay f32.
+fn quantised<'w>(built: Built<'w>, rewrite: impl Fn(&str, Graph<'w>) -> Result<Graph<'w>>) -> Result<Built<'w>> {
+    const ROLES: [PartRole; 4] = [PartRole::ImageEncoder, PartRole::Detector, PartRole::Classifier, PartRole::Segmenter];
+    let names: Vec<&str> = built.parts().iter().filter(|part| ROLES.contains(&part.role)).map(|part| part.name).collect();
+    built.rewritten(|part, graph| if names.contains(&part) { rewrite(part, graph) } else { Ok(graph) })
+}
+
+/// What is said where nobody has looked for ranges.
+pub(crate) fn uncalibrated() -> Error {
+    let error = Error::new(ErrorKind::InvalidOption, "int8: the ranges of this model's tensors are not known");
+    error.with_help("look for them on pictures like those that it will see: `maskline quantise MODEL photos/`, with the same options")
+}
+
 /// Writes a built model into an empty directory. The manifest comes last.
 fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<()> {
     if options.labels.is_some() && built.info().classes().is_none() {
@@ -222,9 +245,14 @@ fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<(
     }
     let numbers = options.numbers.unwrap_or_default();
     let mut manifest = Manifest::new(built.info().clone(), numbers);
-    let built = match numbers.half() {
-        Some(half) => built.in_half(half)?,
-        None => built,
+    let built = match (numbers, numbers.half()) {
+        (_, Some(half)) => built.rewritten(|_, graph| Ok::<_, Error>(graph.in_half(half).map_err(maskline_models::Error::from)?))?,
+        (Numbers::Observed, None) => quantised(built, |_, graph| Ok(graph.observed().map_err(maskline_models::Error::from)?))?,
+        (Numbers::Int8, None) => {
+            let calibration = options.calibration.as_deref().ok_or_else(uncalibrated)?;
+            quantised(built, |part, graph| calibration.quantise(part, graph))?
+        }
+        _ => built,
     };
     let mut saver = Saver::new(directory, SaveOptions::default());
     for part in built.parts() {
@@ -240,7 +268,7 @@ fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use maskline_models::{Asset, PartInfo, PartRole, family_of_architecture};
+    use maskline_models::{Asset, PartInfo, family_of_architecture};
     use maskline_weights::Source;
 
     use super::*;

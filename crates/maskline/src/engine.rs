@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 
 use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOptions, Provider, cache_limit};
 
+use crate::bundle::uncalibrated;
 use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
 use crate::model::Opening;
 use crate::workers::{self, Workers};
-use crate::{Bundle, BundleOptions, ColdTimings, Concern, Delays, Dialect, Error, ErrorKind, Model, ModelSource, Part, Precision, Result};
+use crate::{
+    Bundle, BundleOptions, Calibration, ColdTimings, Concern, Delays, Dialect, Error, ErrorKind, Model, ModelSource, Numbers, Observer,
+    Part, Precision, Result,
+};
 
 /// Options of [`Engine::new`].
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
+    /// Hears what observed networks see ([`Numbers::Observed`](crate::Numbers::Observed)).
+    pub observer: Option<Arc<Observer>>,
     /// Sleeps within stages, for tests; none by default.
     pub delays: Delays,
     /// Runs that fail, for tests; none by default.
@@ -86,7 +92,7 @@ impl LoadOptions {
     }
 
     /// What the bundle is built for: our own operators are for processors.
-    fn bundle(&self, source: &ModelSource) -> BundleOptions {
+    pub(crate) fn bundle(&self, source: &ModelSource) -> BundleOptions {
         let dialect = match self.bundle.dialect {
             Dialect::Native if !self.provider.is_cpu() => Dialect::Ort,
             dialect => dialect,
@@ -120,6 +126,7 @@ impl Default for LoadOptions {
             embedding_cache: 256 << 20,
             word_cache: 16 << 20,
             precision: Precision::default(),
+            observer: None,
             bundle: BundleOptions::default(),
             delays: Delays::default(),
             faults: Faults::default(),
@@ -166,7 +173,34 @@ impl Engine {
         {
             return Err(missing(path));
         }
+        if options.numbers == Some(Numbers::Int8) && options.calibration.is_none() {
+            let calibration = Some(Arc::new(self.kept_calibration(&source, options)?));
+            return Bundle::open(&self.cache, &source, &BundleOptions { calibration, ..options.clone() }).map_err(of_loading);
+        }
         Bundle::open(&self.cache, &source, options).map_err(of_loading)
+    }
+
+    /// The name that the bundle of a model has in the cache.
+    pub(crate) fn bundle_name(&self, source: &ModelSource, options: &BundleOptions) -> Result<String> {
+        Bundle::name_of(&source.clone().resolved(&self.home)?, options)
+    }
+
+    /// Where the calibration of a model lies that is loaded so.
+    ///
+    /// # Errors
+    /// As [`Engine::build`].
+    pub fn calibration_file(&self, source: &ModelSource, options: &LoadOptions) -> Result<PathBuf> {
+        self.file_of_calibration(source, &options.bundle(source))
+    }
+
+    fn file_of_calibration(&self, source: &ModelSource, options: &BundleOptions) -> Result<PathBuf> {
+        let plain = BundleOptions { numbers: Some(Numbers::F32), calibration: None, ..options.clone() };
+        Ok(self.home.join("calibrations").join(format!("{}.json", self.bundle_name(source, &plain)?)))
+    }
+
+    fn kept_calibration(&self, source: &ModelSource, options: &BundleOptions) -> Result<Calibration> {
+        let path = self.file_of_calibration(source, options)?;
+        if path.exists() { Calibration::read(&path) } else { Err(uncalibrated()) }
     }
 
     /// Loads a model: a path, the name of a model that maskline carries or that was pulled (`nano`), or a [`ModelSource`].

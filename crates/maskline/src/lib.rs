@@ -42,6 +42,7 @@
 mod ask;
 mod bundle;
 mod cache;
+mod calibration;
 mod cancel;
 mod degrade;
 mod delays;
@@ -66,6 +67,7 @@ mod workers;
 
 pub use ask::{Answer, Answerer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
 pub use bundle::{Bundle, BundleOptions, write_generated_weights};
+pub use calibration::{Calibrating, Calibration, CalibrationOptions, Observer};
 pub use degrade::Degradation;
 pub use delays::Delays;
 pub use detect::{ClassScore, Detections, InputSize, PredictOptions, Usual, WordOptions};

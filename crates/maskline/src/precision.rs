@@ -22,6 +22,9 @@ pub enum Precision {
     F16,
     /// What a GPU answers in f16, told by any provider: f32, rounded where a GPU would have f16. Slow; for comparisons.
     F16Emulated,
+    /// Products of bytes, with the ranges that the user's own pictures have shown ([`Engine::calibrate`](crate::Engine::calibrate)): for
+    /// processors with instructions for it, and TensorRT.
+    Int8,
 }
 
 /// What a bundle is made of. What it is called is part of its name in the cache.
@@ -37,19 +40,24 @@ pub enum Numbers {
     F16,
     /// Arithmetic in f32, rounded where [`Numbers::F16`] has f16 ([`Half::Emulated`]): the answers of a GPU, on any processor. Slow.
     F16Emulated,
+    /// Products and convolutions of bytes where a [`Calibration`](crate::Calibration) knows their ranges, f32 elsewhere.
+    Int8,
+    /// f32, with outputs that tell of every tensor that [`Numbers::Int8`] needs the range of.
+    Observed,
 }
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::F16, Self::F16Emulated];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::F16, Self::F16Emulated, Self::Int8];
 
-    /// `auto`, `f32`, `f16` or `f16-emulated`: what [`FromStr`] takes.
+    /// `auto`, `f32`, `f16`, `f16-emulated` or `int8`: what [`FromStr`] takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::F16Emulated => "f16-emulated",
+            Self::Int8 => "int8",
         }
     }
 
@@ -60,24 +68,27 @@ impl Precision {
             (Self::F16, false) => Numbers::F16Weights,
             (Self::Auto | Self::F16, true) => Numbers::F16,
             (Self::F16Emulated, _) => Numbers::F16Emulated,
+            (Self::Int8, _) => Numbers::Int8,
         }
     }
 }
 
 impl Numbers {
-    /// `f32`, `f16-weights`, `f16` or `f16-emulated`.
+    /// Stable name: `f32`, `f16-weights`, …
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16Weights => "f16-weights",
             Self::F16 => "f16",
             Self::F16Emulated => "f16-emulated",
+            Self::Int8 => "int8",
+            Self::Observed => "observed",
         }
     }
 
     pub(crate) fn half(self) -> Option<Half> {
         match self {
-            Self::F32 => None,
+            Self::F32 | Self::Int8 | Self::Observed => None,
             Self::F16Weights => Some(Half::Weights),
             Self::F16 => Some(Half::Arithmetic),
             Self::F16Emulated => Some(Half::Emulated),

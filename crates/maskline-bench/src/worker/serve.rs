@@ -178,8 +178,9 @@ fn numbers(precision: Precision) -> Result<maskline::Precision> {
         Precision::F32 => Ok(maskline::Precision::F32),
         Precision::F16 => Ok(maskline::Precision::F16),
         Precision::F16Emulated => Ok(maskline::Precision::F16Emulated),
-        Precision::Bf16 | Precision::Int8 => {
-            let message = format!("precision: expected f32, f16 or f16-emulated, found {}", precision.name());
+        Precision::Int8 => Ok(maskline::Precision::Int8),
+        Precision::Bf16 => {
+            let message = format!("precision: expected f32, f16, f16-emulated or int8, found {}", precision.name());
             Err(Error::new(ErrorKind::InvalidOption, message))
         }
     }

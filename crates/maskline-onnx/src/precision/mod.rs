@@ -4,6 +4,8 @@
 //! decided here, for all of them.
 
 mod half;
+mod integers;
 mod rewriting;
 
 pub use half::Half;
+pub use integers::{IntegerOptions, Range, SEEN};

@@ -107,6 +107,19 @@ impl<'w> Rewriting<'w> {
         self.written.insert((id, dtype), value);
     }
 
+    /// The graph as far as it is written.
+    pub(super) fn graph(&mut self) -> &mut Graph<'w> {
+        &mut self.new
+    }
+
+    /// Writes an old node as it is.
+    pub(super) fn copy(&mut self, node: Node) -> Result<()> {
+        let inputs = node.inputs.iter().map(|id| id.map(|id| self.value(id, self.dtype(id))).transpose()).collect::<Result<Vec<_>>>()?;
+        let dtype = self.dtype(node.output);
+        self.emit(node, &inputs, dtype);
+        Ok(())
+    }
+
     /// Writes an old node with new inputs; `dtype` is its result's.
     pub(super) fn emit(&mut self, node: Node, inputs: &[Option<Value>], dtype: DType) {
         let Node { kind, domain, scope, output, attributes, is_full, .. } = node;

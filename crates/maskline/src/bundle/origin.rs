@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Manifest, PartFile};
 use super::{BUILDER_VERSION, BundleOptions, build_options, save};
 use crate::source::{ModelSource, carried_weights};
-use crate::{Error, ErrorKind, Numbers, Result};
+use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 
 /// What a bundle is built from, opened: all that building reads, and all that decides about the bundle's name.
 pub(super) enum Origin<'a> {
@@ -44,14 +44,15 @@ impl<'a> Origin<'a> {
 
     /// The name of the bundle in the cache.
     pub(super) fn key(&self, options: &BundleOptions) -> Result<Key> {
-        let BundleOptions { dialect, decoder, numbers, keypoint_shape, labels, image_size, context, config, taps } = options;
+        let BundleOptions { dialect, decoder, numbers, calibration, keypoint_shape, labels, image_size, context, config, taps } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
         let options = format!(
-            "{} {} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
+            "{} {} {} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
             dialect.name(),
             decoder.map_or("", MaskDecoder::name),
             numbers.unwrap_or_default().name(),
+            calibration.as_deref().map_or_else(String::new, Calibration::identity),
         );
         let version = format!("{BUILDER_VERSION} {}", env!("CARGO_PKG_VERSION"));
         Ok(hash_key(["bundle", &version, &self.identity()?, &options]))

@@ -9,7 +9,7 @@ use maskline_models::ModelInfo;
 use maskline_runtime::{Fallback, Input, Lane, LaneOptions, Library, ModelSource, Outputs, Provider, Tally, device_key};
 
 use super::Call;
-use crate::{Bundle, Degradation, Delays, Error, ErrorKind, LoadOptions, Result, Stage, Stages};
+use crate::{Bundle, Degradation, Delays, Error, ErrorKind, LoadOptions, Observer, Result, Stage, Stages};
 
 /// What a driver opens its lanes from. Cheap to clone: all clones share the lanes that are open.
 #[derive(Debug, Clone)]
@@ -133,7 +133,7 @@ impl Graph<'_> {
         let open = |_| Lane::open(library, self.file, &self.lane_options);
         let limit = self.options.together.unwrap_or(usize::MAX);
         let lanes = (0..self.options.sessions.max(1)).map(open).collect::<Result<_, _>>()?;
-        Ok(Lanes { name: self.name.to_owned(), _bundle: None, limit, lanes })
+        Ok(Lanes { name: self.name.to_owned(), _bundle: None, limit, lanes, observer: self.options.observer.clone() })
     }
 }
 
@@ -146,6 +146,8 @@ pub(crate) struct Lanes {
     /// Most rows of several callers that may run together, whatever is fastest.
     limit: usize,
     lanes: Vec<Lane>,
+    /// Hears what they see.
+    observer: Option<Arc<Observer>>,
 }
 
 impl Lanes {
@@ -197,6 +199,9 @@ impl Lanes {
         call.cancel.release();
         // Taken out of the queue, a job fails in its own way.
         let outputs = answer.map_err(|error| call.check().err().unwrap_or_else(|| error.into()))?;
+        if let Some(observer) = &self.observer {
+            observer.see(&self.name, &outputs)?;
+        }
         let mut stages = Stages::default();
         stages.add_run(network, start.elapsed(), &outputs);
         Ok((outputs, stages))

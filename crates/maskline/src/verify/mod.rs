@@ -10,20 +10,24 @@ mod postprocess;
 mod preprocess;
 mod tokenizer;
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Precision, Result};
+use crate::{
+    BundleOptions, CalibrationOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Observer, Precision, Result,
+};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
-/// Relative tolerance of models of half precision, whose goldens are those of f32.
+/// Relative tolerance of models of half precision, and on integers, whose goldens are those of f32.
 const HALF_TOLERANCE: f64 = 2e-2;
+const INTEGER_TOLERANCE: f64 = 1e-1;
 
 /// Options of [`verify`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +64,7 @@ pub struct Row {
     pub max_abs: Option<f64>,
     /// That, relative to the largest golden magnitude.
     pub relative: Option<f64>,
-    /// What `max_abs` may be. With numbers of half precision at least 2 % of the largest golden magnitude.
+    /// What `max_abs` may be. With numbers of half precision at least 2 % of the largest golden magnitude, on integers 10 %.
     pub tolerance: f64,
     /// Of tensors that are logits of masks, how much of what is above 0 in either is so in both.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,24 +137,82 @@ pub(crate) type AtSize<'a> = &'a dyn Fn(Sizes) -> Result<[Arc<dyn Driver>; 2]>;
 
 /// Loads the model of a case, as it ships and with its inner tensors.
 fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dyn Check + 'c>> {
-    let driver = |taps: bool, sizes: Sizes| {
+    let loading = Loading { engine, case, checkpoint };
+    if case.numbers() != Numbers::Int8 {
+        return loading.check(&|_, options| options);
+    }
+    // The case's own pictures tell where numbers lie.
+    let observers = Observers::default();
+    let observed = loading.check(&|built, options| observers.observe(built, options))?;
+    for name in case.outputs()?.names() {
+        // What cannot be computed says so when it is compared.
+        let _ = observed.compute(&name);
+    }
+    loading.check(&|built, options| observers.quantise(built, options))
+}
+
+/// What a model of a case is built as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Variant {
+    has_taps: bool,
+    sizes: Sizes,
+}
+
+/// How a case's models are loaded: options of one of them, changed.
+type Change<'a> = &'a dyn Fn(Variant, LoadOptions) -> LoadOptions;
+
+/// A model of a case that is to be loaded.
+struct Loading<'a, 'c> {
+    engine: &'a Engine,
+    case: &'c Case,
+    checkpoint: &'a Path,
+}
+
+impl<'c> Loading<'_, 'c> {
+    fn check(&self, change: Change<'_>) -> Result<Box<dyn Check + 'c>> {
+        let models =
+            |sizes| Ok([self.driver(Variant { has_taps: false, sizes }, change)?, self.driver(Variant { has_taps: true, sizes }, change)?]);
+        let [shipped, tapped] = models(Sizes::default())?;
+        shipped.golden(self.case, tapped, &models)
+    }
+
+    fn driver(&self, variant: Variant, change: Change<'_>) -> Result<Arc<dyn Driver>> {
+        let Self { engine, case, checkpoint } = *self;
         let bundle = BundleOptions {
             config: case.own_config(),
             keypoint_shape: case.keypoint_shape(),
-            taps,
-            image_size: sizes.image,
-            context: sizes.context,
+            taps: variant.has_taps,
+            image_size: variant.sizes.image,
+            context: variant.sizes.context,
             dialect: case.options().dialect,
             decoder: case.options().decoder,
             numbers: Some(case.numbers()),
             ..BundleOptions::default()
         };
-        let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
-        Ok::<_, Error>(Arc::clone(engine.load(checkpoint, &options)?.driver()))
-    };
-    let models = |sizes| Ok([driver(false, sizes)?, driver(true, sizes)?]);
-    let [shipped, tapped] = models(Sizes::default())?;
-    shipped.golden(case, tapped, &models)
+        let options = change(variant, LoadOptions { warm_up: false, bundle, ..LoadOptions::default() });
+        Ok(Arc::clone(engine.load(checkpoint, &options)?.driver()))
+    }
+}
+
+/// What hears each of a case's models.
+#[derive(Default)]
+struct Observers(Mutex<HashMap<Variant, Arc<Observer>>>);
+
+impl Observers {
+    fn of(&self, variant: Variant) -> Arc<Observer> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(variant).or_default())
+    }
+
+    fn observe(&self, variant: Variant, mut options: LoadOptions) -> LoadOptions {
+        options.bundle.numbers = Some(Numbers::Observed);
+        LoadOptions { observer: Some(self.of(variant)), ..options }
+    }
+
+    fn quantise(&self, variant: Variant, mut options: LoadOptions) -> LoadOptions {
+        let calibration = self.of(variant).calibration("", CalibrationOptions::default());
+        options.bundle.calibration = Some(Arc::new(calibration));
+        options
+    }
 }
 
 fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pair> {
@@ -160,6 +222,7 @@ fn pair(case: &Case, check: Result<&dyn Check, &Error>, name: &str) -> Result<Pa
     let of_case = case.tolerance(name, magnitude).unwrap_or(RELATIVE_TOLERANCE * magnitude);
     let tolerance = match case.numbers() {
         Numbers::F32 => of_case,
+        Numbers::Int8 | Numbers::Observed => of_case.max(INTEGER_TOLERANCE * magnitude),
         _ => of_case.max(HALF_TOLERANCE * magnitude),
     };
     Ok(Pair::Tensors { golden, found, tolerance, is_rounded: false })
