@@ -13,7 +13,7 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::{MaskDecoder, Precision};
+use maskline::{MaskDecoder, Precision, Preprocessing};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -142,6 +142,9 @@ pub(crate) struct ModelOptions {
     /// slowly; auto is f16 on GPUs and f32 on processors
     #[arg(long, default_value = "auto", value_name = "NUMBERS", value_parser = precision)]
     pub(crate) precision: Precision,
+    /// Where pictures are prepared: by the host, or by the network's provider, as products with matrices (promptable models and those of words).
+    #[arg(long, value_enum, default_value_t = Preprocess::Host)]
+    pub(crate) preprocess: Preprocess,
     /// Class names instead of those of the model file: one a line, or YAML or JSON with `names`.
     #[arg(long, value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
@@ -465,6 +468,24 @@ pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
         Some([count.parse().ok()?, dims.parse().ok()?])
     };
     parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
+}
+
+/// Where pictures are prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preprocess {
+    /// Here.
+    Host,
+    /// Where the network runs.
+    Device,
+}
+
+impl From<Preprocess> for Preprocessing {
+    fn from(wished: Preprocess) -> Self {
+        match wished {
+            Preprocess::Host => Self::Host,
+            Preprocess::Device => Self::Device,
+        }
+    }
 }
 
 /// Numbers by their name.

@@ -91,7 +91,7 @@ fn judge_model(judging: &Judging<'_>, model: &Model) -> Result<Answer, Failure> 
     let Judging { arguments, truth, is_by_prompts } = *judging;
     let mut facts = json!({
         "data": shown(&arguments.data), "model": model.name(), "architecture": model.info().architecture, "task": model.info().task,
-        "provider": model.provider(),
+        "provider": model.provider(), "numbers": model.bundle().numbers().name(),
     });
     let progress = progress(if is_by_prompts { "objects" } else { "pictures" });
     let hear = |done: usize, all: usize| {
@@ -137,6 +137,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         seed: arguments.seed,
         decoder: None,
         precision: arguments.precision,
+        preprocess: args::Preprocess::Host,
         keypoints: arguments.keypoints,
         names: None,
         runtime: arguments.runtime.clone(),

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod mobile_sam;
 pub mod nano;
 pub mod owl;
+mod reader;
 pub mod sam;
 pub mod sam1;
 pub mod sam2;
@@ -33,3 +34,4 @@ pub use info::{
     folded_embedding,
 };
 pub use labels::parse_names;
+pub use reader::PictureReader;

@@ -2,6 +2,7 @@
 //! top left corner (SAM 1, MobileSAM, EfficientViT-SAM), or padded to a square (OWLv2).
 
 mod filters;
+mod sampling;
 mod stretch;
 
 use crate::limits::{check_between, check_target};
@@ -10,6 +11,7 @@ use crate::{Error, Result, RgbImage};
 use filters::{Filters, Separable};
 
 pub use filters::SquareFilter;
+pub use sampling::{Sampling, Way};
 
 /// Mean and standard deviation of each channel (R, G, B), of pixels in 0..1: a pixel becomes `(pixel - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -197,6 +197,15 @@ impl Filters {
     }
 }
 
+/// The filters of an axis, in f32: of each target pixel the first source pixel, and the weights from there on.
+pub(crate) fn exact_filters(kernel: Kernel, source: usize, target: usize) -> Vec<(usize, Vec<f32>)> {
+    if source == target {
+        return (0..target).map(|place| (place, vec![1.0])).collect();
+    }
+    let narrowed = |(first, weights): (usize, Vec<f64>)| (first, weights.into_iter().map(|weight| weight as f32).collect());
+    (0..target).map(|place| narrowed(exact_weights(kernel, source, target, place))).collect()
+}
+
 /// The first source pixel of target pixel `i`, and the weights from there on; their sum is 1.
 fn exact_weights(kernel: Kernel, source: usize, target: usize, i: usize) -> (usize, Vec<f64>) {
     let scale = source as f64 / target as f64;

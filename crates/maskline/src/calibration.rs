@@ -18,7 +18,7 @@ const MOST_SAMPLES: usize = 1 << 17;
 pub struct Calibration {
     /// Name of the bundle in f32 that was looked into.
     pub bundle: String,
-    /// Pictures, or calls, that were seen.
+    /// Runs that were seen of the part that ran most.
     pub calls: usize,
     /// Least and largest number of each tensor of each part.
     pub ranges: BTreeMap<String, BTreeMap<String, [f32; 2]>>,

@@ -68,6 +68,8 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// What the bundle is built for.
     pub bundle: BundleOptions,
+    /// Where pictures are prepared.
+    pub preprocessing: Preprocessing,
     /// Hears what observed networks see ([`Numbers::Observed`](crate::Numbers::Observed)).
     pub observer: Option<Arc<Observer>>,
     /// Sleeps within stages, for tests; none by default.
@@ -126,12 +128,24 @@ impl Default for LoadOptions {
             embedding_cache: 256 << 20,
             word_cache: 16 << 20,
             precision: Precision::default(),
+            preprocessing: Preprocessing::default(),
             observer: None,
             bundle: BundleOptions::default(),
             delays: Delays::default(),
             faults: Faults::default(),
         }
     }
+}
+
+/// Where pictures are prepared for a network: resized, padded, normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Preprocessing {
+    /// On the host, as the official implementations do it.
+    #[default]
+    Host,
+    /// By the model's provider, as products with matrices: a picture goes there as bytes. Where the official implementations resize bytes, a
+    /// level differs here and there; elsewhere only rounding.
+    Device,
 }
 
 /// Owns ONNX Runtime and the caches.

@@ -71,7 +71,7 @@ pub use calibration::{Calibrating, Calibration, CalibrationOptions, Observer};
 pub use degrade::Degradation;
 pub use delays::Delays;
 pub use detect::{ClassScore, Detections, InputSize, PredictOptions, Usual, WordOptions};
-pub use engine::{Engine, EngineOptions, LoadOptions};
+pub use engine::{Engine, EngineOptions, LoadOptions, Preprocessing};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use maskline_models::ModelInfo;
+use maskline_models::{ModelInfo, PictureReader};
 use maskline_runtime::{Lane, Library, ProviderShare, Tally};
 
 use crate::cache::Cache;
 use crate::drivers::{self, Driver, Encoded, Parts};
 use crate::workers::Workers;
-use crate::{Bundle, ColdTimings, Degradation, Delays, Error, ErrorKind, LoadOptions, Part, Result, part};
+use crate::{Bundle, ColdTimings, Degradation, Delays, Error, ErrorKind, LoadOptions, Part, Preprocessing, Result, part};
 
 /// A loaded model. Cheap to clone, and shared between threads: requests queue at its lanes, where those that can run together do.
 #[derive(Debug, Clone)]
@@ -29,6 +29,15 @@ struct Loaded {
     workers: Workers,
 }
 
+/// Refuses a model whose pictures only the host prepares.
+fn check_preprocessing(info: &ModelInfo, wished: Preprocessing) -> Result<()> {
+    if wished == Preprocessing::Host || PictureReader::graph(&info.preprocess, 1)?.is_some() {
+        return Ok(());
+    }
+    let message = format!("preprocess: pictures for a {} are prepared by the host, found device", info.architecture);
+    Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave it out"))
+}
+
 /// What a model is made of.
 pub(crate) struct Opening<'a> {
     pub(crate) name: String,
@@ -45,6 +54,7 @@ pub(crate) struct Opening<'a> {
 impl Model {
     pub(crate) fn open(library: &Arc<Library>, opening: Opening<'_>) -> Result<Self> {
         let Opening { name, bundle, options, workers, mut cold, start } = opening;
+        check_preprocessing(bundle.info(), options.preprocessing)?;
         let parts = Parts::new(library, bundle, options, &name);
         let driver = drivers::open(parts.clone())?;
         let open = parts.all_open();

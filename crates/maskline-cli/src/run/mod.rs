@@ -214,6 +214,7 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     Ok(LoadOptions {
         provider: arguments.compute.provider.parse()?,
         precision: arguments.options.precision,
+        preprocessing: arguments.options.preprocess.into(),
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         // What is asked of every picture stays, however many pictures come by.

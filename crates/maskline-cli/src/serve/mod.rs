@@ -131,6 +131,7 @@ fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, F
     Ok(LoadOptions {
         provider: settings.provider.as_deref().unwrap_or("cpu").parse()?,
         precision: arguments.options.precision,
+        preprocessing: arguments.options.preprocess.into(),
         sessions: settings.sessions.unwrap_or(usual.sessions),
         together: settings.together.or(usual.together),
         wait: settings.max_wait.map_or(usual.wait, |Span(time)| time),

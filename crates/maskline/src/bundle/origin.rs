@@ -100,13 +100,13 @@ impl<'a> Origin<'a> {
     pub(super) fn build(&self, options: &BundleOptions, directory: &Path) -> Result<()> {
         match self {
             Self::Export { export, named } => {
-                let at = |error: maskline_models::Error| Error::from(error).of_kind(ErrorKind::BadInput).at(named);
-                let info = family_of_onnx(&export.header()?, &build_options(options, None)).map_err(at)?;
                 if let Some(numbers) = options.numbers.filter(|numbers| *numbers != Numbers::F32) {
                     let message = format!("precision: found {}, and an ONNX export is run as it is", numbers.name());
                     let error = Error::new(ErrorKind::InvalidOption, message).at(named);
                     return Err(error.with_help("run the checkpoint that it was made of, or leave the precision out"));
                 }
+                let at = |error: maskline_models::Error| Error::from(error).of_kind(ErrorKind::BadInput).at(named);
+                let info = family_of_onnx(&export.header()?, &build_options(options, None)).map_err(at)?;
                 refer_to(export, Manifest::new(info, Numbers::F32), directory)
             }
             Self::Checkpoint { source, family } => {

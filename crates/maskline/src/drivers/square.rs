@@ -1,11 +1,85 @@
 //! Pictures brought to the square inputs of networks.
 
-use maskline_models::{Normalise, Preprocess};
+use maskline_models::{Normalise, PictureReader, Preprocess};
+use maskline_runtime::{ModelSource, Tensor};
 use maskline_vision::RgbImage;
-use maskline_vision::fit::{self, SquareFilter, Target, longest_side, padded_square, stretch, stretch_levels};
+use maskline_vision::fit::{self, Sampling, SquareFilter, Target, Way, longest_side, padded_square, stretch, stretch_levels};
 use maskline_vision::resize::Resampling;
 
-use crate::{Error, ErrorKind, Result, limits};
+use super::{Call, Graph, Lanes, Parts};
+use crate::{Error, ErrorKind, LoadOptions, Preprocessing, Result, Stage, limits};
+
+/// What brings pictures to a model's input.
+#[derive(Debug)]
+pub(in crate::drivers) struct Preparing {
+    side: usize,
+    preprocess: Preprocess,
+    /// The network that does it, where the host does not.
+    reader: Option<Lanes>,
+}
+
+impl Preparing {
+    /// # Errors
+    /// `Unavailable` if the provider is not there.
+    pub(in crate::drivers) fn open(parts: &Parts, side: usize) -> Result<Self> {
+        let preprocess = parts.info().preprocess.clone();
+        let reader = match parts.options.preprocessing {
+            Preprocessing::Host => None,
+            Preprocessing::Device => Some(reader(parts, side, &preprocess)?),
+        };
+        Ok(Self { side, preprocess, reader })
+    }
+
+    /// Brings a picture to the network's input: f32 [3, side, side].
+    ///
+    /// # Errors
+    /// As [`fit`]; as the network's.
+    pub(in crate::drivers) fn prepare(&self, image: &RgbImage, call: &Call) -> Result<Vec<f32>> {
+        let Some(reader) = &self.reader else { return fit(image, self.side, &self.preprocess) };
+        let way = way(&self.preprocess).ok_or_else(|| unfit(&self.preprocess))?;
+        limits::input_length([1, self.side, self.side])?;
+        let (outputs, _) = reader.run(reading(image, self.side, way)?, Stage::Preprocess, call)?;
+        Ok(outputs.f32(PictureReader::PICTURE)?.data.to_vec())
+    }
+}
+
+/// The network that prepares pictures.
+fn reader(parts: &Parts, side: usize, preprocess: &Preprocess) -> Result<Lanes> {
+    let graph = PictureReader::graph(preprocess, side)?.ok_or_else(|| unfit(preprocess))?;
+    let bytes = graph.to_bytes().map_err(maskline_models::Error::from)?;
+    // Runs of it are no runs of the model's.
+    let lane_options = LoadOptions::lane(&parts.options);
+    let lane_options =
+        maskline_runtime::LaneOptions { name: Some(format!("{}.picture_reader", parts.name())), max_rows: 1, ..lane_options };
+    Graph { name: "picture_reader", file: ModelSource::Bytes(&bytes), lane_options, options: &parts.options }.open(&parts.library)
+}
+
+/// What the network that prepares pictures is asked with.
+fn reading(image: &RgbImage, side: usize, way: Way) -> Result<Vec<(&'static str, Tensor)>> {
+    let (width, height) = (image.width(), image.height());
+    let Sampling { across, down } = Sampling::of([width, height], side, way).map_err(Error::of_picture)?;
+    let pixels = (0..height).flat_map(|y| image.row(y).iter().copied()).collect::<Vec<u8>>();
+    Ok(vec![
+        (PictureReader::PIXELS, Tensor::new(vec![height, width, 3], pixels)?),
+        (PictureReader::ACROSS, Tensor::new(vec![width, side], across)?),
+        (PictureReader::DOWN, Tensor::new(vec![side, height], down)?),
+    ])
+}
+
+fn way(preprocess: &Preprocess) -> Option<Way> {
+    match preprocess {
+        Preprocess::Stretch(_) => Some(Way::Stretch),
+        Preprocess::LongestSide(_) => Some(Way::LongestSide),
+        Preprocess::StretchLevels(_) => Some(Way::StretchLevels(Resampling::TORCH_BICUBIC)),
+        Preprocess::StretchLevelsLinear(_) => Some(Way::StretchLevels(Resampling::TORCH_BILINEAR)),
+        Preprocess::PaddedSquare(_) => Some(Way::PaddedSquare(SquareFilter::Torchvision)),
+        _ => None,
+    }
+}
+
+fn unfit(preprocess: &Preprocess) -> Error {
+    Error::new(ErrorKind::Failed, format!("no square is made of a picture by {preprocess:?}"))
+}
 
 /// Brings a picture to the network's input: f32 [3, side, side].
 ///
@@ -21,7 +95,7 @@ pub(in crate::drivers) fn fit(image: &RgbImage, side: usize, preprocess: &Prepro
         Preprocess::StretchLevels(statistics) => stretch_levels(image, target(statistics), Resampling::TORCH_BICUBIC, out),
         Preprocess::StretchLevelsLinear(statistics) => stretch_levels(image, target(statistics), Resampling::TORCH_BILINEAR, out),
         Preprocess::PaddedSquare(statistics) => padded_square(image, target(statistics), SquareFilter::Torchvision, out),
-        other => return Err(Error::new(ErrorKind::Failed, format!("no square is made of a picture by {other:?}"))),
+        other => return Err(unfit(other)),
     }
     .map_err(Error::of_picture)?;
     Ok(values)
@@ -30,6 +104,8 @@ pub(in crate::drivers) fn fit(image: &RgbImage, side: usize, preprocess: &Prepro
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use maskline_runtime::{Job, Lane, LaneOptions};
+
     use super::*;
 
     /// A step from level 64 to level 192, enlarged: values in levels.
@@ -48,5 +124,39 @@ mod tests {
         assert!(in_levels(&cubic) && overshoots(&cubic), "{cubic:?}");
         // The same filter, but for rounding to levels.
         assert!(linear.iter().zip(&floats).all(|(a, b)| (a - b).abs() <= 0.5 + 1e-3), "{floats:?}");
+    }
+
+    /// What the graph makes of a picture.
+    fn read(image: &RgbImage, side: usize, preprocess: &Preprocess) -> Vec<f32> {
+        let library = maskline_runtime::load(&maskline_runtime::LibraryOptions::from_env()).unwrap();
+        let bytes = PictureReader::graph(preprocess, side).unwrap().unwrap().to_bytes().unwrap();
+        let lane = Lane::open(&library, ModelSource::Bytes(&bytes), &LaneOptions { threads: 1, ..LaneOptions::default() }).unwrap();
+        let job = Job::new(reading(image, side, way(preprocess).unwrap()).unwrap());
+        lane.run(job).unwrap().f32(PictureReader::PICTURE).unwrap().data.to_vec()
+    }
+
+    #[test]
+    fn a_provider_prepares_pictures_as_the_host_does() {
+        const SIDE: usize = 48;
+        let statistics = Normalise::IMAGENET;
+        // In levels: rounding, or a level where two are nearly as near.
+        let ways: [(Preprocess, f32); 5] = [
+            (Preprocess::Stretch(statistics), 0.01),
+            (Preprocess::PaddedSquare(statistics), 0.01),
+            (Preprocess::StretchLevels(statistics), 1.01),
+            (Preprocess::StretchLevelsLinear(statistics), 1.01),
+            (Preprocess::LongestSide(statistics), 1.01),
+        ];
+        for (width, height) in [(97, 61), (31, 48), (48, 48), (150, 300)] {
+            let image = RgbImage::new(width, height, (0..width * height * 3).map(|at| (at * 7919 % 251) as u8).collect()).unwrap();
+            for (preprocess, levels) in &ways {
+                let (expected, found) = (fit(&image, SIDE, preprocess).unwrap(), read(&image, SIDE, preprocess));
+                assert_eq!(expected.len(), found.len());
+                let apart = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(apart * 255.0 * 0.224 < *levels, "{width} x {height} {preprocess:?}: {apart}");
+                let different = expected.iter().zip(&found).filter(|(a, b)| (**a - **b).abs() * 255.0 * 0.224 > 0.5).count();
+                assert!(different * 50 < found.len(), "{different} of {}", found.len());
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use maskline_vision::Object;
 
 pub(super) use self::golden::CASES;
 use self::sight::Sight;
-use super::square::fit;
+use super::square::Preparing;
 use super::words::{Form, Reader, Reading};
 use super::{
     Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
@@ -38,6 +38,7 @@ pub(super) struct Owl {
     head: WordHead,
     encoder: Arc<Lanes>,
     reader: Reader,
+    preparing: Preparing,
 }
 
 impl Owl {
@@ -45,7 +46,8 @@ impl Owl {
         let encoder = parts.open(WordHead::IMAGE_ENCODER)?;
         let WordHead { context, vocabulary, tokenizer, width, .. } = head;
         let reader = Reader::new(&parts, Reading { context, vocabulary, tokenizer, cleaning: None, width, form: Form::OneRow });
-        Ok(Self { parts, head, encoder, reader })
+        let preparing = Preparing::open(&parts, parts.info().default_size)?;
+        Ok(Self { parts, head, encoder, reader, preparing })
     }
 
     fn info(&self) -> &ModelInfo {
@@ -95,7 +97,7 @@ impl Driver for Owl {
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
         let mut clock = Clock::start();
         let mut stages = Stages::default();
-        let values = fit(image.pixels(), self.info().default_size, &self.info().preprocess)?;
+        let values = self.preparing.prepare(image.pixels(), call)?;
         sleep(self.parts.delays().preprocess);
         stages.spend(Stage::Preprocess, clock.lap());
         let (mut outputs, spent) = self.run(values, &call.slowed(self.parts.delays().network))?;

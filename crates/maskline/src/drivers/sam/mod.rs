@@ -26,7 +26,7 @@ pub(super) use self::film::CASES as VIDEO_CASES;
 pub(super) use self::golden::CASES;
 pub(super) use self::prompter::{Embedding, Prompter};
 pub(crate) use self::video::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Video};
-use super::square::fit;
+use super::square::Preparing;
 use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
@@ -39,6 +39,7 @@ use crate::{Detections, Image, Object, Result, Stage, Stages, WordOptions, limit
 pub(super) struct Sam {
     parts: Parts,
     encoder: Arc<Lanes>,
+    preparing: Preparing,
     prompter: Prompter,
 }
 
@@ -46,7 +47,8 @@ impl Sam {
     pub(super) fn open(parts: Parts, head: PromptHead) -> Result<Self> {
         let encoder = parts.open(PromptHead::ENCODER)?;
         let prompter = Prompter::open(&parts, head)?;
-        Ok(Self { parts, encoder, prompter })
+        let preparing = Preparing::open(&parts, parts.info().default_size)?;
+        Ok(Self { parts, encoder, preparing, prompter })
     }
 
     /// Side of the encoder's square input.
@@ -84,7 +86,7 @@ impl Driver for Sam {
 
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
         let (mut clock, mut stages, side) = (Clock::start(), Stages::default(), self.side());
-        let values = fit(image.pixels(), side, &self.parts.info().preprocess)?;
+        let values = self.preparing.prepare(image.pixels(), call)?;
         sleep(self.parts.delays().preprocess);
         stages.spend(Stage::Preprocess, clock.lap());
         let (mut outputs, spent) = self.run(values, [1, side, side], &call.slowed(self.parts.delays().network))?;

@@ -23,7 +23,7 @@ use self::clicks::Clicks;
 pub(super) use self::golden::CASES;
 use self::sight::{Features, Sight};
 use super::parts::LazyLanes;
-use super::square::fit;
+use super::square::Preparing;
 use super::words::{Form, Reader, Reading, count};
 use super::{
     Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
@@ -40,6 +40,7 @@ pub(super) struct Sam3 {
     parts: Parts,
     head: ConceptHead,
     encoder: Arc<Lanes>,
+    preparing: Preparing,
     neck: LazyLanes,
     reader: Reader,
     exemplars: LazyLanes,
@@ -60,8 +61,10 @@ impl Sam3 {
             form: Form::PerToken,
         };
         let lazy = |part| LazyLanes::new(&parts, part);
+        let preparing = Preparing::open(&parts, parts.info().default_size)?;
         Ok(Self {
             encoder,
+            preparing,
             neck: lazy(ConceptHead::CONCEPT_NECK),
             reader: Reader::new(&parts, reading),
             exemplars: lazy(ConceptHead::EXEMPLAR_ENCODER),
@@ -148,7 +151,7 @@ impl Driver for Sam3 {
 
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
         let (mut clock, mut stages) = (Clock::start(), Stages::default());
-        let values = fit(image.pixels(), self.info().default_size, &self.info().preprocess)?;
+        let values = self.preparing.prepare(image.pixels(), call)?;
         sleep(self.parts.delays().preprocess);
         stages.spend(Stage::Preprocess, clock.lap());
         let (sight, spent) = self.see(values, &call.slowed(self.parts.delays().network))?;
