@@ -7,6 +7,7 @@ mod cache;
 mod concepts;
 mod eval;
 mod failure;
+mod gpu;
 mod hub;
 mod inspect;
 mod interrupt;
@@ -17,6 +18,7 @@ mod pictures;
 mod prompts;
 mod ps;
 mod run;
+mod runtimes;
 mod serve;
 mod terminal;
 mod track;
@@ -60,7 +62,8 @@ fn other(command: &Command) -> Result<(), failure::Failure> {
         Command::Ps(arguments) => ps::ps(arguments),
         Command::Stop(arguments) => ps::stop(arguments),
         Command::Rm(named) => hub::remove(named),
-        Command::Doctor(doctor) => inspect::doctor(doctor.json),
+        Command::Doctor(doctor) => inspect::doctor(doctor),
+        Command::Runtime(command) => runtimes::runtime(command),
         Command::Version(version) => inspect::version(version.json),
         Command::Cache(command) => cache::cache(command),
         Command::Completions { shell } => {

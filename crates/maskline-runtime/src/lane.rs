@@ -162,11 +162,12 @@ impl Lane {
     pub fn open(library: &Arc<Library>, source: ModelSource<'_>, options: &LaneOptions) -> Result<Self> {
         options.provider.check(library)?;
         let start = Instant::now();
+        library.toolkit().prepare(&options.provider, library.path())?;
         let opening = Opening::new(library, source, options);
         let Opened { session, from_optimised, unsaved } = opening.open(source)?;
         let cold = Cold { create: start.elapsed(), from_optimised };
         let of = |outlets: &[ort::value::Outlet]| outlets.iter().map(Port::of).collect();
-        let ports = Ports { inputs: of(session.inputs()), outputs: of(session.outputs()) };
+        let ports = Ports { inputs: of(session.session().inputs()), outputs: of(session.session().outputs()) };
         let (providers, threads) = (opening.providers()?, opening.threads());
         let limits = Limits { capacity: options.queue, max_rows: options.max_rows, max_wait: options.max_wait };
         let queue = Arc::new(Queue::new(limits));

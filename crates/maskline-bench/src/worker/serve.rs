@@ -160,7 +160,7 @@ fn inference(prepared: &Prepared, answer: &Answer) -> Duration {
 fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
     let compute = &assigned.compute;
     Ok(LoadOptions {
-        provider: provider(&compute.provider, compute.precision)?,
+        provider: provider(&compute.provider, compute.precision)?.with_gpu(&compute.gpu)?,
         threads: compute.threads,
         warm_up: false,
         // As many as are asked for: whoever measures wants none to go.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, ValueType};
 
 use super::job::Input;
@@ -11,14 +10,12 @@ use super::plan::Plan;
 use super::recovery::{Attempts, Pauses, Recovery, Zeros};
 use super::status::{Degraded, Status};
 use super::{Faults, LaneOptions};
+use crate::compute::{Compute, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::Ports;
 use crate::provider::ProviderShare;
 use crate::shared::ort_value;
 use crate::tensor::ElementType;
-
-/// Outputs by name.
-pub(super) type Values = Vec<(String, Arc<DynValue>)>;
 
 /// Inputs as ONNX Runtime takes them, by name. They stay there for another run.
 pub(super) struct Bound<'a>(Vec<(&'a str, Arc<DynValue>)>);
@@ -64,24 +61,23 @@ fn failed(error: ort::Error) -> Error {
 }
 
 /// Runs a session once.
-pub(super) fn attempt(session: &mut Session, inputs: &Bound<'_>) -> Result<Values, Failure> {
-    let values: Vec<(&str, SessionInputValue<'_>)> = inputs.0.iter().map(|(name, value)| (*name, value.as_ref().into())).collect();
-    let outputs = session.run(values).map_err(|error| {
+pub(super) fn attempt(session: &mut Compute, inputs: &Bound<'_>) -> Result<Values, Failure> {
+    let values = inputs.0.iter().map(|(name, value)| (*name, value.as_ref()));
+    session.run(values).map_err(|error| {
         let is_of_inputs = error.code() == ort::ErrorCode::InvalidArgument;
         Failure { error: failed(error), is_of_inputs }
-    })?;
-    Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), Arc::new(value))).collect())
+    })
 }
 
 /// A session, and what runs its nodes.
 pub(super) struct Placed {
-    pub(super) session: Session,
+    pub(super) session: Compute,
     pub(super) providers: Vec<ProviderShare>,
 }
 
 /// The sessions of a lane.
 pub(super) struct Runner {
-    session: Session,
+    session: Compute,
     faults: Faults,
     /// Runs of the session with the wished provider.
     runs: u64,
@@ -105,7 +101,7 @@ struct Standby {
 }
 
 impl Runner {
-    pub(super) fn new(session: Session, options: &LaneOptions, plan: Option<Plan>, status: Arc<Status>) -> Self {
+    pub(super) fn new(session: Compute, options: &LaneOptions, plan: Option<Plan>, status: Arc<Status>) -> Self {
         let faults = options.faults;
         let wished = if faults.are_any() { Faults::PROVIDER } else { options.provider.name() };
         let standby = plan.map(|plan| Standby {
