@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use maskline::runtime::{LibraryOptions, Package, PackageState, Variant, install, packages, remove};
+use maskline::runtime::{LibraryOptions, Package, PackageState, Provider, Variant, examine, install, packages, remove};
 use maskline::{Error, ErrorKind};
 use serde_json::{Value, json};
 
@@ -125,6 +125,7 @@ fn bring(options: &LibraryOptions, is_yes: bool) -> Result<(), Failure> {
     }
     let titles: Vec<String> =
         known.missing().map(|package| format!("{} {} ({})", package.title, package.version, megabytes(package.download_bytes))).collect();
+    say_driver(options)?;
     if !titles.is_empty() {
         terminal::say(&format!("to be fetched: {}", titles.join(", ")));
         let unpacked = known.missing().map(|package| package.unpacked_bytes).sum();
@@ -136,9 +137,19 @@ fn bring(options: &LibraryOptions, is_yes: bool) -> Result<(), Failure> {
     }
     install(options)?;
     let state = if titles.is_empty() { "was here already" } else { "is here" };
-    terminal::say(&format!("{variant} {state}; --provider {} uses it", variant.providers().last().copied().unwrap_or("cpu")));
+    terminal::say(&format!("{variant} {state}; --provider {} uses it", variant.providers().get(1).copied().unwrap_or("cpu")));
     if let Some((name, path)) = &options.environment_path {
         terminal::say(&format!("but {name} names another library, which goes first: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Says that what is large is of no use yet.
+fn say_driver(options: &LibraryOptions) -> Result<(), Failure> {
+    if options.variant.providers().contains(&"cuda") {
+        let examined = examine(&"cuda".parse::<Provider>()?, options, None);
+        let driver = examined.facts.iter().find(|fact| fact.what == "driver" && fact.is_missing);
+        driver.into_iter().for_each(|driver| terminal::say(&format!("it will not work here yet: NVIDIA's driver: {}", driver.found)));
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ fn of_nvidia(provider: &Provider, options: &LibraryOptions, loaded: Option<&Libr
 
 fn driver(toolkit: &Toolkit, major: u32) -> Vec<Fact> {
     if !cuda::has_driver() {
-        return vec![Fact::missing("driver", "none found (nvidia-smi, libcuda.so.1)")];
+        return vec![Fact::missing("driver", "none found (nvidia-smi / libcuda.so.1)")];
     }
     let machine = toolkit.machine();
     let version = machine.driver.as_deref().unwrap_or("of unknown version");
@@ -136,8 +136,9 @@ fn driver(toolkit: &Toolkit, major: u32) -> Vec<Fact> {
         _ => Fact::there("driver", version),
     };
     let names: Vec<String> = machine.cards.iter().map(ToString::to_string).collect();
-    let cards = if names.is_empty() { Fact::missing("cards", "none found") } else { Fact::there("cards", names.join(", ")) };
-    vec![driver, cards]
+    // Where nobody tells of cards there may be some all the same.
+    let cards = if names.is_empty() { "none that nvidia-smi or the kernel tells of".into() } else { names.join(", ") };
+    vec![driver, Fact::there("cards", cards)]
 }
 
 /// Whether all needed ones were found, and in which folders.

@@ -244,7 +244,7 @@ impl Lane {
         let Some(inputs) = self.ports.zeros() else { return Ok(()) };
         let is_free = self.ports.inputs.iter().any(|port| port.shape.contains(&None));
         match self.run(Job::new(inputs)) {
-            Err(error) if !(is_free && error.kind() == ErrorKind::RunFailed) => Err(error),
+            Err(error) if !(is_free && is_of_running(&error)) => Err(error),
             _ => Ok(()),
         }
     }
@@ -281,7 +281,7 @@ impl Lane {
     ///
     /// # Errors
     /// `InvalidInput` if the inputs are not the model's; `TimedOut` if the job's deadline comes before its turn; `RunFailed` with
-    /// ONNX Runtime's words; `Closed`, also in a reply of this very lane, which would wait for itself.
+    /// ONNX Runtime's words, or `ProviderUnavailable` where it is the first run of a provider that nothing stands in for; `Closed`, also in a reply of this very lane, which would wait for itself.
     pub fn run(&self, job: Job) -> Answer {
         self.run_held(job, Ticket::detach)
     }
@@ -342,6 +342,11 @@ impl Drop for Lane {
             let _ = owner.join();
         }
     }
+}
+
+/// Whether an error came of a run, the first of a provider among them.
+fn is_of_running(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::RunFailed | ErrorKind::ProviderUnavailable)
 }
 
 /// What errors call a model: no place in some cache.

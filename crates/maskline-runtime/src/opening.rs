@@ -73,7 +73,7 @@ impl<'a> Opening<'a> {
         let plain = || self.create(source, &Making { level, save: None, capture: false });
         let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && self.is_small_enough(source))
         else {
-            let session = self.captured(source, plain()?)?;
+            let session = self.captured(source, plain().or_else(|error| self.without_engines(error, &plain))?)?;
             return Ok(Opened { session, from_optimised: false, unsaved: None });
         };
         let opened = |session, from_optimised| Opened { session: Compute::new(session), from_optimised, unsaved: None };
@@ -88,6 +88,16 @@ impl<'a> Opening<'a> {
         match self.create_and_save(source, path) {
             Ok(session) => Ok(opened(session, false)),
             Err(error) => Ok(Opened { unsaved: Some(error.to_string()), ..opened(plain()?, false) }),
+        }
+    }
+
+    /// A second attempt after a first one has failed, without the engines that TensorRT has kept: one that was cut off while it was written
+    /// keeps it from starting.
+    fn without_engines(&self, error: Error, again: &dyn Fn() -> Result<Session>) -> Result<Session> {
+        let engines = artefact::engines(&self.options.provider, self.library, self.options.optimised.as_deref());
+        match engines.filter(|folder| std::fs::remove_dir_all(folder).is_ok()) {
+            Some(_) => again(),
+            None => Err(error),
         }
     }
 
@@ -165,7 +175,7 @@ impl<'a> Opening<'a> {
             return Error::new(ErrorKind::InvalidModel, error.to_string()).at(&self.place);
         }
         let message = format!("the {} provider could not start: {error}", self.options.provider);
-        Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(self.options.provider.way_out())
+        Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(self.options.provider.start_help())
     }
 
     /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
@@ -183,7 +193,7 @@ impl<'a> Opening<'a> {
         }
         let names: Vec<&str> = shares.iter().map(|share| share.name.as_str()).collect();
         let message = format!("the {wished} provider took no node of the graph; placed on: {}", names.join(", "));
-        Err(Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(wished.way_out()))
+        Err(Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(wished.start_help()))
     }
 
     fn is_small_enough(&self, source: ModelSource<'_>) -> bool {

@@ -118,8 +118,8 @@ impl Toolkit {
         if prepared.contains(&provider.name()) {
             return Ok(());
         }
-        if let Err(error) = ort::util::preload_dylib(DRIVER) {
-            let message = format!("the {provider} provider cannot start: no NVIDIA driver was found ({error})");
+        if !has_driver() {
+            let message = format!("the {provider} provider cannot start: no NVIDIA driver was found (nvidia-smi / {DRIVER})");
             return Err(Error::new(ErrorKind::ProviderUnavailable, message).with_help(driver_help(major)));
         }
         let missing = self.bring_all_in(&self.survey(major, is_tensorrt))?;
@@ -153,7 +153,9 @@ impl Toolkit {
             Ok(()) => Ok(true),
             Err(_) if !asked.is_needed => Ok(false),
             Err(error) => {
-                let message = format!("NVIDIA's library cannot be loaded: {error}");
+                // The loader's own words.
+                let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let message = format!("NVIDIA's library cannot be loaded: {reason}");
                 let error = Error::new(ErrorKind::ProviderUnavailable, message).at(path.display());
                 Err(error.with_help("`maskline doctor` says which libraries are taken from where"))
             }

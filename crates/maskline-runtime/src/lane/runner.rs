@@ -60,6 +60,13 @@ fn failed(error: ort::Error) -> Error {
     Error::new(ErrorKind::RunFailed, error.to_string()).with_source(error)
 }
 
+/// A provider that starts and then fails its very first run is as little there as one that does not start.
+fn unable(provider: &str, error: &Error) -> Error {
+    let message = format!("the {provider} provider failed at its first run: {}", error.message());
+    let help = "`maskline doctor` says what of it is here and what is missing; or choose another provider";
+    Error::new(ErrorKind::ProviderUnavailable, message).with_help(help)
+}
+
 /// Runs a session once.
 pub(super) fn attempt(session: &mut Compute, inputs: &Bound<'_>) -> Result<Values, Failure> {
     let values = inputs.0.iter().map(|(name, value)| (*name, value.as_ref()));
@@ -82,6 +89,8 @@ pub(super) struct Runner {
     /// Runs of the session with the wished provider.
     runs: u64,
     status: Arc<Status>,
+    /// The provider, if it is not ONNX Runtime's own CPU kernels.
+    wished: Option<String>,
     standby: Option<Standby>,
 }
 
@@ -113,7 +122,8 @@ impl Runner {
             came_back: None,
             spare: None,
         });
-        Self { session, faults, runs: 0, status, standby }
+        let is_foreign = faults.are_any() || !options.provider.is_cpu();
+        Self { session, faults, runs: 0, status, wished: is_foreign.then(|| wished.to_owned()), standby }
     }
 
     /// Runs jobs together. Where that fails it fails, and nothing follows from it: each of them may still run alone.
@@ -128,7 +138,13 @@ impl Runner {
             Ok(values) => return Ok(values),
             Err(failure) => failure,
         };
-        let Some(standby) = self.standby.as_mut().filter(|standby| !is_of_inputs && !standby.is_on) else { return Err(error) };
+        let Some(standby) = self.standby.as_mut().filter(|standby| !is_of_inputs && !standby.is_on) else {
+            let is_at_fault = self.standby.is_none() && !is_of_inputs && !self.status.has_run();
+            return Err(match &self.wished {
+                Some(wished) if is_at_fault => unable(wished, &error),
+                _ => error,
+            });
+        };
         let Some((cpu, values)) = standby.run(inputs) else { return Err(error) };
         self.status.ran();
         // What the provider still holds is free from here on.

@@ -106,6 +106,11 @@ impl Provider {
             }
         }
     }
+
+    /// What to do where the library has it and it does not start.
+    pub(crate) fn start_help(&self) -> String {
+        format!("`maskline doctor --provider {self}` says what is here and what is missing; or choose another provider")
+    }
 }
 
 /// A device's index as ONNX Runtime takes it; one that is too large for it is no device's.
