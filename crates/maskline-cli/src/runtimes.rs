@@ -128,6 +128,9 @@ fn bring(options: &LibraryOptions, is_yes: bool) -> Result<(), Failure> {
     say_driver(options)?;
     if !titles.is_empty() {
         terminal::say(&format!("to be fetched: {}", titles.join(", ")));
+        if known.missing().any(|package| package.name.starts_with("nvidia-")) {
+            terminal::say("CUDA's libraries come under NVIDIA's licence, which is put beside them (License.txt)");
+        }
         let unpacked = known.missing().map(|package| package.unpacked_bytes).sum();
         let folder = options.home.join("runtime");
         let question = format!("fetch {} into {} ({} there)?", megabytes(known.left_bytes()), folder.display(), megabytes(unpacked));
