@@ -13,6 +13,7 @@ mod subject;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use maskline::runtime::GpuOptions;
 use maskline::{Delays, ErrorKind, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub struct Wording {
 pub struct Compute {
     /// `cpu`, `openvino`, `cuda` or `tensorrt`.
     pub provider: String,
+    /// What else is said of a GPU.
+    #[serde(default)]
+    pub gpu: GpuOptions,
     /// Of the arithmetic.
     pub precision: Precision,
     /// Threads.

@@ -132,12 +132,16 @@ const EVAL: [Rule; 14] = [
 ];
 
 /// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
-const MODEL_ONLY: [(&str, &str); 8] = [
+const MODEL_ONLY: [(&str, &str); 12] = [
     ("images", "--images"),
     ("images_limit", "--images-limit"),
     ("seed", "--seed"),
     ("synthetic", "--synthetic"),
     ("provider", "--provider"),
+    ("device", "--device"),
+    ("gpu_memory_limit", "--gpu-memory-limit"),
+    ("tf32", "--tf32"),
+    ("cuda_graph", "--cuda-graph"),
     ("threads", "--threads"),
     ("max_pixels", "--max-pixels"),
     ("runtime", "--runtime"),

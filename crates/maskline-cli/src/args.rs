@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use crate::bench::Bench;
 use crate::concepts;
 use crate::eval::Eval;
+use crate::gpu::Gpu;
 use crate::prompts;
 use crate::ps::{Ps, Stop};
 use crate::quantise::Quantise;
+use crate::runtimes::Runtimes;
 use crate::serve::Serve;
 use crate::track::Track;
 
@@ -55,8 +57,11 @@ pub(crate) enum Command {
     Show(Named),
     /// Remove a pulled model.
     Rm(Named),
-    /// Say what a bug report needs.
-    Doctor(Json),
+    /// Say what a bug report needs, and what is missing of each provider.
+    Doctor(Doctor),
+    /// List, fetch and remove builds of ONNX Runtime: for OpenVINO, CUDA and TensorRT.
+    #[command(subcommand)]
+    Runtime(Runtimes),
     /// Make a model's int8 from pictures of yours, if it is worth it and good enough.
     #[command(alias = "quantize")]
     Quantise(Box<Quantise>),
@@ -74,6 +79,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Load the ONNX Runtime of this provider, and let it compute something small.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -115,6 +130,8 @@ pub(crate) struct Compute {
     /// What runs the network; one that is not there is an error, never a silent fall-back.
     #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
     pub(crate) provider: String,
+    #[command(flatten)]
+    pub(crate) gpu: Gpu,
     /// Threads of the network; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,

@@ -110,12 +110,19 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
     };
-    let precision = numbers(options.precision, &setting.provider.parse()?);
+    let precision = numbers(options.precision, &setting.gpu.provider(&setting.provider)?);
     let has = |cache| calls.cache.contains(&cache);
     Ok(Plan {
         models,
         setting: measure::Setting {
-            compute: Compute { provider: setting.provider.clone(), precision, threads, size: setting.size, decoder: options.decoder },
+            compute: Compute {
+                provider: setting.provider.clone(),
+                gpu: setting.gpu.options(),
+                precision,
+                threads,
+                size: setting.size,
+                decoder: options.decoder,
+            },
             batch: setting.batch.unwrap_or(1),
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },
             texts: texts(setting),

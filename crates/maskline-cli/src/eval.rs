@@ -155,9 +155,10 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         threads: model::threads(arguments.compute.threads),
         bundles: None,
     };
+    let provider = arguments.compute.provider()?;
     let engine = runtime.engine()?;
     let options = LoadOptions {
-        provider: arguments.compute.provider.parse()?,
+        provider,
         precision: arguments.precision,
         warm_up: true,
         // Every picture comes once.

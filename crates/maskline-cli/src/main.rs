@@ -7,6 +7,7 @@ mod cache;
 mod concepts;
 mod eval;
 mod failure;
+mod gpu;
 mod hub;
 mod inspect;
 mod interrupt;
@@ -18,6 +19,7 @@ mod prompts;
 mod ps;
 mod quantise;
 mod run;
+mod runtimes;
 mod serve;
 mod terminal;
 mod track;
@@ -62,7 +64,8 @@ fn other(command: &Command) -> Result<(), failure::Failure> {
         Command::Ps(arguments) => ps::ps(arguments),
         Command::Stop(arguments) => ps::stop(arguments),
         Command::Rm(named) => hub::remove(named),
-        Command::Doctor(doctor) => inspect::doctor(doctor.json),
+        Command::Doctor(doctor) => inspect::doctor(doctor),
+        Command::Runtime(command) => runtimes::runtime(command),
         Command::Version(version) => inspect::version(version.json),
         Command::Cache(command) => cache::cache(command),
         Command::Completions { shell } => {

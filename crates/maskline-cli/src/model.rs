@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use maskline::runtime::{LibraryOptions, Variant, home_dir, usable_threads};
+use maskline::runtime::{LibraryOptions, PackageState, Variant, cuda_variant, home_dir, is_installed, packages, usable_threads};
 use maskline::{
     Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, Provider, SizeSource, families, read_names,
 };
@@ -21,8 +21,7 @@ use crate::{applies, hub, terminal};
 /// Which ONNX Runtime a command needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runtime<'a> {
-    /// The variant that has it is loaded. CUDA's is large and useless without the driver's libraries: it is never fetched unasked, but used
-    /// where the user names it.
+    /// The variant that has it is loaded. CUDA's are large and useless without a driver: they are never fetched unasked.
     pub(crate) provider: &'a str,
     /// A library or its folder, where the user names one.
     pub(crate) path: Option<&'a Path>,
@@ -42,8 +41,34 @@ impl Default for Runtime<'_> {
 
 impl Runtime<'_> {
     /// Loads it, telling about a fetch as it goes.
+    ///
+    /// # Errors
+    /// `Unavailable` also where the provider needs a build that is only fetched when asked for.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
-        Engine::new(self.options())
+        let options = self.options();
+        self.check(&options.library)?;
+        Engine::new(options)
+    }
+
+    /// Fails where the provider's build is not here and would have to be asked for.
+    ///
+    /// # Errors
+    /// `Unavailable`, with the command that brings it.
+    pub(crate) fn check(&self, library: &LibraryOptions) -> Result<(), Error> {
+        let is_named = library.path.is_some() || library.environment_path.is_some();
+        if !self.is_nvidias() || is_named || is_installed(library) {
+            return Ok(());
+        }
+        let (provider, variant) = (self.provider, library.variant);
+        let bytes: u64 =
+            packages(library)?.iter().filter(|package| package.state == PackageState::Missing).map(|package| package.download_bytes).sum();
+        let message = format!("the {provider} provider needs the variant {variant} of ONNX Runtime, which is not installed");
+        let help = format!("maskline runtime install {variant}   ({:.0} MB)", bytes as f64 / 1e6);
+        Err(Error::new(ErrorKind::Unavailable, message).with_help(help))
+    }
+
+    fn is_nvidias(&self) -> bool {
+        ["cuda", "tensorrt"].contains(&self.provider)
     }
 
     /// What the engine is made with.
@@ -52,9 +77,11 @@ impl Runtime<'_> {
         library.path = self.path.map(Path::to_path_buf);
         library.offline |= self.offline;
         library.threads = self.threads;
-        if self.provider == "openvino" {
-            library.variant = Variant::OpenVino;
-        }
+        library.variant = match self.provider {
+            "openvino" => Variant::OpenVino,
+            _ if self.is_nvidias() => cuda_variant(&library),
+            _ => library.variant,
+        };
         let cache = self.bundles.map_or_else(|| library.home.join("bundles"), Path::to_path_buf);
         EngineOptions { cache, library, ..EngineOptions::default() }
     }

@@ -127,7 +127,7 @@ fn engine(arguments: &Quantise) -> Result<Engine, Error> {
 fn load_options(arguments: &Quantise) -> Result<LoadOptions, Failure> {
     let mut bundle = model::bundle_options(&arguments.model.options, arguments.compute.size)?;
     bundle.numbers = Some(Numbers::F32);
-    Ok(LoadOptions { provider: arguments.compute.provider.parse()?, embedding_cache: 0, bundle, ..LoadOptions::default() })
+    Ok(LoadOptions { provider: arguments.compute.provider()?, embedding_cache: 0, bundle, ..LoadOptions::default() })
 }
 
 /// The same on integers.

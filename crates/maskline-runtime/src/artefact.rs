@@ -11,10 +11,24 @@ use crate::staging::create_file;
 use crate::{Library, Provider};
 
 /// What an optimised graph depends on besides the model: runtime, provider and processor (the layout of convolution weights
-/// follows its vector width).
+/// follows its vector width); with NVIDIA's providers also cards and driver, of an engine of TensorRT's also TensorRT and its options.
 pub fn device_key(provider: &Provider, library: &Library) -> String {
-    let parts = [library.version(), provider.name(), std::env::consts::ARCH, &processor()];
-    crate::hash_key(parts).to_string()[..16].to_string()
+    let processor = processor();
+    let card = library.toolkit().key(provider, library.path());
+    let parts = [library.version(), provider.name(), std::env::consts::ARCH, &processor];
+    crate::hash_key(parts.into_iter().chain(card.as_deref())).to_string()[..16].to_string()
+}
+
+/// Where TensorRT's engines for a session belong: where the user says, in a folder for this very device, driver and TensorRT, else where its
+/// other artefacts do. `None` with other providers, and where one of those is not known: an engine that may be another machine's is never
+/// loaded.
+pub(crate) fn engines(provider: &Provider, library: &Library, optimised: Option<&Path>) -> Option<PathBuf> {
+    let Provider::TensorRt(options) = provider else { return None };
+    library.toolkit().key(provider, library.path())?;
+    match &options.engine_cache {
+        Some(folder) => Some(folder.join(device_key(provider, library))),
+        None => optimised.map(Path::to_path_buf),
+    }
 }
 
 fn processor() -> String {

@@ -96,10 +96,21 @@ pub fn cache_limit() -> Result<Option<u64>> {
 }
 
 fn parse_limit(text: &str) -> Result<Option<u64>> {
-    let trimmed = text.trim().to_ascii_lowercase();
-    if trimmed == "none" {
+    if text.trim().eq_ignore_ascii_case("none") {
         return Ok(None);
     }
+    match parse_bytes(text) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => Err(error.at("MASKLINE_CACHE_MAX").expecting("a size such as 5GB, or none")),
+    }
+}
+
+/// A number of bytes as people write it: `5GB`, `800 MB`, `2GiB`, `4096`.
+///
+/// # Errors
+/// `InvalidOption` for other texts.
+pub fn parse_bytes(text: &str) -> Result<u64> {
+    let trimmed = text.trim().to_ascii_lowercase();
     let (number, unit) = trimmed.split_at(trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len()));
     let factor = match unit.trim() {
         "" | "b" => 1.0,
@@ -115,11 +126,11 @@ fn parse_limit(text: &str) -> Result<Option<u64>> {
     };
     let bytes = number.parse::<f64>().unwrap_or(f64::NAN) * factor;
     if bytes.is_finite() && bytes < u64::MAX as f64 {
-        return Ok(Some(bytes as u64));
+        return Ok(bytes as u64);
     }
-    let error = Error::new(ErrorKind::InvalidOption, "not a size").at("MASKLINE_CACHE_MAX");
+    let error = Error::new(ErrorKind::InvalidOption, "not a size");
     Err(error
-        .expecting("a size such as 5GB, or none")
+        .expecting("a size such as 5GB")
         .finding(format!("{text:?}"))
         .with_help("sizes are a number and KB, MB, GB, TB, or KiB, MiB, GiB, TiB; a plain number is bytes"))
 }

@@ -1,18 +1,20 @@
 //! Whether the libraries in a folder are those of the pinned wheel, byte for byte.
 //!
-//! Hashing them at every start would take a good part of its tens of milliseconds (they are 29 MB, with CUDA 314 MB). It is done when
+//! Hashing them at every start would take a good part of its tens of milliseconds (they are 29 MB, with CUDA 314 MB and its own 1.4 GB). It is done when
 //! they come, and again whenever one was written to since: the system notes the time of every change, and who writes to a file cannot
 //! choose it.
 
 use std::fmt::Write as _;
 use std::fs::Metadata;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::staging::create_file;
-use crate::variant::Wheel;
+use crate::wheel::{Contents, Wheel};
 
 /// Beside the libraries: their sizes and times when they were last found to be right.
 const STAMP: &str = ".checked";
@@ -28,13 +30,13 @@ pub(crate) fn check(folder: &Path, wheel: &Wheel) -> Result<()> {
     if std::fs::read_to_string(&stamp_path).is_ok_and(|stored| stored == stamp) {
         return Ok(());
     }
-    let found = fingerprint(&libraries)?;
-    if found != wheel.contents {
+    let found = fingerprint(&libraries, &wheel.contents)?;
+    if found != wheel.contents.hash() {
         let message =
             format!("the libraries are not those of {} {} that were fetched: they were changed or damaged", wheel.package, wheel.version);
         let help = "remove that folder: the next run fetches it anew; or name a library that you trust in MASKLINE_ONNXRUNTIME";
         let error = Error::new(ErrorKind::HashMismatch, message).at(folder.display());
-        return Err(error.expecting(&wheel.contents).finding(found).with_help(help));
+        return Err(error.expecting(wheel.contents.hash()).finding(found).with_help(help));
     }
     // On a read-only disk there is no stamp: then they are hashed at every start.
     let _ = create_file(&stamp_path).map(|mut file| file.write_all(stamp.as_bytes()));
@@ -56,21 +58,56 @@ fn libraries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(libraries)
 }
 
-/// blake3 of the list of names, sizes and blake3 of the libraries, in hexadecimal.
-fn fingerprint(libraries: &[(String, PathBuf)]) -> Result<String> {
+/// The hash of the list of the libraries, made as `like` was.
+fn fingerprint(libraries: &[(String, PathBuf)], like: &Contents) -> Result<String> {
     let mut list = String::new();
     for (name, path) in libraries {
-        let mut hasher = blake3::Hasher::new();
-        let read = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-        read.map_err(|error| Error::io(path, error))?;
+        let read = match like {
+            Contents::Blake3(_) => blake3_of(path),
+            Contents::Sha256(_) => sha256_of(path),
+        };
+        let Hashed { bytes, hash } = read.map_err(|error| Error::io(path, error))?;
         // Writing to a string cannot fail.
-        let _ = writeln!(list, "{name} {} {}", hasher.count(), hasher.finalize());
+        let _ = writeln!(list, "{name} {bytes} {hash}");
     }
-    Ok(blake3::hash(list.as_bytes()).to_string())
+    Ok(match like {
+        Contents::Blake3(_) => blake3::hash(list.as_bytes()).to_string(),
+        Contents::Sha256(_) => hexadecimal(&Sha256::digest(list.as_bytes())),
+    })
+}
+
+/// A file's length, and its hash in hexadecimal.
+pub(crate) struct Hashed {
+    pub(crate) bytes: u64,
+    pub(crate) hash: String,
+}
+
+fn blake3_of(path: &Path) -> std::io::Result<Hashed> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    Ok(Hashed { bytes: hasher.count(), hash: hasher.finalize().to_string() })
+}
+
+pub(crate) fn sha256_of(path: &Path) -> std::io::Result<Hashed> {
+    let (mut file, mut hasher, mut bytes) = (std::fs::File::open(path)?, Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Hashed { bytes, hash: hexadecimal(&hasher.finalize()) }),
+            count => {
+                bytes += count as u64;
+                hasher.update(&buffer[..count]);
+            }
+        }
+    }
+}
+
+fn hexadecimal(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn stamp(libraries: &[(String, PathBuf)], wheel: &Wheel) -> Result<String> {
-    let mut stamp = format!("{}\n", wheel.contents);
+    let mut stamp = format!("{}\n", wheel.contents.hash());
     for (name, path) in libraries {
         let facts = path.metadata().map_err(|error| Error::io(path, error))?;
         let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -95,9 +132,23 @@ fn change(facts: &Metadata) -> String {
 mod tests {
     use super::*;
 
-    fn wheel(contents: String) -> Wheel {
+    fn wheel(contents: Contents) -> Wheel {
         let text = "test";
-        Wheel { package: text, version: "1", platform: text, sha256: String::new(), bytes: 0, library: "libx.so", contents, unpacked: 0 }
+        let (title, package, version, platform, sha256, way_out) = (text, text, "1", text, text, text);
+        Wheel { title, package, version, platform, sha256, bytes: 0, library: "libx.so", contents, unpacked: 0, way_out }
+    }
+
+    #[test]
+    fn the_list_is_hashed_as_the_pin_was() {
+        let folder = tempfile::tempdir().expect("folder");
+        for (name, bytes) in [("liba.so.1", "a"), ("libb.so", "bb")] {
+            std::fs::write(folder.path().join(name), bytes).expect("file");
+        }
+        // printf 'liba.so.1 1 %s\nlibb.so 2 %s\n' $(printf a | sha256sum | cut -c-64) $(printf bb | sha256sum | cut -c-64) | sha256sum
+        let pinned = Contents::Sha256("a6ada59305c6cb1a68a1d3e8ef9b64829e4ff899e5fc6f3a90cd3ce0ab67c3f7".into());
+        let other = Contents::Blake3("a6ada59305c6cb1a68a1d3e8ef9b64829e4ff899e5fc6f3a90cd3ce0ab67c3f7".into());
+        assert_eq!(check(folder.path(), &wheel(other)).expect_err("another hash").kind(), ErrorKind::HashMismatch);
+        check(folder.path(), &wheel(pinned)).expect("as pinned");
     }
 
     #[test]
@@ -106,8 +157,9 @@ mod tests {
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("file");
         write("libx.so", b"code");
         write("LICENSE", b"text");
-        let contents = fingerprint(&libraries(folder.path()).expect("libraries")).expect("fingerprint");
-        let wheel = wheel(contents);
+        let none = Contents::Blake3("".into());
+        let contents = fingerprint(&libraries(folder.path()).expect("libraries"), &none).expect("fingerprint");
+        let wheel = wheel(Contents::Blake3(contents.into()));
         check(folder.path(), &wheel).expect("unchanged");
         let stamp = std::fs::read_to_string(folder.path().join(STAMP)).expect("a stamp");
         check(folder.path(), &wheel).expect("unchanged");

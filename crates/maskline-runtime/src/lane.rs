@@ -162,11 +162,12 @@ impl Lane {
     pub fn open(library: &Arc<Library>, source: ModelSource<'_>, options: &LaneOptions) -> Result<Self> {
         options.provider.check(library)?;
         let start = Instant::now();
+        library.toolkit().prepare(&options.provider, library.path())?;
         let opening = Opening::new(library, source, options);
         let Opened { session, from_optimised, unsaved } = opening.open(source)?;
         let cold = Cold { create: start.elapsed(), from_optimised };
         let of = |outlets: &[ort::value::Outlet]| outlets.iter().map(Port::of).collect();
-        let ports = Ports { inputs: of(session.inputs()), outputs: of(session.outputs()) };
+        let ports = Ports { inputs: of(session.session().inputs()), outputs: of(session.session().outputs()) };
         let (providers, threads) = (opening.providers()?, opening.threads());
         let limits = Limits { capacity: options.queue, max_rows: options.max_rows, max_wait: options.max_wait };
         let queue = Arc::new(Queue::new(limits));
@@ -243,7 +244,7 @@ impl Lane {
         let Some(inputs) = self.ports.zeros() else { return Ok(()) };
         let is_free = self.ports.inputs.iter().any(|port| port.shape.contains(&None));
         match self.run(Job::new(inputs)) {
-            Err(error) if !(is_free && error.kind() == ErrorKind::RunFailed) => Err(error),
+            Err(error) if !(is_free && is_of_running(&error)) => Err(error),
             _ => Ok(()),
         }
     }
@@ -280,7 +281,7 @@ impl Lane {
     ///
     /// # Errors
     /// `InvalidInput` if the inputs are not the model's; `TimedOut` if the job's deadline comes before its turn; `RunFailed` with
-    /// ONNX Runtime's words; `Closed`, also in a reply of this very lane, which would wait for itself.
+    /// ONNX Runtime's words, or `ProviderUnavailable` where it is the first run of a provider that nothing stands in for; `Closed`, also in a reply of this very lane, which would wait for itself.
     pub fn run(&self, job: Job) -> Answer {
         self.run_held(job, Ticket::detach)
     }
@@ -341,6 +342,11 @@ impl Drop for Lane {
             let _ = owner.join();
         }
     }
+}
+
+/// Whether an error came of a run, the first of a provider among them.
+fn is_of_running(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::RunFailed | ErrorKind::ProviderUnavailable)
 }
 
 /// What errors call a model: no place in some cache.

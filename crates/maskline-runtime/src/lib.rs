@@ -5,11 +5,15 @@
 
 mod artefact;
 mod cache;
+mod compute;
 mod contents;
+mod cuda;
 mod disk;
 mod error;
+mod examine;
 mod fetch;
 mod home;
+mod install;
 mod instructions;
 mod lane;
 mod library;
@@ -27,12 +31,15 @@ mod threads;
 mod trust;
 mod variant;
 mod waiting;
+mod wheel;
 
 pub use artefact::device_key;
-pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key};
+pub use cache::{Cache, DEFAULT_CACHE_LIMIT, Entry, EntryInfo, Key, PruneOptions, Pruned, cache_limit, hash_key, parse_bytes};
 pub use disk::free_space;
 pub use error::{Error, ErrorKind, ErrorParts, Result};
+pub use examine::{Examination, Fact, examine, try_provider};
 pub use home::{check_home, home_dir, is_home_writable};
+pub use install::{Package, PackageState, cuda_variant, install, is_installed, packages, remove};
 pub use instructions::has_byte_products;
 pub use lane::{
     Cold, Degraded, Fallback, Faults, Input, Job, Lane, LaneOptions, ModelSource, OptimisationLevel, Outputs, Pending, RawView, RunCount,
@@ -43,7 +50,10 @@ pub use memory::{current_rss, peak_rss};
 pub use operators::{OPERATORS, fast_instructions};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;
-pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
+pub use provider::{
+    ArenaGrowth, ConvolutionSearch, CudaOptions, GpuOptions, OpenVinoOptions, Provider, ProviderShare, ShapeProfile, Shaped, Shapes,
+    TensorRtOptions,
+};
 pub use shared::{SharedTensor, View};
 pub use staging::{create_folder, tree_size};
 pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};

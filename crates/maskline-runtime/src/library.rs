@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ort::environment::GlobalThreadPoolOptions;
 use ort::ep::ExecutionProvider;
 
+use crate::cuda::Toolkit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch;
 use crate::home::{home_dir, platform_home};
@@ -148,7 +149,7 @@ pub fn locate(options: &LibraryOptions) -> Result<Located> {
         return library_at(path, variable).map(|path| found(path, Source::Environment));
     }
     let wheel = options.variant.wheel()?;
-    fetch::cached_or_fetched(&wheel, options)
+    fetch::cached_or_fetched(wheel, options)
 }
 
 /// ONNX Runtime, loaded into this process, with its environment.
@@ -160,6 +161,7 @@ pub struct Library {
     load: Duration,
     providers: Vec<&'static str>,
     threads: Threads,
+    toolkit: Toolkit,
     pub(crate) environment: ort::environment::Environment,
 }
 
@@ -192,6 +194,11 @@ impl Library {
     /// The threads that lanes without threads of their own share.
     pub fn threads(&self) -> Threads {
         self.threads
+    }
+
+    /// NVIDIA's libraries, as this process finds them.
+    pub(crate) fn toolkit(&self) -> &Toolkit {
+        &self.toolkit
     }
 
     /// The [providers](crate::Provider) that this build has, by their short names. Whether one can start here, only a session shows.
@@ -251,13 +258,13 @@ pub fn load(options: &LibraryOptions) -> Result<Arc<Library>> {
             Err(error.with_help("one process has one runtime; use another process for another one"))
         };
     }
-    let library = Arc::new(open(located, usable_threads(options.threads))?);
+    let library = Arc::new(open(located, options)?);
     *loaded = Some(Arc::clone(&library));
     Ok(library)
 }
 
-fn open(located: Located, threads: Threads) -> Result<Library> {
-    let start = Instant::now();
+fn open(located: Located, options: &LibraryOptions) -> Result<Library> {
+    let (start, threads) = (Instant::now(), usable_threads(options.threads));
     let Located { path, source, fetch } = located;
     let path = std::path::absolute(&path).map_err(|error| Error::io(&path, error))?;
     switch_off_telemetry();
@@ -269,7 +276,8 @@ fn open(located: Located, threads: Threads) -> Result<Library> {
     environment.set_log_level(ort::logging::LogLevel::Warning);
     let providers = available_providers().map_err(invalid)?;
     let version = build_version(&path);
-    Ok(Library { path, version, source, fetch, load: start.elapsed(), providers, threads, environment })
+    let toolkit = Toolkit::new(options);
+    Ok(Library { path, version, source, fetch, load: start.elapsed(), providers, threads, toolkit, environment })
 }
 
 /// The threads that lanes share. They spin, as those of a session do by default: faster runs, busy cores. Numbers below 1e-38, which steep

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ort::memory::AllocationDevice;
+use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use crate::compute::{Compute, Device, has_fixed_shapes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Faults, LaneOptions, ModelSource, OptimisationLevel};
-use crate::provider::{ProviderShare, Settings, parse_placement};
+use crate::provider::{Provider, ProviderShare, Settings, parse_placement};
 use crate::threads::{Threads, usable_threads};
 use crate::{Library, artefact, operators};
 
@@ -22,14 +25,23 @@ const MOST_WEIGHTS: u64 = 4_000_000_000;
 
 /// A session that is made, and how.
 pub(crate) struct Opened {
-    pub(crate) session: ort::session::Session,
+    pub(crate) session: Compute,
     /// Whether it came from an optimised artefact.
     pub(crate) from_optimised: bool,
     /// Why its optimised graph is not on disk, where that was wished.
     pub(crate) unsaved: Option<String>,
 }
 
-/// The making of an [`ort::session::Session`].
+/// How one is made.
+struct Making<'a> {
+    level: OptimisationLevel,
+    /// Where its optimised graph is written.
+    save: Option<&'a Path>,
+    /// Whether its runs are captured as CUDA graphs.
+    capture: bool,
+}
+
+/// The making of a [`Session`].
 pub(crate) struct Opening<'a> {
     library: &'a Arc<Library>,
     options: &'a LaneOptions,
@@ -57,34 +69,61 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn open(&self, source: ModelSource<'_>) -> Result<Opened> {
-        let plain = || self.create(source, self.options.optimisation, None);
+        let level = self.options.optimisation;
+        let plain = || self.create(source, &Making { level, save: None, capture: false });
         let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && self.is_small_enough(source))
         else {
-            return Ok(Opened { session: plain()?, from_optimised: false, unsaved: None });
+            let session = self.captured(source, plain().or_else(|error| self.without_engines(error, &plain))?)?;
+            return Ok(Opened { session, from_optimised: false, unsaved: None });
         };
+        let opened = |session, from_optimised| Opened { session: Compute::new(session), from_optimised, unsaved: None };
         if artefact::is_complete(path) {
-            match self.create(ModelSource::File(path), OptimisationLevel::None, None) {
-                Ok(session) => return Ok(Opened { session, from_optimised: true, unsaved: None }),
+            match self.create(ModelSource::File(path), &Making { level: OptimisationLevel::None, save: None, capture: false }) {
+                Ok(session) => return Ok(opened(session, true)),
                 // Complete but refused (another build of the runtime, say): made anew below.
                 Err(_) => artefact::discard(path),
             }
         }
         // A prebuilt cache may be read-only, and a disk full: neither keeps the model from running.
         match self.create_and_save(source, path) {
-            Ok(session) => Ok(Opened { session, from_optimised: false, unsaved: None }),
-            Err(error) => Ok(Opened { session: plain()?, from_optimised: false, unsaved: Some(error.to_string()) }),
+            Ok(session) => Ok(opened(session, false)),
+            Err(error) => Ok(Opened { unsaved: Some(error.to_string()), ..opened(plain()?, false) }),
         }
     }
 
-    fn create_and_save(&self, source: ModelSource<'_>, path: &Path) -> Result<ort::session::Session> {
+    /// A second attempt after a first one has failed, without the engines that TensorRT has kept: one that was cut off while it was written
+    /// keeps it from starting.
+    fn without_engines(&self, error: Error, again: &dyn Fn() -> Result<Session>) -> Result<Session> {
+        let engines = artefact::engines(&self.options.provider, self.library, self.options.optimised.as_deref());
+        match engines.filter(|folder| std::fs::remove_dir_all(folder).is_ok()) {
+            Some(_) => again(),
+            None => Err(error),
+        }
+    }
+
+    /// A session in the place of this one that captures its runs as CUDA graphs, where that is wished and possible.
+    fn captured(&self, source: ModelSource<'_>, session: Session) -> Result<Compute> {
+        let Provider::Cuda(options) = &self.options.provider else { return Ok(Compute::new(session)) };
+        if !options.cuda_graph || !has_fixed_shapes(&session) {
+            return Ok(Compute::new(session));
+        }
+        // What it holds of the card's memory goes first.
+        drop(session);
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let session = self.create(source, &Making { level: self.options.optimisation, save: None, capture: true })?;
+        let device = Device { kind: AllocationDevice::CUDA, id: i32::try_from(options.device_id).unwrap_or(i32::MAX) };
+        Compute::in_place(session, &device).map_err(|error| self.failure(&error))
+    }
+
+    fn create_and_save(&self, source: ModelSource<'_>, path: &Path) -> Result<Session> {
         let aside = artefact::Aside::new(path)?;
-        let session = self.create(source, self.options.optimisation, Some(aside.path()))?;
+        let session = self.create(source, &Making { level: self.options.optimisation, save: Some(aside.path()), capture: false })?;
         aside.commit()?;
         Ok(session)
     }
 
-    fn create(&self, source: ModelSource<'_>, level: OptimisationLevel, save: Option<&Path>) -> Result<ort::session::Session> {
-        let mut builder = self.builder(level, save).map_err(|error| self.failure(&error))?;
+    fn create(&self, source: ModelSource<'_>, making: &Making<'_>) -> Result<Session> {
+        let mut builder = self.builder(making).map_err(|error| self.failure(&error))?;
         let mut commit = || match source {
             ModelSource::File(path) => builder.commit_from_file(path),
             ModelSource::Bytes(bytes) => builder.commit_from_memory(bytes),
@@ -92,20 +131,20 @@ impl<'a> Opening<'a> {
         operators::one_first(&mut commit).map_err(|error| self.failure(&error))
     }
 
-    fn builder(&self, level: OptimisationLevel, save: Option<&Path>) -> ort::Result<SessionBuilder> {
+    fn builder(&self, making: &Making<'_>) -> ort::Result<SessionBuilder> {
         let options = self.options;
-        let level = match level {
+        let level = match making.level {
             OptimisationLevel::None => GraphOptimizationLevel::Disable,
             OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
             OptimisationLevel::All => GraphOptimizationLevel::All,
         };
-        let builder = ort::session::Session::builder(&self.library.environment)?.with_optimization_level(level)?;
+        let builder = Session::builder(&self.library.environment)?.with_optimization_level(level)?;
         let mut builder = builder.with_operators(operators::domain()?)?;
         if let Some(threads) = self.own_threads {
             builder = builder.with_independent_thread_pool()?.with_intra_threads(threads.count)?.with_inter_threads(1)?;
             builder = builder.with_intra_op_spinning(options.spinning)?;
         }
-        if let Some(path) = save {
+        if let Some(path) = making.save {
             builder = builder.with_optimized_model_path(path)?;
         }
         if let Some(path) = &options.profile {
@@ -121,7 +160,13 @@ impl<'a> Opening<'a> {
             }
         });
         builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
-        let settings = Settings { threads: self.threads().count, cache: options.optimised.as_deref() };
+        let engines = artefact::engines(&options.provider, self.library, options.optimised.as_deref());
+        let settings = Settings {
+            threads: self.threads().count,
+            cache: options.optimised.as_deref(),
+            engines: engines.as_deref(),
+            capture: making.capture,
+        };
         Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
     }
 
@@ -130,7 +175,7 @@ impl<'a> Opening<'a> {
             return Error::new(ErrorKind::InvalidModel, error.to_string()).at(&self.place);
         }
         let message = format!("the {} provider could not start: {error}", self.options.provider);
-        Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(self.options.provider.way_out())
+        Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(self.options.provider.start_help())
     }
 
     /// What the nodes were placed on; that the wished provider took none is an error, not a fall-back.
@@ -148,7 +193,7 @@ impl<'a> Opening<'a> {
         }
         let names: Vec<&str> = shares.iter().map(|share| share.name.as_str()).collect();
         let message = format!("the {wished} provider took no node of the graph; placed on: {}", names.join(", "));
-        Err(Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(wished.way_out()))
+        Err(Error::new(ErrorKind::ProviderUnavailable, message).at(&self.place).with_help(wished.start_help()))
     }
 
     fn is_small_enough(&self, source: ModelSource<'_>) -> bool {

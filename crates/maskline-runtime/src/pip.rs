@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::library::LibraryOptions;
 use crate::staging::tree_size;
-use crate::variant::Wheel;
+use crate::wheel::Wheel;
 
 /// How often a running download is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -77,8 +77,7 @@ impl Download<'_> {
             Ended::OverLimit(reason) => {
                 let wheel = self.wheel;
                 let message = format!("pip was ended: {reason}, fetching {} {}\n{}", wheel.package, wheel.version, last_lines(&log));
-                let help = "is the package index reachable (pip's own settings count, and HTTPS_PROXY)? Else install ONNX Runtime 1.24 or \
-                            newer yourself and name its library in MASKLINE_ONNXRUNTIME";
+                let help = format!("is the package index reachable (pip's own settings count, and HTTPS_PROXY)? Else: {}", wheel.way_out);
                 Err(Error::new(ErrorKind::FetchFailed, message.trim_end()).with_help(help))
             }
         }
@@ -230,15 +229,37 @@ pub(crate) fn pythons(options: &LibraryOptions) -> Vec<PathBuf> {
     }
 }
 
+/// The folders in which the first Python at hand keeps its packages; none where there is no Python.
+///
+/// It starts a process, which takes a part of a second.
+pub(crate) fn package_folders(options: &LibraryOptions) -> Vec<PathBuf> {
+    const SCRIPT: &str = "import site, sysconfig
+found = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
+for name in ('getsitepackages', 'getusersitepackages'):
+    more = getattr(site, name, list)()
+    found += [more] if isinstance(more, str) else more
+print('\\n'.join(dict.fromkeys(path for path in found if path)))";
+    let answer = pythons(options).iter().find_map(|python| {
+        let output = apart(python).args(["-c", SCRIPT]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    answer.unwrap_or_default().lines().map(PathBuf::from).filter(|path| path.is_absolute()).collect()
+}
+
+/// A Python that takes no module of the current folder for one of its own.
+fn apart(python: &Path) -> Command {
+    let mut command = Command::new(program(python));
+    command.stdin(Stdio::null()).current_dir(if cfg!(windows) { r"C:\" } else { "/" }).env("PYTHONSAFEPATH", "1");
+    command
+}
+
 /// The pip that a fetch would use, in its own words (`pip 23.2.1 from … (python 3.11)`); `None` where none is found.
 ///
 /// It starts a process, which takes a part of a second.
 pub fn pip_version(options: &LibraryOptions) -> Option<String> {
     pythons(options).iter().find_map(|python| {
-        let mut command = Command::new(program(python));
-        command.args(["-m", "pip", "--version", "--disable-pip-version-check"]).stdin(Stdio::null());
-        // As for a download: no module of the current folder.
-        command.current_dir(if cfg!(windows) { r"C:\" } else { "/" }).env("PYTHONSAFEPATH", "1");
+        let mut command = apart(python);
+        command.args(["-m", "pip", "--version", "--disable-pip-version-check"]);
         let output = command.output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     })

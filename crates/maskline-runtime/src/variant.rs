@@ -1,9 +1,10 @@
-//! The builds of ONNX Runtime that can be fetched: one table entry per package and platform.
+//! The builds of ONNX Runtime that can be fetched.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::wheel::{RUNTIME, Wheel};
 
 /// A build of ONNX Runtime, told apart by the providers in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -13,167 +14,66 @@ pub enum Variant {
     Cpu,
     /// CPU kernels and OpenVINO, 84 MB to fetch; Linux x86_64.
     OpenVino,
+    /// CPU kernels, CUDA 12 and TensorRT, 277 MB to fetch; Linux x86_64. CUDA itself is not in it. The last build for CUDA 12.
+    Cuda12,
     /// CPU kernels, CUDA 13 and TensorRT, 256 MB to fetch; Linux x86_64. CUDA itself is not in it.
-    Cuda,
+    Cuda13,
 }
-
-/// A file of a package on PyPI, pinned by its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wheel {
-    /// The package's name on PyPI.
-    pub(crate) package: &'static str,
-    pub(crate) version: &'static str,
-    /// The platform tag that pip is asked for.
-    pub(crate) platform: &'static str,
-    pub(crate) sha256: String,
-    pub(crate) bytes: u64,
-    /// File name of the runtime library in the wheel.
-    pub(crate) library: &'static str,
-    /// What [`contents::check`](crate::contents::check) finds of its libraries.
-    pub(crate) contents: String,
-    /// Bytes of what is kept of it.
-    pub(crate) unpacked: u64,
-}
-
-struct Row {
-    variant: Variant,
-    os: &'static str,
-    arch: &'static str,
-    package: &'static str,
-    version: &'static str,
-    platform: &'static str,
-    library: &'static str,
-    bytes: u64,
-    sha256: &'static str,
-    contents: &'static str,
-    unpacked: u64,
-}
-
-const TABLE: &[Row] = &[
-    Row {
-        variant: Variant::Cpu,
-        os: "linux",
-        arch: "x86_64",
-        package: "onnxruntime",
-        version: "1.31.1",
-        platform: "manylinux_2_28_x86_64",
-        library: "libonnxruntime.so.1.31.1",
-        bytes: 23_753_652,
-        sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
-        contents: "1f4c37b87ee9132220441760b01c8c144b7ba941f8141abc671f71220dd79f3a",
-        unpacked: 29_705_993,
-    },
-    Row {
-        variant: Variant::Cpu,
-        os: "linux",
-        arch: "aarch64",
-        package: "onnxruntime",
-        version: "1.31.1",
-        platform: "manylinux_2_28_aarch64",
-        library: "libonnxruntime.so.1.31.1",
-        bytes: 21_413_526,
-        sha256: "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
-        contents: "cdbd69383517cb719101887ede76b93662e7e67a80af3caef19d71036a1ddfa9",
-        unpacked: 25_802_993,
-    },
-    Row {
-        variant: Variant::Cpu,
-        os: "macos",
-        arch: "aarch64",
-        package: "onnxruntime",
-        version: "1.31.1",
-        platform: "macosx_14_0_arm64",
-        library: "libonnxruntime.1.31.1.dylib",
-        bytes: 20_871_676,
-        sha256: "60b6b69bfe580eab576cacc5d132a0e9cf2a37fcfd18d46dd191042b1d1ed0d7",
-        contents: "c353f5f33d470340d0d1a781453b0a3c517c19ef97ea2f349a58a463d7f559e3",
-        unpacked: 33_376_497,
-    },
-    Row {
-        variant: Variant::Cpu,
-        os: "windows",
-        arch: "x86_64",
-        package: "onnxruntime",
-        version: "1.31.1",
-        platform: "win_amd64",
-        library: "onnxruntime.dll",
-        bytes: 14_885_761,
-        sha256: "c3d91b5de31e2fc82d71bd65b2b22bddee8b49057a3a36338e9a868e0ea90c05",
-        contents: "b0b884d0d821a0df223ddfef587f0dffe3040a84020243a1d308a6d155f9c128",
-        unpacked: 19_656_295,
-    },
-    Row {
-        variant: Variant::OpenVino,
-        os: "linux",
-        arch: "x86_64",
-        package: "onnxruntime-openvino",
-        version: "1.24.1",
-        platform: "manylinux_2_28_x86_64",
-        library: "libonnxruntime.so.1.24.1",
-        bytes: 84_430_935,
-        sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
-        contents: "520d53f21665319aa18f97f957049b782d5ea222bff04c1a9894487422efd4e1",
-        unpacked: 225_079_032,
-    },
-    Row {
-        variant: Variant::Cuda,
-        os: "linux",
-        arch: "x86_64",
-        package: "onnxruntime-gpu",
-        version: "1.31.1",
-        platform: "manylinux_2_28_x86_64",
-        library: "libonnxruntime.so.1.31.1",
-        bytes: 255_560_985,
-        sha256: "e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6",
-        contents: "b42c9a47a94ae045e0fa48048a377a0ecb519a90005fb9cb6c37ab57258f90f4",
-        unpacked: 314_785_345,
-    },
-];
 
 impl Variant {
-    /// `cpu`, `openvino` or `cuda`: what [`FromStr`] takes.
+    /// Every variant, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::OpenVino, Self::Cuda12, Self::Cuda13];
+
+    /// `cpu`, `openvino`, `cuda12` or `cuda13`: what [`FromStr`] takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::OpenVino => "openvino",
-            Self::Cuda => "cuda",
+            Self::Cuda12 => "cuda12",
+            Self::Cuda13 => "cuda13",
+        }
+    }
+
+    /// The providers in it, by their short names.
+    pub fn providers(self) -> &'static [&'static str] {
+        match self {
+            Self::Cpu => &["cpu"],
+            Self::OpenVino => &["cpu", "openvino"],
+            Self::Cuda12 | Self::Cuda13 => &["cpu", "cuda", "tensorrt"],
         }
     }
 
     /// The pinned version of ONNX Runtime, where this variant exists for this platform.
     pub fn version(self) -> Option<&'static str> {
-        self.row().map(|row| row.version)
+        self.found().map(|wheel| wheel.version)
     }
 
-    /// Bytes that are fetched on this platform, where this variant exists for it.
+    /// Bytes of ONNX Runtime that are fetched on this platform, where this variant exists for it. CUDA's libraries are not counted:
+    /// [`packages`](crate::packages) tells them.
     pub fn download_bytes(self) -> Option<u64> {
-        self.row().map(|row| row.bytes)
+        self.found().map(|wheel| wheel.bytes)
     }
 
-    fn row(self) -> Option<&'static Row> {
+    /// The version of CUDA that it is made for, of those that are.
+    pub(crate) fn cuda_major(self) -> Option<u32> {
+        match self {
+            Self::Cpu | Self::OpenVino => None,
+            Self::Cuda12 => Some(12),
+            Self::Cuda13 => Some(13),
+        }
+    }
+
+    fn found(self) -> Option<&'static Wheel> {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        TABLE.iter().find(|row| row.variant == self && row.os == os && row.arch == arch)
+        RUNTIME.iter().find(|row| row.variant == self && row.os == os && row.arch == arch).map(|row| &row.wheel)
     }
 
     /// The wheel to fetch on this platform.
-    pub(crate) fn wheel(self) -> Result<Wheel> {
-        let Some(row) = self.row() else {
+    pub(crate) fn wheel(self) -> Result<&'static Wheel> {
+        self.found().ok_or_else(|| {
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-            return Err(Error::new(
-                ErrorKind::LibraryNotFound,
-                format!("there is no {self} variant of ONNX Runtime to fetch for {os} {arch}"),
-            )
-            .with_help("install ONNX Runtime 1.24 or newer yourself and name its library in MASKLINE_ONNXRUNTIME"));
-        };
-        Ok(Wheel {
-            package: row.package,
-            version: row.version,
-            platform: row.platform,
-            sha256: row.sha256.to_owned(),
-            bytes: row.bytes,
-            library: row.library,
-            contents: row.contents.to_owned(),
-            unpacked: row.unpacked,
+            Error::new(ErrorKind::LibraryNotFound, format!("there is no {self} variant of ONNX Runtime to fetch for {os} {arch}"))
+                .with_help("install ONNX Runtime 1.24 or newer yourself and name its library in MASKLINE_ONNXRUNTIME")
         })
     }
 }
@@ -187,14 +87,13 @@ impl fmt::Display for Variant {
 impl FromStr for Variant {
     type Err = Error;
 
+    /// Takes the names, and `cuda` as another word for `cuda13`.
     fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "cpu" => Ok(Self::Cpu),
-            "openvino" => Ok(Self::OpenVino),
-            "cuda" => Ok(Self::Cuda),
-            other => Err(Error::new(ErrorKind::InvalidOption, format!("unknown runtime variant {other:?}"))
-                .with_help("the variants are cpu, openvino and cuda")),
-        }
+        let known = Self::ALL.into_iter().find(|variant| variant.name() == name);
+        known.or((name == "cuda").then_some(Self::Cuda13)).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidOption, format!("unknown runtime variant {name:?}"))
+                .with_help("the variants are cpu, openvino, cuda12 and cuda13 (or cuda)")
+        })
     }
 }
 
@@ -203,13 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_pinned_and_unique() {
-        for (index, row) in TABLE.iter().enumerate() {
-            assert!([row.sha256, row.contents].iter().all(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())));
-            assert!(row.unpacked > row.bytes);
-            assert!(row.library.contains(row.version) || row.os == "windows");
-            let same = |other: &Row| other.variant == row.variant && other.os == row.os && other.arch == row.arch;
-            assert!(!TABLE[..index].iter().any(same));
+    fn names_round_trip_and_cuda_is_the_newest() {
+        for variant in Variant::ALL {
+            assert_eq!(variant.name().parse::<Variant>().expect("a variant"), variant);
         }
+        assert_eq!("cuda".parse::<Variant>().expect("a variant"), Variant::Cuda13);
+        let error = "rocm".parse::<Variant>().expect_err("none of ours");
+        assert!(error.kind() == ErrorKind::InvalidOption && error.to_string().contains("cuda12"), "{error}");
     }
 }

@@ -53,6 +53,15 @@ fn without_a_fallback_the_failure_is_the_answer_and_the_next_run_works() {
 }
 
 #[test]
+fn without_a_fallback_a_provider_that_fails_its_first_run_is_not_there() {
+    let lane = open_model(&double(), &LaneOptions { faults: Faults { count: 1, ..Faults::default() }, ..LaneOptions::default() });
+    let error = ask(&lane, 1).unwrap_err();
+    assert!(error.kind() == ErrorKind::ProviderUnavailable && error.message().contains("out of memory"), "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("maskline doctor")), "{error}");
+    assert_eq!(ask(&lane, 1).unwrap(), doubled(1));
+}
+
+#[test]
 fn the_job_that_failed_and_all_that_follow_are_answered_by_the_cpu() {
     let lane = open_model(&double(), &options(Faults { after: 1, count: u64::MAX, pause: NEVER, ..Faults::default() }));
     assert_eq!(ask(&lane, 1).unwrap(), doubled(1));

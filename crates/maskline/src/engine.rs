@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOptions, Provider, cache_limit};
+use maskline_runtime::{Cache, Fallback, Faults, LaneOptions, Library, LibraryOptions, Provider, TensorRtOptions, cache_limit};
 
 use crate::bundle::uncalibrated;
 use crate::limits::{self, LARGEST_BATCH, MOST_SESSIONS, MOST_THREADS};
@@ -82,7 +82,7 @@ impl LoadOptions {
     /// What lanes are opened with, whatever they run.
     pub(crate) fn lane(&self) -> LaneOptions {
         LaneOptions {
-            provider: self.provider.clone(),
+            provider: self.provider_for_numbers(),
             threads: self.threads,
             queue: self.queue,
             max_rows: self.together.unwrap_or(1),
@@ -90,6 +90,19 @@ impl LoadOptions {
             fallback: self.degrade.then(Fallback::default),
             faults: self.faults,
             ..LaneOptions::default()
+        }
+    }
+
+    /// TensorRT takes the types of a graph only where it may.
+    fn provider_for_numbers(&self) -> Provider {
+        let numbers = self.bundle.numbers.unwrap_or_else(|| self.precision.on(&self.provider));
+        match &self.provider {
+            Provider::TensorRt(options) => Provider::TensorRt(TensorRtOptions {
+                fp16: options.fp16 || numbers == Numbers::F16,
+                int8: options.int8 || numbers == Numbers::Int8,
+                ..options.clone()
+            }),
+            provider => provider.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use maskline::runtime::GpuOptions;
 use maskline::{Delays, Error, ErrorKind, ModelSource, Result};
 
 use super::assemble::Calls;
@@ -68,7 +69,14 @@ const STAGES: [(&str, Delay); 3] = [
 /// The stages of calls without a sleep, and with one in each of [`STAGES`], taken in turns.
 fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'_>) -> Result<Vec<StageRow>> {
     let first = Prompts { kind: PromptKind::Box, count: 1 };
-    let compute = Compute { provider: "cpu".to_owned(), precision: Precision::F32, threads: 1, size: None, decoder: None };
+    let compute = Compute {
+        provider: "cpu".to_owned(),
+        gpu: GpuOptions::default(),
+        precision: Precision::F32,
+        threads: 1,
+        size: None,
+        decoder: None,
+    };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());
         let (place, wording) = (place.clone(), Wording::default());

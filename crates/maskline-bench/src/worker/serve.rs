@@ -160,7 +160,7 @@ fn inference(prepared: &Prepared, answer: &Answer) -> Duration {
 fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
     let compute = &assigned.compute;
     Ok(LoadOptions {
-        provider: compute.provider.parse()?,
+        provider: compute.provider.parse::<maskline::Provider>()?.with_gpu(&compute.gpu)?,
         precision: numbers(compute.precision)?,
         threads: compute.threads,
         warm_up: false,

@@ -10,6 +10,7 @@ use maskline_bench::remote::InputShape;
 use maskline_bench::report::{PromptKind, TextKind};
 
 use crate::args::ModelOptions;
+use crate::gpu::Gpu;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -59,6 +60,8 @@ pub(crate) struct Setting {
     /// What runs the network; one that is not there is an error, never a silent fall-back.
     #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
     pub(crate) provider: String,
+    #[command(flatten)]
+    pub(crate) gpu: Gpu,
     /// Threads of the network; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,

@@ -53,6 +53,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         classes: Vec::new(),
         keypoints: None,
     };
+    let provider = arguments.compute.provider()?;
     let outputs = Outputs::open(plan)?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     };
     let engine = runtime.engine()?;
     let answers = pictures.len().saturating_mul(arguments.repeat);
-    let models = load(&engine, sources, &load_options(arguments, answers, concepts.room())?, arguments.quiet)?;
+    let models = load(&engine, sources, &LoadOptions { provider, ..load_options(arguments, answers, concepts.room())? }, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
     applies::check_words(arguments, &concepts)?;
     let way = Way::of(&models, Looked { prompts: &prompts, concepts: &concepts }, arguments)?;
@@ -174,7 +175,7 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
         .chain(options.names.as_deref())
         .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
+    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.gpu);
     let detector = format!(
         "{} {:?} {:?} {} {:?} {}",
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
@@ -212,7 +213,6 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     let kept = if arguments.repeat > 1 { 256 } else { 32 };
     let usual = LoadOptions::default();
     Ok(LoadOptions {
-        provider: arguments.compute.provider.parse()?,
         precision: arguments.options.precision,
         preprocessing: arguments.options.preprocess.into(),
         // The first picture warms up as well as an empty one, and is an answer.

@@ -18,10 +18,11 @@ use maskline_server::{
 
 use crate::args::ModelOptions;
 use crate::failure::Failure;
+use crate::gpu::Gpu;
 use crate::model::{Runtime, bundle_options, threads};
 use crate::{hub, terminal};
 use repository::{Here, Words};
-use settings::{File, Port, Settings, Span};
+use settings::{Bytes, File, Port, Settings, Span};
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -129,7 +130,7 @@ fn models(arguments: &Serve, file: &File, words: &Words<'_>) -> Result<Vec<Model
 fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, Failure> {
     let usual = LoadOptions::default();
     Ok(LoadOptions {
-        provider: settings.provider.as_deref().unwrap_or("cpu").parse()?,
+        provider: gpu(settings).provider(settings.provider.as_deref().unwrap_or("cpu"))?,
         precision: arguments.options.precision,
         preprocessing: arguments.options.preprocess.into(),
         sessions: settings.sessions.unwrap_or(usual.sessions),
@@ -144,6 +145,15 @@ fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, F
     })
 }
 
+fn gpu(settings: &Settings) -> Gpu {
+    Gpu {
+        device: settings.device,
+        gpu_memory_limit: settings.gpu_memory_limit.map(|Bytes(bytes)| bytes),
+        tf32: settings.tf32.unwrap_or(false),
+        cuda_graph: settings.cuda_graph.unwrap_or(false),
+    }
+}
+
 fn engine_options(arguments: &Serve, settings: &Settings) -> Result<EngineOptions, Failure> {
     let runtime = Runtime {
         provider: settings.provider.as_deref().unwrap_or("cpu"),
@@ -153,6 +163,7 @@ fn engine_options(arguments: &Serve, settings: &Settings) -> Result<EngineOption
         ..Runtime::default()
     };
     let usual = runtime.options();
+    runtime.check(&usual.library)?;
     Ok(EngineOptions { queue: settings.queue.unwrap_or(Limits::default().queue).max(1), ..usual })
 }
 

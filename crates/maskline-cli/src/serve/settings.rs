@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use maskline::runtime::parse_bytes;
 use maskline::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer};
 
@@ -70,6 +71,31 @@ impl<'de> Deserialize<'de> for Port {
     }
 }
 
+/// A number of bytes as people write it: `6GB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = parse_bytes(text).ok().filter(|bytes| *bytes > 0);
+        bytes.map(Self).ok_or_else(|| format!("expected a size such as 6GB or 800MB, found `{text}`"))
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}MB", self.0 as f64 / 1e6)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// How a value is shown in the list of what holds.
 trait Shown {
     fn shown(&self) -> String;
@@ -84,7 +110,7 @@ macro_rules! shown_as_is {
         })*
     };
 }
-shown_as_is!(Span, Port, usize, u64, bool, String);
+shown_as_is!(Span, Port, Bytes, usize, u64, u32, bool, String);
 
 impl Shown for PathBuf {
     fn shown(&self) -> String {
@@ -149,6 +175,18 @@ settings! {
     /// What runs the networks: cpu, openvino, cuda, tensorrt. [default: cpu]
     #[arg(long, env = "MASKLINE_PROVIDER", help_heading = "Models")]
     provider: String,
+    /// GPU that computes, counted from 0 (cuda, tensorrt). [default: 0]
+    #[arg(long, env = "MASKLINE_DEVICE", value_name = "N", help_heading = "Models")]
+    device: u32,
+    /// Most memory that each network may take of the GPU, such as 6GB; cuDNN and cuBLAS take some beside it (cuda). [default: all]
+    #[arg(long, env = "MASKLINE_GPU_MEMORY_LIMIT", value_name = "SIZE", help_heading = "Models")]
+    gpu_memory_limit: Bytes,
+    /// Compute in TF32: faster, with errors of about 1e-3 (cuda). [default: false]
+    #[arg(long, env = "MASKLINE_TF32", num_args = 0..=1, default_missing_value = "true", help_heading = "Models")]
+    tf32: bool,
+    /// Capture the runs of networks with fixed shapes as CUDA graphs (cuda). [default: false]
+    #[arg(long, env = "MASKLINE_CUDA_GRAPH", num_args = 0..=1, default_missing_value = "true", help_heading = "Models")]
+    cuda_graph: bool,
     /// Compute threads of all models together; 0 for one per core. [default: 0]
     #[arg(long, env = "MASKLINE_THREADS", value_name = "COUNT", help_heading = "Models")]
     threads: usize,
@@ -347,5 +385,7 @@ mod tests {
         assert!("".parse::<Span>().is_err() && "-3s".parse::<Span>().is_err());
         assert_eq!("9000".parse::<Port>().unwrap().to_string(), "127.0.0.1:9000");
         assert!("nowhere".parse::<Port>().is_err());
+        assert_eq!(("6GB".parse(), "1.5MB".parse::<Bytes>().unwrap().to_string().as_str()), (Ok(Bytes(6_000_000_000)), "1.5MB"));
+        assert!("0".parse::<Bytes>().is_err() && "much".parse::<Bytes>().is_err());
     }
 }

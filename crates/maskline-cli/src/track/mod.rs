@@ -152,19 +152,15 @@ fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Fail
         threads: model::threads(arguments.compute.threads),
         bundles: None,
     };
+    let provider = arguments.compute.provider()?;
     let engine = runtime.engine()?;
     let bundle = model::bundle_options(&arguments.options, None)?;
     let size = arguments.compute.size;
     // Of a detector with a segmenter, the size is the detector's where it takes several.
     let is_alone = sources.len() == 1;
     let bundle = BundleOptions { image_size: size.filter(|_| is_alone || arguments.options.synthetic), ..bundle };
-    let options = LoadOptions {
-        provider: arguments.compute.provider.parse()?,
-        precision: arguments.options.precision,
-        embedding_cache: 0,
-        bundle,
-        ..LoadOptions::default()
-    };
+    let precision = arguments.options.precision;
+    let options = LoadOptions { provider, precision, embedding_cache: 0, bundle, ..LoadOptions::default() };
     run::load(&engine, sources, &options, arguments.quiet)
 }
 
@@ -206,6 +202,6 @@ fn asked(arguments: &Track, sources: &[ModelSource], drafts: &Drafts) -> String 
     let masks = drafts.mask_files().map(|path| path.to_path_buf());
     let versions: Vec<_> = files.into_iter().chain(masks).map(|file| output::Version::of(&file)).collect();
     let clip = clip::versions(clip);
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
+    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.gpu);
     output::hash(format!("{model}\n{clip:?}\n{format:?}\n{asked:?}\n{drafts:?}\n{way:?}\n{memory:?}").as_bytes())
 }

@@ -11,8 +11,9 @@ use super::Outputs;
 use super::job::{Answer, Input, Payload, Reply, closed, late};
 use super::joiner::concatenate;
 use super::queue::{Entry, Queue, Turn};
-use super::runner::{Bound, Runner, Values};
+use super::runner::{Bound, Runner};
 use super::tally::Tally;
+use crate::compute::Values;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::Ports;
 

@@ -5,11 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ort::session::Session;
-
 use super::plan::Plan;
 use super::runner::{Bound, Placed, attempt};
 use super::status::Status;
+use crate::compute::Compute;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{ElementType, Tensor};
 
@@ -83,7 +82,7 @@ struct Shared {
 struct State {
     is_over: bool,
     /// The pauses that it took, and a session that has proved itself.
-    found: Option<(Pauses, Session)>,
+    found: Option<(Pauses, Compute)>,
 }
 
 impl Recovery {
@@ -99,7 +98,7 @@ impl Recovery {
     }
 
     /// The session that came back, once, with the pauses that it took.
-    pub(super) fn take(&self) -> Option<(Pauses, Session)> {
+    pub(super) fn take(&self) -> Option<(Pauses, Compute)> {
         self.shared.lock().found.take()
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, ValueType};
 
 use super::job::Input;
@@ -11,14 +10,12 @@ use super::plan::Plan;
 use super::recovery::{Attempts, Pauses, Recovery, Zeros};
 use super::status::{Degraded, Status};
 use super::{Faults, LaneOptions};
+use crate::compute::{Compute, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::Ports;
 use crate::provider::ProviderShare;
 use crate::shared::ort_value;
 use crate::tensor::ElementType;
-
-/// Outputs by name.
-pub(super) type Values = Vec<(String, Arc<DynValue>)>;
 
 /// Inputs as ONNX Runtime takes them, by name. They stay there for another run.
 pub(super) struct Bound<'a>(Vec<(&'a str, Arc<DynValue>)>);
@@ -63,29 +60,37 @@ fn failed(error: ort::Error) -> Error {
     Error::new(ErrorKind::RunFailed, error.to_string()).with_source(error)
 }
 
+/// A provider that starts and then fails its very first run is as little there as one that does not start.
+fn unable(provider: &str, error: &Error) -> Error {
+    let message = format!("the {provider} provider failed at its first run: {}", error.message());
+    let help = "`maskline doctor` says what of it is here and what is missing; or choose another provider";
+    Error::new(ErrorKind::ProviderUnavailable, message).with_help(help)
+}
+
 /// Runs a session once.
-pub(super) fn attempt(session: &mut Session, inputs: &Bound<'_>) -> Result<Values, Failure> {
-    let values: Vec<(&str, SessionInputValue<'_>)> = inputs.0.iter().map(|(name, value)| (*name, value.as_ref().into())).collect();
-    let outputs = session.run(values).map_err(|error| {
+pub(super) fn attempt(session: &mut Compute, inputs: &Bound<'_>) -> Result<Values, Failure> {
+    let values = inputs.0.iter().map(|(name, value)| (*name, value.as_ref()));
+    session.run(values).map_err(|error| {
         let is_of_inputs = error.code() == ort::ErrorCode::InvalidArgument;
         Failure { error: failed(error), is_of_inputs }
-    })?;
-    Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), Arc::new(value))).collect())
+    })
 }
 
 /// A session, and what runs its nodes.
 pub(super) struct Placed {
-    pub(super) session: Session,
+    pub(super) session: Compute,
     pub(super) providers: Vec<ProviderShare>,
 }
 
 /// The sessions of a lane.
 pub(super) struct Runner {
-    session: Session,
+    session: Compute,
     faults: Faults,
     /// Runs of the session with the wished provider.
     runs: u64,
     status: Arc<Status>,
+    /// The provider, if it is not ONNX Runtime's own CPU kernels.
+    wished: Option<String>,
     standby: Option<Standby>,
 }
 
@@ -105,7 +110,7 @@ struct Standby {
 }
 
 impl Runner {
-    pub(super) fn new(session: Session, options: &LaneOptions, plan: Option<Plan>, status: Arc<Status>) -> Self {
+    pub(super) fn new(session: Compute, options: &LaneOptions, plan: Option<Plan>, status: Arc<Status>) -> Self {
         let faults = options.faults;
         let wished = if faults.are_any() { Faults::PROVIDER } else { options.provider.name() };
         let standby = plan.map(|plan| Standby {
@@ -117,7 +122,8 @@ impl Runner {
             came_back: None,
             spare: None,
         });
-        Self { session, faults, runs: 0, status, standby }
+        let is_foreign = faults.are_any() || !options.provider.is_cpu();
+        Self { session, faults, runs: 0, status, wished: is_foreign.then(|| wished.to_owned()), standby }
     }
 
     /// Runs jobs together. Where that fails it fails, and nothing follows from it: each of them may still run alone.
@@ -132,7 +138,13 @@ impl Runner {
             Ok(values) => return Ok(values),
             Err(failure) => failure,
         };
-        let Some(standby) = self.standby.as_mut().filter(|standby| !is_of_inputs && !standby.is_on) else { return Err(error) };
+        let Some(standby) = self.standby.as_mut().filter(|standby| !is_of_inputs && !standby.is_on) else {
+            let is_at_fault = self.standby.is_none() && !is_of_inputs && !self.status.has_run();
+            return Err(match &self.wished {
+                Some(wished) if is_at_fault => unable(wished, &error),
+                _ => error,
+            });
+        };
         let Some((cpu, values)) = standby.run(inputs) else { return Err(error) };
         self.status.ran();
         // What the provider still holds is free from here on.

@@ -1,7 +1,9 @@
 //! Execution providers: what a session computes on.
 
 mod cuda;
+mod gpu;
 mod openvino;
+mod shapes;
 mod tensorrt;
 
 use std::fmt;
@@ -10,8 +12,10 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
-pub use cuda::CudaOptions;
+pub use cuda::{ArenaGrowth, ConvolutionSearch, CudaOptions};
+pub use gpu::GpuOptions;
 pub use openvino::OpenVinoOptions;
+pub use shapes::{ShapeProfile, Shaped, Shapes};
 pub use tensorrt::TensorRtOptions;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -25,9 +29,10 @@ pub enum Provider {
     Cpu,
     /// Intel OpenVINO: needs [`Variant::OpenVino`](crate::Variant::OpenVino).
     OpenVino(OpenVinoOptions),
-    /// NVIDIA CUDA: needs [`Variant::Cuda`](crate::Variant::Cuda), a driver, CUDA 13 and cuDNN 9.
+    /// NVIDIA CUDA: needs [`Variant::Cuda13`](crate::Variant::Cuda13) or [`Variant::Cuda12`](crate::Variant::Cuda12), a driver, that version of
+    /// CUDA, and cuDNN 9.
     Cuda(CudaOptions),
-    /// NVIDIA TensorRT: needs [`Variant::Cuda`](crate::Variant::Cuda) and TensorRT. What it does not support runs on CUDA.
+    /// NVIDIA TensorRT: needs what CUDA needs, and TensorRT 10. What it does not support runs on CUDA.
     TensorRt(TensorRtOptions),
 }
 
@@ -83,10 +88,10 @@ impl Provider {
         match self {
             Self::Cpu => vec![ep::CPU::default().build().error_on_failure()],
             Self::OpenVino(options) => vec![openvino::dispatch(options, settings)],
-            Self::Cuda(options) => vec![cuda::dispatch(options)],
+            Self::Cuda(options) => vec![cuda::dispatch(options, settings.capture)],
             Self::TensorRt(options) => {
                 let rest = CudaOptions { device_id: options.device_id, ..CudaOptions::default() };
-                vec![tensorrt::dispatch(options, settings), cuda::dispatch(&rest)]
+                vec![tensorrt::dispatch(options, settings), cuda::dispatch(&rest, false)]
             }
         }
     }
@@ -102,21 +107,35 @@ impl Provider {
     pub(crate) fn way_out(&self) -> &'static str {
         match self {
             Self::Cpu => "use an unmodified ONNX Runtime",
-            Self::OpenVino(_) => "choose the openvino runtime variant (Linux x86_64), or another provider",
-            Self::Cuda(_) => {
-                "choose the cuda runtime variant, with an NVIDIA driver of the 580 series, CUDA 13 and cuDNN 9 where the loader finds them, or another provider"
+            Self::OpenVino(_) => {
+                "`maskline runtime install openvino` brings a build that has it (Linux x86_64), or choose another provider"
             }
-            Self::TensorRt(_) => {
-                "choose the cuda runtime variant, with CUDA 13 and TensorRT where the loader finds them, or another provider"
+            Self::Cuda(_) | Self::TensorRt(_) => {
+                "`maskline runtime install cuda13` (cuda12 for drivers older than 580) brings a build that has it, unless another library is named \
+                 (--runtime, MASKLINE_ONNXRUNTIME); `maskline doctor` says what else is missing"
             }
         }
     }
+
+    /// What to do where the library has it and it does not start.
+    pub(crate) fn start_help(&self) -> String {
+        format!("`maskline doctor --provider {self}` says what is here and what is missing; or choose another provider")
+    }
+}
+
+/// A device's index as ONNX Runtime takes it; one that is too large for it is no device's.
+fn device(index: u32) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
 }
 
 /// What a provider takes from the session's options.
 pub(crate) struct Settings<'a> {
     pub(crate) threads: usize,
     pub(crate) cache: Option<&'a Path>,
+    /// Folder of TensorRT's engines, where it is known which device, driver and TensorRT they are for.
+    pub(crate) engines: Option<&'a Path>,
+    /// Whether CUDA captures the session's runs.
+    pub(crate) capture: bool,
 }
 
 impl fmt::Display for Provider {

@@ -1,3 +1,5 @@
+use maskline::runtime::GpuOptions;
+
 use super::Takes::{Nothing, Words};
 use super::*;
 use crate::report::{Precision, PromptKind, TextKind};
@@ -6,7 +8,14 @@ fn plan(models: usize, sweeps: &[&str]) -> Plan {
     Plan {
         models: (0..models).map(|i| (format!("m{i}"), ModelSource::Nano)).collect(),
         setting: Setting {
-            compute: Compute { provider: "cpu".into(), precision: Precision::F32, threads: 2, size: None, decoder: None },
+            compute: Compute {
+                provider: "cpu".into(),
+                gpu: GpuOptions::default(),
+                precision: Precision::F32,
+                threads: 2,
+                size: None,
+                decoder: None,
+            },
             batch: 1,
             prompts: Prompts { kind: PromptKind::Click, count: 1 },
             texts: Texts { kind: TextKind::Words, count: 1 },
