@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far f16 and int8 go from f32, family by family: the tables of docs/providers.md.
 
-    benchmarks/precision.py [--maskline target/release/maskline] [--goldens ../shared/goldens] [--data ../shared/data]
+    benchmarks/precision.py [--trained] [--maskline target/release/maskline] [--goldens ../shared/goldens] [--data ../shared/data]
 
 Golden cases of the official implementations (f32, generated weights), by `maskline verify --precision`; then what trained weights find
 (YOLOv8n: mAP, nano: mean IoU), by `maskline eval --precision`, where the data are there.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 PRECISIONS = ["f32", "f16", "f16-emulated", "int8"]
+PICTURES = 50
 TITLES = {"f32": "f32", "f16": "f16 weights", "f16-emulated": "f16 as on a GPU", "int8": "int8"}
 FAMILIES = ["yolov8", "mobile_sam", "efficientvit_sam", "sam2_image", "sam2_official", "sam2_video", "owlvit", "owlv2", "sam3_image", "sam3_tracker"]
 
@@ -58,7 +59,7 @@ def golden_table(maskline, goldens):
 
 
 def judged(maskline, model, data, precision):
-    command = [maskline, "eval", model, "--data", data / "coco_train/instances.json", "--precision", precision, "--json"]
+    command = [maskline, "eval", model, "--data", data / "coco_train/instances.json", "--images-limit", str(PICTURES), "--precision", precision, "--json"]
     return lines(command)[0]
 
 
@@ -80,11 +81,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maskline", default="target/release/maskline", type=pathlib.Path)
     parser.add_argument("--goldens", default="../shared/goldens", type=pathlib.Path)
+    parser.add_argument("--trained", action="store_true", help="only what trained weights find")
     parser.add_argument("--data", default="../shared/data", type=pathlib.Path)
     arguments = parser.parse_args()
-    golden_table(arguments.maskline, arguments.goldens)
+    if not arguments.trained:
+        golden_table(arguments.maskline, arguments.goldens)
     if arguments.data.is_dir():
-        print()
+        print(flush=True)
         trained_table(arguments.maskline, arguments.data)
 
 
