@@ -132,12 +132,15 @@ const EVAL: [Rule; 14] = [
 ];
 
 /// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
-const MODEL_ONLY: [(&str, &str); 8] = [
+const MODEL_ONLY: [(&str, &str); 11] = [
     ("images", "--images"),
     ("images_limit", "--images-limit"),
     ("seed", "--seed"),
     ("synthetic", "--synthetic"),
     ("provider", "--provider"),
+    ("hint", "--hint"),
+    ("streams", "--streams"),
+    ("inference_precision", "--inference-precision"),
     ("threads", "--threads"),
     ("max_pixels", "--max-pixels"),
     ("runtime", "--runtime"),

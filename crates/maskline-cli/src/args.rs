@@ -7,12 +7,13 @@ use crate::bench::Bench;
 use crate::concepts;
 use crate::eval::Eval;
 use crate::prompts;
+use crate::provider::OpenVino;
 use crate::ps::{Ps, Stop};
 use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::MaskDecoder;
+use maskline::{Error, MaskDecoder, Provider};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -117,6 +118,18 @@ pub(crate) struct Compute {
     /// Side of the network input, a multiple of 32 (of SAM 3: 14); models with prompts or words are built for one size. [default: the model's]
     #[arg(long)]
     pub(crate) size: Option<usize>,
+    #[command(flatten)]
+    pub(crate) openvino: OpenVino,
+}
+
+impl Compute {
+    /// What runs the network, with its options.
+    ///
+    /// # Errors
+    /// `InvalidOption` for options that the provider has not.
+    pub(crate) fn provider(&self) -> Result<Provider, Error> {
+        self.openvino.provider(&self.provider)
+    }
 }
 
 /// How a model is found and built.
@@ -409,6 +422,11 @@ pub(crate) struct Verify {
     /// Mask decoder that is checked: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
+    /// What runs the networks.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
+    #[command(flatten)]
+    pub(crate) openvino: OpenVino,
     /// Print one JSON object per case, checkpoint and line.
     #[arg(long)]
     pub(crate) json: bool,

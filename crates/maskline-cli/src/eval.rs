@@ -146,6 +146,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         let error = Error::new(ErrorKind::InvalidOption, name.to_string_lossy()).expecting("one model");
         return Err(error.but_found(format!("{} joined by `+`", sources.len())).into());
     };
+    let provider = arguments.compute.provider()?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
         path: arguments.runtime.as_deref(),
@@ -155,7 +156,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
     };
     let engine = runtime.engine()?;
     let options = LoadOptions {
-        provider: arguments.compute.provider.parse()?,
+        provider,
         warm_up: true,
         // Every picture comes once.
         embedding_cache: 0,

@@ -15,6 +15,7 @@ mod nearest;
 mod output;
 mod pictures;
 mod prompts;
+mod provider;
 mod ps;
 mod run;
 mod serve;

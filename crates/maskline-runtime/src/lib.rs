@@ -41,7 +41,7 @@ pub use memory::{current_rss, peak_rss};
 pub use operators::{OPERATORS, fast_instructions};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;
-pub use provider::{CudaOptions, OpenVinoOptions, Provider, ProviderShare, TensorRtOptions};
+pub use provider::{CudaOptions, InferencePrecision, OpenVinoOptions, PerformanceHint, Provider, ProviderShare, TensorRtOptions};
 pub use shared::{SharedTensor, View};
 pub use staging::{create_folder, tree_size};
 pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};

@@ -7,7 +7,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Faults, LaneOptions, ModelSource, OptimisationLevel};
-use crate::provider::{ProviderShare, Settings, parse_placement};
+use crate::provider::{Provider, ProviderShare, Settings, parse_placement};
 use crate::threads::{Threads, usable_threads};
 use crate::{Library, artefact, operators};
 
@@ -20,6 +20,24 @@ const SLOWER: &str = "SkipLayerNormFusion";
 const LARGEST_GRAPH: u64 = 1_500_000_000;
 const MOST_WEIGHTS: u64 = 4_000_000_000;
 
+/// Why compiled models are not kept.
+const NO_READER: &str = "this build of OpenVINO cannot read compiled models of processors back (it comes without libopenvino_ir_frontend): \
+     each start compiles anew";
+
+/// How a session is made.
+#[derive(Clone, Copy)]
+struct Making<'a> {
+    level: OptimisationLevel,
+    /// Where the optimised graph is written to, or compiled models are.
+    save: Option<&'a Path>,
+}
+
+impl Making<'_> {
+    fn plain(level: OptimisationLevel) -> Self {
+        Self { level, save: None }
+    }
+}
+
 /// A session that is made, and how.
 pub(crate) struct Opened {
     pub(crate) session: ort::session::Session,
@@ -27,6 +45,8 @@ pub(crate) struct Opened {
     pub(crate) from_optimised: bool,
     /// Why its optimised graph is not on disk, where that was wished.
     pub(crate) unsaved: Option<String>,
+    /// Whether there can be an artefact at all.
+    pub(crate) is_kept: bool,
 }
 
 /// The making of an [`ort::session::Session`].
@@ -57,34 +77,64 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn open(&self, source: ModelSource<'_>) -> Result<Opened> {
-        let plain = || self.create(source, self.options.optimisation, None);
-        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && self.is_small_enough(source))
-        else {
-            return Ok(Opened { session: plain()?, from_optimised: false, unsaved: None });
-        };
+        match (&self.options.provider, self.options.optimised.as_deref()) {
+            (Provider::Cpu, Some(path)) if self.is_small_enough(source) => self.open_optimised(source, path),
+            (Provider::OpenVino(options), Some(path)) if options.cache.is_none() => match options.reads_compiled(self.library) {
+                true => self.open_compiled(source, path),
+                false => Ok(Opened { unsaved: Some(NO_READER.into()), ..self.open_plain(source)? }),
+            },
+            _ => self.open_plain(source),
+        }
+    }
+
+    fn open_plain(&self, source: ModelSource<'_>) -> Result<Opened> {
+        let session = self.create(source, Making::plain(self.options.optimisation))?;
+        Ok(Opened { session, from_optimised: false, unsaved: None, is_kept: false })
+    }
+
+    /// From the optimised graph, or from the model with the optimised graph as a by-product.
+    fn open_optimised(&self, source: ModelSource<'_>, path: &Path) -> Result<Opened> {
         if artefact::is_complete(path) {
-            match self.create(ModelSource::File(path), OptimisationLevel::None, None) {
-                Ok(session) => return Ok(Opened { session, from_optimised: true, unsaved: None }),
+            match self.create(ModelSource::File(path), Making::plain(OptimisationLevel::None)) {
+                Ok(session) => return Ok(Opened { session, from_optimised: true, unsaved: None, is_kept: true }),
                 // Complete but refused (another build of the runtime, say): made anew below.
                 Err(_) => artefact::discard(path),
             }
         }
-        // A prebuilt cache may be read-only, and a disk full: neither keeps the model from running.
-        match self.create_and_save(source, path) {
-            Ok(session) => Ok(Opened { session, from_optimised: false, unsaved: None }),
-            Err(error) => Ok(Opened { session: plain()?, from_optimised: false, unsaved: Some(error.to_string()) }),
+        self.open_and_save(source, artefact::Aside::file(path))
+    }
+
+    /// From the model, with the folder of what OpenVINO compiled of it: it looks there first, and writes what it does not find.
+    fn open_compiled(&self, source: ModelSource<'_>, path: &Path) -> Result<Opened> {
+        if artefact::is_complete(path) {
+            let session = self.create(source, Making { save: Some(path), ..Making::plain(self.options.optimisation) });
+            // Where it did not find there what it looked for, it has written: nobody knows what is whole now.
+            let from_optimised = session.is_ok() && artefact::is_complete(path);
+            if !from_optimised {
+                artefact::discard(path);
+            }
+            if let Ok(session) = session {
+                return Ok(Opened { session, from_optimised, unsaved: None, is_kept: true });
+            }
+        }
+        self.open_and_save(source, artefact::Aside::folder(path))
+    }
+
+    /// A prebuilt cache may be read-only, and a disk full: neither keeps the model from running.
+    fn open_and_save(&self, source: ModelSource<'_>, aside: Result<artefact::Aside<'_>>) -> Result<Opened> {
+        let saved = aside.and_then(|aside| {
+            let session = self.create(source, Making { save: Some(aside.path()), ..Making::plain(self.options.optimisation) })?;
+            aside.commit()?;
+            Ok(session)
+        });
+        match saved {
+            Ok(session) => Ok(Opened { session, from_optimised: false, unsaved: None, is_kept: true }),
+            Err(error) => Ok(Opened { unsaved: Some(error.to_string()), is_kept: true, ..self.open_plain(source)? }),
         }
     }
 
-    fn create_and_save(&self, source: ModelSource<'_>, path: &Path) -> Result<ort::session::Session> {
-        let aside = artefact::Aside::new(path)?;
-        let session = self.create(source, self.options.optimisation, Some(aside.path()))?;
-        aside.commit()?;
-        Ok(session)
-    }
-
-    fn create(&self, source: ModelSource<'_>, level: OptimisationLevel, save: Option<&Path>) -> Result<ort::session::Session> {
-        let mut builder = self.builder(level, save).map_err(|error| self.failure(&error))?;
+    fn create(&self, source: ModelSource<'_>, making: Making<'_>) -> Result<ort::session::Session> {
+        let mut builder = self.builder(making).map_err(|error| self.failure(&error))?;
         let mut commit = || match source {
             ModelSource::File(path) => builder.commit_from_file(path),
             ModelSource::Bytes(bytes) => builder.commit_from_memory(bytes),
@@ -92,9 +142,9 @@ impl<'a> Opening<'a> {
         operators::one_first(&mut commit).map_err(|error| self.failure(&error))
     }
 
-    fn builder(&self, level: OptimisationLevel, save: Option<&Path>) -> ort::Result<SessionBuilder> {
+    fn builder(&self, making: Making<'_>) -> ort::Result<SessionBuilder> {
         let options = self.options;
-        let level = match level {
+        let level = match making.level {
             OptimisationLevel::None => GraphOptimizationLevel::Disable,
             OptimisationLevel::Extended => GraphOptimizationLevel::Level2,
             OptimisationLevel::All => GraphOptimizationLevel::All,
@@ -105,7 +155,7 @@ impl<'a> Opening<'a> {
             builder = builder.with_independent_thread_pool()?.with_intra_threads(threads.count)?.with_inter_threads(1)?;
             builder = builder.with_intra_op_spinning(options.spinning)?;
         }
-        if let Some(path) = save {
+        if let Some(path) = making.save.filter(|_| options.provider.is_cpu()) {
             builder = builder.with_optimized_model_path(path)?;
         }
         if let Some(path) = &options.profile {
@@ -121,7 +171,11 @@ impl<'a> Opening<'a> {
             }
         });
         builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
-        let settings = Settings { threads: self.threads().count, cache: options.optimised.as_deref() };
+        let cache = match options.provider {
+            Provider::OpenVino(_) => making.save,
+            _ => options.optimised.as_deref(),
+        };
+        let settings = Settings { threads: self.threads().count, cache };
         Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
     }
 

@@ -25,7 +25,7 @@ const MOST_SIDE: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleOptions {
     /// Operators that the graphs may use. Those of [`Dialect::Native`] are for processors: models that another provider runs are built without
-    /// them.
+    /// them, and those that OpenVINO runs of standard ones alone.
     pub dialect: Dialect,
     /// Which mask decoder a promptable model gets. `None` for [`MaskDecoder::Native`] where the dialect has its operators, and
     /// [`MaskDecoder::Graph`] everywhere else.

@@ -83,11 +83,12 @@ impl LoadOptions {
         }
     }
 
-    /// What the bundle is built for: our own operators are for processors.
+    /// What the bundle is built for: our own operators are for processors, and OpenVINO knows standard ones only.
     fn bundle(&self) -> BundleOptions {
-        let dialect = match self.bundle.dialect {
-            Dialect::Native if !self.provider.is_cpu() => Dialect::Ort,
-            dialect => dialect,
+        let dialect = match (&self.provider, self.bundle.dialect) {
+            (Provider::OpenVino(_), _) => Dialect::Portable,
+            (Provider::Cuda(_) | Provider::TensorRt(_), Dialect::Native) => Dialect::Ort,
+            (_, dialect) => dialect,
         };
         BundleOptions { dialect, ..self.bundle.clone() }
     }

@@ -117,6 +117,8 @@ fn refuse_if_none_is_there(pictures: &[Picture]) -> Result<(), Failure> {
 /// Options that cannot go together.
 fn check(arguments: &Run, formats: &[Format]) -> Result<(), Error> {
     let invalid = |message: &str| Error::new(ErrorKind::InvalidOption, message);
+    // Before a runtime is fetched for it.
+    arguments.compute.provider()?;
     if formats.contains(&Format::Yolo) && formats.contains(&Format::YoloSeg) {
         let error = invalid("-f yolo and -f yolo-seg would write the same files");
         return Err(error.with_help("choose one; of objects with masks both give segments"));
@@ -174,7 +176,7 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
         .chain(options.names.as_deref())
         .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
+    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.openvino);
     let detector = format!(
         "{} {:?} {:?} {} {:?} {}",
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
@@ -212,7 +214,7 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     let kept = if arguments.repeat > 1 { 256 } else { 32 };
     let usual = LoadOptions::default();
     Ok(LoadOptions {
-        provider: arguments.compute.provider.parse()?,
+        provider: arguments.compute.provider()?,
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         // What is asked of every picture stays, however many pictures come by.

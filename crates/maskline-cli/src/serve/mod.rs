@@ -19,6 +19,7 @@ use maskline_server::{
 use crate::args::ModelOptions;
 use crate::failure::Failure;
 use crate::model::{Runtime, bundle_options, threads};
+use crate::provider::OpenVino;
 use crate::{hub, terminal};
 use repository::{Here, Words};
 use settings::{File, Port, Settings, Span};
@@ -128,8 +129,10 @@ fn models(arguments: &Serve, file: &File, words: &Words<'_>) -> Result<Vec<Model
 
 fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, Failure> {
     let usual = LoadOptions::default();
+    let openvino =
+        OpenVino { hint: settings.hint.clone(), streams: settings.streams, inference_precision: settings.inference_precision.clone() };
     Ok(LoadOptions {
-        provider: settings.provider.as_deref().unwrap_or("cpu").parse()?,
+        provider: openvino.provider(settings.provider.as_deref().unwrap_or("cpu"))?,
         sessions: settings.sessions.unwrap_or(usual.sessions),
         together: settings.together.or(usual.together),
         wait: settings.max_wait.map_or(usual.wait, |Span(time)| time),

@@ -145,6 +145,7 @@ fn roles(models: &[Model]) -> Result<(Option<&Model>, &Model), Error> {
 }
 
 fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Failure> {
+    let provider = arguments.compute.provider()?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
         path: arguments.options.runtime.as_deref(),
@@ -158,7 +159,7 @@ fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Fail
     // Of a detector with a segmenter, the size is the detector's where it takes several.
     let is_alone = sources.len() == 1;
     let bundle = BundleOptions { image_size: size.filter(|_| is_alone || arguments.options.synthetic), ..bundle };
-    let options = LoadOptions { provider: arguments.compute.provider.parse()?, embedding_cache: 0, bundle, ..LoadOptions::default() };
+    let options = LoadOptions { provider, embedding_cache: 0, bundle, ..LoadOptions::default() };
     run::load(&engine, sources, &options, arguments.quiet)
 }
 
@@ -200,6 +201,6 @@ fn asked(arguments: &Track, sources: &[ModelSource], drafts: &Drafts) -> String 
     let masks = drafts.mask_files().map(|path| path.to_path_buf());
     let versions: Vec<_> = files.into_iter().chain(masks).map(|file| output::Version::of(&file)).collect();
     let clip = clip::versions(clip);
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {}", options.keypoints, compute.size, compute.provider);
+    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.openvino);
     output::hash(format!("{model}\n{clip:?}\n{format:?}\n{asked:?}\n{drafts:?}\n{way:?}\n{memory:?}").as_bytes())
 }

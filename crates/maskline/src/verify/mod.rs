@@ -18,15 +18,17 @@ use serde::Serialize;
 use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
-use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Result};
+use crate::{BundleOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Provider, Result};
 
 /// Relative tolerance where a case suggests none for a tensor.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
 
 /// Options of [`verify`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// Operators of the graphs that are checked.
+    /// What runs the networks.
+    pub provider: Provider,
+    /// Operators of the graphs that are checked, as far as the provider has them.
     pub dialect: Dialect,
     /// Mask decoder that is checked, see [`BundleOptions`].
     pub decoder: Option<MaskDecoder>,
@@ -86,7 +88,7 @@ impl Report {
 /// # Errors
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Result<Vec<Report>> {
-    let case = Case::open(directory, *options)?;
+    let case = Case::open(directory, options.clone())?;
     match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
@@ -137,7 +139,7 @@ fn load<'c>(engine: &Engine, case: &'c Case, checkpoint: &Path) -> Result<Box<dy
             decoder: case.options().decoder,
             ..BundleOptions::default()
         };
-        let options = LoadOptions { warm_up: false, bundle, ..LoadOptions::default() };
+        let options = LoadOptions { provider: case.options().provider.clone(), warm_up: false, bundle, ..LoadOptions::default() };
         Ok::<_, Error>(Arc::clone(engine.load(checkpoint, &options)?.driver()))
     };
     let models = |sizes| Ok([driver(false, sizes)?, driver(true, sizes)?]);
