@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 18;
+const BUILDER_VERSION: u32 = 19;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
