@@ -3,7 +3,7 @@
 //! A process has one ONNX Runtime, so these tests are a program of their own. Its build is fetched on first use, as the usual one is.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use maskline::runtime::{InferencePrecision, OpenVinoOptions, Variant};
@@ -33,13 +33,17 @@ fn openvino() -> Provider {
     Provider::OpenVino(OpenVinoOptions::default())
 }
 
-/// Checks the cases of these folders, or the cases that these are; fewer tensors than `least` mean that some went missing.
-fn check(folders: &[&str], least: usize) {
+/// Checks cases of the repository; fewer tensors than `least` mean that some went missing.
+fn check(cases: &[&str], least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    check_at(&cases.iter().map(|case| folder.join(case)).collect::<Vec<_>>(), least);
+}
+
+fn check_at(folders: &[PathBuf], least: usize) {
     let Some(engine) = engine() else { return };
     let mut checked = 0;
     for folder in folders {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
-        for report in verify(engine, &folder, &VerifyOptions { provider: openvino(), ..VerifyOptions::default() }).unwrap() {
+        for report in verify(engine, folder, &VerifyOptions { provider: openvino(), ..VerifyOptions::default() }).unwrap() {
             for row in &report.rows {
                 assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;
@@ -63,6 +67,16 @@ fn segmenters_are_our_reference() {
 #[test]
 fn finders_by_words_are_our_reference() {
     check(&["tiny/owlvit", "tiny/owlv2", "tiny/sam3", "tiny/sam3_clicks"], 139);
+}
+
+/// Several objects in one run, whose number changes from frame to frame.
+#[test]
+fn objects_in_a_video_are_the_official_ones() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens");
+    if !folder.exists() {
+        return maskline_testing::skip(format_args!("{} is missing", folder.display()));
+    }
+    check_at(&["sam2_video/multi96", "sam2_video_official/multi_meta128"].map(|case| folder.join(case)), 222);
 }
 
 /// A model with generated weights.
