@@ -18,6 +18,8 @@ static ENGINE: LazyLock<Option<Engine>> = LazyLock::new(|| {
     let cache = maskline_testing::kept_folder(env!("CARGO_TARGET_TMPDIR"), env!("CARGO_CRATE_NAME"));
     let mut options = EngineOptions { cache, ..EngineOptions::default() };
     options.library.variant = Variant::OpenVino;
+    // What the environment names is the usual one, for all other tests.
+    options.library.environment_path = None;
     Some(Engine::new(options).unwrap())
 });
 
