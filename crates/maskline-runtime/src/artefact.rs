@@ -3,8 +3,10 @@
 //! An artefact is a file, or where a provider writes several, a folder of files. It counts only together with its sum file (length and blake3
 //! of each content); one that was cut off, damaged or half written is made anew.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::staging::{create_file, create_folder};
@@ -43,6 +45,14 @@ fn detected_features() -> String {
 pub(crate) fn is_complete(path: &Path) -> bool {
     let (Ok(expected), Ok(found)) = (std::fs::read_to_string(sum_path(path)), sum(path)) else { return false };
     expected == found
+}
+
+/// When the files of a folder were last written to, by name: what only reads it leaves that as it was.
+pub(crate) fn written(folder: &Path) -> Vec<(OsString, Option<SystemTime>)> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = files.map(|file| (file.file_name(), file.metadata().and_then(|facts| facts.modified()).ok())).collect();
+    files.sort();
+    files
 }
 
 /// A new artefact where it does not count yet; removed when dropped before it does.

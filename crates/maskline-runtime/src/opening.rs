@@ -107,9 +107,10 @@ impl<'a> Opening<'a> {
     /// From the model, with the folder of what OpenVINO compiled of it: it looks there first, and writes what it does not find.
     fn open_compiled(&self, source: ModelSource<'_>, path: &Path) -> Result<Opened> {
         if artefact::is_complete(path) {
+            let before = artefact::written(path);
             let session = self.create(source, Making { save: Some(path), ..Making::plain(self.options.optimisation) });
-            // Where it did not find there what it looked for, it has written: nobody knows what is whole now.
-            let from_optimised = session.is_ok() && artefact::is_complete(path);
+            // Where it did not find there what it looked for, or could not read it, it has written.
+            let from_optimised = session.is_ok() && artefact::written(path) == before;
             if !from_optimised {
                 artefact::discard(path);
             }
