@@ -132,7 +132,7 @@ const EVAL: [Rule; 14] = [
 ];
 
 /// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
-const MODEL_ONLY: [(&str, &str); 12] = [
+const MODEL_ONLY: [(&str, &str); 15] = [
     ("images", "--images"),
     ("images_limit", "--images-limit"),
     ("seed", "--seed"),
@@ -142,6 +142,9 @@ const MODEL_ONLY: [(&str, &str); 12] = [
     ("gpu_memory_limit", "--gpu-memory-limit"),
     ("tf32", "--tf32"),
     ("cuda_graph", "--cuda-graph"),
+    ("hint", "--hint"),
+    ("streams", "--streams"),
+    ("inference_precision", "--inference-precision"),
     ("threads", "--threads"),
     ("max_pixels", "--max-pixels"),
     ("runtime", "--runtime"),

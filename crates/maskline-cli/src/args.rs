@@ -8,6 +8,7 @@ use crate::concepts;
 use crate::eval::Eval;
 use crate::gpu::Gpu;
 use crate::prompts;
+use crate::provider::{OpenVino, provider};
 use crate::ps::{Ps, Stop};
 use crate::quantise::Quantise;
 use crate::runtimes::Runtimes;
@@ -15,7 +16,7 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::{MaskDecoder, Precision, Preprocessing};
+use maskline::{Error, MaskDecoder, Precision, Preprocessing, Provider};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -138,6 +139,18 @@ pub(crate) struct Compute {
     /// Side of the network input, a multiple of 32 (of SAM 3: 14); models with prompts or words are built for one size. [default: the model's]
     #[arg(long)]
     pub(crate) size: Option<usize>,
+    #[command(flatten)]
+    pub(crate) openvino: OpenVino,
+}
+
+impl Compute {
+    /// What runs the network, with its options.
+    ///
+    /// # Errors
+    /// `InvalidOption` for options that the provider has not.
+    pub(crate) fn provider(&self) -> Result<Provider, Error> {
+        provider(&self.provider, &self.gpu, &self.openvino)
+    }
 }
 
 /// How a model is found and built.
@@ -413,8 +426,14 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) size: Option<usize>,
     /// Standard operators only, for other runtimes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "provider")]
     pub(crate) portable: bool,
+    /// Build it for this provider, and open and run every network there once: what it compiles (TensorRT's engines: minutes) and keeps is
+    /// there at the next start. [default: cpu, and nothing is opened]
+    #[arg(long, value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: Option<String>,
+    #[command(flatten)]
+    pub(crate) gpu: Gpu,
     /// Copy the bundle here.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -440,6 +459,11 @@ pub(crate) struct Verify {
     /// Numbers of the models that are checked: f32, f16, f16-emulated. The goldens are those of f32, from which f16 may differ by 2 %.
     #[arg(long, default_value = "f32", value_name = "NUMBERS", value_parser = precision)]
     pub(crate) precision: Precision,
+    /// What runs the networks.
+    #[arg(long, env = "MASKLINE_PROVIDER", default_value = "cpu", value_parser = ["cpu", "openvino", "cuda", "tensorrt"])]
+    pub(crate) provider: String,
+    #[command(flatten)]
+    pub(crate) openvino: OpenVino,
     /// Print one JSON object per case, checkpoint and line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -148,6 +148,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         let error = Error::new(ErrorKind::InvalidOption, name.to_string_lossy()).expecting("one model");
         return Err(error.but_found(format!("{} joined by `+`", sources.len())).into());
     };
+    let provider = arguments.compute.provider()?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
         path: arguments.runtime.as_deref(),
@@ -155,7 +156,6 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         threads: model::threads(arguments.compute.threads),
         bundles: None,
     };
-    let provider = arguments.compute.provider()?;
     let engine = runtime.engine()?;
     let options = LoadOptions {
         provider,

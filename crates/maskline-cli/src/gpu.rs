@@ -3,7 +3,6 @@
 use clap::Args;
 use maskline::runtime::{GpuOptions, Provider, parse_bytes};
 
-use crate::args::Compute;
 use crate::failure::Failure;
 
 /// Wishes about a GPU; each is refused where the provider has no such option.
@@ -35,16 +34,6 @@ impl Gpu {
     /// `InvalidOption` for one that it cannot fulfil.
     pub(crate) fn provider(&self, name: &str) -> Result<Provider, Failure> {
         Ok(name.parse::<Provider>()?.with_gpu(&self.options())?)
-    }
-}
-
-impl Compute {
-    /// The provider with what else was said of it.
-    ///
-    /// # Errors
-    /// As [`Gpu::provider`].
-    pub(crate) fn provider(&self) -> Result<Provider, Failure> {
-        self.gpu.provider(&self.provider)
     }
 }
 

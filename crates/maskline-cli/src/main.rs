@@ -16,6 +16,7 @@ mod nearest;
 mod output;
 mod pictures;
 mod prompts;
+mod provider;
 mod ps;
 mod quantise;
 mod run;

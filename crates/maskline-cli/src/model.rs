@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use maskline::runtime::{LibraryOptions, PackageState, Variant, cuda_variant, home_dir, is_installed, packages, usable_threads};
 use maskline::{
-    Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, ModelSource, Provider, SizeSource, families, read_names,
+    Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, LoadOptions, ModelSource, SizeSource, families, read_names,
 };
 use maskline_hub::{find, registry};
 use serde_json::json;
@@ -176,11 +177,16 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let Model { model, options } = &arguments.model;
     let source = source(options, model)?;
     let name = source.name();
-    let engine = Runtime { path: options.runtime.as_deref(), offline: options.offline, ..Runtime::default() }.engine()?;
+    let provider = arguments.gpu.provider(arguments.provider.as_deref().unwrap_or("cpu"))?;
+    let runtime = Runtime { provider: provider.name(), path: options.runtime.as_deref(), offline: options.offline, ..Runtime::default() };
+    let engine = runtime.engine()?;
     let wished = bundle_options(options, arguments.size)?;
     let dialect = if arguments.portable { Dialect::Portable } else { wished.dialect };
-    let numbers = Some(options.precision.on(&Provider::Cpu));
-    let bundle = engine.build(source, &BundleOptions { dialect, numbers, ..wished })?;
+    let bundle = BundleOptions { dialect, ..wished };
+    let bundle = match arguments.provider {
+        None => engine.build(source, &BundleOptions { numbers: Some(options.precision.on(&provider)), ..bundle })?,
+        Some(_) => opened(&engine, source, &LoadOptions { provider, precision: options.precision, bundle, ..LoadOptions::default() })?,
+    };
     applies::check_build(matches, &name, bundle.info())?;
     if let Some(folder) = &arguments.output {
         copy(&bundle, folder, arguments.overwrite)?;
@@ -194,6 +200,23 @@ pub(crate) fn build(arguments: &Build, matches: &clap::ArgMatches) -> Result<(),
     let what = if bundle.built { "built" } else { "was in the cache" };
     terminal::say(&format!("{} ({}) {what}: {}", bundle.info().architecture, bundle.info().task, parts.join(", ")));
     terminal::print(&format!("{}\n", directory.display()))
+}
+
+/// Builds a model for its provider, and lets it make there whatever it makes at a first start.
+fn opened(engine: &Engine, source: ModelSource, options: &LoadOptions) -> Result<Bundle, Error> {
+    let start = Instant::now();
+    let model = engine.load(source, &LoadOptions { warm_up: false, ..options.clone() })?;
+    for part in model.part_names() {
+        terminal::say(&format!("{part}: opening and running on {}", options.provider));
+        model.part(part)?.warm_up()?;
+    }
+    terminal::say(&format!(
+        "{} networks ran on {} after {:.1} s",
+        model.part_names().len(),
+        model.provider(),
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(model.bundle().clone())
 }
 
 /// Where a bundle has what travels with its graphs, such as a tokenizer.

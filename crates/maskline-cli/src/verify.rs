@@ -19,9 +19,11 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
         files.for_each(|file| inputs.add([file.as_path()]));
     }
     let file = arguments.dump.as_deref().map(|path| SingleFile::open(path, inputs, arguments.overwrite)).transpose()?;
-    let engine = model::Runtime { path: arguments.runtime.as_deref(), offline: arguments.offline, ..model::Runtime::default() }.engine()?;
+    let provider = arguments.openvino.provider(&arguments.provider)?;
+    let (path, offline) = (arguments.runtime.as_deref(), arguments.offline);
+    let engine = model::Runtime { provider: &arguments.provider, path, offline, ..model::Runtime::default() }.engine()?;
     let dialect = if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect };
-    let options = VerifyOptions { dialect, decoder: arguments.decoder, precision: arguments.precision };
+    let options = VerifyOptions { provider, dialect, decoder: arguments.decoder, precision: arguments.precision };
     let mut reports = Vec::new();
     for case in &arguments.cases {
         for report in run_case(&engine, case, &options)? {

@@ -113,7 +113,22 @@ fn models_that_are_none() {
 fn a_provider_that_is_not_there_is_an_error() {
     let place = Place::new();
     place.run_small(&["--provider", "cuda", "photo.png"]).fails(4, &["cuda", "no cuda provider"]);
+    // The runtime at hand is the usual one, which is not exchanged behind the user's back.
+    let openvino = &["openvino", "no openvino provider", "choose the openvino runtime variant"];
+    place.run_small(&["--provider", "openvino", "photo.png"]).fails(4, openvino);
     place.run_small(&["--provider", "abacus", "photo.png"]).fails(2, &["abacus"]);
+}
+
+#[test]
+fn options_of_openvino_are_refused_with_another_provider() {
+    let place = Place::new();
+    for option in [&["--hint", "latency"], &["--streams", "2"], &["--inference-precision", "bf16"]] {
+        let [name, value] = *option;
+        place.run_small(&[name, value, "photo.png"]).fails(2, &[name, "the provider cpu", "--provider openvino"]);
+    }
+    place.run_small(&["--provider", "openvino", "--hint", "fast", "photo.png"]).fails(2, &["--hint", "fast", "throughput"]);
+    let streams = place.maskline(&["serve", "--streams", "2", "--check"]);
+    streams.fails(2, &["--streams", "--provider openvino"]);
 }
 
 /// A safetensors file of f32 tensors.

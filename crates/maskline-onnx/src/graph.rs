@@ -230,9 +230,25 @@ impl<'w> Graph<'w> {
         }
         // An input, a constant or an output of another name cannot be renamed: it passes through a node.
         let plain = matches!(self.values[value.id].source, Source::Node) && self.outputs.iter().all(|(_, id)| *id != value.id);
-        let id = if plain { value.id } else { self.emit_unfolded(Op::new("Identity", &[value]), value.dtype, value.shape().clone()).id };
+        let id = if plain { value.id } else { self.passed(value).id };
         self.outputs.push((name.into(), id));
         Ok(())
+    }
+
+    /// A value behind a node. Of a constant, one that needs the inputs' sizes: ONNX Runtime folds an `Identity`, and OpenVINO cannot read a
+    /// graph with an output that nothing computes.
+    fn passed(&mut self, value: &Value) -> Value {
+        let (dtype, shape) = (value.dtype, value.shape().clone());
+        let free = |id: &usize| Some((*id, self.values[*id].shape.0.iter().position(|dim| dim.known().is_none())?));
+        let is_constant = self.as_constant(value).is_some();
+        let Some((input, at)) = self.inputs.iter().find_map(free).filter(|_| is_constant && self.dialect == Dialect::Portable) else {
+            return self.emit_unfolded(Op::new("Identity", &[value]), dtype, shape);
+        };
+        let (input, at) = (self.handle(input), at as i64);
+        let size = self.emit_unfolded(Op::new("Shape", &[&input]).int("start", at).int("end", at + 1), DType::I64, Shape::fixed(&[1]));
+        let one = self.constant(Constant::i64s(&[1]));
+        let one = self.emit_unfolded(Op::new("Min", &[&size, &one]), DType::I64, Shape::fixed(&[1]));
+        self.emit_unfolded(Op::new("Expand", &[value, &one]), dtype, shape)
     }
 
     /// Adds an entry to the model's metadata.

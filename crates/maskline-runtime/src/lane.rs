@@ -78,8 +78,8 @@ pub struct LaneOptions {
     pub spinning: bool,
     /// How far the graph is rewritten.
     pub optimisation: OptimisationLevel,
-    /// File for the optimised graph (also a folder name for compiled kernels of other providers): written by the first
-    /// lane, loaded by the next ones. Its name must carry [`device_key`](crate::device_key).
+    /// File for the optimised graph, of other providers a folder for what they compile: written by the first lane, loaded by the next ones.
+    /// Its name must carry [`device_key`](crate::device_key).
     pub optimised: Option<PathBuf>,
     /// Bytes of the weights outside the model's file, as they count against the largest model with an optimised graph; `None`: there are none.
     pub weights_bytes: Option<u64>,
@@ -138,6 +138,8 @@ pub struct Cold {
     pub create: Duration,
     /// Whether it came from an optimised artefact.
     pub from_optimised: bool,
+    /// Whether there can be one: else every start is like this one.
+    pub is_kept: bool,
 }
 
 /// A model that is ready to run. Dropping it ends its thread after the run in flight; jobs that wait are answered with `Closed`.
@@ -164,8 +166,8 @@ impl Lane {
         let start = Instant::now();
         library.toolkit().prepare(&options.provider, library.path())?;
         let opening = Opening::new(library, source, options);
-        let Opened { session, from_optimised, unsaved } = opening.open(source)?;
-        let cold = Cold { create: start.elapsed(), from_optimised };
+        let Opened { session, from_optimised, unsaved, is_kept } = opening.open(source)?;
+        let cold = Cold { create: start.elapsed(), from_optimised, is_kept };
         let of = |outlets: &[ort::value::Outlet]| outlets.iter().map(Port::of).collect();
         let ports = Ports { inputs: of(session.session().inputs()), outputs: of(session.session().outputs()) };
         let (providers, threads) = (opening.providers()?, opening.threads());

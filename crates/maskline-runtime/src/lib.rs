@@ -51,8 +51,8 @@ pub use operators::{OPERATORS, fast_instructions};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;
 pub use provider::{
-    ArenaGrowth, ConvolutionSearch, CudaOptions, GpuOptions, OpenVinoOptions, Provider, ProviderShare, ShapeProfile, Shaped, Shapes,
-    TensorRtOptions,
+    ArenaGrowth, ConvolutionSearch, CudaOptions, GpuOptions, InferencePrecision, OpenVinoOptions, PerformanceHint, Provider, ProviderShare,
+    ShapeProfile, Shaped, Shapes, TensorRtOptions,
 };
 pub use shared::{SharedTensor, View};
 pub use staging::{create_folder, tree_size};

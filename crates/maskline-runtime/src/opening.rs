@@ -23,6 +23,26 @@ const SLOWER: &str = "SkipLayerNormFusion";
 const LARGEST_GRAPH: u64 = 1_500_000_000;
 const MOST_WEIGHTS: u64 = 4_000_000_000;
 
+/// Why compiled models are not kept.
+const NO_READER: &str = "this build of OpenVINO cannot read compiled models of processors back (it comes without libopenvino_ir_frontend): \
+     each start compiles anew";
+
+/// How a session is made.
+#[derive(Clone, Copy)]
+struct Making<'a> {
+    level: OptimisationLevel,
+    /// Where the optimised graph is written to, or compiled models are.
+    save: Option<&'a Path>,
+    /// Whether its runs are captured as CUDA graphs.
+    capture: bool,
+}
+
+impl Making<'_> {
+    fn plain(level: OptimisationLevel) -> Self {
+        Self { level, save: None, capture: false }
+    }
+}
+
 /// A session that is made, and how.
 pub(crate) struct Opened {
     pub(crate) session: Compute,
@@ -30,15 +50,8 @@ pub(crate) struct Opened {
     pub(crate) from_optimised: bool,
     /// Why its optimised graph is not on disk, where that was wished.
     pub(crate) unsaved: Option<String>,
-}
-
-/// How one is made.
-struct Making<'a> {
-    level: OptimisationLevel,
-    /// Where its optimised graph is written.
-    save: Option<&'a Path>,
-    /// Whether its runs are captured as CUDA graphs.
-    capture: bool,
+    /// Whether there can be an artefact at all.
+    pub(crate) is_kept: bool,
 }
 
 /// The making of a [`Session`].
@@ -69,25 +82,61 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn open(&self, source: ModelSource<'_>) -> Result<Opened> {
-        let level = self.options.optimisation;
-        let plain = || self.create(source, &Making { level, save: None, capture: false });
-        let Some(path) = self.options.optimised.as_deref().filter(|_| self.options.provider.is_cpu() && self.is_small_enough(source))
-        else {
-            let session = self.captured(source, plain().or_else(|error| self.without_engines(error, &plain))?)?;
-            return Ok(Opened { session, from_optimised: false, unsaved: None });
-        };
-        let opened = |session, from_optimised| Opened { session: Compute::new(session), from_optimised, unsaved: None };
+        match (&self.options.provider, self.options.optimised.as_deref()) {
+            (Provider::Cpu, Some(path)) if self.is_small_enough(source) => self.open_optimised(source, path),
+            (Provider::OpenVino(options), Some(path)) if options.cache.is_none() => match options.reads_compiled(self.library) {
+                true => self.open_compiled(source, path),
+                false => Ok(Opened { unsaved: Some(NO_READER.into()), ..self.open_plain(source)? }),
+            },
+            _ => self.open_plain(source),
+        }
+    }
+
+    fn open_plain(&self, source: ModelSource<'_>) -> Result<Opened> {
+        let plain = || self.create(source, Making::plain(self.options.optimisation));
+        let session = plain().or_else(|error| self.without_engines(error, &plain))?;
+        Ok(Opened { session: self.captured(source, session)?, from_optimised: false, unsaved: None, is_kept: false })
+    }
+
+    /// From the optimised graph, or from the model with the optimised graph as a by-product.
+    fn open_optimised(&self, source: ModelSource<'_>, path: &Path) -> Result<Opened> {
         if artefact::is_complete(path) {
-            match self.create(ModelSource::File(path), &Making { level: OptimisationLevel::None, save: None, capture: false }) {
-                Ok(session) => return Ok(opened(session, true)),
+            match self.create(ModelSource::File(path), Making::plain(OptimisationLevel::None)) {
+                Ok(session) => return Ok(Opened { session: Compute::new(session), from_optimised: true, unsaved: None, is_kept: true }),
                 // Complete but refused (another build of the runtime, say): made anew below.
                 Err(_) => artefact::discard(path),
             }
         }
-        // A prebuilt cache may be read-only, and a disk full: neither keeps the model from running.
-        match self.create_and_save(source, path) {
-            Ok(session) => Ok(opened(session, false)),
-            Err(error) => Ok(Opened { unsaved: Some(error.to_string()), ..opened(plain()?, false) }),
+        self.open_and_save(source, artefact::Aside::file(path))
+    }
+
+    /// From the model, with the folder of what OpenVINO compiled of it: it looks there first, and writes what it does not find.
+    fn open_compiled(&self, source: ModelSource<'_>, path: &Path) -> Result<Opened> {
+        if artefact::is_complete(path) {
+            let before = artefact::written(path);
+            let session = self.create(source, Making { save: Some(path), ..Making::plain(self.options.optimisation) });
+            // Where it did not find there what it looked for, or could not read it, it has written.
+            let from_optimised = session.is_ok() && artefact::written(path) == before;
+            if !from_optimised {
+                artefact::discard(path);
+            }
+            if let Ok(session) = session {
+                return Ok(Opened { session: Compute::new(session), from_optimised, unsaved: None, is_kept: true });
+            }
+        }
+        self.open_and_save(source, artefact::Aside::folder(path))
+    }
+
+    /// A prebuilt cache may be read-only, and a disk full: neither keeps the model from running.
+    fn open_and_save(&self, source: ModelSource<'_>, aside: Result<artefact::Aside<'_>>) -> Result<Opened> {
+        let saved = aside.and_then(|aside| {
+            let session = self.create(source, Making { save: Some(aside.path()), ..Making::plain(self.options.optimisation) })?;
+            aside.commit()?;
+            Ok(Compute::new(session))
+        });
+        match saved {
+            Ok(session) => Ok(Opened { session, from_optimised: false, unsaved: None, is_kept: true }),
+            Err(error) => Ok(Opened { unsaved: Some(error.to_string()), is_kept: true, ..self.open_plain(source)? }),
         }
     }
 
@@ -110,19 +159,12 @@ impl<'a> Opening<'a> {
         // What it holds of the card's memory goes first.
         drop(session);
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let session = self.create(source, &Making { level: self.options.optimisation, save: None, capture: true })?;
+        let session = self.create(source, Making { capture: true, ..Making::plain(self.options.optimisation) })?;
         let device = Device { kind: AllocationDevice::CUDA, id: i32::try_from(options.device_id).unwrap_or(i32::MAX) };
         Compute::in_place(session, &device).map_err(|error| self.failure(&error))
     }
 
-    fn create_and_save(&self, source: ModelSource<'_>, path: &Path) -> Result<Session> {
-        let aside = artefact::Aside::new(path)?;
-        let session = self.create(source, &Making { level: self.options.optimisation, save: Some(aside.path()), capture: false })?;
-        aside.commit()?;
-        Ok(session)
-    }
-
-    fn create(&self, source: ModelSource<'_>, making: &Making<'_>) -> Result<Session> {
+    fn create(&self, source: ModelSource<'_>, making: Making<'_>) -> Result<Session> {
         let mut builder = self.builder(making).map_err(|error| self.failure(&error))?;
         let mut commit = || match source {
             ModelSource::File(path) => builder.commit_from_file(path),
@@ -131,7 +173,7 @@ impl<'a> Opening<'a> {
         operators::one_first(&mut commit).map_err(|error| self.failure(&error))
     }
 
-    fn builder(&self, making: &Making<'_>) -> ort::Result<SessionBuilder> {
+    fn builder(&self, making: Making<'_>) -> ort::Result<SessionBuilder> {
         let options = self.options;
         let level = match making.level {
             OptimisationLevel::None => GraphOptimizationLevel::Disable,
@@ -144,7 +186,7 @@ impl<'a> Opening<'a> {
             builder = builder.with_independent_thread_pool()?.with_intra_threads(threads.count)?.with_inter_threads(1)?;
             builder = builder.with_intra_op_spinning(options.spinning)?;
         }
-        if let Some(path) = making.save {
+        if let Some(path) = making.save.filter(|_| options.provider.is_cpu()) {
             builder = builder.with_optimized_model_path(path)?;
         }
         if let Some(path) = &options.profile {
@@ -160,13 +202,12 @@ impl<'a> Opening<'a> {
             }
         });
         builder = builder.with_logger(logger)?.with_log_level(ort::logging::LogLevel::Verbose)?;
-        let engines = artefact::engines(&options.provider, self.library, options.optimised.as_deref());
-        let settings = Settings {
-            threads: self.threads().count,
-            cache: options.optimised.as_deref(),
-            engines: engines.as_deref(),
-            capture: making.capture,
+        let cache = match options.provider {
+            Provider::OpenVino(_) => making.save,
+            _ => options.optimised.as_deref(),
         };
+        let engines = artefact::engines(&options.provider, self.library, options.optimised.as_deref());
+        let settings = Settings { threads: self.threads().count, cache, engines: engines.as_deref(), capture: making.capture };
         Ok(builder.with_execution_providers(options.provider.dispatches(&settings))?)
     }
 

@@ -18,7 +18,7 @@ use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 18;
+const BUILDER_VERSION: u32 = 19;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
@@ -26,7 +26,7 @@ const MOST_SIDE: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleOptions {
     /// Operators that the graphs may use. Those of [`Dialect::Native`] are for processors: models that another provider runs are built without
-    /// them.
+    /// them, and those that OpenVINO runs of standard ones alone.
     pub dialect: Dialect,
     /// Which mask decoder a promptable model gets. `None` for [`MaskDecoder::Native`] where the dialect has its operators, and
     /// [`MaskDecoder::Graph`] everywhere else.

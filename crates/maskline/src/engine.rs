@@ -106,11 +106,12 @@ impl LoadOptions {
         }
     }
 
-    /// What the bundle is built for: our own operators are for processors.
+    /// What the bundle is built for: our own operators are for processors, and OpenVINO knows standard ones only.
     pub(crate) fn bundle(&self, source: &ModelSource) -> BundleOptions {
-        let dialect = match self.bundle.dialect {
-            Dialect::Native if !self.provider.is_cpu() => Dialect::Ort,
-            dialect => dialect,
+        let dialect = match (&self.provider, self.bundle.dialect) {
+            (Provider::OpenVino(_), _) => Dialect::Portable,
+            (Provider::Cuda(_) | Provider::TensorRt(_), Dialect::Native) => Dialect::Ort,
+            (_, dialect) => dialect,
         };
         // An export is run as it is, unless something else is wished, which is refused.
         let is_as_it_is = matches!(source, ModelSource::Onnx(_)) && self.precision == Precision::Auto;

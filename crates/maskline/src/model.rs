@@ -59,7 +59,8 @@ impl Model {
         let driver = drivers::open(parts.clone())?;
         let open = parts.all_open();
         cold.session = open.iter().flat_map(|lanes| lanes.iter()).map(|lane| lane.cold().create).sum();
-        let was_cached = !parts.bundle.built && open.first().is_some_and(|lanes| lanes.first().cold().from_optimised);
+        let first = open.first().map(|lanes| lanes.first().cold());
+        let was_cached = !parts.bundle.built && first.is_some_and(|cold| cold.from_optimised || !cold.is_kept);
         if options.warm_up {
             let warming = Instant::now();
             driver.warm_up()?;
@@ -162,7 +163,7 @@ impl Model {
         self.loaded.parts.all_open().iter().flat_map(|lanes| lanes.iter()).map(Lane::queued).sum()
     }
 
-    /// Whether bundle and optimised graph were there already when this model was loaded.
+    /// Whether the bundle, and what of it is kept in optimised form, were there already when this model was loaded.
     pub fn was_cached(&self) -> bool {
         self.loaded.was_cached
     }

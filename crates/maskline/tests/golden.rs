@@ -45,7 +45,7 @@ fn check_case(engine: &Engine, case: &Path) -> usize {
 fn check_case_in(engine: &Engine, case: &Path, dialects: &[Dialect]) -> usize {
     let mut checked = 0;
     for &dialect in dialects {
-        for report in verify(engine, case, &VerifyOptions { dialect, decoder: None }).unwrap() {
+        for report in verify(engine, case, &VerifyOptions { dialect, ..VerifyOptions::default() }).unwrap() {
             for row in &report.rows {
                 assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
                 checked += 1;

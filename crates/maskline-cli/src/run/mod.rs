@@ -53,7 +53,6 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
         classes: Vec::new(),
         keypoints: None,
     };
-    let provider = arguments.compute.provider()?;
     let outputs = Outputs::open(plan)?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &Run, matches: &ArgMatches) -> Result<(), Failure> 
     };
     let engine = runtime.engine()?;
     let answers = pictures.len().saturating_mul(arguments.repeat);
-    let models = load(&engine, sources, &LoadOptions { provider, ..load_options(arguments, answers, concepts.room())? }, arguments.quiet)?;
+    let models = load(&engine, sources, &load_options(arguments, answers, concepts.room())?, arguments.quiet)?;
     applies::check(matches, &models, arguments)?;
     applies::check_words(arguments, &concepts)?;
     let way = Way::of(&models, Looked { prompts: &prompts, concepts: &concepts }, arguments)?;
@@ -118,6 +117,8 @@ fn refuse_if_none_is_there(pictures: &[Picture]) -> Result<(), Failure> {
 /// Options that cannot go together.
 fn check(arguments: &Run, formats: &[Format]) -> Result<(), Error> {
     let invalid = |message: &str| Error::new(ErrorKind::InvalidOption, message);
+    // Before a runtime is fetched for it.
+    arguments.compute.provider()?;
     if formats.contains(&Format::Yolo) && formats.contains(&Format::YoloSeg) {
         let error = invalid("-f yolo and -f yolo-seg would write the same files");
         return Err(error.with_help("choose one; of objects with masks both give segments"));
@@ -175,7 +176,10 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
         .chain(options.names.as_deref())
         .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.gpu);
+    let model = format!(
+        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {}",
+        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision
+    );
     let detector = format!(
         "{} {:?} {:?} {} {:?} {}",
         arguments.rect, arguments.conf, arguments.iou, arguments.max_detections, arguments.classes, arguments.agnostic_nms
@@ -213,6 +217,7 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     let kept = if arguments.repeat > 1 { 256 } else { 32 };
     let usual = LoadOptions::default();
     Ok(LoadOptions {
+        provider: arguments.compute.provider()?,
         precision: arguments.options.precision,
         preprocessing: arguments.options.preprocess.into(),
         // The first picture warms up as well as an empty one, and is an answer.

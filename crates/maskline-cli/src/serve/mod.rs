@@ -20,6 +20,7 @@ use crate::args::ModelOptions;
 use crate::failure::Failure;
 use crate::gpu::Gpu;
 use crate::model::{Runtime, bundle_options, threads};
+use crate::provider::{OpenVino, provider};
 use crate::{hub, terminal};
 use repository::{Here, Words};
 use settings::{Bytes, File, Port, Settings, Span};
@@ -129,8 +130,10 @@ fn models(arguments: &Serve, file: &File, words: &Words<'_>) -> Result<Vec<Model
 
 fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, Failure> {
     let usual = LoadOptions::default();
+    let openvino =
+        OpenVino { hint: settings.hint.clone(), streams: settings.streams, inference_precision: settings.inference_precision.clone() };
     Ok(LoadOptions {
-        provider: gpu(settings).provider(settings.provider.as_deref().unwrap_or("cpu"))?,
+        provider: provider(settings.provider.as_deref().unwrap_or("cpu"), &gpu(settings), &openvino)?,
         precision: arguments.options.precision,
         preprocessing: arguments.options.preprocess.into(),
         sessions: settings.sessions.unwrap_or(usual.sessions),

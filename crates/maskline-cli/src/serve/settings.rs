@@ -187,6 +187,15 @@ settings! {
     /// Capture the runs of networks with fixed shapes as CUDA graphs (cuda). [default: false]
     #[arg(long, env = "MASKLINE_CUDA_GRAPH", num_args = 0..=1, default_missing_value = "true", help_heading = "Models")]
     cuda_graph: bool,
+    /// What OpenVINO tunes the networks for: latency or throughput. [default: latency]
+    #[arg(long, env = "MASKLINE_HINT", value_name = "HINT", help_heading = "Models")]
+    hint: String,
+    /// Requests that OpenVINO lays one session out for, 1 to 8; they share the threads. [default: 1]
+    #[arg(long, env = "MASKLINE_STREAMS", value_name = "COUNT", help_heading = "Models")]
+    streams: usize,
+    /// Arithmetic of OpenVINO inside the networks: f32, bf16 or f16. [default: f32]
+    #[arg(long, env = "MASKLINE_INFERENCE_PRECISION", value_name = "PRECISION", help_heading = "Models")]
+    inference_precision: String,
     /// Compute threads of all models together; 0 for one per core. [default: 0]
     #[arg(long, env = "MASKLINE_THREADS", value_name = "COUNT", help_heading = "Models")]
     threads: usize,

@@ -145,6 +145,7 @@ fn roles(models: &[Model]) -> Result<(Option<&Model>, &Model), Error> {
 }
 
 fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Failure> {
+    let provider = arguments.compute.provider()?;
     let runtime = model::Runtime {
         provider: &arguments.compute.provider,
         path: arguments.options.runtime.as_deref(),
@@ -152,7 +153,6 @@ fn load(arguments: &Track, sources: Vec<ModelSource>) -> Result<Vec<Model>, Fail
         threads: model::threads(arguments.compute.threads),
         bundles: None,
     };
-    let provider = arguments.compute.provider()?;
     let engine = runtime.engine()?;
     let bundle = model::bundle_options(&arguments.options, None)?;
     let size = arguments.compute.size;
@@ -202,6 +202,9 @@ fn asked(arguments: &Track, sources: &[ModelSource], drafts: &Drafts) -> String 
     let masks = drafts.mask_files().map(|path| path.to_path_buf());
     let versions: Vec<_> = files.into_iter().chain(masks).map(|file| output::Version::of(&file)).collect();
     let clip = clip::versions(clip);
-    let model = format!("{sources:?} {versions:?} {:?} {:?} {} {:?}", options.keypoints, compute.size, compute.provider, compute.gpu);
+    let model = format!(
+        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {}",
+        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision
+    );
     output::hash(format!("{model}\n{clip:?}\n{format:?}\n{asked:?}\n{drafts:?}\n{way:?}\n{memory:?}").as_bytes())
 }

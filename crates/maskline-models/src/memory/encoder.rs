@@ -1,6 +1,6 @@
 //! Memory encoder: a picture's features and the mask of an object in it become a memory.
 
-use maskline_onnx::{ConvOptions, DType, Dim, GeluForm, Graph, Interpolation, Value};
+use maskline_onnx::{ConvOptions, DType, Dialect, Dim, GeluForm, Graph, Interpolation, Value};
 use maskline_weights::Scope;
 
 use super::Memory;
@@ -25,6 +25,8 @@ impl<'w> Memory<'_, 'w> {
         let mask = g.transpose(&mask, &[0, 2, 3, 1])?;
         let map = g.reshape(&features, [1, grid, grid, width])?;
         let map = dense_point_with_bias(g, &scope.push(self.names.features), &map, [width, width])?;
+        // OpenVINO takes the picture's one map into the convolution before, as if it had a row for each object.
+        let map = if g.dialect() == Dialect::Portable { g.repeat_leading(&map, &mask)? } else { map };
         let mut x = g.add(&map, &mask)?;
         for index in 0..config.fuser_blocks {
             x = self.fuse(g, &scope.push(self.names.fuser).push(index), &x)?;

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn as_many_runs_fail_as_are_asked_for() {
         let failing = |faults: Faults| (0..6).filter(|runs| faults.hit(*runs)).collect::<Vec<u64>>();
-        assert_eq!(failing(Faults::default()), Vec::<u64>::new());
+        assert!(failing(Faults::default()).is_empty());
         assert_eq!(failing(Faults { count: 2, ..Faults::default() }), [0, 1]);
         assert_eq!(failing(Faults { after: 4, count: u64::MAX, ..Faults::default() }), [4, 5]);
         assert!(Faults { count: 1, ..Faults::default() }.are_any() && !Faults { after: 1, ..Faults::default() }.are_any());

@@ -14,7 +14,7 @@ use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 pub use cuda::{ArenaGrowth, ConvolutionSearch, CudaOptions};
 pub use gpu::GpuOptions;
-pub use openvino::OpenVinoOptions;
+pub use openvino::{InferencePrecision, OpenVinoOptions, PerformanceHint};
 pub use shapes::{ShapeProfile, Shaped, Shapes};
 pub use tensorrt::TensorRtOptions;
 
@@ -96,8 +96,19 @@ impl Provider {
         }
     }
 
-    /// Fails when the loaded library was built without this provider.
+    /// What of it changes what is computed or compiled, as a part of keys.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::OpenVino(options) => options.key(),
+            Self::Cpu | Self::Cuda(_) | Self::TensorRt(_) => self.name().to_owned(),
+        }
+    }
+
+    /// Fails when the loaded library was built without this provider, and for options that it cannot follow.
     pub(crate) fn check(&self, library: &Library) -> Result<()> {
+        if let Self::OpenVino(options) = self {
+            options.check()?;
+        }
         if library.providers().contains(&self.name()) {
             return Ok(());
         }

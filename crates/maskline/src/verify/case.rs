@@ -72,8 +72,8 @@ impl Case {
     }
 
     /// What of its model is checked.
-    pub(crate) fn options(&self) -> VerifyOptions {
-        self.options
+    pub(crate) fn options(&self) -> &VerifyOptions {
+        &self.options
     }
 
     /// What its model is made of.

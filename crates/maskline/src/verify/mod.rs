@@ -20,7 +20,8 @@ use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
 use crate::{
-    BundleOptions, CalibrationOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Observer, Precision, Result,
+    BundleOptions, CalibrationOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Observer, Precision, Provider,
+    Result,
 };
 
 /// Relative tolerance where a case suggests none for a tensor.
@@ -30,9 +31,11 @@ const HALF_TOLERANCE: f64 = 2e-2;
 const INTEGER_TOLERANCE: f64 = 1e-1;
 
 /// Options of [`verify`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// Operators of the graphs that are checked.
+    /// What runs the networks.
+    pub provider: Provider,
+    /// Operators of the graphs that are checked, as far as the provider has them.
     pub dialect: Dialect,
     /// Mask decoder that is checked, see [`BundleOptions`].
     pub decoder: Option<MaskDecoder>,
@@ -97,7 +100,7 @@ impl Report {
 /// # Errors
 /// `BadInput` if the directory is no case, or of a family that has no check. What fails inside a case is in the report.
 pub fn verify(engine: &Engine, directory: &Path, options: &VerifyOptions) -> Result<Vec<Report>> {
-    let case = Case::open(directory, *options)?;
+    let case = Case::open(directory, options.clone())?;
     match case.family() {
         "preprocess" => return Ok(vec![report(&case, None, preprocess::entries(&case)?)]),
         "postprocess" => return Ok(vec![report(&case, None, postprocess::entries(&case)?)]),
@@ -189,7 +192,8 @@ impl<'c> Loading<'_, 'c> {
             numbers: Some(case.numbers()),
             ..BundleOptions::default()
         };
-        let options = change(variant, LoadOptions { warm_up: false, bundle, ..LoadOptions::default() });
+        let options =
+            change(variant, LoadOptions { provider: case.options().provider.clone(), warm_up: false, bundle, ..LoadOptions::default() });
         Ok(Arc::clone(engine.load(checkpoint, &options)?.driver()))
     }
 }
