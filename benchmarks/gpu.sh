@@ -77,7 +77,7 @@ grep -E '^(runtime providers|cuda|tensorrt) ' "$out/doctor.txt" || true
 step runs 60 "$maskline" run examples/still-life.jpg --box 368,282,553,468 --provider "$provider" "${options[@]}" --json -o "$out/run" || {
     [ "$provider" = cpu ] || echo "$provider does not run: what follows will fail as well"
 }
-cases=("${CASES:-crates/maskline/tests/cases}"/*/)
+mapfile -t cases < <(find "${CASES:-crates/maskline/tests/cases}" -name case.json -printf '%h\n' | sort)
 step verify-f32 90 "$maskline" verify "${cases[@]}" --provider "$provider" "${options[@]}"
 step verify-f16 90 "$maskline" verify "${cases[@]}" --provider "$provider" --precision f16 "${options[@]}"
 

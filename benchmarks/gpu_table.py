@@ -9,8 +9,10 @@ import sys
 def rows_of(report, name):
     """Setting, median and sound of each row of a report of `maskline bench`; of several callers, answers a second."""
     for row in report["steady"]:
-        median = (row["summary"]["p50_ms"] or {}).get("value")
-        yield name, row["name"], f"{median:.2f}" if median is not None else None
+        summary = row["summary"]
+        # Few calls have a mean only.
+        told = f"{summary['p50_ms']['value']:.2f}" if summary["p50_ms"] else f"{summary['mean_ms']['value']:.2f} (mean of {summary['n']})"
+        yield name, row["name"], told
     for row in report["loads"]:
         for point in row["points"]:
             yield name, f"{row['name']}, {point['offered']:.0f}", f"{point['achieved_per_second']:.1f} answers a second"

@@ -1,5 +1,7 @@
 //! Arguments.
 
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -16,7 +18,9 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::{Error, MaskDecoder, Precision, Preprocessing, Provider};
+use maskline::{Error, MaskDecoder, Precision, Provider};
+
+pub(crate) use values::{Preprocess, keypoint_shape, mask_decoder, precision};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -500,42 +504,4 @@ pub(crate) enum Cache {
         #[arg(long)]
         dry_run: bool,
     },
-}
-
-/// Number of keypoints and of numbers per keypoint.
-pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
-    let parse = || {
-        let (count, dims) = text.split_once('x')?;
-        Some([count.parse().ok()?, dims.parse().ok()?])
-    };
-    parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
-}
-
-/// Where pictures are prepared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preprocess {
-    /// Here.
-    Host,
-    /// Where the network runs.
-    Device,
-}
-
-impl From<Preprocess> for Preprocessing {
-    fn from(wished: Preprocess) -> Self {
-        match wished {
-            Preprocess::Host => Self::Host,
-            Preprocess::Device => Self::Device,
-        }
-    }
-}
-
-/// Numbers by their name.
-pub(crate) fn precision(name: &str) -> Result<Precision, String> {
-    name.parse().map_err(|_| format!("expected {}", Precision::ALL.map(Precision::name).join(", ")))
-}
-
-/// A mask decoder by its name.
-pub(crate) fn mask_decoder(name: &str) -> Result<MaskDecoder, String> {
-    let known = [MaskDecoder::Graph, MaskDecoder::Native];
-    known.into_iter().find(|decoder| decoder.name() == name).ok_or_else(|| "expected graph or native".into())
 }

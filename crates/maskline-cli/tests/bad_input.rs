@@ -114,7 +114,7 @@ fn a_provider_that_is_not_there_is_an_error() {
     let place = Place::new();
     place.run_small(&["--provider", "cuda", "photo.png"]).fails(4, &["cuda", "no cuda provider"]);
     // The runtime at hand is the usual one, which is not exchanged behind the user's back.
-    let openvino = &["openvino", "no openvino provider", "choose the openvino runtime variant"];
+    let openvino = &["openvino", "no openvino provider", "maskline runtime install openvino"];
     place.run_small(&["--provider", "openvino", "photo.png"]).fails(4, openvino);
     place.run_small(&["--provider", "abacus", "photo.png"]).fails(2, &["abacus"]);
 }

@@ -250,7 +250,8 @@ fn what_cannot_be_measured_is_said() {
     place.maskline(&quick(&["nano", "--arrivals", "constant"])).fails(2, &["--rate"]);
     place.maskline(&quick(&["nano", "--overwrite"])).fails(2, &["--output"]);
     place.maskline(&["bench", "nano", "--time", "0", "--against", "pytorch"]).fails(2, &["--against", "--time 0"]);
-    place.maskline(&quick(&["nano", "--precision", "f16"])).fails(2, &["precision", "f32"]);
+    place.maskline(&quick(&["nano", "--precision", "f8"])).fails(2, &["precision", "f16-emulated"]);
+    place.maskline(&quick(&["nano", "--sweep", "precision=bf16"])).fails(2, &["precision", "bf16"]);
     place.maskline(&quick(&["nano", "--provider", "cuda"])).fails(4, &["cuda"]);
     place.maskline(&quick(&["nano", "--runtime", "gone.so"])).fails(4, &["gone.so"]);
     place.maskline(&quick(&["nano", "--against", "caffe"])).fails(2, &["pytorch, onnxruntime-python, ultralytics"]);

@@ -107,3 +107,55 @@ fn doctor_says_of_each_provider_what_is_missing_and_what_mends_it() {
     let missing = bare["runtime"]["missing"].as_str().unwrap();
     assert!(cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) || missing.contains("maskline runtime install cuda1"), "{missing}");
 }
+
+/// Where a bright disc lies in it says the number.
+fn draw(place: &Place, number: u32) -> String {
+    let (cx, cy) = (30 + 12 * number as i32, 40);
+    let picture = image::RgbImage::from_fn(120, 80, |x, y| {
+        let (dx, dy) = (x as i32 - cx, y as i32 - cy);
+        if dx * dx + dy * dy < 500 { image::Rgb([220, 200, 60]) } else { image::Rgb([40, (60 + (x + y) % 20) as u8, 90]) }
+    });
+    let name = format!("disc{number}.png");
+    picture.save(place.path(&name)).unwrap();
+    name
+}
+
+#[test]
+fn int8_is_made_of_pictures_judged_and_kept_or_not() {
+    let place = Place::new();
+    let pictures: Vec<String> = (0..5).map(|number| draw(&place, number)).collect();
+    let quantise = |more: &[&str]| {
+        let pictures = pictures.iter().map(String::as_str);
+        place.maskline(&["quantise", "nano"].into_iter().chain(pictures).chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let run = || place.maskline(&["run", "disc0.png", "--point", "30,40", "--precision", "int8", "--json", "-o", "out", "--overwrite"]);
+    run().fails(2, &["int8", "maskline quantise MODEL photos/"]);
+    if !maskline::runtime::has_byte_products() {
+        quantise(&[]).fails(4, &["VNNI", "--anyway"]);
+    }
+    quantise(&["--anyway", "--limit", "1.5"]).fails(2, &["limit", "1.5"]);
+    // No answer on integers is equal to the last pixel of sixteen masks.
+    quantise(&["--anyway", "--limit", "1"]).fails(1, &["agrees with f32", "nothing was kept"]);
+    run().fails(2, &["maskline quantise"]);
+    place.maskline(&["quantise", "nano", "disc0.png", "--anyway"]).fails(3, &["two or more"]);
+    let kept = quantise(&["--anyway", "--limit", "0.1", "--json"]);
+    assert_eq!(kept.code, 0, "{}", kept.stderr);
+    let told = &kept.json_lines()[0];
+    assert!(told["agreement"].as_f64() > Some(0.1) && told["kept"] == true, "{told}");
+    assert!(told["int8"]["weights_mb"].as_f64().unwrap() * 2.5 < told["f32"]["weights_mb"].as_f64().unwrap(), "{told}");
+    let answered = run();
+    assert_eq!(answered.code, 0, "{}", answered.stderr);
+    assert_eq!(answered.json_lines()[0]["objects"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_model_is_built_for_a_provider_by_running_there() {
+    let place = Place::new();
+    let built = place.maskline(&["build", "--synthetic", "yolov8n", "--provider", "cpu", "--precision", "f16"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(built.stderr.contains("detector: opening and running on cpu"), "{}", built.stderr);
+    place.maskline(&["build", "--synthetic", "yolov8n", "--provider", "cpu", "--portable"]).fails(2, &["--portable", "--provider"]);
+    place.maskline(&["build", "--synthetic", "yolov8n", "--provider", "tensorrt"]).fails(4, &["tensorrt"]);
+    place.run_small(&["--precision", "f8", "photo.png"]).fails(2, &["f16-emulated"]);
+    place.run_small(&["--preprocess", "device", "photo.png"]).fails(2, &["prepared by the host"]);
+}

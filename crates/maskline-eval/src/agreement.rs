@@ -48,7 +48,7 @@ pub fn ask(model: &Model, image: &Image) -> Result<Said> {
 }
 
 /// How much two answers to the same question agree, 0 to 1: the mean intersection over union of masks; twice the objects that both have, as a
-/// share of all that either has (of the same class, boxes with at least [`SAME`] in common); whether the best class is the same. `None` where
+/// share of all that either has (of the same class, boxes with half of both in common); whether the best class is the same. `None` where
 /// neither says anything.
 ///
 /// # Errors

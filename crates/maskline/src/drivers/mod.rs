@@ -36,6 +36,9 @@ use crate::{
     Usual, WordOptions,
 };
 
+/// The way out of answers that are not finite.
+pub(crate) const NOT_FINITE: &str = "the weights are damaged or diverged in training; in f16 numbers may be too large: --precision f32";
+
 /// The driver of a model, with the parts open that are needed at once.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use maskline_vision::mask::{self, Logits, Upsampler, clean};
 use maskline_vision::nms::nms;
 
 use super::viewer::{CHUNK, Seen, Viewer, clipped};
+use crate::drivers::NOT_FINITE;
 use crate::drivers::{Call, Sweep};
 use crate::promptable::PromptMask;
 use crate::{Error, ErrorKind, Prompt, Result, SegmentOptions, Stage, Stages};
@@ -129,7 +130,7 @@ impl Sights<'_> {
         let Sight { look, seen } = sight;
         if !seen.logits.iter().sum::<f32>().is_finite() || !seen.score.is_finite() {
             let message = format!("prompt {index}: the network's answer is not finite");
-            return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
+            return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
         }
         let side = self.viewer.optics().output;
         let [x1, y1, x2, y2] = [look.frame.x.at(0.0), look.frame.y.at(0.0), look.frame.x.at(1.0), look.frame.y.at(1.0)];

@@ -4,6 +4,7 @@ use maskline_models::WordHead;
 use maskline_runtime::{Outputs, SharedTensor, Tensor};
 
 use crate::drivers::Encoding;
+use crate::drivers::NOT_FINITE;
 use crate::promptable::{EmbeddingFile, Stored};
 use crate::{Error, ErrorKind, Result};
 
@@ -83,7 +84,7 @@ impl Sight {
             }
             if let Some(bad) = tensor.view::<f32>()?.data.iter().find(|value| !value.is_finite()) {
                 let message = format!("the network's answer is not finite: `{name}` holds {bad}");
-                return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
+                return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
             }
         }
         let mut sight = Self { width: head.width, tensors, lines: Vec::new() };

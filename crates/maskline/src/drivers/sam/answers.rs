@@ -11,6 +11,7 @@ use super::Embedding;
 use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::{Decoders, Tokens};
 use super::frame::{View, logits_of, token_count};
+use crate::drivers::NOT_FINITE;
 use crate::drivers::{Call, Question, Take, made_here};
 use crate::promptable::PromptMask;
 use crate::{Error, ErrorKind, Multimask, Prompt, Result, SegmentOptions, Stages};
@@ -104,7 +105,7 @@ impl Asking<'_> {
             let (blocked, score) = (&candidates.logits[candidate * size..][..size], candidates.scores[candidate]);
             if !are_finite(blocked) || !score.is_finite() {
                 let message = format!("prompt {index}: the network's answer is not finite");
-                return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
+                return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
             }
             let mut logits = logits_of(blocked, head)?;
             // Does nothing where both areas are 0.

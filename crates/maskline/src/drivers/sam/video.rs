@@ -12,6 +12,7 @@ use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::Tokens;
 use super::frame::{View, logits_of};
 use crate::delays::sleep;
+use crate::drivers::NOT_FINITE;
 use crate::drivers::parts::LazyLanes;
 use crate::drivers::square::fit;
 use crate::drivers::{Call, Lanes, Parts};
@@ -254,7 +255,7 @@ impl Video {
         let blocked = &logits[chosen * size..][..size];
         if !(are_finite(blocked) && are_finite(pointer) && presence.is_finite()) {
             let error = Error::new(ErrorKind::BadAnswer, "the network's answer is not finite");
-            return Err(error.with_help("the weights are damaged or diverged in training"));
+            return Err(error.with_help(NOT_FINITE));
         }
         let mut logits = logits_of(blocked, &self.prompts)?;
         if presence <= 0.0 {

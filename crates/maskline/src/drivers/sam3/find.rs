@@ -7,6 +7,7 @@ use maskline_vision::nms::nms;
 
 use super::prompts::Examples;
 use super::{Features, Sam3, Sight};
+use crate::drivers::NOT_FINITE;
 use crate::drivers::{Call, Encoded, Inquiry, made_here};
 use crate::host::in_parallel;
 use crate::promptable::keep_apart;
@@ -162,7 +163,7 @@ impl Sam3 {
             [logits.data, presence.data, boxes.data, queries.data].iter().all(|data| data.iter().all(|value| value.is_finite()));
         if !is_finite || presence.data.len() != batch.count() {
             let error = Error::new(ErrorKind::BadAnswer, "the concept decoder's answer is not finite");
-            return Err(error.with_help("the weights are damaged or diverged in training"));
+            return Err(error.with_help(NOT_FINITE));
         }
         let part = |data: &[f32], index: usize| {
             let size = data.len() / batch.count();
@@ -189,7 +190,7 @@ impl Sam3 {
             // A sum is finite where all its parts are, for logits of any sane magnitude.
             if !logits.iter().sum::<f32>().is_finite() {
                 let error = Error::new(ErrorKind::BadAnswer, "the mask head's answer is not finite");
-                return Err(error.with_help("the weights are damaged or diverged in training"));
+                return Err(error.with_help(NOT_FINITE));
             }
             cut.push(CutOut { candidate, logits: Logits::new(logits.to_vec(), [side; 2])? });
         }

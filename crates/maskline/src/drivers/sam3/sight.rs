@@ -6,6 +6,7 @@ use std::time::Instant;
 use maskline_models::ConceptHead;
 use maskline_runtime::{Outputs, SharedTensor, Tensor};
 
+use crate::drivers::NOT_FINITE;
 use crate::drivers::{Encoded, Encoding};
 use crate::promptable::{EmbeddingFile, Stored};
 use crate::{Error, ErrorKind, Result, Stage, Stages};
@@ -83,7 +84,7 @@ impl Sight {
         check(ConceptHead::TRUNK, &trunk, &trunk_shape(head))?;
         if let Some(bad) = trunk.view::<f32>()?.data.iter().find(|value| !value.is_finite()) {
             let message = format!("the network's answer is not finite: `{}` holds {bad}", ConceptHead::TRUNK);
-            return Err(Error::new(ErrorKind::BadAnswer, message).with_help("the weights are damaged or diverged in training"));
+            return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
         }
         let of_features: usize = ConceptHead::FEATURES.iter().map(|name| feature_shape(name, head).iter().product::<usize>()).sum();
         // Cells, their three projections of half the width, and maps of two and four times the resolution.
