@@ -176,9 +176,6 @@ pub(crate) struct ModelOptions {
     /// slowly; auto is f16 on GPUs and f32 on processors
     #[arg(long, default_value = "auto", value_name = "NUMBERS", value_parser = precision)]
     pub(crate) precision: Precision,
-    /// Where pictures are prepared: by the host, or by the network's provider, as products with matrices (promptable models and those of words).
-    #[arg(long, value_enum, default_value_t = Preprocess::Host)]
-    pub(crate) preprocess: Preprocess,
     /// Class names instead of those of the model file: one a line, or YAML or JSON with `names`.
     #[arg(long, value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
@@ -224,6 +221,9 @@ pub(crate) struct Run {
     /// YOLO label files with the score at the end of each line, which is not for training.
     #[arg(long)]
     pub(crate) save_conf: bool,
+    /// Where pictures are prepared: by the host, or by the network's provider, as products with matrices (promptable models and those of words).
+    #[arg(long, value_enum, default_value_t = Preprocess::Host)]
+    pub(crate) preprocess: Preprocess,
     #[command(flatten)]
     pub(crate) compute: Compute,
     /// Letterbox to the smallest rectangle instead of a square.

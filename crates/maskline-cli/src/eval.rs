@@ -137,7 +137,6 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         seed: arguments.seed,
         decoder: None,
         precision: arguments.precision,
-        preprocess: args::Preprocess::Host,
         keypoints: arguments.keypoints,
         names: None,
         runtime: arguments.runtime.clone(),

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use maskline::runtime::has_byte_products;
-use maskline::{Calibrating, Calibration, CalibrationOptions, Engine, Error, ErrorKind, Image, LoadOptions, Model, ModelSource, Numbers};
+use maskline::{
+    Calibrating, Calibration, CalibrationOptions, Engine, Error, ErrorKind, Image, LoadOptions, Model, ModelSource, Numbers, Precision,
+};
 use maskline_eval::{Said, agreement, ask};
 use serde_json::json;
 
@@ -87,6 +89,10 @@ fn check(arguments: &Quantise) -> Result<(), Error> {
         if !(share > 0.0 && share <= 1.0) {
             return Err(Error::new(ErrorKind::InvalidOption, name).expecting("a share above 0, up to 1").but_found(share));
         }
+    }
+    let precision = arguments.model.options.precision;
+    if ![Precision::Auto, Precision::Int8].contains(&precision) {
+        return Err(Error::new(ErrorKind::InvalidOption, "precision").expecting("int8, which this makes").but_found(precision));
     }
     let is_processor = ["cpu", "openvino"].contains(&arguments.compute.provider.as_str());
     if is_processor && !has_byte_products() && !arguments.anyway {

@@ -134,6 +134,7 @@ fn int8_is_made_of_pictures_judged_and_kept_or_not() {
         quantise(&[]).fails(4, &["VNNI", "--anyway"]);
     }
     quantise(&["--anyway", "--limit", "1.5"]).fails(2, &["limit", "1.5"]);
+    quantise(&["--anyway", "--precision", "f16"]).fails(2, &["precision", "f16"]);
     // No answer on integers is equal to the last pixel of sixteen masks.
     quantise(&["--anyway", "--limit", "1"]).fails(1, &["agrees with f32", "nothing was kept"]);
     run().fails(2, &["maskline quantise"]);

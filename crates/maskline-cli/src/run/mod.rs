@@ -177,8 +177,8 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
         .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!(
-        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {}",
-        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision
+        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {} {:?}",
+        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision, arguments.preprocess
     );
     let detector = format!(
         "{} {:?} {:?} {} {:?} {}",
@@ -219,7 +219,7 @@ fn load_options(arguments: &Run, answers: usize, concepts: Room) -> Result<LoadO
     Ok(LoadOptions {
         provider: arguments.compute.provider()?,
         precision: arguments.options.precision,
-        preprocessing: arguments.options.preprocess.into(),
+        preprocessing: arguments.preprocess.into(),
         // The first picture warms up as well as an empty one, and is an answer.
         warm_up: answers >= MANY,
         // What is asked of every picture stays, however many pictures come by.

@@ -16,7 +16,7 @@ use maskline_server::{
     Tls, VideoLimits,
 };
 
-use crate::args::ModelOptions;
+use crate::args::{ModelOptions, Preprocess};
 use crate::failure::Failure;
 use crate::gpu::Gpu;
 use crate::model::{Runtime, bundle_options, threads};
@@ -38,6 +38,9 @@ pub(crate) struct Serve {
     graph: Vec<String>,
     #[command(flatten)]
     options: ModelOptions,
+    /// Where pictures are prepared: by the host, or by the network's provider, as products with matrices (promptable models and those of words).
+    #[arg(long, value_enum, default_value_t = Preprocess::Host)]
+    preprocess: Preprocess,
     /// Settings in TOML: the flags' names without their dashes, and models = ["…"]. Flags and the environment are stronger.
     #[arg(long, env = "MASKLINE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -135,7 +138,7 @@ fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, F
     Ok(LoadOptions {
         provider: provider(settings.provider.as_deref().unwrap_or("cpu"), &gpu(settings), &openvino)?,
         precision: arguments.options.precision,
-        preprocessing: arguments.options.preprocess.into(),
+        preprocessing: arguments.preprocess.into(),
         sessions: settings.sessions.unwrap_or(usual.sessions),
         together: settings.together.or(usual.together),
         wait: settings.max_wait.map_or(usual.wait, |Span(time)| time),
