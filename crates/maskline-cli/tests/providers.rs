@@ -130,9 +130,6 @@ fn int8_is_made_of_pictures_judged_and_kept_or_not() {
     };
     let run = || place.maskline(&["run", "disc0.png", "--point", "30,40", "--precision", "int8", "--json", "-o", "out", "--overwrite"]);
     run().fails(2, &["int8", "maskline quantise MODEL photos/"]);
-    if !maskline::runtime::has_byte_products() {
-        quantise(&[]).fails(4, &["VNNI", "--anyway"]);
-    }
     quantise(&["--anyway", "--limit", "1.5"]).fails(2, &["limit", "1.5"]);
     quantise(&["--anyway", "--precision", "f16"]).fails(2, &["precision", "f16"]);
     // No answer on integers is equal to the last pixel of sixteen masks.
@@ -142,7 +139,7 @@ fn int8_is_made_of_pictures_judged_and_kept_or_not() {
     let kept = quantise(&["--anyway", "--limit", "0.1", "--json"]);
     assert_eq!(kept.code, 0, "{}", kept.stderr);
     let told = &kept.json_lines()[0];
-    assert!(told["agreement"].as_f64() > Some(0.1) && told["kept"] == true, "{told}");
+    assert!(told["agreement"].as_f64() > Some(0.1) && told["int8"]["ms"].as_f64() > Some(0.0), "{told}");
     assert!(told["int8"]["weights_mb"].as_f64().unwrap() * 2.5 < told["f32"]["weights_mb"].as_f64().unwrap(), "{told}");
     let answered = run();
     assert_eq!(answered.code, 0, "{}", answered.stderr);

@@ -1,7 +1,7 @@
 //! Instructions of this processor that decide how a model is built.
 
-/// Whether this processor multiplies bytes and sums four products at once (VNNI, AMX; dot products of ARM): without, int8 is no faster than
-/// f32, and sums of two products of 8 bits overflow on the way.
+/// Whether this processor multiplies bytes and sums four products at once (VNNI, AMX; dot products of ARM): without, sums of two products of 8
+/// bits overflow on the way.
 pub fn has_byte_products() -> bool {
     #[cfg(target_arch = "aarch64")]
     {

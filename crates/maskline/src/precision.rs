@@ -23,7 +23,7 @@ pub enum Precision {
     /// What a GPU answers in f16, told by any provider: f32, rounded where a GPU would have f16. Slow; for comparisons.
     F16Emulated,
     /// Products of bytes, with the ranges that the user's own pictures have shown ([`Engine::calibrate`](crate::Engine::calibrate)): for
-    /// processors with instructions for it, and TensorRT.
+    /// processors, and TensorRT.
     Int8,
 }
 
