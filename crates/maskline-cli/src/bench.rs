@@ -105,7 +105,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
     if let Some((_, (name, _))) = models.iter().enumerate().find(is_twice) {
         return Err(Failure::new(ErrorKind::InvalidOption, format!("models: {name} is there twice")));
     }
-    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(files(&setting.images)?) };
+    let files = if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(pictures::all_there(&setting.images)?) };
     let threads = match model::threads(setting.threads) {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
@@ -152,15 +152,6 @@ fn numbers(wished: maskline::Precision, provider: &maskline::Provider) -> Precis
         Numbers::F16Weights | Numbers::F16 => Precision::F16,
         Numbers::F16Emulated => Precision::F16Emulated,
         Numbers::Int8 | Numbers::Observed => Precision::Int8,
-    }
-}
-
-/// The pictures to measure on, all of which must be there.
-fn files(arguments: &[std::ffi::OsString]) -> Result<Vec<std::path::PathBuf>, Failure> {
-    let found = pictures::pictures(arguments, &pictures::Search::default())?;
-    match found.missing.into_iter().next() {
-        Some(missing) => Err(missing.error.into()),
-        None => Ok(found.pictures.into_iter().map(|picture| picture.path).collect()),
     }
 }
 

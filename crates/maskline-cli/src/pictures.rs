@@ -85,6 +85,20 @@ pub(crate) fn pictures(arguments: &[OsString], search: &Search<'_>) -> Result<Fo
     }
 }
 
+/// The pictures that arguments name, all of which must be there.
+///
+/// # Errors
+/// `BadInput` for the first that is not.
+pub(crate) fn all_there(arguments: &[OsString]) -> Result<Vec<PathBuf>, Failure> {
+    let found = pictures(arguments, &Search::default())?;
+    if let Some(missing) = found.missing.into_iter().next() {
+        return Err(missing.error.into());
+    }
+    let paths: Vec<PathBuf> = found.pictures.into_iter().map(|picture| picture.path).collect();
+    paths.iter().try_for_each(|path| exists(path))?;
+    Ok(paths)
+}
+
 /// Whether a picture is there: an error names what may have been meant.
 ///
 /// # Errors

@@ -14,7 +14,6 @@ use serde_json::json;
 
 use crate::args::{self, Compute};
 use crate::failure::Failure;
-use crate::pictures::Search;
 use crate::{model, pictures, terminal};
 
 /// Every so manieth picture is not calibrated with, but judged by.
@@ -104,8 +103,7 @@ fn check(arguments: &Quantise) -> Result<(), Error> {
 
 /// Those that are calibrated with, and those that are judged by.
 fn pictures_of(arguments: &Quantise) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
-    let found = pictures::pictures(&arguments.images, &Search::default())?;
-    let paths: Vec<PathBuf> = found.pictures.into_iter().map(|picture| picture.path).collect();
+    let paths = pictures::all_there(&arguments.images)?;
     if paths.len() < 2 {
         let error = Error::new(ErrorKind::BadInput, "pictures").expecting("two or more, of which some are held out").but_found(paths.len());
         return Err(error.into());

@@ -131,6 +131,7 @@ fn int8_is_made_of_pictures_judged_and_kept_or_not() {
     let run = || place.maskline(&["run", "disc0.png", "--point", "30,40", "--precision", "int8", "--json", "-o", "out", "--overwrite"]);
     run().fails(2, &["int8", "maskline quantise MODEL photos/"]);
     quantise(&["--anyway", "--limit", "1.5"]).fails(2, &["limit", "1.5"]);
+    quantise(&["nowhere.png"]).fails(3, &["no such picture", "nowhere.png"]);
     quantise(&["--anyway", "--precision", "f16"]).fails(2, &["precision", "f16"]);
     // No answer on integers is equal to the last pixel of sixteen masks.
     quantise(&["--anyway", "--limit", "1"]).fails(1, &["agrees with f32", "nothing was kept"]);

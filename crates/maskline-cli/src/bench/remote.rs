@@ -7,9 +7,10 @@ use maskline_bench::remote::{Asked, Key, Plan, Protocol};
 use maskline_bench::report::{PromptKind, Prompts};
 
 use super::arguments::{self, Bench};
-use super::{embeddings, files, given, loads, texts};
+use super::{embeddings, given, loads, texts};
 use crate::applies::is_given;
 use crate::failure::Failure;
+use crate::pictures::all_there;
 
 /// All of them.
 const OTHERS: [Unfit; 4] = [
@@ -54,7 +55,7 @@ pub(super) fn plan(arguments: &Bench, matches: &ArgMatches) -> Result<Plan, Fail
             arguments::Protocol::Rest => Protocol::Rest,
         }),
         shapes: remote.input.clone(),
-        pictures: if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(files(&setting.images)?) },
+        pictures: if setting.images.is_empty() { Pictures::Generated } else { Pictures::Files(all_there(&setting.images)?) },
         asked: Asked {
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },
             texts: texts(setting),
