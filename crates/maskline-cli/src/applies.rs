@@ -132,7 +132,7 @@ const EVAL: [Rule; 14] = [
 ];
 
 /// Options of `eval` that mean nothing where detections are read from a file, beside those of [`EVAL`].
-const MODEL_ONLY: [(&str, &str); 15] = [
+const MODEL_ONLY: [(&str, &str); 17] = [
     ("images", "--images"),
     ("images_limit", "--images-limit"),
     ("seed", "--seed"),
@@ -142,6 +142,8 @@ const MODEL_ONLY: [(&str, &str); 15] = [
     ("gpu_memory_limit", "--gpu-memory-limit"),
     ("tf32", "--tf32"),
     ("cuda_graph", "--cuda-graph"),
+    ("tensorrt_level", "--tensorrt-level"),
+    ("tensorrt_workspace", "--tensorrt-workspace"),
     ("hint", "--hint"),
     ("streams", "--streams"),
     ("inference_precision", "--inference-precision"),

@@ -20,12 +20,18 @@ pub(crate) struct Gpu {
     /// Capture the runs of networks with fixed shapes as CUDA graphs (cuda).
     #[arg(long)]
     pub(crate) cuda_graph: bool,
+    /// How long TensorRT looks for a fast engine, 0 to 5 (tensorrt). [default: 3]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) tensorrt_level: Option<u8>,
+    /// Most memory of the GPU that TensorRT works with while it builds an engine, such as 4GB (tensorrt). [default: all]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) tensorrt_workspace: Option<u64>,
 }
 
 impl Gpu {
     pub(crate) fn options(&self) -> GpuOptions {
-        let Self { device, gpu_memory_limit, tf32, cuda_graph } = *self;
-        GpuOptions { device, gpu_memory_limit, tf32, cuda_graph }
+        let Self { device, gpu_memory_limit, tf32, cuda_graph, tensorrt_level, tensorrt_workspace } = *self;
+        GpuOptions { device, gpu_memory_limit, tf32, cuda_graph, tensorrt_level, tensorrt_workspace }
     }
 
     /// A provider by its name, with these wishes.

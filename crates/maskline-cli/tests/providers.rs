@@ -46,13 +46,19 @@ fn options_of_a_card_are_refused_where_the_provider_has_none() {
         (&["--gpu-memory-limit", "6GB"], &["cpu", "openvino", "tensorrt"]),
         (&["--tf32"], &["cpu", "openvino", "tensorrt"]),
         (&["--cuda-graph"], &["cpu", "openvino", "tensorrt"]),
+        (&["--tensorrt-level", "4"], &["cpu", "openvino", "cuda"]),
+        (&["--tensorrt-workspace", "4GB"], &["cpu", "openvino", "cuda"]),
     ] {
         for provider in cases {
-            let words = [&format!("{} does not apply to the {provider} provider", option[0]), "--provider cuda"];
+            let words = [&format!("{} does not apply to the {provider} provider", option[0]), "or choose --provider"];
             let run = [&["run", "photo.png", "--box", "1,1,50,50", "-o", "out", "--provider", provider], option].concat();
             place.maskline(&run).fails(2, &words);
             place.maskline(&[&["serve", "--check", "--provider", provider], option].concat()).fails(2, &words);
         }
+    }
+    for provider in ["cpu", "openvino"] {
+        let serve = place.maskline(&["serve", "--check", "--provider", provider, "--gpu-embeddings", "4GB"]);
+        serve.fails(2, &[&format!("--gpu-embeddings does not apply to the {provider} provider"), "--provider cuda"]);
     }
     place.maskline(&["bench", "nano", "--tf32"]).fails(2, &["--tf32 does not apply to the cpu provider"]);
     place.maskline(&["run", "photo.png", "--provider", "cuda", "--gpu-memory-limit", "much"]).fails(2, &["expected a size such as 6GB"]);

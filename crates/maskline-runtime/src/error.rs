@@ -37,6 +37,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The model was closed before the job was run.
     Closed,
+    /// An input that an earlier run left in the memory of a device is gone with it; what gave it gives it again.
+    Lost,
     /// An option outside its domain.
     InvalidOption,
     /// The builder of a cache entry failed, or the cache folder cannot be used.

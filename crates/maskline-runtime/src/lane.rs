@@ -39,6 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::opening::{Opened, Opening};
 use crate::port::{Port, Ports};
 use crate::provider::ProviderShare;
+use crate::residence::Residence;
 use crate::threads::Threads;
 use crate::{Library, Provider};
 
@@ -92,6 +93,8 @@ pub struct LaneOptions {
     pub max_wait: Duration,
     /// Counts the lane's runs; several lanes can share it.
     pub tally: Arc<Tally>,
+    /// What may stay on the provider's device between runs; lanes share it that take each other's outputs. By default nothing stays.
+    pub residence: Arc<Residence>,
     /// What to do where the provider fails while the model runs; `None`: tell so.
     pub fallback: Option<Fallback>,
     /// Failures for tests; none by default.
@@ -114,6 +117,7 @@ impl Default for LaneOptions {
             max_rows: 1,
             max_wait: Duration::ZERO,
             tally: Arc::default(),
+            residence: Arc::default(),
             fallback: None,
             faults: Faults::default(),
             profile: None,
@@ -154,6 +158,7 @@ pub struct Lane {
     cold: Cold,
     threads: Threads,
     unsaved: Option<String>,
+    residence: Arc<Residence>,
 }
 
 impl Lane {
@@ -183,7 +188,8 @@ impl Lane {
             .spawn(move || owner.serve())
             .map_err(|error| Error::new(ErrorKind::Io, format!("no thread could be started: {error}")).at(&model).with_source(error))?;
         let is_joinable = ports.are_joinable();
-        Ok(Self { queue, owner: Some(owner), model, ports, is_joinable, status, cold, threads, unsaved })
+        let residence = Arc::clone(&options.residence);
+        Ok(Self { queue, owner: Some(owner), model, ports, is_joinable, status, cold, threads, unsaved, residence })
     }
 
     /// Inputs in order.
@@ -243,7 +249,15 @@ impl Lane {
     /// # Errors
     /// As [`Lane::run`]; not where the model has free sizes and fails, since 1 need not be a size that it takes.
     pub fn warm_up(&self) -> Result<()> {
-        let Some(inputs) = self.ports.zeros() else { return Ok(()) };
+        self.warm_up_at(&[])
+    }
+
+    /// As [`Lane::warm_up`], with these sizes for the free ones of these names.
+    ///
+    /// # Errors
+    /// As [`Lane::warm_up`].
+    pub fn warm_up_at(&self, sizes: &[(&str, usize)]) -> Result<()> {
+        let Some(inputs) = self.ports.zeros(sizes) else { return Ok(()) };
         let is_free = self.ports.inputs.iter().any(|port| port.shape.contains(&None));
         match self.run(Job::new(inputs)) {
             Err(error) if !(is_free && is_of_running(&error)) => Err(error),
@@ -312,10 +326,11 @@ impl Lane {
     }
 
     fn entry(&self, job: Job, asked: Instant, reply: Reply) -> Result<Entry<Payload>> {
-        let Job { inputs, deadline, priority, pace } = job;
+        let Job { inputs, deadline, priority, pace, staying } = job;
         let inputs = self.ports.arrange(inputs).map_err(|error| error.at(&self.model))?;
         let description = Description::of(&inputs, &self.ports, self.is_joinable);
-        Ok(Entry { description, asked, deadline, priority, payload: Payload { inputs, pace, reply } })
+        let staying = if self.residence.is_open() { staying } else { Vec::new() };
+        Ok(Entry { description, asked, deadline, priority, payload: Payload { inputs, staying, pace, reply } })
     }
 
     fn refused(&self, refusal: Refusal, asked: Instant) -> Error {

@@ -15,6 +15,7 @@ mod fetch;
 mod home;
 mod install;
 mod instructions;
+mod kept;
 mod lane;
 mod library;
 mod memory;
@@ -23,6 +24,7 @@ mod operators;
 mod pip;
 mod port;
 mod provider;
+mod residence;
 mod shared;
 mod staging;
 mod telemetry;
@@ -54,6 +56,7 @@ pub use provider::{
     ArenaGrowth, ConvolutionSearch, CudaOptions, GpuOptions, InferencePrecision, OpenVinoOptions, PerformanceHint, Provider, ProviderShare,
     ShapeProfile, Shaped, Shapes, TensorRtOptions,
 };
+pub use residence::Residence;
 pub use shared::{SharedTensor, View};
 pub use staging::{create_folder, tree_size};
 pub use telemetry::{TELEMETRY_VARIABLE, is_telemetry_off, switch_off_telemetry};

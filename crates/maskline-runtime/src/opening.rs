@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use crate::compute::{Compute, Device, has_fixed_shapes};
+use crate::compute::{Compute, has_fixed_shapes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Faults, LaneOptions, ModelSource, OptimisationLevel};
 use crate::provider::{Provider, ProviderShare, Settings, parse_placement};
@@ -82,14 +81,16 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn open(&self, source: ModelSource<'_>) -> Result<Opened> {
-        match (&self.options.provider, self.options.optimised.as_deref()) {
-            (Provider::Cpu, Some(path)) if self.is_small_enough(source) => self.open_optimised(source, path),
+        let opened = match (&self.options.provider, self.options.optimised.as_deref()) {
+            (Provider::Cpu, Some(path)) if self.is_small_enough(source) => self.open_optimised(source, path)?,
             (Provider::OpenVino(options), Some(path)) if options.cache.is_none() => match options.reads_compiled(self.library) {
-                true => self.open_compiled(source, path),
-                false => Ok(Opened { unsaved: Some(NO_READER.into()), ..self.open_plain(source)? }),
+                true => self.open_compiled(source, path)?,
+                false => Opened { unsaved: Some(NO_READER.into()), ..self.open_plain(source)? },
             },
-            _ => self.open_plain(source),
-        }
+            _ => self.open_plain(source)?,
+        };
+        let device = self.options.provider.device().or(self.options.faults.device());
+        Ok(Opened { session: opened.session.on(device), ..opened })
     }
 
     fn open_plain(&self, source: ModelSource<'_>) -> Result<Opened> {
@@ -160,7 +161,7 @@ impl<'a> Opening<'a> {
         drop(session);
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let session = self.create(source, Making { capture: true, ..Making::plain(self.options.optimisation) })?;
-        let device = Device { kind: AllocationDevice::CUDA, id: i32::try_from(options.device_id).unwrap_or(i32::MAX) };
+        let Some(device) = self.options.provider.device() else { return Ok(Compute::new(session)) };
         Compute::in_place(session, &device).map_err(|error| self.failure(&error))
     }
 

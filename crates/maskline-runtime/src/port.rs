@@ -86,12 +86,15 @@ impl Ports {
         }
     }
 
-    /// Inputs of zeros by name, with 1 for free sizes; `None` where there can be none, or they are larger than anybody means.
-    pub(crate) fn zeros(&self) -> Option<Vec<(&str, Tensor)>> {
+    /// Inputs of zeros by name, with these sizes for the free ones of these names and 1 for the others; `None` where there can be none, or
+    /// they are larger than anybody means.
+    pub(crate) fn zeros(&self, sizes: &[(&str, usize)]) -> Option<Vec<(&str, Tensor)>> {
         let mut left = MOST_ZEROS;
+        let of_name = |name: &Option<String>| sizes.iter().find(|(known, _)| name.as_deref() == Some(known)).map_or(1, |(_, size)| *size);
         let zeros = self.inputs.iter().map(|port| {
             let element_type = port.element_type?;
-            let shape: Vec<usize> = port.shape.iter().map(|size| size.unwrap_or(1)).collect();
+            let shape = port.shape.iter().zip(&port.symbols).map(|(size, name)| size.unwrap_or_else(|| of_name(name)));
+            let shape: Vec<usize> = shape.collect();
             let bytes = shape.iter().try_fold(element_type.size(), |product, size| product.checked_mul(*size))?;
             left = left.checked_sub(bytes)?;
             Some((port.name.as_str(), Tensor::zeros(element_type, shape).ok()?))
@@ -154,5 +157,16 @@ mod tests {
             let all = Ports { inputs: ports(inputs), outputs: ports(outputs) };
             assert_eq!(all.are_joinable(), joinable, "{inputs:?} -> {outputs:?}");
         }
+    }
+    #[test]
+    fn free_sizes_have_the_size_of_their_name_or_1() {
+        let ports = Ports { inputs: ["n,3", "?,m", "2*n,4"].map(port).into(), outputs: vec![] };
+        let shapes = |sizes: &[(&str, usize)]| -> Vec<Vec<usize>> {
+            let zeros = ports.zeros(sizes).expect("small");
+            zeros.iter().map(|(_, tensor)| tensor.shape().to_vec()).collect()
+        };
+        assert_eq!(shapes(&[]), [[1, 3], [1, 1], [1, 4]]);
+        assert_eq!(shapes(&[("m", 5), ("n", 7), ("k", 9)]), [[7, 3], [1, 5], [1, 4]]);
+        assert!(ports.zeros(&[("n", 1 << 40)]).is_none(), "larger than anybody means");
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use ort::value::DynValue;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kept::Kept;
 use crate::library::check_loaded;
 use crate::tensor::{Element, ElementType, Tensor, TensorData, for_each_element};
 
-/// A tensor that many runs take as input, in ONNX Runtime's own memory. Cheap to clone.
+/// A tensor that many runs take as input, in ONNX Runtime's own memory or where a run has left it, in that of a device
+/// ([`Job::staying`](crate::Job::staying)). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SharedTensor {
-    pub(crate) value: Arc<DynValue>,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) element_type: ElementType,
     pub(crate) shape: Vec<usize>,
 }
@@ -25,7 +27,7 @@ impl SharedTensor {
         check_loaded()?;
         let (element_type, shape) = (tensor.element_type(), tensor.shape().to_vec());
         let refused = |error: ort::Error| Error::new(ErrorKind::InvalidInput, error.to_string()).at("a shared tensor").with_source(error);
-        Ok(Self { value: Arc::new(ort_value(tensor).map_err(refused)?), element_type, shape })
+        Ok(Self { kept: Arc::new(Kept::here(ort_value(tensor).map_err(refused)?)), element_type, shape })
     }
 
     /// Size of every dimension.
@@ -43,17 +45,27 @@ impl SharedTensor {
         self.shape.iter().product::<usize>() * self.element_type.size()
     }
 
-    /// The elements.
+    /// The elements; fetched from the device where that alone has them.
     ///
     /// # Errors
-    /// `InvalidOutput` if they are of another type.
+    /// `InvalidOutput` if they are of another type; `Lost` if their device is.
     pub fn view<T: Element>(&self) -> Result<View<'_, T>> {
-        extract(&self.value, "a shared tensor")
+        extract(self.kept.fetched()?, "a shared tensor")
     }
 
     /// Whether both are the same tensor, not only equal ones.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.value, &other.value)
+        Arc::ptr_eq(&self.kept, &other.kept)
+    }
+
+    /// Whether it takes memory of a device.
+    pub fn is_on_device(&self) -> bool {
+        self.kept.device().is_some()
+    }
+
+    /// Whether it was on a device alone, and is gone with that.
+    pub fn is_lost(&self) -> bool {
+        self.kept.is_lost()
     }
 }
 

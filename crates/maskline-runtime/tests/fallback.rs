@@ -103,7 +103,7 @@ fn fail(lane: &Lane) -> Degraded {
 
 #[test]
 fn it_comes_back_after_attempts_in_vain_and_fails_again_with_a_longer_pause() {
-    let lane = open_model(&double(), &options(Faults { after: 1, count: 1, refusals: 1, pause: Some(PAUSE) }));
+    let lane = open_model(&double(), &options(Faults { after: 1, count: 1, refusals: 1, pause: Some(PAUSE), ..Faults::NONE }));
     let first = fail(&lane);
     assert!(pause(&first) >= PAUSE);
     wait_until("an attempt in vain", || lane.degraded().is_none_or(|degraded| degraded.attempts == 1));

@@ -155,6 +155,7 @@ fn describe() {
     describe_counter!("maskline_network_failures_total", "Runs that failed.");
     describe_gauge!("maskline_network_queue", "Runs that wait for a network.");
     describe_gauge!("maskline_cache_bytes", "Bytes that a model keeps, of embeddings and of encoded words.");
+    describe_gauge!("maskline_cache_device_bytes", "Of these bytes, those in the memory of a device.");
     describe_gauge!("maskline_cache_entries", "How many it keeps.");
     describe_counter!("maskline_cache_hits_total", "How often one was there.");
     describe_counter!("maskline_cache_misses_total", "How often it had to be made.");
@@ -218,6 +219,7 @@ fn usage(model: &str, usage: &Usage) {
     metrics::gauge!("maskline_network_queue", "model" => name()).set(usage.queued as f64);
     for (cache, kept) in [("embeddings", &usage.embeddings), ("words", &usage.words)] {
         metrics::gauge!("maskline_cache_bytes", "model" => name(), "cache" => cache).set(kept.bytes as f64);
+        metrics::gauge!("maskline_cache_device_bytes", "model" => name(), "cache" => cache).set(kept.device_bytes as f64);
         metrics::gauge!("maskline_cache_entries", "model" => name(), "cache" => cache).set(kept.entries as f64);
         metrics::counter!("maskline_cache_hits_total", "model" => name(), "cache" => cache).absolute(kept.hits);
         metrics::counter!("maskline_cache_misses_total", "model" => name(), "cache" => cache).absolute(kept.misses);

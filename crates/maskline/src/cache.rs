@@ -16,8 +16,13 @@ type Deadline = Option<Instant>;
 
 /// What has a size in memory.
 pub(crate) trait Weighed: Clone {
-    /// Bytes of memory.
+    /// Bytes of memory, the same as long as it lives.
     fn bytes(&self) -> usize;
+
+    /// Bytes that a device holds of it now.
+    fn device_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// The values that were asked for last.
@@ -160,8 +165,12 @@ impl<K: Copy + Eq + Hash, V: Weighed> Cache<K, V> {
     /// What is kept, and how often it was of use.
     pub(crate) fn usage(&self) -> CacheUsage {
         let state = self.lock();
-        let entries = state.entries.values().filter(|entry| matches!(entry, Entry::Ready { .. })).count();
-        CacheUsage { entries, bytes: state.bytes, limit: self.limit, ..state.counts }
+        let ready = state.entries.values().filter_map(|entry| match entry {
+            Entry::Ready { value, .. } => Some(value),
+            Entry::UnderWay(_) => None,
+        });
+        let (entries, device_bytes) = ready.fold((0, 0), |(entries, bytes), value| (entries + 1, bytes + value.device_bytes()));
+        CacheUsage { entries, bytes: state.bytes, device_bytes, limit: self.limit, ..state.counts }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K, V>> {
@@ -358,7 +367,8 @@ mod tests {
         make(3);
         assert_eq!((cache.get(1), cache.get(2)), (Some(Heavy(4)), None));
         make(1);
-        assert_eq!(cache.usage(), CacheUsage { entries: 2, bytes: 8, limit: 8, hits: 1, waits: 0, misses: 3, evicted: 1 });
+        let expected = CacheUsage { entries: 2, bytes: 8, device_bytes: 0, limit: 8, hits: 1, waits: 0, misses: 3, evicted: 1 };
+        assert_eq!(cache.usage(), expected);
     }
 
     #[test]

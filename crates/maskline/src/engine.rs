@@ -62,6 +62,9 @@ pub struct LoadOptions {
     pub degrade: bool,
     /// Most bytes of embeddings that a promptable model keeps; 0 for none.
     pub embedding_cache: usize,
+    /// Most bytes of embeddings that stay in the memory of the device that made them (`cuda`, `tensorrt`), within those that are kept or held;
+    /// those that were not asked for the longest time are moved to the host. 0 for none.
+    pub device_embeddings: usize,
     /// Most bytes of encoded words that a model keeps; 0 for none.
     pub word_cache: usize,
     /// What numbers the model computes with.
@@ -140,6 +143,7 @@ impl Default for LoadOptions {
             wait: Duration::ZERO,
             degrade: false,
             embedding_cache: 256 << 20,
+            device_embeddings: 1 << 30,
             word_cache: 16 << 20,
             precision: Precision::default(),
             preprocessing: Preprocessing::default(),

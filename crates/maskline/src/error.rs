@@ -346,13 +346,13 @@ impl From<maskline_runtime::Error> for Error {
             Kind::InvalidOption => ErrorKind::InvalidOption,
             Kind::Busy => ErrorKind::Busy,
             Kind::TimedOut => ErrorKind::TimedOut,
-            Kind::RunFailed | Kind::InvalidOutput | Kind::Closed => ErrorKind::Failed,
+            Kind::RunFailed | Kind::InvalidOutput | Kind::Closed | Kind::Lost => ErrorKind::Failed,
             Kind::Io | Kind::Cache | Kind::DiskFull => ErrorKind::Io,
             _ => ErrorKind::Unavailable,
         };
         let concern = match error.kind() {
             // Another picture may need less memory, or none of the operators that failed: who goes on loses nothing.
-            Kind::RunFailed | Kind::Busy | Kind::TimedOut => Concern::Picture,
+            Kind::RunFailed | Kind::Lost | Kind::Busy | Kind::TimedOut => Concern::Picture,
             Kind::InvalidOption => Concern::Options,
             _ => Concern::Model,
         };

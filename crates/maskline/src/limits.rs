@@ -9,6 +9,10 @@ pub(crate) const LARGEST_SIDE: usize = 8192;
 const MOST_INPUT_BYTES: usize = 1 << 30;
 /// Most pictures in one batch.
 pub(crate) const LARGEST_BATCH: usize = 1024;
+/// The largest that usual questions are, by the names of free sizes in graphs: eight prompts of a dozen tokens, four objects of a video with all
+/// that is remembered of them, sixteen phrases. What is compiled for ranges of shapes is compiled up to these before anybody waits.
+pub(crate) const LARGEST_USUAL: [(&str, usize); 8] =
+    [("prompts", 8), ("points", 12), ("objects", 4), ("memories", 7), ("pointers", 64), ("phrases", 16), ("length", 64), ("examples", 4)];
 /// Most prompts that go through a decoder together: each takes some 30 MB there.
 pub(crate) const LARGEST_CHUNK: usize = 64;
 /// Most sessions of a part.

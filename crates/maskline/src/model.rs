@@ -131,7 +131,8 @@ impl Model {
     }
 
     /// Opens all parts and runs each network, so that no question of any kind finds something that is yet to be opened or run:
-    /// [`LoadOptions::warm_up`] runs what most questions need, and leaves the rest (a decoder of mask prompts, say) until it is needed.
+    /// [`LoadOptions::warm_up`] runs what most questions need, and leaves the rest (a decoder of mask prompts, say) until it is needed. What
+    /// a provider compiles for ranges of shapes (TensorRT) is compiled for those of usual questions.
     ///
     /// # Errors
     /// `Unavailable` if the provider is not there, `Failed` where a network fails.

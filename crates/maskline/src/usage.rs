@@ -28,6 +28,8 @@ pub struct CacheUsage {
     pub entries: usize,
     /// Their bytes.
     pub bytes: usize,
+    /// Of these, bytes in the memory of a device.
+    pub device_bytes: usize,
     /// Most bytes that are kept.
     pub limit: usize,
     /// Values that were there.

@@ -13,7 +13,7 @@ use maskline_models::LookHead;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Of a model that is not to come back within a test.
 const NEVER: Option<Duration> = Some(Duration::from_secs(3600));
-const FOR_GOOD: Faults = Faults { after: 0, count: u64::MAX, refusals: 0, pause: NEVER };
+const FOR_GOOD: Faults = Faults { count: u64::MAX, pause: NEVER, ..Faults::NONE };
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineOptions::default()).unwrap());
 
@@ -87,7 +87,7 @@ fn of_many_callers_none_is_lost() {
 #[test]
 fn it_comes_back_and_fails_again_with_a_longer_pause() {
     let first = Duration::from_millis(200);
-    let model = load(Faults { after: 2, count: 1, refusals: 0, pause: Some(first) }, true);
+    let model = load(Faults { after: 2, count: 1, pause: Some(first), ..Faults::NONE }, true);
     let expected = expected(1);
     let pause_of_a_failure = || {
         let start = Instant::now();
@@ -146,6 +146,6 @@ fn a_model_that_cannot_be_warmed_is_loaded_on_the_cpu() {
 #[test]
 fn faults_are_told_in_a_line() {
     let faults: Faults = serde_json::from_str(r#"{"after": 3, "count": 1}"#).unwrap();
-    assert_eq!(faults, Faults { after: 3, count: 1, refusals: 0, pause: None });
+    assert_eq!(faults, Faults { after: 3, count: 1, ..Faults::NONE });
     assert!(serde_json::from_str::<Faults>(r#"{"before": 3}"#).is_err());
 }

@@ -18,7 +18,10 @@ const OTHERS: [Unfit; 4] = [
         options: &["synthetic", "seed", "keypoints", "names", "runtime", "offline", "provider", "precision", "threads", "size"],
         why: "the server decides that",
     },
-    Unfit { options: &["device", "gpu_memory_limit", "tf32", "cuda_graph"], why: "the server decides that" },
+    Unfit {
+        options: &["device", "gpu_memory_limit", "tf32", "cuda_graph", "tensorrt_level", "tensorrt_workspace"],
+        why: "the server decides that",
+    },
     Unfit { options: &["sweep", "limit", "batch", "text_cache"], why: "a server's models are measured as they are" },
     Unfit { options: &["cold", "cache", "against", "peer_python", "no_ceiling"], why: "a server is warm, and its machine is not ours" },
 ];

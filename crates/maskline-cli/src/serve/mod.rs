@@ -135,14 +135,20 @@ fn load_options(arguments: &Serve, settings: &Settings) -> Result<LoadOptions, F
     let usual = LoadOptions::default();
     let openvino =
         OpenVino { hint: settings.hint.clone(), streams: settings.streams, inference_precision: settings.inference_precision.clone() };
+    let provider = provider(settings.provider.as_deref().unwrap_or("cpu"), &gpu(settings), &openvino)?;
+    if settings.gpu_embeddings.is_some() && !provider.has_memory() {
+        let error = Error::new(ErrorKind::InvalidOption, format!("--gpu-embeddings does not apply to the {provider} provider"));
+        return Err(error.with_help("leave it out, or choose --provider cuda or tensorrt").into());
+    }
     Ok(LoadOptions {
-        provider: provider(settings.provider.as_deref().unwrap_or("cpu"), &gpu(settings), &openvino)?,
+        provider,
         precision: arguments.options.precision,
         preprocessing: arguments.preprocess.into(),
         sessions: settings.sessions.unwrap_or(usual.sessions),
         together: settings.together.or(usual.together),
         wait: settings.max_wait.map_or(usual.wait, |Span(time)| time),
         embedding_cache: settings.embedding_cache.map_or(usual.embedding_cache, |megabytes| megabytes.saturating_mul(MEGABYTE)),
+        device_embeddings: settings.gpu_embeddings.map_or(usual.device_embeddings, |Bytes(bytes)| bytes.try_into().unwrap_or(usize::MAX)),
         degrade: !settings.no_degrade.unwrap_or(false),
         bundle: bundle_options(&arguments.options, settings.size)?,
         delays: arguments.delays.unwrap_or_default(),
@@ -157,6 +163,9 @@ fn gpu(settings: &Settings) -> Gpu {
         gpu_memory_limit: settings.gpu_memory_limit.map(|Bytes(bytes)| bytes),
         tf32: settings.tf32.unwrap_or(false),
         cuda_graph: settings.cuda_graph.unwrap_or(false),
+        // What is too large for a level is refused as one.
+        tensorrt_level: settings.tensorrt_level.map(|level| u8::try_from(level).unwrap_or(u8::MAX)),
+        tensorrt_workspace: settings.tensorrt_workspace.map(|Bytes(bytes)| bytes),
     }
 }
 

@@ -181,12 +181,22 @@ settings! {
     /// Most memory that each network may take of the GPU, such as 6GB; cuDNN and cuBLAS take some beside it (cuda). [default: all]
     #[arg(long, env = "MASKLINE_GPU_MEMORY_LIMIT", value_name = "SIZE", help_heading = "Models")]
     gpu_memory_limit: Bytes,
+    /// Most memory of encoded pictures that each model leaves on the GPU between requests, such as 4GB; others are moved to the host (cuda,
+    /// tensorrt). [default: 1GiB]
+    #[arg(long, env = "MASKLINE_GPU_EMBEDDINGS", value_name = "SIZE", help_heading = "Models")]
+    gpu_embeddings: Bytes,
     /// Compute in TF32: faster, with errors of about 1e-3 (cuda). [default: false]
     #[arg(long, env = "MASKLINE_TF32", num_args = 0..=1, default_missing_value = "true", help_heading = "Models")]
     tf32: bool,
     /// Capture the runs of networks with fixed shapes as CUDA graphs (cuda). [default: false]
     #[arg(long, env = "MASKLINE_CUDA_GRAPH", num_args = 0..=1, default_missing_value = "true", help_heading = "Models")]
     cuda_graph: bool,
+    /// How long TensorRT looks for a fast engine, 0 to 5 (tensorrt). [default: 3]
+    #[arg(long, env = "MASKLINE_TENSORRT_LEVEL", value_name = "LEVEL", help_heading = "Models")]
+    tensorrt_level: usize,
+    /// Most memory of the GPU that TensorRT works with while it builds an engine, such as 4GB (tensorrt). [default: all]
+    #[arg(long, env = "MASKLINE_TENSORRT_WORKSPACE", value_name = "SIZE", help_heading = "Models")]
+    tensorrt_workspace: Bytes,
     /// What OpenVINO tunes the networks for: latency or throughput. [default: latency]
     #[arg(long, env = "MASKLINE_HINT", value_name = "HINT", help_heading = "Models")]
     hint: String,

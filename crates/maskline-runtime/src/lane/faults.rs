@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use ort::memory::AllocationDevice;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
+use crate::kept::Device;
 
 /// Runs that fail as those of a provider would that is out of memory. Only tests want any: few machines have a provider that fails on
 /// demand. A lane with faults counts as one of a provider called `faulty`, although the CPU computes; the CPU's lane in its place has none.
@@ -19,11 +21,17 @@ pub struct Faults {
     pub refusals: u32,
     /// The pause before the first attempt to come back, and a 300th of the longest; `None`: a second.
     pub pause: Option<Duration>,
+    /// Whether it has memory of its own, where outputs can stay: ordinary memory, used as that of a device is.
+    pub memory: bool,
+    /// Whether a run that fails takes along what stays there, as a device does that is lost.
+    pub loses: bool,
 }
 
 impl Faults {
     /// What counts as the provider of a lane with faults.
     pub(crate) const PROVIDER: &str = "faulty";
+    /// No faults.
+    pub const NONE: Self = Self { after: 0, count: 0, refusals: 0, pause: None, memory: false, loses: false };
 
     /// Whether there are any.
     pub fn are_any(&self) -> bool {
@@ -33,6 +41,12 @@ impl Faults {
     /// Whether the run fails before which there were so many.
     pub(super) fn hit(&self, runs: u64) -> bool {
         runs >= self.after && runs - self.after < self.count
+    }
+
+    /// The memory of its own.
+    pub(crate) fn device(&self) -> Option<Device> {
+        // No other provider has it.
+        self.memory.then_some(Device { kind: AllocationDevice::CPU, id: 0 })
     }
 
     pub(super) fn error() -> Error {

@@ -56,13 +56,14 @@ pub struct Job {
     pub(super) deadline: Option<Instant>,
     pub(super) priority: Priority,
     pub(super) pace: Duration,
+    pub(super) staying: Vec<String>,
 }
 
 impl Job {
     /// A job with these inputs, of normal priority and without a deadline.
     pub fn new<'a, I: Into<Input>>(inputs: impl IntoIterator<Item = (&'a str, I)>) -> Self {
         let inputs = inputs.into_iter().map(|(name, input)| (name.to_string(), input.into())).collect();
-        Self { inputs, deadline: None, priority: Priority::default(), pace: Duration::ZERO }
+        Self { inputs, deadline: None, priority: Priority::default(), pace: Duration::ZERO, staying: Vec::new() }
     }
 
     /// Answered with `TimedOut` if its turn comes only then; what has begun is finished.
@@ -76,6 +77,14 @@ impl Job {
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// Lets these outputs stay where they are computed: in the device's memory, where the lane's provider has its own and there is room
+    /// ([`LaneOptions::residence`](super::LaneOptions::residence)). Runs on the same device take them from there; who reads them fetches
+    /// them. Of jobs that run together nothing stays.
+    #[must_use]
+    pub fn staying<'a>(self, outputs: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { staying: outputs.into_iter().map(str::to_owned).collect(), ..self }
     }
 
     /// Makes the run that it is in longer by this sleep, or by the longest of those that run together: for tests of what depends
@@ -95,6 +104,8 @@ pub(super) type Reply = Box<dyn FnOnce(Answer) + Send>;
 pub(super) struct Payload {
     /// In the order of the ports.
     pub(super) inputs: Vec<Input>,
+    /// Names of outputs that may stay on the device.
+    pub(super) staying: Vec<String>,
     pub(super) pace: Duration,
     pub(super) reply: Reply,
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::lane::Input;
 use crate::port::Ports;
-use crate::shared::extract;
 use crate::tensor::{Element, ElementType, Tensor, TensorData, for_each_element};
 
 /// A job, as far as it matters to its neighbours.
@@ -38,7 +37,7 @@ impl Description {
         }
         let kin = ports.inputs.iter().zip(inputs).map(|(port, input)| match input {
             input if port.is_free() => Some(Kin::Rows(input.shape()[1..].to_vec())),
-            Input::Shared(tensor) => Some(Kin::Same(Arc::as_ptr(&tensor.value).addr())),
+            Input::Shared(tensor) => Some(Kin::Same(Arc::as_ptr(&tensor.kept).addr())),
             Input::Owned(_) => None,
         });
         Self { rows, kin: kin.collect() }
@@ -70,7 +69,7 @@ pub(crate) fn group<'a>(waiting: impl IntoIterator<Item = &'a Description>, max_
 /// Puts the rows of some inputs of one element type under each other.
 ///
 /// # Errors
-/// `InvalidOutput` where a shared tensor is not in ordinary memory.
+/// `Lost` where a shared tensor is gone with its device.
 pub(crate) fn concatenate(inputs: &[&Input]) -> Result<Tensor> {
     let mut shape = inputs.first().map_or_else(Vec::new, |input| input.shape().to_vec());
     if let Some(rows) = shape.first_mut() {
@@ -95,7 +94,7 @@ fn gather<T: Element>(inputs: &[&Input], length: usize) -> Result<Vec<T>> {
     for input in inputs {
         match input {
             Input::Owned(tensor) => gathered.extend_from_slice(tensor.as_slice().unwrap_or_default()),
-            Input::Shared(tensor) => gathered.extend_from_slice(extract(&tensor.value, "a shared tensor")?.data),
+            Input::Shared(tensor) => gathered.extend_from_slice(tensor.view()?.data),
         }
     }
     Ok(gathered)

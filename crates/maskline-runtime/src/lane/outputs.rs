@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ort::value::{DynValue, ValueType};
-
+use crate::compute::Values;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kept::Kept;
 use crate::shared::{SharedTensor, View, extract};
 use crate::tensor::{Element, ElementType, Tensor, for_each_element};
 
-/// The outputs of one job, in ONNX Runtime's own memory. Jobs that ran together share it: each keeps all of it while it keeps its
-/// outputs.
+/// The outputs of one job, in ONNX Runtime's own memory or, as far as the job has said so, in that of a device. Jobs that ran together share
+/// it: each keeps all of it while it keeps its outputs.
 #[derive(Debug)]
 pub struct Outputs {
-    pub(crate) values: Vec<(String, Arc<DynValue>)>,
+    pub(crate) values: Values,
     /// This job's rows, where others ran with it.
     pub(crate) part: Option<Range<usize>>,
     /// From asking to the start of the run, with the wait for room in the queue.
@@ -41,7 +41,7 @@ impl Outputs {
     /// # Errors
     /// `InvalidOutput` if there is none of this name or it has another element type.
     pub fn view<T: Element>(&self, name: &str) -> Result<View<'_, T>> {
-        let view = extract(self.value(name)?, &format!("output `{name}`"))?;
+        let view = extract(self.value(name)?.fetched()?, &format!("output `{name}`"))?;
         Ok(match &self.part {
             Some(rows) => rows_of(&view, rows),
             None => view,
@@ -62,11 +62,7 @@ impl Outputs {
     /// `InvalidOutput` if there is none of this name, or it has no elements of a type of ours (text, a sequence).
     pub fn raw(&self, name: &str) -> Result<RawView<'_>> {
         let value = self.value(name)?;
-        let ours = match value.dtype() {
-            ValueType::Tensor { ty, .. } => ElementType::from_ort(*ty),
-            _ => None,
-        };
-        let Some(element_type) = ours else {
+        let Some(element_type) = value.element_type() else {
             let error = Error::new(ErrorKind::InvalidOutput, format!("output `{name}`"));
             return Err(error.expecting("a tensor of numbers").finding(value.dtype()));
         };
@@ -83,7 +79,7 @@ impl Outputs {
         Ok(for_each_element!(bytes))
     }
 
-    fn value(&self, name: &str) -> Result<&Arc<DynValue>> {
+    fn value(&self, name: &str) -> Result<&Arc<Kept>> {
         self.values.iter().find(|(n, _)| n == name).map(|(_, value)| value).ok_or_else(|| {
             let known: Vec<&str> = self.names().collect();
             Error::new(ErrorKind::InvalidOutput, format!("no output is called `{name}`; there are {}", known.join(", ")))
@@ -95,15 +91,20 @@ impl Outputs {
     /// # Errors
     /// As [`Outputs::view`].
     pub fn take(&mut self, name: &str) -> Result<SharedTensor> {
-        let View { shape, data } = self.f32(name)?;
-        let copy = match &self.part {
-            Some(_) => Some(SharedTensor::new(Tensor::new(shape.clone(), data.to_vec())?)?),
-            None => None,
+        let kept = Arc::clone(self.value(name)?);
+        if kept.element_type() != Some(ElementType::F32) {
+            let error = Error::new(ErrorKind::InvalidOutput, format!("output `{name}`"));
+            return Err(error.expecting("a tensor of f32").finding(kept.dtype()));
+        }
+        let shared = match &self.part {
+            Some(_) => {
+                let View { shape, data } = self.f32(name)?;
+                SharedTensor::new(Tensor::new(shape, data.to_vec())?)?
+            }
+            None => SharedTensor { element_type: ElementType::F32, shape: kept.shape(), kept },
         };
-        // Found by the line above.
-        let at = self.values.iter().position(|(n, _)| n == name).unwrap_or_default();
-        let (_, value) = self.values.swap_remove(at);
-        Ok(copy.unwrap_or(SharedTensor { value, element_type: ElementType::F32, shape }))
+        self.values.retain(|(known, _)| known != name);
+        Ok(shared)
     }
 }
 

@@ -5,8 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ort::value::DynValue;
-
 use super::Outputs;
 use super::job::{Answer, Input, Payload, Reply, closed, late};
 use super::joiner::concatenate;
@@ -55,11 +53,11 @@ impl Owner {
 
     fn run_alone(&mut self, entry: Entry<Payload>) {
         let start = Instant::now();
-        let Entry { description, asked, payload: Payload { inputs, pace, reply }, .. } = entry;
+        let Entry { description, asked, payload: Payload { inputs, staying, pace, reply }, .. } = entry;
         let outcome = if entry.deadline.is_some_and(|deadline| deadline <= start) {
             Err(late(&self.model, asked))
         } else {
-            self.guarded(|owner| owner.compute(inputs)).map(|values| {
+            self.guarded(|owner| owner.compute(inputs, staying)).map(|values| {
                 std::thread::sleep(pace);
                 let (queue, run) = (start.saturating_duration_since(asked), start.elapsed());
                 self.tally.add(description.rows, run);
@@ -111,8 +109,8 @@ impl Owner {
         outcome.inspect_err(|_| self.tally.add_failure())
     }
 
-    fn compute(&mut self, inputs: Vec<Input>) -> Result<Values> {
-        let values = bound(&self.ports, inputs).and_then(|bound| self.runner.run(&bound, &self.ports));
+    fn compute(&mut self, inputs: Vec<Input>, staying: Vec<String>) -> Result<Values> {
+        let values = bound(&self.ports, inputs).and_then(|bound| self.runner.run(&bound.staying(staying), &self.ports));
         values.map_err(|error| error.at(&self.model))
     }
 
@@ -154,11 +152,7 @@ fn parts(entries: &[Entry<Payload>]) -> Vec<Range<usize>> {
 
 /// Fails where an output has not a row for each that went in.
 fn check_rows(values: &Values, rows: usize) -> Result<()> {
-    let has_rows = |value: &DynValue| {
-        let first = value.dtype().tensor_shape().and_then(|shape| shape.first().copied());
-        first.and_then(|size| usize::try_from(size).ok()) == Some(rows)
-    };
-    match values.iter().find(|(_, value)| !has_rows(value)) {
+    match values.iter().find(|(_, value)| value.shape().first() != Some(&rows)) {
         Some((name, _)) => Err(Error::new(ErrorKind::RunFailed, format!("output `{name}` has not {rows} rows"))),
         None => Ok(()),
     }

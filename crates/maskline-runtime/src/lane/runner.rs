@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ort::value::{DynValue, ValueType};
-
 use super::job::Input;
 use super::plan::Plan;
 use super::recovery::{Attempts, Pauses, Recovery, Zeros};
@@ -12,38 +10,50 @@ use super::status::{Degraded, Status};
 use super::{Faults, LaneOptions};
 use crate::compute::{Compute, Values};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kept::Kept;
 use crate::port::Ports;
 use crate::provider::ProviderShare;
+use crate::residence::Residence;
 use crate::shared::ort_value;
-use crate::tensor::ElementType;
 
-/// Inputs as ONNX Runtime takes them, by name. They stay there for another run.
-pub(super) struct Bound<'a>(Vec<(&'a str, Arc<DynValue>)>);
+/// Inputs of a run by name, and the outputs that may stay on its device. They stay there for another run.
+pub(super) struct Bound<'a> {
+    inputs: Vec<(&'a str, Arc<Kept>)>,
+    staying: Vec<String>,
+}
 
 impl<'a> Bound<'a> {
     /// # Errors
     /// `RunFailed` where ONNX Runtime refuses one.
     pub(super) fn of(inputs: impl IntoIterator<Item = (&'a str, Input)>) -> Result<Self> {
         let bound = inputs.into_iter().map(|(name, input)| {
-            let value = match input {
-                Input::Owned(tensor) => Arc::new(ort_value(tensor).map_err(failed)?),
-                Input::Shared(tensor) => tensor.value,
+            let kept = match input {
+                Input::Owned(tensor) => Arc::new(Kept::here(ort_value(tensor).map_err(failed)?)),
+                Input::Shared(tensor) => tensor.kept,
             };
-            Ok((name, value))
+            Ok((name, kept))
         });
-        Ok(Self(bound.collect::<Result<_>>()?))
+        Ok(Self { inputs: bound.collect::<Result<_>>()?, staying: Vec::new() })
+    }
+
+    /// With outputs that may stay.
+    pub(super) fn staying(self, staying: Vec<String>) -> Self {
+        Self { staying, ..self }
+    }
+
+    fn are_lost(&self) -> bool {
+        self.inputs.iter().any(|(_, kept)| kept.is_lost())
     }
 
     /// A job like this one; of one row, where rows can be counted at all.
     fn in_small(&self, ports: &Ports) -> Vec<Zeros> {
         let has_rows = ports.are_joinable();
-        let inputs = self.0.iter().zip(&ports.inputs).filter_map(|((name, value), port)| {
-            let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return None };
-            let mut shape: Vec<usize> = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
+        let inputs = self.inputs.iter().zip(&ports.inputs).filter_map(|((name, kept), port)| {
+            let (element_type, mut shape) = (kept.element_type()?, kept.shape());
             if let Some(rows) = shape.first_mut().filter(|_| has_rows && port.is_free()) {
                 *rows = 1;
             }
-            Some(Zeros { name: (*name).to_owned(), element_type: ElementType::from_ort(*ty)?, shape })
+            Some(Zeros { name: (*name).to_owned(), element_type, shape })
         });
         inputs.collect()
     }
@@ -52,7 +62,7 @@ impl<'a> Bound<'a> {
 /// A run that failed.
 pub(super) struct Failure {
     pub(super) error: Error,
-    /// Whether ONNX Runtime says that the inputs are at fault.
+    /// Whether the inputs are at fault: ONNX Runtime says so, or they are lost.
     is_of_inputs: bool,
 }
 
@@ -69,8 +79,9 @@ fn unable(provider: &str, error: &Error) -> Error {
 
 /// Runs a session once.
 pub(super) fn attempt(session: &mut Compute, inputs: &Bound<'_>) -> Result<Values, Failure> {
-    let values = inputs.0.iter().map(|(name, value)| (*name, value.as_ref()));
-    session.run(values).map_err(|error| {
+    let given = inputs.inputs.iter().map(|(name, kept)| Ok((*name, kept.for_session(session.device())?)));
+    let given = given.collect::<Result<Vec<_>>>().map_err(|error| Failure { error, is_of_inputs: true })?;
+    session.run(&given, &inputs.staying).map_err(|error| {
         let is_of_inputs = error.code() == ort::ErrorCode::InvalidArgument;
         Failure { error: failed(error), is_of_inputs }
     })
@@ -86,6 +97,8 @@ pub(super) struct Placed {
 pub(super) struct Runner {
     session: Compute,
     faults: Faults,
+    /// What stays on its device.
+    residence: Arc<Residence>,
     /// Runs of the session with the wished provider.
     runs: u64,
     status: Arc<Status>,
@@ -123,7 +136,8 @@ impl Runner {
             spare: None,
         });
         let is_foreign = faults.are_any() || !options.provider.is_cpu();
-        Self { session, faults, runs: 0, status, wished: is_foreign.then(|| wished.to_owned()), standby }
+        let residence = Arc::clone(&options.residence);
+        Self { session, faults, residence, runs: 0, status, wished: is_foreign.then(|| wished.to_owned()), standby }
     }
 
     /// Runs jobs together. Where that fails it fails, and nothing follows from it: each of them may still run alone.
@@ -131,10 +145,10 @@ impl Runner {
         self.try_once(inputs).map_err(|failure| failure.error)
     }
 
-    /// Runs a job; where the provider fails it, on the CPU, which then stays until the provider works again. A job that fails there too
-    /// was at fault itself. `ports` are those of the lane.
+    /// Runs a job; where the provider fails it, again without anything that stays on its device, then on the CPU, which stays until the
+    /// provider works again. A job that fails there too was at fault itself. `ports` are those of the lane.
     pub(super) fn run(&mut self, inputs: &Bound<'_>, ports: &Ports) -> Result<Values> {
-        let Failure { error, is_of_inputs } = match self.try_once(inputs) {
+        let Failure { error, is_of_inputs } = match self.try_with_room(inputs) {
             Ok(values) => return Ok(values),
             Err(failure) => failure,
         };
@@ -145,13 +159,22 @@ impl Runner {
                 _ => error,
             });
         };
-        let Some((cpu, values)) = standby.run(inputs) else { return Err(error) };
-        self.status.ran();
+        let Some((cpu, outcome)) = standby.run(inputs) else { return Err(error) };
         // What the provider still holds is free from here on.
         self.session = cpu.session;
         standby.stand_in(&self.status, cpu.providers, &error);
         standby.seek_return(&self.status, inputs.in_small(ports));
-        Ok(values)
+        outcome.inspect(|_| self.status.ran())
+    }
+
+    /// As [`Runner::try_once`], and once more where that fails and something stays on the device: its memory may be all that was lacking.
+    fn try_with_room(&mut self, inputs: &Bound<'_>) -> Result<Values, Failure> {
+        let failure = match self.try_once(inputs) {
+            Err(failure) if !failure.is_of_inputs => failure,
+            outcome => return outcome,
+        };
+        let left = self.session.device().map_or(0, |device| self.residence.empty(device));
+        if left > 0 && !inputs.are_lost() { self.try_once(inputs) } else { Err(failure) }
     }
 
     fn try_once(&mut self, inputs: &Bound<'_>) -> Result<Values, Failure> {
@@ -159,11 +182,15 @@ impl Runner {
         if !self.standby.as_ref().is_some_and(|standby| standby.is_on) {
             self.runs += 1;
             if self.faults.hit(self.runs - 1) {
+                if let Some(device) = self.session.device().filter(|_| self.faults.loses) {
+                    self.residence.lose(device);
+                }
                 return Err(Failure { error: Faults::error(), is_of_inputs: false });
             }
         }
         let values = attempt(&mut self.session, inputs)?;
         self.status.ran();
+        values.iter().filter(|(_, kept)| kept.device().is_some()).for_each(|(_, kept)| self.residence.take_in(kept));
         Ok(values)
     }
 
@@ -178,11 +205,13 @@ impl Runner {
 }
 
 impl Standby {
-    /// What the CPU says to a job; `None` where it cannot run it either.
-    fn run(&mut self, inputs: &Bound<'_>) -> Option<(Placed, Values)> {
+    /// What the CPU says to a job; `None` where it cannot run it either. A job whose inputs are lost with the device proves nothing against
+    /// the CPU: `Lost` is what it says.
+    fn run(&mut self, inputs: &Bound<'_>) -> Option<(Placed, Result<Values>)> {
         let mut cpu = self.spare.take().or_else(|| self.plan.on_cpu().ok())?;
         match attempt(&mut cpu.session, inputs) {
-            Ok(values) => Some((cpu, values)),
+            Ok(values) => Some((cpu, Ok(values))),
+            Err(Failure { error, .. }) if error.kind() == ErrorKind::Lost => Some((cpu, Err(error))),
             Err(_) => {
                 self.spare = Some(cpu);
                 None

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::memory::AllocationDevice;
 
 pub use cuda::{ArenaGrowth, ConvolutionSearch, CudaOptions};
 pub use gpu::GpuOptions;
@@ -19,6 +20,7 @@ pub use shapes::{ShapeProfile, Shaped, Shapes};
 pub use tensorrt::TensorRtOptions;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kept::Device;
 use crate::library::Library;
 
 /// What a session computes on, with the provider's options.
@@ -66,6 +68,26 @@ impl Provider {
             ep::TensorRT::NAME => "tensorrt",
             other => other,
         }
+    }
+
+    /// Whether it computes in memory of its own, where outputs can stay ([`Job::staying`](crate::Job::staying)).
+    pub fn has_memory(&self) -> bool {
+        self.device().is_some()
+    }
+
+    /// Whether it compiles a network for the shapes that have come, and anew for each that is outside of these.
+    pub fn compiles_shapes(&self) -> bool {
+        matches!(self, Self::TensorRt(options) if options.profile.is_none())
+    }
+
+    /// The memory that it computes in, where that is not the host's.
+    pub(crate) fn device(&self) -> Option<Device> {
+        let id = match self {
+            Self::Cuda(options) => options.device_id,
+            Self::TensorRt(options) => options.device_id,
+            Self::Cpu | Self::OpenVino(_) => return None,
+        };
+        Some(Device { kind: AllocationDevice::CUDA, id: device(id) })
     }
 
     /// Whether this is the CPU provider, for which nothing has to be registered.

@@ -4,6 +4,7 @@
 //! use the engine see the trait [`Driver`] alone. A family that answers as another one does shares its driver; a new way of answering is a
 //! new file here and a line in [`open`].
 
+mod encoder;
 mod look;
 mod owl;
 mod parts;
@@ -11,6 +12,7 @@ mod refusal;
 mod sam;
 mod sam3;
 mod square;
+mod tensors;
 mod words;
 mod yolo;
 
@@ -25,7 +27,8 @@ use maskline_vision::Object;
 
 pub(crate) use parts::{Graph, Lanes, Parts};
 pub(crate) use refusal::Refusal;
-pub(crate) use sam::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Video};
+pub(crate) use sam::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Tokens, Video};
+pub(crate) use tensors::Tensors;
 
 use crate::cache::Weighed;
 use crate::cancel::CancelToken;
@@ -110,8 +113,13 @@ pub(crate) trait Driver: Any + Debug + Send + Sync {
 
 /// What is kept of a picture, or of words.
 pub(crate) trait Encoding: Any + Debug + Send + Sync {
-    /// Bytes of memory.
+    /// Bytes of memory, on whatever device: the same as long as it lives.
     fn bytes(&self) -> usize;
+
+    /// Bytes that a device holds of it now.
+    fn device_bytes(&self) -> usize {
+        0
+    }
 
     /// What a file of it holds.
     fn stored(&self) -> Result<Vec<Stored<'_>>>;
@@ -123,6 +131,10 @@ pub(crate) type Encoded = Arc<dyn Encoding>;
 impl Weighed for Encoded {
     fn bytes(&self) -> usize {
         self.as_ref().bytes()
+    }
+
+    fn device_bytes(&self) -> usize {
+        self.as_ref().device_bytes()
     }
 }
 

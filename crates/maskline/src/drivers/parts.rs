@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use maskline_models::ModelInfo;
-use maskline_runtime::{Fallback, Input, Lane, LaneOptions, Library, ModelSource, Outputs, Provider, Tally, device_key};
+use maskline_runtime::{Fallback, Input, Lane, LaneOptions, Library, ModelSource, Outputs, Provider, Residence, Tally, device_key};
 
 use super::Call;
+use crate::limits::LARGEST_USUAL;
 use crate::{Bundle, Degradation, Delays, Error, ErrorKind, LoadOptions, Observer, Result, Stage, Stages};
 
 /// What a driver opens its lanes from. Cheap to clone: all clones share the lanes that are open.
@@ -22,6 +23,8 @@ pub(crate) struct Parts {
     open: Arc<Mutex<BTreeMap<String, Slot>>>,
     /// Counts the runs of all lanes.
     pub(crate) tally: Arc<Tally>,
+    /// What stays on the device.
+    residence: Arc<Residence>,
 }
 
 /// A part that is open, or is being opened by who holds the lock.
@@ -30,7 +33,13 @@ type Slot = Arc<Mutex<Option<Arc<Lanes>>>>;
 impl Parts {
     pub(crate) fn new(library: &Arc<Library>, bundle: Bundle, options: &LoadOptions, name: &str) -> Self {
         let (library, bundle, options) = (Arc::clone(library), Arc::new(bundle), Arc::new(options.clone()));
-        Self { library, bundle, options, name: name.into(), open: Arc::default(), tally: Arc::default() }
+        let residence = Arc::new(Residence::new(options.device_embeddings));
+        Self { library, bundle, options, name: name.into(), open: Arc::default(), tally: Arc::default(), residence }
+    }
+
+    /// What lanes of the model are opened with, whatever they run.
+    pub(crate) fn lane(&self) -> LaneOptions {
+        LaneOptions { residence: Arc::clone(&self.residence), ..self.options.lane() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -93,7 +102,7 @@ impl Parts {
             fallback: self.options.degrade.then(|| Fallback { optimised: optimised(&Provider::Cpu) }),
             weights_bytes: self.bundle.weights_bytes(part),
             tally: Arc::clone(&self.tally),
-            ..self.options.lane()
+            ..self.lane()
         };
         let graph = Graph { name: part, file: ModelSource::File(&file), lane_options, options: &self.options };
         Ok(Lanes { _bundle: Some(Arc::clone(&self.bundle)), ..graph.open(&self.library)? })
@@ -133,7 +142,9 @@ impl Graph<'_> {
         let open = |_| Lane::open(library, self.file, &self.lane_options);
         let limit = self.options.together.unwrap_or(usize::MAX);
         let lanes = (0..self.options.sessions.max(1)).map(open).collect::<Result<_, _>>()?;
-        Ok(Lanes { name: self.name.to_owned(), _bundle: None, limit, lanes, observer: self.options.observer.clone() })
+        let largest = LARGEST_USUAL.into_iter().chain([("batch", self.options.together.unwrap_or(1))]);
+        let largest = self.options.provider.compiles_shapes().then(|| largest.collect());
+        Ok(Lanes { name: self.name.to_owned(), _bundle: None, limit, largest, lanes, observer: self.options.observer.clone() })
     }
 }
 
@@ -145,6 +156,8 @@ pub(crate) struct Lanes {
     _bundle: Option<Arc<Bundle>>,
     /// Most rows of several callers that may run together, whatever is fastest.
     limit: usize,
+    /// Where the provider compiles for ranges of shapes: the largest free sizes that are to come, by their names.
+    largest: Option<Vec<(&'static str, usize)>>,
     lanes: Vec<Lane>,
     /// Hears what they see.
     observer: Option<Arc<Observer>>,
@@ -181,9 +194,10 @@ impl Lanes {
         self.lanes.iter().find_map(of)
     }
 
-    /// Runs those that have not run yet once on zeros.
+    /// Runs those that have not run yet once on zeros, and all in the largest sizes for which they are to be compiled.
     pub(crate) fn warm_up(&self) -> Result<()> {
-        self.lanes.iter().filter(|lane| !lane.has_run()).try_for_each(|lane| Ok(lane.warm_up()?))
+        self.lanes.iter().filter(|lane| !lane.has_run()).try_for_each(|lane| lane.warm_up())?;
+        Ok(self.largest.iter().try_for_each(|sizes| self.lanes.iter().try_for_each(|lane| lane.warm_up_at(sizes)))?)
     }
 
     /// So many rows of several callers may run together.
@@ -193,9 +207,21 @@ impl Lanes {
 
     /// Runs a call's inputs where the fewest wait, and tells in `stages` what that took, as the stage `network`.
     pub(crate) fn run<I: Into<Input>>(&self, inputs: Vec<(&str, I)>, network: Stage, call: &Call) -> Result<(Outputs, Stages)> {
+        self.run_staying(inputs, &[], network, call)
+    }
+
+    /// As [`Lanes::run`]. Outputs of these names may stay on the provider's device.
+    pub(crate) fn run_staying<I: Into<Input>>(
+        &self,
+        inputs: Vec<(&str, I)>,
+        staying: &[&str],
+        network: Stage,
+        call: &Call,
+    ) -> Result<(Outputs, Stages)> {
         call.check()?;
         let start = Instant::now();
-        let answer = self.idlest().run_held(call.job(inputs), |job| call.cancel.hold(job));
+        let job = call.job(inputs).staying(staying.iter().copied());
+        let answer = self.idlest().run_held(job, |job| call.cancel.hold(job));
         call.cancel.release();
         // Taken out of the queue, a job fails in its own way.
         let outputs = answer.map_err(|error| call.check().err().unwrap_or_else(|| error.into()))?;

@@ -1,13 +1,17 @@
 //! Pictures brought to the square inputs of networks.
 
+use std::time::Duration;
+
 use maskline_models::{Normalise, PictureReader, Preprocess};
-use maskline_runtime::{ModelSource, Tensor};
+use maskline_runtime::{Input, ModelSource, Outputs, SharedTensor, Tensor};
 use maskline_vision::RgbImage;
 use maskline_vision::fit::{self, Sampling, SquareFilter, Target, Way, longest_side, padded_square, stretch, stretch_levels};
 use maskline_vision::resize::Resampling;
 
 use super::{Call, Graph, Lanes, Parts};
-use crate::{Error, ErrorKind, LoadOptions, Preprocessing, Result, Stage, limits};
+use crate::delays::sleep;
+use crate::stages::Clock;
+use crate::{Error, ErrorKind, Preprocessing, Result, Stage, Stages, limits};
 
 /// What brings pictures to a model's input.
 #[derive(Debug)]
@@ -16,7 +20,12 @@ pub(in crate::drivers) struct Preparing {
     preprocess: Preprocess,
     /// The network that does it, where the host does not.
     reader: Option<Lanes>,
+    /// Slept beside it, for tests.
+    delay: Duration,
 }
+
+/// Runs a network on a picture f32 [1, 3, side, side].
+pub(in crate::drivers) type Feed<'a> = &'a dyn Fn(Input) -> Result<(Outputs, Stages)>;
 
 impl Preparing {
     /// # Errors
@@ -27,19 +36,54 @@ impl Preparing {
             Preprocessing::Host => None,
             Preprocessing::Device => Some(reader(parts, side, &preprocess)?),
         };
-        Ok(Self { side, preprocess, reader })
+        Ok(Self { side, preprocess, reader, delay: parts.delays().preprocess })
     }
 
-    /// Brings a picture to the network's input: f32 [3, side, side].
+    /// By the host, whatever the model's options say.
+    pub(in crate::drivers) fn on_host(parts: &Parts, preprocess: Preprocess) -> Self {
+        Self { side: parts.info().default_size, preprocess, reader: None, delay: parts.delays().preprocess }
+    }
+
+    /// Brings a picture to the network's input, where `feed` runs it; once more where the picture is lost on its way, with a device.
     ///
     /// # Errors
-    /// As [`fit`]; as the network's.
-    pub(in crate::drivers) fn prepare(&self, image: &RgbImage, call: &Call) -> Result<Vec<f32>> {
-        let Some(reader) = &self.reader else { return fit(image, self.side, &self.preprocess) };
+    /// As [`fit`]; as the networks'.
+    pub(in crate::drivers) fn prepare(&self, image: &RgbImage, call: &Call, feed: Feed<'_>) -> Result<(Outputs, Stages)> {
+        let mut clock = Clock::start();
+        let Some(reader) = &self.reader else {
+            let values = fit(image, self.side, &self.preprocess)?;
+            let stages = self.prepared(&mut clock);
+            let (outputs, spent) = feed(Tensor::new([1, 3, self.side, self.side], values)?.into())?;
+            return Ok((outputs, stages + spent));
+        };
+        let picture = self.read(reader, image, call)?;
+        let mut stages = self.prepared(&mut clock);
+        let (outputs, spent) = match feed(picture.clone().into()) {
+            Err(_) if picture.is_lost() => {
+                clock.lap();
+                let again = self.read(reader, image, call)?;
+                stages.spend(Stage::Preprocess, clock.lap());
+                feed(again.into())?
+            }
+            outcome => outcome?,
+        };
+        Ok((outputs, stages + spent))
+    }
+
+    fn prepared(&self, clock: &mut Clock) -> Stages {
+        let mut stages = Stages::default();
+        sleep(self.delay);
+        stages.spend(Stage::Preprocess, clock.lap());
+        stages
+    }
+
+    /// The picture as its network prepares it, on the device where that has its own memory.
+    fn read(&self, reader: &Lanes, image: &RgbImage, call: &Call) -> Result<SharedTensor> {
         let way = way(&self.preprocess).ok_or_else(|| unfit(&self.preprocess))?;
         limits::input_length([1, self.side, self.side])?;
-        let (outputs, _) = reader.run(reading(image, self.side, way)?, Stage::Preprocess, call)?;
-        Ok(outputs.f32(PictureReader::PICTURE)?.data.to_vec())
+        let inputs = reading(image, self.side, way)?;
+        let (mut outputs, _) = reader.run_staying(inputs, &[PictureReader::PICTURE], Stage::Preprocess, call)?;
+        Ok(outputs.take(PictureReader::PICTURE)?)
     }
 }
 
@@ -48,9 +92,8 @@ fn reader(parts: &Parts, side: usize, preprocess: &Preprocess) -> Result<Lanes> 
     let graph = PictureReader::graph(preprocess, side)?.ok_or_else(|| unfit(preprocess))?;
     let bytes = graph.to_bytes().map_err(maskline_models::Error::from)?;
     // Runs of it are no runs of the model's.
-    let lane_options = LoadOptions::lane(&parts.options);
     let lane_options =
-        maskline_runtime::LaneOptions { name: Some(format!("{}.picture_reader", parts.name())), max_rows: 1, ..lane_options };
+        maskline_runtime::LaneOptions { name: Some(format!("{}.picture_reader", parts.name())), max_rows: 1, ..parts.lane() };
     Graph { name: "picture_reader", file: ModelSource::Bytes(&bytes), lane_options, options: &parts.options }.open(&parts.library)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use maskline_runtime::{SharedTensor, View};
 use maskline_vision::write::write_atomically;
 use maskline_weights::Checkpoint;
 use safetensors::tensor::{Dtype, TensorView};
@@ -18,18 +19,37 @@ const HEIGHT: &str = "height";
 /// A tensor of an embedding's file.
 pub(crate) struct Stored<'a> {
     name: &'static str,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    /// f32.
+    Tensor(SharedTensor),
+    Bytes {
+        shape: Vec<usize>,
+        bytes: &'a [u8],
+    },
 }
 
 impl<'a> Stored<'a> {
-    pub(crate) fn f32(name: &'static str, shape: Vec<usize>, data: &'a [f32]) -> Self {
-        Self { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(data) }
+    /// A tensor of f32.
+    pub(crate) fn tensor(name: &'static str, tensor: SharedTensor) -> Self {
+        Self { name, content: Content::Tensor(tensor) }
     }
 
     pub(crate) fn bytes(name: &'static str, shape: Vec<usize>, bytes: &'a [u8]) -> Self {
-        Self { name, dtype: Dtype::U8, shape, bytes }
+        Self { name, content: Content::Bytes { shape, bytes } }
+    }
+
+    fn view(&self) -> Result<TensorView<'_>> {
+        let view = match &self.content {
+            Content::Tensor(tensor) => {
+                let View { shape, data } = tensor.view::<f32>()?;
+                TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(data))
+            }
+            Content::Bytes { shape, bytes } => TensorView::new(Dtype::U8, shape.clone(), bytes),
+        };
+        view.map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
     }
 }
 
@@ -42,10 +62,7 @@ impl Embedding {
         let path = path.as_ref();
         let failed = |error: safetensors::SafeTensorError| Error::new(ErrorKind::Io, error.to_string()).at(path);
         let stored = self.encoded().stored()?;
-        let tensors = stored.iter().map(|stored| {
-            let Stored { name, dtype, shape, bytes } = stored;
-            Ok((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(failed)?))
-        });
+        let tensors = stored.iter().map(|stored| Ok((stored.name, stored.view()?)));
         let (width, height) = self.size();
         let facts = [(BUNDLE, self.bundle().to_string()), (WIDTH, width.to_string()), (HEIGHT, height.to_string())];
         let facts: HashMap<String, String> = facts.into_iter().map(|(key, value)| (key.into(), value)).collect();

@@ -6,7 +6,7 @@ use maskline_vision::mask::{Logits, fill_holes};
 
 use super::object::{Followed, Output, Viewpoint};
 use super::{Direction, TrackerOptions};
-use crate::drivers::{Asked, Call, Cells, Choice, Decoded, Features, Past, Seen, Video};
+use crate::drivers::{Asked, Call, Cells, Choice, Decoded, Features, Past, Seen, Tokens, Video};
 use crate::{MaskPrompt, Prompt, Result, Stages};
 
 /// Objects that are seen together: their keys and values are in memory at once, and nothing is gained by more.
@@ -51,20 +51,33 @@ impl<'a> Sight<'a> {
             let (decoded, stages) = self.video.believe(self.features, &self.video.given(mask)?, said.of_mask, self.call)?;
             return Ok((self.glimpse(decoded), stages));
         }
-        let mut stages = Stages::default();
-        let cells = match said.passed {
-            None => self.video.plain(self.features, true),
-            Some(direction) => {
-                let (cells, spent) = self.conditioned(object, direction)?;
-                stages += spent;
-                cells
-            }
-        };
         let (mut tokens, choice) = self.video.tokens(said.prompt, self.features.size)?;
         tokens.masks = said.earlier.as_ref().map(|logits| logits.data().to_vec());
-        let (decoded, spent) = self.video.decode(self.features, Asked { cells, tokens, choice }, self.call)?;
+        let (decoded, stages) = match said.passed {
+            None => self.video.decode(self.features, Asked { cells: self.video.plain(true), tokens, choice }, self.call)?,
+            Some(direction) => self.remembered(&[&object.past(self.viewpoint(direction))], &tokens, choice)?,
+        };
         let outputs = decoded.into_iter().map(|one| self.glimpse(one));
-        Ok((outputs.last().ok_or_else(super::nothing_decoded)?, stages + spent))
+        Ok((outputs.last().ok_or_else(super::nothing_decoded)?, stages))
+    }
+
+    /// Objects with pasts of equal lengths, decoded from the frame as they see it.
+    fn remembered(&self, pasts: &[&Past], tokens: &Tokens, choice: Choice) -> Result<(Vec<Decoded>, Stages)> {
+        let decode = |cells: &Cells| {
+            let asked = Asked { cells: cells.clone(), tokens: tokens.clone(), choice };
+            self.video.decode(self.features, asked, self.call)
+        };
+        let (cells, mut stages) = self.video.attend(self.features, pasts, self.call)?;
+        let (decoded, spent) = match decode(&cells) {
+            // Lost with a device on the way.
+            Err(_) if cells.are_lost() => {
+                let (cells, again) = self.video.attend(self.features, pasts, self.call)?;
+                stages += again;
+                decode(&cells)?
+            }
+            outcome => outcome?,
+        };
+        Ok((decoded, stages + spent))
     }
 
     /// The frame as an object with a past sees it.
@@ -83,10 +96,8 @@ impl<'a> Sight<'a> {
         for group in order.chunk_by(|a, b| lengths(*a) == lengths(*b)) {
             for members in group.chunks(TOGETHER) {
                 let together: Vec<&Past> = members.iter().map(|index| &pasts[*index]).collect();
-                let (cells, spent) = self.video.attend(self.features, &together, self.call)?;
-                let asked = Asked { cells, tokens: self.video.nothing(members.len()), choice: Choice::Best };
-                let (decoded, more) = self.video.decode(self.features, asked, self.call)?;
-                stages += spent + more;
+                let (decoded, spent) = self.remembered(&together, &self.video.nothing(members.len()), Choice::Best)?;
+                stages += spent;
                 members.iter().zip(decoded).for_each(|(index, one)| glimpses[*index] = Some(self.glimpse(one)));
             }
         }

@@ -112,11 +112,11 @@ impl Pair {
     fn see(&self, pixels: &[f32]) -> Result<Seen> {
         let side = self.shipped.info().default_size;
         let sight = |picture: &[f32]| {
-            let (mut outputs, _) = self.shipped.run(picture.to_vec(), &Call::default())?;
+            let (mut outputs, _) = self.shipped.encoder.run_values(picture.to_vec(), &Call::default())?;
             Sight::of(&mut outputs, &self.shipped.head)
         };
         let sights = pixels.chunks_exact(3 * side * side).map(sight).collect::<Result<_>>()?;
-        Ok(Seen { grid: self.shipped.head.grid, sights, taps: self.tapped.run(pixels.to_vec(), &Call::default())?.0 })
+        Ok(Seen { grid: self.shipped.head.grid, sights, taps: self.tapped.encoder.run_values(pixels.to_vec(), &Call::default())?.0 })
     }
 
     fn read(&self, ids: &Computed, mask: &Computed) -> Result<Phrases> {

@@ -15,19 +15,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::{ModelInfo, Preprocess, WordHead};
-use maskline_runtime::{Outputs, Tensor};
 use maskline_vision::Object;
 
 pub(super) use self::golden::CASES;
 use self::sight::Sight;
-use super::square::Preparing;
+use super::encoder::Encoder;
 use super::words::{Form, Reader, Reading};
-use super::{
-    Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
-};
+use super::{Call, Driver, Encoded, Inquiry, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here};
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
-use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
 use crate::{Detections, Image, Result, Stage, Stages, Usual, WordOptions, limits};
 
@@ -36,29 +32,21 @@ use crate::{Detections, Image, Result, Stage, Stages, Usual, WordOptions, limits
 pub(super) struct Owl {
     parts: Parts,
     head: WordHead,
-    encoder: Arc<Lanes>,
+    encoder: Encoder,
     reader: Reader,
-    preparing: Preparing,
 }
 
 impl Owl {
     pub(super) fn open(parts: Parts, head: WordHead) -> Result<Self> {
-        let encoder = parts.open(WordHead::IMAGE_ENCODER)?;
+        // What is found of a picture is read by the host alone.
+        let encoder = Encoder::open(&parts, WordHead::IMAGE_ENCODER, &[])?;
         let WordHead { context, vocabulary, tokenizer, width, .. } = head;
         let reader = Reader::new(&parts, Reading { context, vocabulary, tokenizer, cleaning: None, width, form: Form::OneRow });
-        let preparing = Preparing::open(&parts, parts.info().default_size)?;
-        Ok(Self { parts, head, encoder, reader, preparing })
+        Ok(Self { parts, head, encoder, reader })
     }
 
     fn info(&self) -> &ModelInfo {
         self.parts.info()
-    }
-
-    /// Runs the encoder on pictures f32 [batch, 3, side, side].
-    fn run(&self, values: Vec<f32>, call: &Call) -> Result<(Outputs, Stages)> {
-        let side = self.info().default_size;
-        let values = Tensor::new([values.len() / (3 * side * side), 3, side, side], values)?;
-        self.encoder.run(vec![(self.info().input.as_str(), values)], Stage::ImageEncode, call)
     }
 
     fn refusal(&self) -> Refusal {
@@ -77,8 +65,8 @@ fn extent(info: &ModelInfo, size: (usize, usize)) -> [f32; 2] {
 
 impl Driver for Owl {
     fn warm_up(&self) -> Result<()> {
-        let side = self.info().default_size;
-        self.run(vec![0.0; limits::input_length([1, side, side])?], &Call::default())?;
+        let side = self.encoder.side();
+        self.encoder.run_values(vec![0.0; limits::input_length([1, side, side])?], &Call::default())?;
         self.reader.warm_up()
     }
 
@@ -95,14 +83,8 @@ impl Driver for Owl {
     }
 
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
-        let mut clock = Clock::start();
-        let mut stages = Stages::default();
-        let values = self.preparing.prepare(image.pixels(), call)?;
-        sleep(self.parts.delays().preprocess);
-        stages.spend(Stage::Preprocess, clock.lap());
-        let (mut outputs, spent) = self.run(values, &call.slowed(self.parts.delays().network))?;
-        let sight = Sight::of(&mut outputs, &self.head)?;
-        Ok((Arc::new(sight), stages + spent))
+        let (mut outputs, stages) = self.encoder.run_on(image, call)?;
+        Ok((Arc::new(Sight::of(&mut outputs, &self.head)?), stages))
     }
 
     fn restore(&self, file: &EmbeddingFile) -> Result<Encoded> {

@@ -50,12 +50,7 @@ impl Encoding for Sight {
     }
 
     fn stored(&self) -> Result<Vec<Stored<'_>>> {
-        let mut stored = Vec::with_capacity(self.tensors.len());
-        for (name, tensor) in NAMES.iter().zip(&self.tensors) {
-            let view = tensor.view::<f32>()?;
-            stored.push(Stored::f32(name, view.shape, view.data));
-        }
-        Ok(stored)
+        Ok(NAMES.iter().zip(&self.tensors).map(|(name, tensor)| Stored::tensor(name, tensor.clone())).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{SharedTensor, View as Tensor};
+use maskline_runtime::View as Tensor;
 use maskline_vision::mask::{Upsampler, clean};
 
 use super::Embedding;
@@ -12,7 +12,7 @@ use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::{Decoders, Tokens};
 use super::frame::{View, logits_of, token_count};
 use crate::drivers::NOT_FINITE;
-use crate::drivers::{Call, Question, Take, made_here};
+use crate::drivers::{Call, Question, Take, Tensors, made_here};
 use crate::promptable::PromptMask;
 use crate::{Error, ErrorKind, Multimask, Prompt, Result, SegmentOptions, Stages};
 
@@ -56,7 +56,7 @@ pub(super) fn answer_all(decoders: &Decoders, view: &View, question: &Question<'
 struct Asking<'a> {
     decoders: &'a Decoders,
     view: &'a View,
-    tensors: &'a [SharedTensor],
+    tensors: &'a Tensors,
     prompts: &'a [Prompt],
     options: &'a SegmentOptions,
     upsampler: Arc<Upsampler>,
@@ -82,7 +82,7 @@ impl Asking<'_> {
                 self.view.mask_logits(mask, head.mask_side(), tokens.masks.get_or_insert_default());
             }
         }
-        let (outputs, spent) = self.decoders.ask(self.tensors, tokens, &self.call)?;
+        let (outputs, spent) = self.tensors.ask(&self.call, |tensors| self.decoders.ask(tensors, tokens.clone(), &self.call))?;
         let rows = Rows {
             logits: outputs.f32(PromptHead::MASKS)?,
             scores: outputs.f32(PromptHead::SCORES)?,

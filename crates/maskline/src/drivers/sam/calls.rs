@@ -50,8 +50,9 @@ impl<'c> Calls<'c> {
             let prompts = answered.tokens(&call, embeddings.len())?;
             let mut answers = Vec::new();
             for (embedding, tokens) in embeddings.iter().zip(prompts) {
-                let (tapped, _) = prompters.tapped.decoders.run(&embedding.tensors, tokens.clone())?;
-                let (shipped, _) = prompters.shipped.decoders.run(&embedding.tensors, tokens)?;
+                let tensors = embedding.tensors.now();
+                let (tapped, _) = prompters.tapped.decoders.run(&tensors, tokens.clone())?;
+                let (shipped, _) = prompters.shipped.decoders.run(&tensors, tokens)?;
                 answers.push(Answer { shipped, tapped });
             }
             answered.calls.insert(call.name.clone(), (call, answers));

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use maskline_runtime::Outputs;
+use maskline_runtime::{Outputs, Tensor};
 
 use super::calls::Pictures;
 use super::{Calls, Embedding, Prompters, Sam};
-use crate::drivers::{Call, Driver};
+use crate::drivers::{Call, Driver, Tensors};
 use crate::verify::{Case, Check, Computed};
 use crate::{Error, ErrorKind, Result};
 
@@ -67,11 +67,15 @@ impl Pair<'_> {
         let name = ["pixel_values", "image"].map(|suffix| format!("{image}.{suffix}")).into_iter().find(|n| self.case.has_input(n));
         let missing = || Error::new(ErrorKind::BadInput, format!("the case has no picture `{image}`"));
         let picture = self.case.input(&name.ok_or_else(missing)?)?;
-        let &[batch, 3, height, width] = picture.shape.as_slice() else { return Err(missing()) };
-        let (taps, _) = self.tapped.run(picture.data.clone(), [batch, height, width], &Call::default())?;
+        let &[_, 3, height, width] = picture.shape.as_slice() else { return Err(missing()) };
+        let run = |model: &Sam, values: &[f32]| {
+            let pictures = Tensor::new([values.len() / (3 * height * width), 3, height, width], values.to_vec())?;
+            Ok::<_, Error>(model.encoder.run(pictures.into(), &Call::default())?.0)
+        };
+        let taps = run(self.tapped, &picture.data)?;
         let embedding = |values: &[f32]| {
-            let (mut outputs, _) = self.shipped.run(values.to_vec(), [1, height, width], &Call::default())?;
-            self.shipped.prompter.embedding(&mut outputs)
+            let tensors = self.shipped.encoder.take(run(self.shipped, values)?)?;
+            Ok(self.shipped.prompter.embedding(Tensors::new(tensors)))
         };
         let pictures = picture.data.chunks_exact(3 * height * width).map(embedding).collect::<Result<_>>()?;
         Ok((taps, pictures))

@@ -19,47 +19,31 @@ mod video;
 use std::sync::Arc;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{Outputs, Tensor};
 
 pub(super) use self::calls::{Calls, Prompters};
+pub(crate) use self::decoders::Tokens;
 pub(super) use self::film::CASES as VIDEO_CASES;
 pub(super) use self::golden::CASES;
 pub(super) use self::prompter::{Embedding, Prompter};
 pub(crate) use self::video::{Asked, Cells, Choice, Decoded, Features, Past, Seen, Video};
-use super::square::Preparing;
-use super::{Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take};
-use crate::delays::sleep;
+use super::encoder::Encoder;
+use super::{Call, Driver, Encoded, Inquiry, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Tensors};
 use crate::promptable::EmbeddingFile;
-use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
-use crate::{Detections, Image, Object, Result, Stage, Stages, WordOptions, limits};
+use crate::{Detections, Image, Object, Result, Stages, WordOptions, limits};
 
 /// An image encoder, and what answers from its embeddings.
 #[derive(Debug)]
 pub(super) struct Sam {
     parts: Parts,
-    encoder: Arc<Lanes>,
-    preparing: Preparing,
+    encoder: Encoder,
     prompter: Prompter,
 }
 
 impl Sam {
     pub(super) fn open(parts: Parts, head: PromptHead) -> Result<Self> {
-        let encoder = parts.open(PromptHead::ENCODER)?;
-        let prompter = Prompter::open(&parts, head)?;
-        let preparing = Preparing::open(&parts, parts.info().default_size)?;
-        Ok(Self { parts, encoder, preparing, prompter })
-    }
-
-    /// Side of the encoder's square input.
-    fn side(&self) -> usize {
-        self.parts.info().default_size
-    }
-
-    /// Runs the encoder on pictures f32 [batch, 3, height, width], of which `shape` is [batch, height, width].
-    fn run(&self, values: Vec<f32>, [batch, height, width]: [usize; 3], call: &Call) -> Result<(Outputs, Stages)> {
-        let values = Tensor::new([batch, 3, height, width], values)?;
-        self.encoder.run(vec![(self.parts.info().input.as_str(), values)], Stage::ImageEncode, call)
+        let encoder = Encoder::open(&parts, PromptHead::ENCODER, head.embedding())?;
+        Ok(Self { prompter: Prompter::open(&parts, head)?, parts, encoder })
     }
 
     fn refusal(&self) -> Refusal {
@@ -69,10 +53,10 @@ impl Sam {
 
 impl Driver for Sam {
     fn warm_up(&self) -> Result<()> {
-        let side = self.side();
+        let side = self.encoder.side();
         let empty = vec![0.0; limits::input_length([1, side, side])?];
-        let (mut outputs, _) = self.run(empty, [1, side, side], &Call::default())?;
-        let picture: Encoded = Arc::new(self.prompter.embedding(&mut outputs)?);
+        let (outputs, _) = self.encoder.run_values(empty, &Call::default())?;
+        let picture: Encoded = Arc::new(self.prompter.embedding(Tensors::new(self.encoder.take(outputs)?)));
         self.prompter.tune(&picture)
     }
 
@@ -85,12 +69,8 @@ impl Driver for Sam {
     }
 
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
-        let (mut clock, mut stages, side) = (Clock::start(), Stages::default(), self.side());
-        let values = self.preparing.prepare(image.pixels(), call)?;
-        sleep(self.parts.delays().preprocess);
-        stages.spend(Stage::Preprocess, clock.lap());
-        let (mut outputs, spent) = self.run(values, [1, side, side], &call.slowed(self.parts.delays().network))?;
-        Ok((Arc::new(self.prompter.embedding(&mut outputs)?), stages + spent))
+        let (tensors, stages) = self.encoder.see(image, call)?;
+        Ok((Arc::new(self.prompter.embedding(tensors)), stages))
     }
 
     fn restore(&self, file: &EmbeddingFile) -> Result<Encoded> {

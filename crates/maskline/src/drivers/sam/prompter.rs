@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use maskline_models::PromptHead;
-use maskline_runtime::{Outputs, SharedTensor, Tensor};
+use maskline_runtime::{SharedTensor, Tensor};
 
 use super::answers::answer_all;
 use super::decoders::Decoders;
 use super::frame::View;
-use crate::drivers::{Encoded, Encoding, Listener, Parts, Prompting, Question, Sweep, Take, made_here};
+use crate::drivers::{Call, Encoded, Encoding, Listener, Parts, Prompting, Question, Sweep, Take, Tensors, made_here};
 use crate::promptable::{EmbeddingFile, POINTS_TOGETHER, Stored};
 use crate::{Multimask, Prompt, Result, SegmentOptions, Stages};
 
@@ -16,21 +16,21 @@ use crate::{Multimask, Prompt, Result, SegmentOptions, Stages};
 #[derive(Debug)]
 pub(in crate::drivers) struct Embedding {
     names: &'static [&'static str],
-    pub(super) tensors: Vec<SharedTensor>,
+    pub(super) tensors: Tensors,
 }
 
 impl Encoding for Embedding {
     fn bytes(&self) -> usize {
-        self.tensors.iter().map(SharedTensor::bytes).sum()
+        self.tensors.bytes()
+    }
+
+    fn device_bytes(&self) -> usize {
+        self.tensors.device_bytes()
     }
 
     fn stored(&self) -> Result<Vec<Stored<'_>>> {
-        let mut stored = Vec::with_capacity(self.tensors.len());
-        for (name, tensor) in self.names.iter().zip(&self.tensors) {
-            let view = tensor.view::<f32>()?;
-            stored.push(Stored::f32(name, view.shape, view.data));
-        }
-        Ok(stored)
+        let tensors = self.tensors.fetched(&Call::default())?;
+        Ok(self.names.iter().zip(&*tensors).map(|(name, tensor)| Stored::tensor(name, tensor.clone())).collect())
     }
 }
 
@@ -59,10 +59,9 @@ impl Prompter {
         }
     }
 
-    /// The embedding among the outputs of what encodes pictures.
-    pub(in crate::drivers) fn embedding(&self, outputs: &mut Outputs) -> Result<Embedding> {
-        let names = self.head.embedding();
-        Ok(Embedding { names, tensors: names.iter().map(|name| Ok(outputs.take(name)?)).collect::<Result<_>>()? })
+    /// The embedding of what an encoder gave, in the order of [`PromptHead::embedding`].
+    pub(in crate::drivers) fn embedding(&self, tensors: Tensors) -> Embedding {
+        Embedding { names: self.head.embedding(), tensors }
     }
 
     /// The embedding of a file.
@@ -73,12 +72,12 @@ impl Prompter {
             let data = file.f32(name, &expected)?;
             Ok(SharedTensor::new(Tensor::new(expected, data)?)?)
         };
-        Ok(Arc::new(Embedding { names, tensors: names.iter().map(tensor).collect::<Result<_>>()? }))
+        Ok(Arc::new(self.embedding(Tensors::new(names.iter().map(tensor).collect::<Result<_>>()?))))
     }
 
     /// Finds out how many prompts go through the decoder together, see [`Decoders::tune`].
     pub(in crate::drivers) fn tune(&self, picture: &Encoded) -> Result<()> {
-        self.decoders.tune(&made_here::<Embedding>(picture)?.tensors)
+        self.decoders.tune(&made_here::<Embedding>(picture)?.tensors.now())
     }
 
     /// As [`Driver::segment`](crate::drivers::Driver::segment), of an [`Embedding`].

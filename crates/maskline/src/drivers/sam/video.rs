@@ -11,12 +11,11 @@ use maskline_vision::{Mask, RgbImage};
 use super::choice::{Candidates, are_finite, best, single_mask};
 use super::decoders::Tokens;
 use super::frame::{View, logits_of};
-use crate::delays::sleep;
 use crate::drivers::NOT_FINITE;
+use crate::drivers::encoder::Encoder;
 use crate::drivers::parts::LazyLanes;
 use crate::drivers::square::fit;
-use crate::drivers::{Call, Lanes, Parts};
-use crate::stages::Clock;
+use crate::drivers::{Call, Parts, Tensors};
 use crate::{Error, ErrorKind, Image, Prompt, Result, Stage, Stages};
 
 /// Frames of a video are brought to the input as the official predictor brings the pictures of a folder: in 8 bits, by a cubic filter.
@@ -33,7 +32,7 @@ pub(crate) struct Video {
     parts: Parts,
     pub(crate) head: MemoryHead,
     prompts: PromptHead,
-    encoder: Arc<Lanes>,
+    encoder: Encoder,
     attention: LazyLanes,
     memory: LazyLanes,
     mask_reader: LazyLanes,
@@ -46,15 +45,16 @@ pub(crate) struct Video {
 pub(crate) struct Features {
     /// Width and height of the frame.
     pub(crate) size: (usize, usize),
-    /// f32 [1, T, C].
-    plain: SharedTensor,
-    middle: SharedTensor,
-    fine: SharedTensor,
+    /// In the order of [`NAMES`]; the first is f32 [1, T, C].
+    tensors: Arc<Tensors>,
 }
+
+/// Outputs of the image encoder that are kept of a frame.
+const NAMES: [&str; 3] = [MemoryHead::FEATURES, embedding::MIDDLE, embedding::FINE];
 
 impl Features {
     pub(crate) fn bytes(&self) -> usize {
-        [&self.plain, &self.middle, &self.fine].iter().map(|tensor| tensor.bytes()).sum()
+        self.tensors.bytes()
     }
 }
 
@@ -70,10 +70,17 @@ pub(crate) struct Past {
 /// Features that objects are decoded from.
 #[derive(Debug, Clone)]
 pub(crate) struct Cells {
-    /// f32 [O, T, C].
-    pub(crate) tensor: SharedTensor,
+    /// As the objects' pasts see the frame, f32 [O, T, C]; `None`: the frame's own.
+    pub(crate) conditioned: Option<SharedTensor>,
     /// Whether the objects have no past.
     pub(crate) is_fresh: bool,
+}
+
+impl Cells {
+    /// Whether they are gone with a device.
+    pub(crate) fn are_lost(&self) -> bool {
+        self.conditioned.as_ref().is_some_and(SharedTensor::is_lost)
+    }
 }
 
 /// How one answer is chosen of an object's masks.
@@ -112,7 +119,7 @@ pub(crate) struct Seen<'a> {
 impl Video {
     /// # Errors
     /// `InvalidOption` where the model has no memory, `Unavailable` if the provider is not there.
-    pub(super) fn open(parts: &Parts, prompts: &PromptHead, encoder: &Arc<Lanes>) -> Result<Self> {
+    pub(super) fn open(parts: &Parts, prompts: &PromptHead, encoder: &Encoder) -> Result<Self> {
         let Some(head) = parts.info().memory else {
             let message = format!("{}: a {} follows nothing through time", parts.name(), parts.info().architecture);
             let help = "its checkpoint has no memory; use the one of a model for video";
@@ -123,7 +130,7 @@ impl Video {
             parts: parts.clone(),
             head,
             prompts: prompts.clone(),
-            encoder: Arc::clone(encoder),
+            encoder: encoder.of_other(PREPROCESS, &NAMES),
             attention: lazy(MemoryHead::ATTENTION),
             memory: lazy(MemoryHead::ENCODER),
             mask_reader: lazy(MemoryHead::MASK_READER),
@@ -153,27 +160,19 @@ impl Video {
     }
 
     pub(crate) fn encode(&self, frame: &Image, call: &Call) -> Result<(Features, Stages)> {
-        let (mut clock, mut stages) = (Clock::start(), Stages::default());
-        let values = fit(frame.pixels(), self.side(), &PREPROCESS)?;
-        sleep(self.parts.delays().preprocess);
-        stages.spend(Stage::Preprocess, clock.lap());
-        let (features, spent) = self.encode_values(values, frame.size(), &call.slowed(self.parts.delays().network))?;
-        Ok((features, stages + spent))
+        let (tensors, stages) = self.encoder.see(frame, call)?;
+        Ok((Features { size: frame.size(), tensors: Arc::new(tensors) }, stages))
     }
 
     /// The features of a frame of this width and height, brought to the input: f32 [3, S, S].
     pub(crate) fn encode_values(&self, values: Vec<f32>, size: (usize, usize), call: &Call) -> Result<(Features, Stages)> {
-        let side = self.side();
-        let values = Tensor::new([1, 3, side, side], values)?;
-        let (mut outputs, stages) = self.encoder.run(vec![(self.parts.info().input.as_str(), values)], Stage::ImageEncode, call)?;
-        let mut take = |name: &str| outputs.take(name);
-        let (plain, middle) = (take(MemoryHead::FEATURES)?, take(embedding::MIDDLE)?);
-        Ok((Features { size, plain, middle, fine: take(embedding::FINE)? }, stages))
+        let (outputs, stages) = self.encoder.run_values(values, call)?;
+        Ok((Features { size, tensors: Arc::new(Tensors::new(self.encoder.take(outputs)?)) }, stages))
     }
 
     /// The features of a frame as they are.
-    pub(crate) fn plain(&self, features: &Features, is_fresh: bool) -> Cells {
-        Cells { tensor: features.plain.clone(), is_fresh }
+    pub(crate) fn plain(&self, is_fresh: bool) -> Cells {
+        Cells { conditioned: None, is_fresh }
     }
 
     /// The features of a frame as objects with pasts of equal lengths see them.
@@ -189,14 +188,14 @@ impl Video {
             pasts.iter().flat_map(|past| past.pointers.iter().flat_map(|(pointer, _)| pointer.iter().copied())).collect();
         let distances = pasts.iter().flat_map(|past| past.pointers.iter().flat_map(|(_, distance)| std::iter::repeat_n(*distance, tokens)));
         let inputs: Vec<(&str, Input)> = vec![
-            (MemoryHead::FEATURES, features.plain.clone().into()),
-            (MemoryHead::MEMORIES, Tensor::new([objects, memories, area, memory_width], rows)?.into()),
-            (MemoryHead::AGES, Tensor::new([objects, memories], ages)?.into()),
-            (MemoryHead::POINTERS, Tensor::new([objects, pointers * tokens, memory_width], pointed)?.into()),
-            (MemoryHead::DISTANCES, Tensor::new([objects, pointers * tokens], distances.collect::<Vec<f32>>())?.into()),
+            (MemoryHead::MEMORIES, shared(Tensor::new([objects, memories, area, memory_width], rows)?)?),
+            (MemoryHead::AGES, shared(Tensor::new([objects, memories], ages)?)?),
+            (MemoryHead::POINTERS, shared(Tensor::new([objects, pointers * tokens, memory_width], pointed)?)?),
+            (MemoryHead::DISTANCES, shared(Tensor::new([objects, pointers * tokens], distances.collect::<Vec<f32>>())?)?),
         ];
-        let (mut outputs, stages) = self.run(&self.attention, inputs, Stage::Memory, call)?;
-        Ok((Cells { tensor: outputs.take(MemoryHead::CONDITIONED)?, is_fresh: false }, stages))
+        let asking = Asking { features, of_frame: &NAMES[..1], inputs, stage: Stage::Memory };
+        let (mut outputs, stages) = self.run(&self.attention, &asking, call)?;
+        Ok((Cells { conditioned: Some(outputs.take(MemoryHead::CONDITIONED)?), is_fresh: false }, stages))
     }
 
     /// The tokens of a prompt on a frame, and how its answer is chosen.
@@ -219,22 +218,22 @@ impl Video {
         let Asked { cells, tokens: Tokens { prompts: objects, points, coords, kinds, masks }, choice } = asked;
         let fresh = vec![f32::from(u8::from(cells.is_fresh)); objects];
         let mut inputs: Vec<(&str, Input)> = vec![
-            (MemoryHead::FEATURES, cells.tensor.into()),
-            (MemoryHead::FRESH, Tensor::new([objects, 1, 1], fresh)?.into()),
-            (embedding::MIDDLE, features.middle.clone().into()),
-            (embedding::FINE, features.fine.clone().into()),
-            (PromptHead::COORDS, Tensor::new([objects, points, 2], coords)?.into()),
-            (PromptHead::KINDS, Tensor::new([objects, points], kinds)?.into()),
+            (MemoryHead::FRESH, shared(Tensor::new([objects, 1, 1], fresh)?)?),
+            (PromptHead::COORDS, shared(Tensor::new([objects, points, 2], coords)?)?),
+            (PromptHead::KINDS, shared(Tensor::new([objects, points], kinds)?)?),
         ];
+        let of_frame = if cells.conditioned.is_some() { &NAMES[1..] } else { &NAMES };
+        inputs.extend(cells.conditioned.map(|cells| (MemoryHead::FEATURES, cells.into())));
         let decoder = match masks {
             None => &self.decoder,
             Some(masks) => {
                 let side = self.mask_side();
-                inputs.push((PromptHead::MASK, Tensor::new([objects, 1, side, side], masks)?.into()));
+                inputs.push((PromptHead::MASK, shared(Tensor::new([objects, 1, side, side], masks)?)?));
                 &self.masked_decoder
             }
         };
-        let (outputs, stages) = self.run(decoder, inputs, Stage::MaskDecode, &call.slowed(self.parts.delays().mask_decode))?;
+        let asking = Asking { features, of_frame, inputs, stage: Stage::MaskDecode };
+        let (outputs, stages) = self.run(decoder, &asking, &call.slowed(self.parts.delays().mask_decode))?;
         let decoded = (0..objects).map(|row| self.decoded(&outputs, row, choice)).collect::<Result<_>>()?;
         Ok((decoded, stages))
     }
@@ -278,10 +277,11 @@ impl Video {
         let inside: Vec<bool> = mask.data().iter().map(|logit| *logit > 0.0).collect();
         let [rows, columns] = mask.size();
         let values = inside.iter().map(|is_inside| f32::from(u8::from(*is_inside))).collect::<Vec<f32>>();
-        let inputs = vec![(MemoryHead::MASK, Tensor::new([1, 1, rows, columns], values)?)];
-        let (read, mut stages) = self.run(&self.mask_reader, inputs, Stage::MaskDecode, call)?;
+        let inputs = vec![(MemoryHead::MASK, shared(Tensor::new([1, 1, rows, columns], values)?)?)];
+        let asking = Asking { features, of_frame: &[], inputs, stage: Stage::MaskDecode };
+        let (read, mut stages) = self.run(&self.mask_reader, &asking, call)?;
         let tokens = Tokens { masks: Some(read.f32(MemoryHead::LOGITS)?.data.to_vec()), ..Tokens::nothing(1) };
-        let (decoded, spent) = self.decode(features, Asked { cells: self.plain(features, false), tokens, choice }, call)?;
+        let (decoded, spent) = self.decode(features, Asked { cells: self.plain(false), tokens, choice }, call)?;
         stages += spent;
         let levels: Vec<u8> = inside.iter().map(|is_inside| if *is_inside { u8::MAX } else { 0 }).collect();
         let shares = shrunk(&levels, [columns, rows], self.mask_side())?;
@@ -305,12 +305,11 @@ impl Video {
         let [rows, columns] = seen.first().map_or([0; 2], |one| one.logits.size());
         let logits: Vec<f32> = seen.iter().flat_map(|one| one.logits.data().iter().copied()).collect();
         let inputs: Vec<(&str, Input)> = vec![
-            (MemoryHead::FEATURES, features.plain.clone().into()),
-            (MemoryHead::LOGITS, Tensor::new([objects, 1, rows, columns], logits)?.into()),
-            (MemoryHead::HARD, Tensor::new([objects, 1, 1, 1], seen.iter().map(|one| one.is_hard).collect::<Vec<bool>>())?.into()),
-            (MemoryHead::OBJECT, Tensor::new([objects, 1], seen.iter().map(|one| one.presence).collect::<Vec<f32>>())?.into()),
+            (MemoryHead::LOGITS, shared(Tensor::new([objects, 1, rows, columns], logits)?)?),
+            (MemoryHead::HARD, shared(Tensor::new([objects, 1, 1, 1], seen.iter().map(|one| one.is_hard).collect::<Vec<bool>>())?)?),
+            (MemoryHead::OBJECT, shared(Tensor::new([objects, 1], seen.iter().map(|one| one.presence).collect::<Vec<f32>>())?)?),
         ];
-        self.run(&self.memory, inputs, Stage::Memory, call)
+        self.run(&self.memory, &Asking { features, of_frame: &NAMES[..1], inputs, stage: Stage::Memory }, call)
     }
 
     /// Where the cells of memories are, of a memory encoder that also gives its inner tensors.
@@ -320,13 +319,33 @@ impl Video {
         Ok(outputs.f32("positions")?.data.to_vec())
     }
 
-    /// Runs a part, opened where it is not yet.
-    fn run<I: Into<Input>>(&self, part: &LazyLanes, inputs: Vec<(&str, I)>, stage: Stage, call: &Call) -> Result<(Outputs, Stages)> {
+    /// Runs a part, opened where it is not yet; the frame is encoded again first where it is lost with a device.
+    fn run(&self, part: &LazyLanes, asking: &Asking<'_>, call: &Call) -> Result<(Outputs, Stages)> {
         let mut stages = Stages::default();
         let lanes = part.get(&mut stages)?;
-        let (outputs, spent) = lanes.run(inputs, stage, call)?;
+        let Asking { features, of_frame, inputs, stage } = asking;
+        let (outputs, spent) = features.tensors.ask(call, |tensors| {
+            let of_frame = NAMES.iter().zip(tensors).filter(|(name, _)| of_frame.contains(name));
+            let all = of_frame.map(|(name, tensor)| (*name, tensor.clone().into())).chain(inputs.iter().cloned());
+            lanes.run_staying(all.collect(), &[MemoryHead::CONDITIONED], *stage, call)
+        })?;
         Ok((outputs, stages + spent))
     }
+}
+
+/// What a part of the video's networks is run with.
+struct Asking<'a> {
+    features: &'a Features,
+    /// Inputs that are features of the frame.
+    of_frame: &'a [&'static str],
+    /// All others.
+    inputs: Vec<(&'a str, Input)>,
+    stage: Stage,
+}
+
+/// An input that a second run can have as well.
+fn shared(tensor: Tensor) -> Result<Input> {
+    Ok(SharedTensor::new(tensor)?.into())
 }
 
 /// Objects that are decoded together: as many as there are rows of features and of tokens.

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maskline_models::{ConceptHead, PromptHead};
 
-use super::sight::Sight;
+use super::sight::{Neck, Sight};
 use crate::drivers::parts::LazyLanes;
 use crate::drivers::sam::Prompter;
-use crate::drivers::{Call, Encoded, Lanes, Listener, Parts, Prompting, Question, Sweep, Take};
+use crate::drivers::{Call, Encoded, Listener, Parts, Prompting, Question, Sweep, Take};
 use crate::{Result, Stage, Stages};
 
 /// The click neck, and the mask decoders.
@@ -41,18 +41,16 @@ impl Clicks {
         Ok(prompter)
     }
 
-    /// What makes of the trunk's cells what the decoders take.
-    pub(super) fn neck(&self, stages: &mut Stages) -> Result<Arc<Lanes>> {
-        self.neck.get(stages)
+    /// What makes of a picture's trunk what the decoders take.
+    pub(super) fn neck(&self, sight: &Sight, stages: &mut Stages) -> Result<Neck> {
+        Ok(Neck { lanes: self.neck.get(stages)?, trunk: Arc::clone(sight.trunk()), names: self.head.embedding() })
     }
 
     /// The picture as the decoders take it.
     pub(super) fn embedding(&self, sight: &Sight, stages: &mut Stages, call: &Call) -> Result<Encoded> {
         sight.clicks(stages, |stages| {
-            let lanes = self.neck.get(stages)?;
-            let (mut outputs, spent) = lanes.run(vec![(ConceptHead::TRUNK, sight.trunk().clone())], Stage::ImageEncode, call)?;
-            *stages += spent;
-            Ok(Arc::new(self.prompter(stages)?.embedding(&mut outputs)?))
+            let tensors = self.neck(sight, stages)?.see(stages, call)?;
+            Ok(Arc::new(self.prompter(stages)?.embedding(tensors)))
         })
     }
 

@@ -152,9 +152,11 @@ impl Sam3 {
     /// Runs the decoder: an answer per prompt.
     pub(super) fn decode(&self, batch: &Batch, features: &Features, stages: &mut Stages, call: &Call) -> Result<Vec<Decoded>> {
         let lanes = self.decoder.get(stages)?;
-        let mut inputs = batch.inputs()?;
-        inputs.push((ConceptHead::ATTENDED, features.get(ConceptHead::ATTENDED)?.into()));
-        let (outputs, spent) = lanes.run(inputs, Stage::ConceptDecode, call)?;
+        let (outputs, spent) = features.ask(call, || {
+            let mut inputs = batch.inputs()?;
+            inputs.push((ConceptHead::ATTENDED, features.get(ConceptHead::ATTENDED)?.into()));
+            lanes.run(inputs, Stage::ConceptDecode, call)
+        })?;
         *stages += spent;
         let view = |name: &str| outputs.f32(name);
         let (logits, presence) = (view(ConceptHead::LOGITS)?, view(ConceptHead::PRESENCE)?);
@@ -183,7 +185,7 @@ impl Sam3 {
     fn cut_out(&self, candidates: Vec<Candidate>, asked: &Asked<'_>, stages: &mut Stages, call: &Call) -> Result<Vec<CutOut>> {
         let side = self.head.mask_side();
         let queries: Vec<f32> = candidates.iter().flat_map(|candidate| candidate.query.iter().copied()).collect();
-        let outputs = self.run_masks(asked.inputs(queries)?, stages, call)?;
+        let outputs = self.run_masks(asked, &queries, stages, call)?;
         let masks = outputs.f32(ConceptHead::MASKS)?;
         let mut cut = Vec::with_capacity(candidates.len());
         for (candidate, logits) in candidates.into_iter().zip(masks.data.chunks_exact(side * side)) {
@@ -197,10 +199,10 @@ impl Sam3 {
         Ok(cut)
     }
 
-    /// Runs the mask head.
-    pub(super) fn run_masks(&self, inputs: Vec<(&'static str, Input)>, stages: &mut Stages, call: &Call) -> Result<Outputs> {
+    /// Runs the mask head for objects f32 [objects, width].
+    pub(super) fn run_masks(&self, asked: &Asked<'_>, queries: &[f32], stages: &mut Stages, call: &Call) -> Result<Outputs> {
         let lanes = self.masks.get(stages)?;
-        let (outputs, spent) = lanes.run(inputs, Stage::MaskDecode, call)?;
+        let (outputs, spent) = asked.features.ask(call, || lanes.run(asked.inputs(queries)?, Stage::MaskDecode, call))?;
         *stages += spent;
         Ok(outputs)
     }
@@ -215,7 +217,7 @@ impl Sam3 {
             let decoded = self.decode(&Batch::of(&vec![rows.as_slice(); size], width), &features, &mut stages, call)?;
             for decoded in decoded.iter().take(1) {
                 let asked = Asked::of(&rows, decoded, &features)?;
-                self.run_masks(asked.inputs(decoded.queries[..width].to_vec())?, &mut stages, call)?;
+                self.run_masks(&asked, &decoded.queries[..width], &mut stages, call)?;
             }
         }
         Ok(())
@@ -239,11 +241,11 @@ impl<'a> Asked<'a> {
     }
 
     /// The mask head's inputs for objects f32 [objects, width].
-    pub(super) fn inputs(&self, queries: Vec<f32>) -> Result<Vec<(&'static str, Input)>> {
+    pub(super) fn inputs(&self, queries: &[f32]) -> Result<Vec<(&'static str, Input)>> {
         let count = queries.len() / self.width.max(1);
         let mut inputs = self.batch.inputs()?;
         inputs.push((ConceptHead::ENCODED, self.encoded.clone().into()));
-        inputs.push((ConceptHead::QUERIES, Tensor::new([1, count, self.width], queries)?.into()));
+        inputs.push((ConceptHead::QUERIES, Tensor::new([1, count, self.width], queries.to_vec())?.into()));
         for name in [ConceptHead::MIDDLE, ConceptHead::FINE] {
             inputs.push((name, self.features.get(name)?.into()));
         }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use maskline_models::ConceptHead;
 use maskline_runtime::Outputs;
 
 use super::Sam3;
@@ -12,7 +11,7 @@ use super::golden::Pair;
 use crate::drivers::sam::{Calls, Embedding, Prompters};
 use crate::drivers::{Call, Driver};
 use crate::verify::{Case, Check, Computed};
-use crate::{Error, ErrorKind, Result, Stage, Stages};
+use crate::{Error, ErrorKind, Result, Stages};
 
 pub(super) struct Golden<'c> {
     /// Outputs of the tapped neck by picture.
@@ -43,14 +42,11 @@ fn see(pixels: &Computed, shipped: &Sam3, tapped: &Sam3) -> Result<(Outputs, Vec
     let (mut inner, mut embeddings) = (None, Vec::new());
     let size: usize = pixels.shape[1..].iter().product();
     for picture in pixels.data.chunks_exact(size.max(1)) {
-        let (sight, _) = shipped.see(picture.to_vec(), &Call::default())?;
-        let run = |model: &Sam3| {
-            let inputs = vec![(ConceptHead::TRUNK, sight.trunk().clone())];
-            let lanes = model.clicks()?.neck(&mut Stages::default())?;
-            Ok::<_, Error>(lanes.run(inputs, Stage::ImageEncode, &Call::default())?.0)
-        };
-        embeddings.push(shipped.clicks()?.prompter(&mut Stages::default())?.embedding(&mut run(shipped)?)?);
-        inner.get_or_insert(run(tapped)?);
+        let (call, mut stages) = (Call::default(), Stages::default());
+        let sight = shipped.see(picture.to_vec(), &call)?;
+        let tensors = shipped.clicks()?.neck(&sight, &mut stages)?.see(&mut stages, &call)?;
+        embeddings.push(shipped.clicks()?.prompter(&mut stages)?.embedding(tensors));
+        inner.get_or_insert(tapped.clicks()?.neck(&sight, &mut stages)?.run(&call)?.0);
     }
     Ok((inner.ok_or_else(|| Error::new(ErrorKind::BadInput, "the case has no picture"))?, embeddings))
 }

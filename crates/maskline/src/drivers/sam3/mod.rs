@@ -16,21 +16,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use maskline_models::{ConceptHead, ModelInfo};
-use maskline_runtime::{Outputs, Tensor};
 use maskline_text::Cleaning;
 
 use self::clicks::Clicks;
 pub(super) use self::golden::CASES;
-use self::sight::{Features, Sight};
+use self::sight::{Features, Neck, Sight};
+use super::encoder::Encoder;
 use super::parts::LazyLanes;
-use super::square::Preparing;
 use super::words::{Form, Reader, Reading, count};
 use super::{
-    Call, Driver, Encoded, Inquiry, Lanes, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Video, made_here,
+    Call, Driver, Encoded, Inquiry, Listener, Parts, Pictures, Prompting, Question, Refusal, Sweep, Take, Tensors, Video, made_here,
 };
 use crate::delays::sleep;
 use crate::promptable::EmbeddingFile;
-use crate::stages::Clock;
 use crate::verify::{AtSize, Case, Check};
 use crate::{Detections, Error, ErrorKind, Image, Object, PredictOptions, Result, Stage, Stages, Usual, WordOptions, limits};
 
@@ -39,8 +37,7 @@ use crate::{Detections, Error, ErrorKind, Image, Object, PredictOptions, Result,
 pub(super) struct Sam3 {
     parts: Parts,
     head: ConceptHead,
-    encoder: Arc<Lanes>,
-    preparing: Preparing,
+    encoder: Encoder,
     neck: LazyLanes,
     reader: Reader,
     exemplars: LazyLanes,
@@ -51,7 +48,7 @@ pub(super) struct Sam3 {
 
 impl Sam3 {
     pub(super) fn open(parts: Parts, head: ConceptHead) -> Result<Self> {
-        let encoder = parts.open(ConceptHead::IMAGE_ENCODER)?;
+        let encoder = Encoder::open(&parts, ConceptHead::IMAGE_ENCODER, &[ConceptHead::TRUNK])?;
         let reading = Reading {
             context: head.context,
             vocabulary: head.vocabulary,
@@ -61,10 +58,8 @@ impl Sam3 {
             form: Form::PerToken,
         };
         let lazy = |part| LazyLanes::new(&parts, part);
-        let preparing = Preparing::open(&parts, parts.info().default_size)?;
         Ok(Self {
             encoder,
-            preparing,
             neck: lazy(ConceptHead::CONCEPT_NECK),
             reader: Reader::new(&parts, reading),
             exemplars: lazy(ConceptHead::EXEMPLAR_ENCODER),
@@ -81,23 +76,19 @@ impl Sam3 {
     }
 
     /// Runs the image encoder on one picture f32 [3, side, side].
-    fn see(&self, values: Vec<f32>, call: &Call) -> Result<(Sight, Stages)> {
-        let side = self.info().default_size;
-        let values = Tensor::new([1, 3, side, side], values)?;
-        let (mut outputs, stages) = self.encoder.run(vec![(self.info().input.as_str(), values)], Stage::ImageEncode, call)?;
-        Ok((Sight::of(outputs.take(ConceptHead::TRUNK)?, &self.head)?, stages))
+    fn see(&self, values: Vec<f32>, call: &Call) -> Result<Sight> {
+        let (outputs, _) = self.encoder.run_values(values, call)?;
+        Sight::of(Tensors::new(self.encoder.take(outputs)?), &self.head)
     }
 
     /// What concepts are compared with in a picture.
     fn features(&self, sight: &Sight, stages: &mut Stages, call: &Call) -> Result<Arc<Features>> {
-        sight.features(&self.head, stages, |stages| self.run_neck(sight, stages, call))
+        sight.features(&self.head, stages, |stages| self.neck(sight, stages)?.see(stages, call))
     }
 
-    fn run_neck(&self, sight: &Sight, stages: &mut Stages, call: &Call) -> Result<Outputs> {
-        let lanes = self.neck.get(stages)?;
-        let (outputs, spent) = lanes.run(vec![(ConceptHead::TRUNK, sight.trunk().clone())], Stage::ImageEncode, call)?;
-        *stages += spent;
-        Ok(outputs)
+    /// What makes features of a picture's trunk.
+    fn neck(&self, sight: &Sight, stages: &mut Stages) -> Result<Neck> {
+        Ok(Neck { lanes: self.neck.get(stages)?, trunk: Arc::clone(sight.trunk()), names: &ConceptHead::FEATURES })
     }
 
     /// The head for clicks, of models that have one.
@@ -126,8 +117,7 @@ impl Driver for Sam3 {
     fn warm_up(&self) -> Result<()> {
         let side = self.info().default_size;
         let (call, mut stages) = (Call::default(), Stages::default());
-        let (sight, _) = self.see(vec![0.0; limits::input_length([1, side, side])?], &call)?;
-        let picture: Encoded = Arc::new(sight);
+        let picture: Encoded = Arc::new(self.see(vec![0.0; limits::input_length([1, side, side])?], &call)?);
         self.reader.warm_up()?;
         self.warm_up_concepts(&picture, &call)?;
         if self.clicks.is_some() {
@@ -150,12 +140,8 @@ impl Driver for Sam3 {
     }
 
     fn encode(&self, image: &Image, call: &Call) -> Result<(Encoded, Stages)> {
-        let (mut clock, mut stages) = (Clock::start(), Stages::default());
-        let values = self.preparing.prepare(image.pixels(), call)?;
-        sleep(self.parts.delays().preprocess);
-        stages.spend(Stage::Preprocess, clock.lap());
-        let (sight, spent) = self.see(values, &call.slowed(self.parts.delays().network))?;
-        Ok((Arc::new(sight), stages + spent))
+        let (trunk, stages) = self.encoder.see(image, call)?;
+        Ok((Arc::new(Sight::of(trunk, &self.head)?), stages))
     }
 
     fn restore(&self, file: &EmbeddingFile) -> Result<Encoded> {

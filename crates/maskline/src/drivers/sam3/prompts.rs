@@ -92,7 +92,12 @@ impl Sam3 {
             None => self.wordless(stages, call)?,
         };
         if concept.examples.is_empty() {
-            rows.extend_from_slice(features.get(ConceptHead::BLANK)?.view::<f32>()?.data);
+            let (blank, spent) = features.ask(call, || {
+                let blank = features.get(ConceptHead::BLANK)?;
+                Ok((blank.view::<f32>()?.data.to_vec(), Stages::default()))
+            })?;
+            *stages += spent;
+            rows.extend(blank);
             return Ok(rows);
         }
         if concept.examples.len() > MOST_EXAMPLES {
@@ -119,8 +124,10 @@ impl Sam3 {
     /// Examples on one picture: a row for each, and one for all.
     pub(super) fn encode_examples(&self, examples: &Examples, features: &Features, stages: &mut Stages, call: &Call) -> Result<Vec<f32>> {
         let lanes = self.exemplars.get(stages)?;
-        let inputs = examples.inputs(&self.head, features.get(ConceptHead::COARSE)?)?;
-        let (outputs, spent) = lanes.run(inputs, Stage::ExemplarEncode, call)?;
+        let (outputs, spent) = features.ask(call, || {
+            let inputs = examples.inputs(&self.head, features.get(ConceptHead::COARSE)?)?;
+            lanes.run(inputs, Stage::ExemplarEncode, call)
+        })?;
         *stages += spent;
         Ok(outputs.f32(ConceptHead::EXEMPLARS)?.data.to_vec())
     }

@@ -7,7 +7,7 @@ use maskline_models::ConceptHead;
 use maskline_runtime::{Outputs, SharedTensor, Tensor};
 
 use crate::drivers::NOT_FINITE;
-use crate::drivers::{Encoded, Encoding};
+use crate::drivers::{Call, Encoded, Encoding, Lanes, Tensors};
 use crate::promptable::{EmbeddingFile, Stored};
 use crate::{Error, ErrorKind, Result, Stage, Stages};
 
@@ -18,6 +18,12 @@ struct Once<T>(Mutex<Option<T>>);
 impl<T: Clone> Once<T> {
     fn new() -> Self {
         Self(Mutex::new(None))
+    }
+
+    /// What was made already.
+    fn made(&self) -> Option<T> {
+        // One that is just being made is not made yet.
+        self.0.try_lock().ok().and_then(|slot| slot.clone())
     }
 
     /// Waiting for another thread that makes it is told in `stages`.
@@ -34,26 +40,57 @@ impl<T: Clone> Once<T> {
     }
 }
 
+/// A network that makes of a picture's trunk what a head takes.
+#[derive(Debug, Clone)]
+pub(super) struct Neck {
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) trunk: Arc<Tensors>,
+    /// Outputs that the head takes.
+    pub(super) names: &'static [&'static str],
+}
+
+impl Neck {
+    /// All that it gives.
+    pub(super) fn run(&self, call: &Call) -> Result<(Outputs, Stages)> {
+        self.trunk
+            .ask(call, |trunk| self.lanes.run_staying(vec![(ConceptHead::TRUNK, trunk[0].clone())], self.names, Stage::ImageEncode, call))
+    }
+
+    /// What the head takes.
+    pub(super) fn see(self, stages: &mut Stages, call: &Call) -> Result<Tensors> {
+        let (tensors, spent) = self.tensors(call)?;
+        *stages += spent;
+        Ok(Tensors::new(tensors).or_again(0, move |call| self.tensors(call)))
+    }
+
+    fn tensors(&self, call: &Call) -> Result<(Vec<SharedTensor>, Stages)> {
+        let (mut outputs, stages) = self.run(call)?;
+        Ok((Tensors::take(&mut outputs, self.names)?, stages))
+    }
+}
+
 /// What the concept neck gives of a picture, see [`ConceptHead::FEATURES`].
 #[derive(Debug)]
-pub(super) struct Features(Vec<SharedTensor>);
+pub(super) struct Features(Tensors);
 
 impl Features {
-    fn of(outputs: &mut Outputs, head: &ConceptHead) -> Result<Self> {
-        let mut tensors = Vec::with_capacity(ConceptHead::FEATURES.len());
-        for name in ConceptHead::FEATURES {
-            let tensor = outputs.take(name)?;
-            check(name, &tensor, &feature_shape(name, head))?;
-            tensors.push(tensor);
+    fn of(tensors: Tensors, head: &ConceptHead) -> Result<Self> {
+        for (name, tensor) in ConceptHead::FEATURES.iter().zip(&*tensors.now()) {
+            check(name, tensor, &feature_shape(name, head))?;
         }
         Ok(Self(tensors))
     }
 
-    /// One of them, by its name.
+    /// One of them as it is now, by its name.
     pub(super) fn get(&self, name: &str) -> Result<SharedTensor> {
         let index = ConceptHead::FEATURES.iter().position(|known| *known == name);
         let unknown = || Error::new(ErrorKind::Failed, format!("the neck gives no `{name}`"));
-        index.and_then(|index| self.0.get(index)).cloned().ok_or_else(unknown)
+        index.and_then(|index| self.0.now().get(index).cloned()).ok_or_else(unknown)
+    }
+
+    /// Runs what takes some of them; where they are lost, makes them again first.
+    pub(super) fn ask<T>(&self, call: &Call, run: impl Fn() -> Result<(T, Stages)>) -> Result<(T, Stages)> {
+        self.0.ask(call, |_| run())
     }
 }
 
@@ -70,7 +107,7 @@ fn feature_shape(name: &str, head: &ConceptHead) -> Vec<usize> {
 /// A picture.
 #[derive(Debug)]
 pub(super) struct Sight {
-    trunk: SharedTensor,
+    trunk: Arc<Tensors>,
     features: Once<Arc<Features>>,
     /// What prompts are answered from.
     clicks: Once<Encoded>,
@@ -79,28 +116,32 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Of the image encoder's output.
-    pub(super) fn of(trunk: SharedTensor, head: &ConceptHead) -> Result<Self> {
-        check(ConceptHead::TRUNK, &trunk, &trunk_shape(head))?;
-        if let Some(bad) = trunk.view::<f32>()?.data.iter().find(|value| !value.is_finite()) {
-            let message = format!("the network's answer is not finite: `{}` holds {bad}", ConceptHead::TRUNK);
-            return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
+    /// Of the image encoder's output alone.
+    pub(super) fn of(trunk: Tensors, head: &ConceptHead) -> Result<Self> {
+        for tensor in &*trunk.now() {
+            check(ConceptHead::TRUNK, tensor, &trunk_shape(head))?;
+            // Fetching it from a device would take as long as leaving it there saves; what heads make of it is looked at anyway.
+            let numbers = if tensor.is_on_device() { &[] } else { tensor.view::<f32>()?.data };
+            if let Some(bad) = numbers.iter().find(|value| !value.is_finite()) {
+                let message = format!("the network's answer is not finite: `{}` holds {bad}", ConceptHead::TRUNK);
+                return Err(Error::new(ErrorKind::BadAnswer, message).with_help(NOT_FINITE));
+            }
         }
         let of_features: usize = ConceptHead::FEATURES.iter().map(|name| feature_shape(name, head).iter().product::<usize>()).sum();
         // Cells, their three projections of half the width, and maps of two and four times the resolution.
         let of_clicks = head.clicks.as_ref().map_or(0, |clicks| clicks.grid * clicks.grid * head.width * 11 / 2);
         let bytes = trunk.bytes() + size_of::<f32>() * (of_features + of_clicks);
-        Ok(Self { trunk, features: Once::new(), clicks: Once::new(), bytes })
+        Ok(Self { trunk: Arc::new(trunk), features: Once::new(), clicks: Once::new(), bytes })
     }
 
     /// Of a file.
     pub(super) fn restore(file: &EmbeddingFile, head: &ConceptHead) -> Result<Self> {
         let shape = trunk_shape(head);
         let data = file.f32(ConceptHead::TRUNK, &shape)?;
-        Self::of(SharedTensor::new(Tensor::new(shape, data)?)?, head)
+        Self::of(Tensors::new(vec![SharedTensor::new(Tensor::new(shape, data)?)?]), head)
     }
 
-    pub(super) fn trunk(&self) -> &SharedTensor {
+    pub(super) fn trunk(&self) -> &Arc<Tensors> {
         &self.trunk
     }
 
@@ -109,9 +150,9 @@ impl Sight {
         &self,
         head: &ConceptHead,
         stages: &mut Stages,
-        make: impl FnOnce(&mut Stages) -> Result<Outputs>,
+        make: impl FnOnce(&mut Stages) -> Result<Tensors>,
     ) -> Result<Arc<Features>> {
-        self.features.get_or_make(stages, |stages| Ok(Arc::new(Features::of(&mut make(stages)?, head)?)))
+        self.features.get_or_make(stages, |stages| Ok(Arc::new(Features::of(make(stages)?, head)?)))
     }
 
     /// What prompts are answered from.
@@ -138,8 +179,13 @@ impl Encoding for Sight {
         self.bytes
     }
 
+    fn device_bytes(&self) -> usize {
+        let features = self.features.made().map_or(0, |features| features.0.device_bytes());
+        self.trunk.device_bytes() + features + self.clicks.made().map_or(0, |clicks| clicks.device_bytes())
+    }
+
     fn stored(&self) -> Result<Vec<Stored<'_>>> {
-        let view = self.trunk.view::<f32>()?;
-        Ok(vec![Stored::f32(ConceptHead::TRUNK, view.shape, view.data)])
+        let trunk = self.trunk.fetched(&Call::default())?;
+        Ok(trunk.iter().map(|tensor| Stored::tensor(ConceptHead::TRUNK, tensor.clone())).collect())
     }
 }

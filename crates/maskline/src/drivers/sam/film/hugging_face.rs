@@ -161,8 +161,8 @@ impl Session<'_> {
             Some(mask) => Arc::new(self.film.video.given(mask)?),
             None => Arc::clone(&glimpse.unfilled),
         };
-        if let Some(cells) = attended {
-            let view = cells.tensor.view::<f32>()?;
+        if let Some(cells) = attended.and_then(|cells| cells.conditioned) {
+            let view = cells.view::<f32>()?;
             let shape = std::iter::once(1).chain(view.shape).collect();
             self.attended.push(Computed { shape, data: view.data.to_vec() });
         }

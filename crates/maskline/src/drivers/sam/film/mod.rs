@@ -105,8 +105,7 @@ impl<'c> Film<'c> {
     fn taps(&self, tapped: &Sam) -> Result<Found> {
         let mut found = Found::new();
         let Some(picture) = self.pictures()?.into_iter().next() else { return Ok(found) };
-        let side = self.video.side();
-        let (outputs, _) = tapped.run(picture, [1, side, side], &Call::default())?;
+        let (outputs, _) = tapped.encoder.run_values(picture, &Call::default())?;
         // Of higher resolution they come with channels first.
         for (name, output) in [("feat.0", "level.0"), ("feat.1", "level.1")] {
             let view = outputs.f32(output)?;
