@@ -1,19 +1,23 @@
 //! The computer that is measured on: what it is, how it fares during a run, and what it could do at most.
 //!
-//! [`identify`] says what it is and [`Watch`] keeps an eye on clock and temperature. [`gemm`] and [`bandwidth`] measure the two
+//! [`identify`] says what it is; [`Watch`] keeps an eye on clock and temperature, [`CardWatch`] on NVIDIA's cards. [`gemm`] and [`bandwidth`] measure the two
 //! ceilings that networks are held against: no network computes faster than the best large matrix product, or reads its weights
 //! faster than memory gives them. What the system does not tell is `None`, never a guess.
 
 mod accelerator;
 mod bandwidth;
+mod cards;
 mod files;
 mod gemm;
+mod nvml;
 mod process;
 mod processor;
 mod system;
+mod ticker;
 mod watch;
 
 pub use bandwidth::bandwidth;
+pub use cards::CardWatch;
 pub use gemm::gemm;
 pub use process::{memory_of, peak_memory_of, threads_of};
 pub use watch::{Observed, Watch};
@@ -34,6 +38,8 @@ pub fn identify() -> Machine {
         logical_cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         governor: processor::governor(&files),
         clock_mhz: None,
+        clock_max_mhz: processor::highest_clock(&files),
+        throttles: None,
         temperature_celsius: None,
         memory_bytes: system::memory(&files),
         bandwidth_gbs: None,
@@ -41,6 +47,7 @@ pub fn identify() -> Machine {
         os: system::name(&files),
         device: accelerator.as_ref().map(|a| a.device.clone()),
         driver: accelerator.and_then(|a| a.driver),
+        cards: Vec::new(),
     }
 }
 

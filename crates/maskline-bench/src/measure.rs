@@ -6,6 +6,7 @@
 pub(crate) mod against;
 mod assemble;
 mod cold;
+mod efforts;
 pub(crate) mod inputs;
 pub(crate) mod lanes;
 mod loads;
@@ -13,6 +14,7 @@ mod networks;
 mod parity;
 mod plan;
 mod process;
+mod providers;
 mod self_test;
 mod subjects;
 
@@ -25,10 +27,11 @@ use maskline::{Error, ErrorKind, Result};
 pub use plan::{Against, Cold, Given, Load, Pictures, Plan, Setting, Sweep};
 pub(crate) use plan::{Takes, refuse_given};
 pub use process::{Launcher, Started, Watched, Worker};
+pub use providers::{Absent, Providers};
 pub use self_test::{Check, self_test};
 
-use crate::machine::{Watch, identify};
-use crate::report::{Identity, Report, Run, Tool};
+use crate::machine::{CardWatch, Watch, identify};
+use crate::report::{Card, Identity, Report, Run, Tool};
 use crate::worker::{Assignment, Wording};
 use assemble::Entrants;
 use inputs::Inputs;
@@ -49,9 +52,13 @@ pub fn run(plan: &Plan, launcher: &Launcher, commit: Option<&str>, tell: Progres
     let inputs = Inputs::gather(&plan.pictures, folder.path())?;
     let machine = identify();
     let watch = Watch::start();
-    let room = Room { plan, launcher, inputs: &inputs, folder: folder.path(), tell };
+    let is_on_card = processes.iter().any(Process::is_on_card);
+    let cards = if is_on_card { CardWatch::start() } else { None };
+    let room = Room { plan, launcher, inputs: &inputs, folder: folder.path(), cards, tell };
     let running = room.start(processes)?;
-    let subjects = Subjects::of(plan, &running)?;
+    let mut subjects = Subjects::of(plan, &running)?;
+    let efforts = room.efforts(&running);
+    subjects.all.iter_mut().for_each(|one| one.subject.effort.clone_from(&efforts[one.process]));
     let tool = Tool { version: env!("CARGO_PKG_VERSION").to_owned(), commit: commit.map(str::to_owned), onnx_runtime: versions(&running) };
     let run = Run { arguments: plan.arguments.clone(), seed: plan.seed, seconds: 0.0 };
     let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -62,12 +69,15 @@ pub fn run(plan: &Plan, launcher: &Launcher, commit: Option<&str>, tell: Progres
     report.cold = room.cold(&running, &subjects)?;
     let limits = room.limits(&running, &mut report)?;
     let parities = room.parities(&running, &subjects)?;
+    room.cards.iter().filter(|_| plan.seconds > 0.0).for_each(CardWatch::begin);
     room.steady(&Entrants { running: &running, subjects: &subjects, parities: &parities, opponents: &opponents }, &mut report)?;
+    report.identity.machine.cards = room.cards(&running);
     room.loads(&running, &subjects, &mut report)?;
     room.ceilings(&running, &subjects, &limits, &mut report)?;
     report.sweeps = subjects.sweeps(&report.steady);
     let observed = watch.stop();
     report.identity.machine.clock_mhz = observed.clock_mhz;
+    report.identity.machine.throttles = observed.throttles;
     report.identity.machine.temperature_celsius = observed.temperature_celsius;
     report.identity.run.seconds = start.elapsed().as_secs_f64();
     report.notes.extend(notes(plan, &report));
@@ -96,6 +106,8 @@ struct Room<'a> {
     inputs: &'a Inputs,
     /// For what is gone when the run is over.
     folder: &'a Path,
+    /// Where something computes on a card whose driver tells of it.
+    cards: Option<CardWatch>,
     tell: Progress<'a>,
 }
 
@@ -116,13 +128,31 @@ impl Room<'_> {
         }
     }
 
+    /// Starts a process; what it held of a card until then is seen while it still runs.
+    fn started(&self, assignment: &Assignment) -> Result<(Worker, Started)> {
+        let (worker, started) = Worker::start(self.launcher, assignment)?;
+        let device_memory_bytes = self.device_memory_of(&worker);
+        Ok((worker, Started { device_memory_bytes, ..started }))
+    }
+
+    /// The most memory that a process held of a card so far.
+    fn device_memory_of(&self, worker: &Worker) -> Option<u64> {
+        self.cards.as_ref()?.most_memory_of(worker.id())
+    }
+
+    /// What the steady calls did to the cards that compute.
+    fn cards(&self, running: &[Running]) -> Vec<Card> {
+        let processes: Vec<u32> = running.iter().map(|one| one.worker.borrow().id()).collect();
+        self.cards.as_ref().map(|cards| cards.end(&processes)).unwrap_or_default()
+    }
+
     /// Starts a process for each; what they build and fetch is there from then on.
     fn start(&self, processes: Vec<Process>) -> Result<Vec<Running>> {
         let mut running = Vec::new();
         let count = processes.len() as f64;
         for process in processes {
             (self.tell)(&format!("loading {}", self.plan.models[process.model].0), running.len() as f64 / count);
-            let (worker, started) = Worker::start(self.launcher, &self.assignment(&process))?;
+            let (worker, started) = self.started(&self.assignment(&process))?;
             let asked = &process.compute.provider;
             if !started.facts.provider.split('+').any(|actual| actual == asked) {
                 // The session refuses this already; a benchmark that believed it would be the worst place for a mistake.
@@ -137,7 +167,7 @@ impl Room<'_> {
 
 /// What a reader should know besides.
 fn notes(plan: &Plan, report: &Report) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = plan.absent.iter().map(Absent::to_string).collect();
     if report.identity.subjects.iter().any(|subject| subject.model.generated_from_seed.is_some()) {
         notes.push("Weights are generated: speed and memory are those of the real model, answers mean nothing.".to_owned());
     }

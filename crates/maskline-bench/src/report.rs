@@ -6,16 +6,19 @@
 mod identity;
 mod names;
 mod rows;
+mod server_side;
 
 use serde::{Deserialize, Serialize};
 
 pub use identity::{
-    Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Server, Subject, TextKind, Texts, Tool,
+    Card, CardState, Effort, Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Server, Subject,
+    TextKind, Texts, Tool,
 };
 pub use rows::{
     CacheState, Ceiling, CeilingUnit, Cold, ColdStage, Curve, CurvePoint, EmbeddingState, LoadCurve, LoadKind, LoadPoint, Parity, Peer,
-    ServerSide, Stage, StageRow, Steady, Sweep, TextState, Told, Unit,
+    Stage, StageRow, Steady, Sweep, TextState, Unit,
 };
+pub use server_side::{ServerSide, Told};
 
 use crate::error::{Error, Result};
 

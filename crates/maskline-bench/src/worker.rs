@@ -21,7 +21,7 @@ pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
 pub(crate) use prompts::places;
 pub(crate) use prompts::prompts;
 pub use prompts::{boxes, middle};
-pub use serve::{Process, serve};
+pub use serve::{Process, serve, try_provider};
 
 use crate::report::{EmbeddingState, Precision, Prompts, TextState, Texts};
 
@@ -221,6 +221,8 @@ pub enum Message {
     },
     /// Thousand million operations per second.
     Gemm(f64),
+    /// What [`try_provider`] says of a provider that computes.
+    Computed,
     /// An order could not be done, or the start failed.
     Failed {
         /// Of which kind.

@@ -28,6 +28,7 @@ fn row(name: &str, median: f64, n: usize, seed: u64) -> Steady {
         embedding: None,
         text: None,
         summary,
+        device_memory_bytes: None,
         errors: 0,
         verdict,
         parity: None,
@@ -50,7 +51,7 @@ fn cold(cache: CacheState, ready: f64, first: f64, runs: usize) -> Cold {
     };
     let [ready, first_result] = [stage("ready", ready), stage("first result", first)];
     let [name, subject] = ["start", "sam2.1-tiny"].map(str::to_owned);
-    Cold { name, subject, cache, runs, stages: Vec::new(), ready, first_result, peak_memory_bytes: None }
+    Cold { name, subject, cache, runs, stages: Vec::new(), ready, first_result, peak_memory_bytes: None, device_memory_bytes: None }
 }
 
 fn compared(before: Steady, after: Steady) -> Comparison {
@@ -194,6 +195,8 @@ fn what_changes_by_itself_is_no_difference() {
     for figure in [&mut machine.clock_mhz, &mut machine.temperature_celsius, &mut machine.bandwidth_gbs, &mut machine.load_before] {
         *figure = Some(1.5);
     }
+    machine.throttles = Some(2);
+    after.identity.subjects[0].effort = None;
     let found = compare(&before, &after, &Options::default()).expect("fine options");
     assert_eq!(found.differences, Vec::<String>::new());
 }

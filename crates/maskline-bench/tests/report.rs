@@ -1,5 +1,6 @@
 //! The forms of a report: the schema, the ways out and back, hostile names.
 
+mod cards_and_efforts;
 #[path = "../examples/page/report.rs"]
 mod example;
 mod schema;
@@ -264,10 +265,11 @@ fn the_overview_has_a_row_for_each_subject_and_peer() {
     let figures =
         [report.steady[0].summary.p50_ms, start.ready.p50_ms, start.first_result.p50_ms].map(|own| estimate(&own.expect("enough")));
     assert_eq!([ours[4], ours[7], ours[8]], figures.each_ref().map(String::as_str));
-    assert_eq!([ours[5], ours[6], ours[9], ours[10], ours[11]], ["–", "4.68", "612 MiB", "–", "VALID"]);
+    assert_eq!([ours[5], ours[6], ours[9]], ["–", "4.68", "612 MiB"]);
+    assert_eq!(ours[10..], ["96.0 MiB, 2 steps", "–", "VALID"], "and no column for the memory of cards");
     let peer = cells("pytorch (PyTorch 2.9)");
-    assert_eq!([peer[5], peer[10]], [&estimate(&report.peers[0].ratio), "yes"]);
-    assert_eq!(cells("onnxruntime-python (ONNX Runtime 1.24)")[10], "not checked");
+    assert_eq!([peer[5], peer[10], peer[11]], [&estimate(&report.peers[0].ratio), "5.00 GiB, 3 steps", "yes"]);
+    assert_eq!(cells("onnxruntime-python (ONNX Runtime 1.24)")[11], "not checked");
     assert!(cells("sam2.1-tiny, bf16")[5].starts_with("0.7"));
     let page = html(&report);
     assert!(page.find("id=\"overview\"") < page.find("id=\"identity\""), "it is the first thing one sees");

@@ -5,7 +5,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, WorkerOptions};
 use crate::concepts;
 use crate::eval::Eval;
 use crate::gpu::Gpu;
@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Stop(Stop),
     /// A process with a model, which `bench` starts and talks to.
     #[command(hide = true)]
-    BenchWorker,
+    BenchWorker(WorkerOptions),
     /// Download a model by its name, once.
     Pull(Pull),
     /// List families, their published architectures, and the models that can be pulled.

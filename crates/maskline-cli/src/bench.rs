@@ -13,16 +13,16 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use maskline::runtime::home_dir;
-use maskline::{Error, ErrorKind, ModelSource, Numbers};
+use maskline::{Engine, Error, ErrorKind, ModelSource, Numbers};
 use maskline_bench::load;
-use maskline_bench::measure::{self, Against, Check, Cold, Given, Launcher, Load, Pictures, Plan};
+use maskline_bench::measure::{self, Absent, Against, Check, Cold, Given, Launcher, Load, Pictures, Plan, Providers, Sweep};
 use maskline_bench::peers::EnvironmentOptions;
 use maskline_bench::report::{EmbeddingState, Precision, PromptKind, Prompts, Report, TextKind, TextState, Texts};
-use maskline_bench::worker::{Compute, Place, Process, serve};
+use maskline_bench::worker::{Compute, Place, Process, serve, try_provider};
 use maskline_bench::write;
 
-pub(crate) use arguments::Bench;
 use arguments::{Action, Arrivals, Cache, Embedding, Format, TextCache};
+pub(crate) use arguments::{Bench, WorkerOptions};
 use progress::Talk;
 
 use crate::failure::Failure;
@@ -39,7 +39,8 @@ pub(crate) fn bench(arguments: &Bench, matches: &ArgMatches) -> Result<(), Failu
         Some(Action::Track(arguments)) => track::track(arguments),
         None if arguments.self_test => self_test(arguments),
         None if arguments.remote.url.is_empty() => {
-            let (plan, launcher) = (plan(arguments)?, launcher()?);
+            let launcher = launcher()?;
+            let plan = plan(arguments, &launcher)?;
             reported(arguments, |tell| measure::run(&plan, &launcher, COMMIT, tell))
         }
         None => {
@@ -98,7 +99,7 @@ fn launcher() -> Result<Launcher, Failure> {
     Ok(Launcher { program, arguments: vec![WORKER.to_owned()] })
 }
 
-fn plan(arguments: &Bench) -> Result<Plan, Failure> {
+fn plan(arguments: &Bench, launcher: &Launcher) -> Result<Plan, Failure> {
     let Bench { models, options, setting, calls, .. } = arguments;
     let models = models.iter().map(|name| Ok((name_of(name), source(options, name)?))).collect::<Result<Vec<_>, Failure>>()?;
     let is_twice = |(index, (name, _)): &(usize, &(String, ModelSource))| models[..*index].iter().any(|(other, _)| other == name);
@@ -112,6 +113,7 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
     };
     let precision = numbers(options.precision, &setting.gpu.provider(&setting.provider)?);
     let has = |cache| calls.cache.contains(&cache);
+    let Swept { sweeps, absent } = swept(arguments, launcher)?;
     Ok(Plan {
         models,
         setting: measure::Setting {
@@ -128,7 +130,8 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
             texts: texts(setting),
         },
         given: given(arguments),
-        sweeps: setting.sweep.clone(),
+        sweeps,
+        absent,
         limit: setting.limit,
         pictures: files,
         embeddings: embeddings(calls),
@@ -143,6 +146,28 @@ fn plan(arguments: &Bench) -> Result<Plan, Failure> {
         place: place(options),
         arguments: std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     })
+}
+
+/// What is swept on this machine.
+struct Swept {
+    sweeps: Vec<Sweep>,
+    absent: Vec<Absent>,
+}
+
+/// What is to be swept, with the providers that are here where that is said; those that are not are told.
+fn swept(arguments: &Bench, launcher: &Launcher) -> Result<Swept, Failure> {
+    let asked = &arguments.setting.sweep;
+    if !asked.iter().any(Sweep::is_every_provider) {
+        return Ok(Swept { sweeps: asked.clone(), absent: Vec::new() });
+    }
+    let Providers { here, absent } = Providers::find(launcher, arguments.options.runtime.as_deref());
+    absent.iter().for_each(|absent| terminal::say(&absent.to_string()));
+    if here.is_empty() {
+        let error = Error::new(ErrorKind::Unavailable, "--sweep provider=all: no provider is here");
+        return Err(error.with_help("maskline runtime install cpu").into());
+    }
+    let sweep = |sweep: &Sweep| if sweep.is_every_provider() { Sweep::Provider(here.clone()) } else { sweep.clone() };
+    Ok(Swept { sweeps: asked.iter().map(sweep).collect(), absent })
 }
 
 /// What is measured where nothing is swept. With `auto`, a sweep over providers has the numbers of the one that is named.
@@ -256,13 +281,25 @@ fn self_test(arguments: &Bench) -> Result<(), Failure> {
 }
 
 /// A process with a model; `began` is when it began.
-pub(crate) fn worker(began: Instant) -> Result<(), Failure> {
-    let engine = |assignment: &maskline_bench::worker::Assignment| {
-        let Place { runtime, bundles, offline } = &assignment.place;
-        let Compute { provider, threads, .. } = &assignment.compute;
-        let (path, offline, threads, bundles) = (runtime.as_deref(), *offline, *threads, bundles.as_deref());
-        model::Runtime { provider, path, offline, threads, bundles }.engine()
+pub(crate) fn worker(began: Instant, options: &WorkerOptions) -> Result<(), Failure> {
+    let result = match &options.trial {
+        Some(provider) => {
+            let engine =
+                || model::Runtime { provider, path: options.runtime.as_deref(), offline: true, ..model::Runtime::default() }.engine();
+            try_provider(std::io::stdout().lock(), provider, engine)
+        }
+        None => {
+            let (input, output) = (BufReader::new(std::io::stdin().lock()), std::io::stdout().lock());
+            serve(Process { began, input, output }, engine)
+        }
     };
-    let (input, output) = (BufReader::new(std::io::stdin().lock()), std::io::stdout().lock());
-    serve(Process { began, input, output }, engine).map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
+    result.map_err(|error| Failure::new(ErrorKind::Failed, format!("{WORKER}: {error}")))
+}
+
+/// ONNX Runtime, as a process is told to have it.
+fn engine(assignment: &maskline_bench::worker::Assignment) -> Result<Engine, Error> {
+    let Place { runtime, bundles, offline } = &assignment.place;
+    let Compute { provider, threads, .. } = &assignment.compute;
+    let (path, offline, threads, bundles) = (runtime.as_deref(), *offline, *threads, bundles.as_deref());
+    model::Runtime { provider, path, offline, threads, bundles }.engine()
 }

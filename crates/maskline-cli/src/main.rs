@@ -44,7 +44,7 @@ fn main() -> std::process::ExitCode {
         (Command::Build(arguments), Some((_, matches))) => model::build(arguments, matches),
         (Command::Serve(arguments), Some((_, matches))) => serve::serve(arguments, matches),
         (Command::Bench(arguments), Some((_, matches))) => bench::bench(arguments, matches),
-        (Command::BenchWorker, _) => bench::worker(began),
+        (Command::BenchWorker(options), _) => bench::worker(began, options),
         (command, _) => other(command),
     };
     match result {
@@ -56,7 +56,7 @@ fn main() -> std::process::ExitCode {
 fn other(command: &Command) -> Result<(), failure::Failure> {
     match command {
         Command::Run(_) | Command::Track(_) | Command::Build(_) | Command::Eval(_) => Ok(()),
-        Command::Serve(_) | Command::Bench(_) | Command::BenchWorker => Ok(()),
+        Command::Serve(_) | Command::Bench(_) | Command::BenchWorker(_) => Ok(()),
         Command::Verify(verify) => verify::verify(verify),
         Command::Quantise(arguments) => quantise::quantise(arguments),
         Command::Pull(pull) => hub::pull(pull),

@@ -5,6 +5,9 @@ mod common;
 #[path = "../../maskline-bench/tests/schema/mod.rs"]
 mod schema;
 
+use std::process::Command;
+
+use assert_cmd::cargo::CommandCargoExt;
 use common::{Outcome, Place};
 use maskline_bench::Report;
 use maskline_bench::report::{CacheState, EmbeddingState, TextKind, TextState, Texts};
@@ -79,6 +82,39 @@ fn sweeps_measure_every_combination_and_compare_answers() {
     assert!(report.sweeps.iter().flat_map(|sweep| &sweep.curves).all(|curve| curve.points.len() == 2));
     // A start per process, not per row.
     assert_eq!(report.cold.len(), 2 * 2);
+}
+
+#[test]
+fn every_provider_that_is_here_is_measured_and_the_others_are_told_with_what_brings_them() {
+    let place = Place::new();
+    // The tests' ONNX Runtime is named, and has but its own kernels.
+    let outcome = place.maskline(&quick(&["nano", "--sweep", "provider=all", "--embedding", "held", "-f", "json"]));
+    let report = report(&outcome);
+    let names: Vec<&str> = report.identity.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!(names, ["nano provider=cpu"]);
+    for (provider, help) in [("openvino", "maskline runtime install openvino"), ("cuda", "cuda1"), ("tensorrt", "")] {
+        let line = format!("{provider} is not here: ");
+        let told = outcome.stderr.lines().find(|told| told.contains(&line)).unwrap_or_else(|| panic!("{provider}: {}", outcome.stderr));
+        assert!(told.contains(help), "{told}");
+        assert!(report.notes.iter().any(|note| note.starts_with(&line)), "{:?}", report.notes);
+    }
+    assert!(report.identity.subjects[0].effort.is_none(), "nobody knows how a named library came");
+    assert!(report.identity.machine.cards.is_empty(), "nothing computed on a card");
+    place.maskline(&quick(&["nano", "--sweep", "provider=all,cpu"])).fails(2, &["all stands alone"]);
+}
+
+#[test]
+fn no_provider_is_fetched_for_the_sake_of_a_comparison() {
+    let place = Place::new();
+    let mut command = Command::cargo_bin("maskline").unwrap();
+    command.args(quick(&["nano", "--sweep", "provider=all"])).current_dir(place.folder.path()).env_clear();
+    let output =
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("MASKLINE_HOME", place.path("home")).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    let brings = "cpu is not here: the variant cpu is not installed; to have it: maskline runtime install cpu";
+    assert!(stderr.contains(brings) && stderr.contains("no provider is here"), "{stderr}");
+    assert!(!place.path("home").exists(), "looking leaves nothing behind");
 }
 
 #[test]
@@ -321,6 +357,8 @@ fn other_programs_take_turns_and_are_compared() {
     assert!(peer.program.starts_with("onnxruntime-python (python 3."), "{}", peer.program);
     assert!(peer.parity.as_ref().unwrap().is_equal(), "{:?}", peer.parity);
     assert!(peer.summary.n >= 11 && peer.ratio.value > 0.0);
+    let effort = peer.effort.as_ref().unwrap();
+    assert!(effort.installed_bytes.is_some_and(|bytes| bytes > 50 << 20) && effort.steps.len() == 4, "{effort:?}");
     assert!(peer.ready.as_ref().unwrap().max_ms > 0.0 && peer.peak_memory_bytes.is_some_and(|bytes| bytes > 10 << 20));
 }
 

@@ -19,6 +19,7 @@ mod kept;
 mod lane;
 mod library;
 mod memory;
+mod needs;
 mod opening;
 mod operators;
 mod pip;
@@ -49,6 +50,7 @@ pub use lane::{
 };
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
+pub use needs::{Needs, needs};
 pub use operators::{OPERATORS, fast_instructions};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;

@@ -8,7 +8,7 @@ mod identity;
 use std::time::Duration;
 
 use calls::{closed, modes, skewed, warm};
-use identity::{SUBJECTS, identity};
+use identity::{SUBJECTS, effort, identity};
 use maskline_bench::Result;
 use maskline_bench::bootstrap::{Resampling, median_ratio};
 use maskline_bench::percentile::Estimate;
@@ -114,6 +114,7 @@ fn steady([subject, call]: [&str; 2], embedding: EmbeddingState, samples: Vec<Sa
         embedding: Some(embedding),
         text: None,
         summary: Summary::of(judgement.series.steady())?,
+        device_memory_bytes: None,
         errors: 0,
         verdict: judgement.verdict,
         parity: None,
@@ -154,6 +155,7 @@ fn cold(subject: &str, cache: CacheState, factor: f64, random: &mut Random) -> C
         ready: ColdStage::of("ready", &ready),
         first_result: ColdStage::of("first result", &whole),
         peak_memory_bytes: Some(((612 << 20) as f64 * factor) as u64),
+        device_memory_bytes: None,
     }
 }
 
@@ -256,5 +258,6 @@ fn peer([name, program]: [&str; 2], factor: f64, own: &Steady, random: &mut Rand
         verdict: judgement.verdict,
         ratio: median_ratio(&times(judgement.series.steady()), &ours, &Resampling::default())?,
         parity: Some(parity(0.9991)),
+        effort: Some(effort(5 << 30, &["pip install torch", "write a script (ours has 70 lines of Python)", "run the script"])),
     })
 }

@@ -6,17 +6,21 @@ use crate::error::{Error, Result};
 use crate::report::{Identity, Report, Subject};
 
 /// These change by themselves, or are what is being compared.
-const EXPECTED: [&str; 9] = [
+const EXPECTED: [&str; 12] = [
     "created",
     "tool",
     "run.arguments",
     "run.seconds",
     "machine.clock_mhz",
     "machine.temperature_celsius",
+    "machine.throttles",
+    "machine.cards",
     "machine.bandwidth_gbs",
     "machine.load_before",
     // By name, below.
     "subjects",
+    // Of a subject: what is on disk says nothing of speed.
+    "effort",
 ];
 
 /// What differs, in words, shared facts first; subjects are matched by name.

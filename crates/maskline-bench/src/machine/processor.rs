@@ -63,6 +63,13 @@ pub(super) fn governor(files: &Files) -> Option<String> {
     (!found.is_empty()).then(|| found.into_iter().collect::<Vec<_>>().join(", "))
 }
 
+/// The highest clock that the system lets any of the processors have, in MHz.
+pub(super) fn highest_clock(files: &Files) -> Option<f64> {
+    let of = |cpu: PathBuf| ["scaling_max_freq", "cpuinfo_max_freq"].iter().find_map(|name| files.number(cpu.join("cpufreq").join(name)));
+    let clocks = processors(files).into_iter().filter_map(of).map(|khz| khz / 1e3);
+    clocks.filter(|clock| *clock > 0.0).max_by(f64::total_cmp)
+}
+
 /// Folders of the processors that this process may run on.
 pub(super) fn processors(files: &Files) -> Vec<PathBuf> {
     let allowed = files.read("proc/self/status").and_then(|status| numbers(field(&status, "Cpus_allowed_list")?));
@@ -135,6 +142,10 @@ mod tests {
                 ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance\n"),
                 ("sys/devices/system/cpu/cpu2/cpufreq/scaling_governor", "schedutil\n"),
                 ("sys/devices/system/cpu/cpufreq/boost", "1\n"),
+                ("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3500000\n"),
+                ("sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq", "2800000\n"),
+                ("sys/devices/system/cpu/cpu1/cpufreq/cpuinfo_max_freq", "2900000\n"),
+                ("sys/devices/system/cpu/cpu2/cpufreq/cpuinfo_max_freq", "5000000\n"),
                 ("sys/devices/system/cpu/cpu0/cache/index0/level", "1\n"),
                 ("sys/devices/system/cpu/cpu0/cache/index0/size", "32K\n"),
                 ("sys/devices/system/cpu/cpu0/cache/index0/shared_cpu_list", "0\n"),
@@ -150,9 +161,11 @@ mod tests {
             ],
         );
         assert_eq!(governor(&files).as_deref(), Some("performance, powersave"));
+        assert_eq!(highest_clock(&files), Some(2900.0), "what the system allows, of those that this process may use");
         assert_eq!(last_level_cache(&files), Some((32 << 20) + (16 << 20)));
         let empty = Files::with(&folder.path().join("empty"), &[]);
         assert_eq!((governor(&empty), last_level_cache(&empty), name(&empty)), (None, None, None));
+        assert_eq!(highest_clock(&empty), None);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Clock and temperature during a run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::files::{Files, field, fields};
 use super::processor::processors;
+use super::ticker::Ticker;
 use crate::percentile::median;
 
 /// How often is looked; a look reads a few dozen small files at most.
@@ -29,88 +30,60 @@ pub struct Observed {
     pub clock_mhz: Option<f64>,
     /// The highest temperature of a processor's sensor.
     pub temperature_celsius: Option<f64>,
-    /// Whether a processor slowed down because of its heat; `None` where the system does not count that (all but Intel's).
-    pub throttled: Option<bool>,
+    /// How often processors slowed down because of their heat; `None` where the system does not count that (all but Intel's).
+    pub throttles: Option<u64>,
 }
 
 /// Looks at the processors every two seconds, on a thread of its own, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Watch {
     state: Arc<State>,
-    thread: Option<JoinHandle<()>>,
+    ticker: Ticker,
 }
 
 #[derive(Debug)]
 struct State {
     files: Files,
-    throttles_before: Option<f64>,
+    throttles_before: Option<u64>,
     looks: Mutex<Looks>,
-    /// Told when [`Looks::is_over`].
-    over: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Looks {
     clocks: Vec<f64>,
     temperature: Option<f64>,
-    is_over: bool,
 }
 
 impl Watch {
-    /// Starts to watch. Where no thread can be started, only the begin and the end are seen.
+    /// Starts to watch. Where no thread can be started, only the end is seen.
     pub fn start() -> Self {
         Self::over(Files::of_system())
     }
 
     fn over(files: Files) -> Self {
         let throttles_before = throttles(&files);
-        let state = Arc::new(State { files, throttles_before, looks: Mutex::default(), over: Condvar::new() });
+        let state = Arc::new(State { files, throttles_before, looks: Mutex::default() });
         let watched = Arc::clone(&state);
-        let thread = std::thread::Builder::new().name("maskline-watch".into()).spawn(move || watched.watch()).ok();
-        Self { state, thread }
+        let ticker = Ticker::start("maskline-watch", INTERVAL, move || watched.look());
+        Self { state, ticker }
     }
 
     /// Ends the watch at once, after a last look.
     pub fn stop(mut self) -> Observed {
-        self.end();
+        self.ticker.stop();
         self.state.look();
         let mut looks = self.state.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = median(&mut looks.clocks);
+        let throttles = self.state.throttles_before.zip(throttles(&self.state.files));
         Observed {
             clock_mhz: (!clock.is_nan()).then_some(clock),
             temperature_celsius: looks.temperature,
-            throttled: self.state.throttles_before.zip(throttles(&self.state.files)).map(|(before, after)| after > before),
+            throttles: throttles.map(|(before, after)| after.saturating_sub(before)),
         }
-    }
-
-    fn end(&mut self) {
-        self.state.looks.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
-        self.state.over.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A look cannot panic; if it did, what was seen before is still there.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
 impl State {
-    fn watch(&self) {
-        loop {
-            self.look();
-            let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.over.wait_timeout_while(looks, INTERVAL, |looks| !looks.is_over);
-            if waited.unwrap_or_else(PoisonError::into_inner).0.is_over {
-                return;
-            }
-        }
-    }
-
     /// Reads outside of the lock, so that nobody waits for a slow sensor.
     fn look(&self) {
         let (clock, temperature) = (clock(&self.files), temperature(&self.files));
@@ -160,10 +133,18 @@ fn is_input(path: &Path) -> bool {
 }
 
 /// How often processors slowed down for heat since the start of the system.
-fn throttles(files: &Files) -> Option<f64> {
-    let counts = |cpu: PathBuf| ["core", "package"].map(|what| files.number(cpu.join(format!("thermal_throttle/{what}_throttle_count"))));
-    let found: Vec<f64> = processors(files).into_iter().flat_map(counts).flatten().collect();
-    (!found.is_empty()).then(|| found.iter().sum())
+fn throttles(files: &Files) -> Option<u64> {
+    let processors = processors(files);
+    let count = |path: PathBuf| files.read(path)?.parse::<u64>().ok();
+    let of_core = |cpu: &PathBuf| count(cpu.join("thermal_throttle/core_throttle_count"));
+    // Every processor of a package repeats the package's count.
+    let of_package = |cpu: &PathBuf| {
+        let package = files.read(cpu.join("topology/physical_package_id")).unwrap_or_default();
+        Some((package, count(cpu.join("thermal_throttle/package_throttle_count"))?))
+    };
+    let packages: BTreeMap<String, u64> = processors.iter().filter_map(of_package).collect();
+    let counts: Vec<u64> = processors.iter().filter_map(of_core).chain(packages.into_values()).collect();
+    (!counts.is_empty()).then(|| counts.iter().sum())
 }
 
 #[cfg(test)]
@@ -181,9 +162,11 @@ mod tests {
         let (first, second, third) =
             (path("cpu0/cpufreq/scaling_cur_freq"), path("cpu1/cpufreq/scaling_cur_freq"), path("cpu2/cpufreq/scaling_cur_freq"));
         let (core, package) = (path("cpu0/thermal_throttle/core_throttle_count"), path("cpu0/thermal_throttle/package_throttle_count"));
+        let second_package = path("cpu1/thermal_throttle/package_throttle_count");
         let files = Files::with(
             folder.path(),
             &[
+                (&second_package, "2\n"),
                 (&first, "2400000\n"),
                 (&second, "3100000\n"),
                 (&third, "800000\n"),
@@ -202,15 +185,22 @@ mod tests {
         while watch.state.looks.lock().is_ok_and(|looks| looks.clocks.is_empty()) {
             std::thread::yield_now();
         }
-        let later: [(&str, &str); 3] = [(&first, "2000000\n"), (&core, "5\n"), ("sys/class/hwmon/hwmon1/temp1_input", "40000\n")];
+        // Both processors tell of the one package.
+        let later: [(&str, &str); 5] = [
+            (&first, "2000000\n"),
+            (&core, "5\n"),
+            (&package, "3\n"),
+            (&second_package, "3\n"),
+            ("sys/class/hwmon/hwmon1/temp1_input", "40000\n"),
+        ];
         Files::with(folder.path(), &later);
         let start = Instant::now();
         let observed = watch.stop();
         assert!(start.elapsed() < INTERVAL / 2, "{:?}", start.elapsed());
         // The lower of two medians, 2400 and 2000; the highest of two temperatures.
-        let expected = Observed { clock_mhz: Some(2000.0), temperature_celsius: Some(61.25), throttled: Some(true) };
+        let expected = Observed { clock_mhz: Some(2000.0), temperature_celsius: Some(61.25), throttles: Some(2) };
         assert_eq!(observed, expected);
-        assert_eq!(Watch::over(files).stop().throttled, Some(false));
+        assert_eq!(Watch::over(files).stop().throttles, Some(0));
         let nothing = Files::with(&folder.path().join("empty"), &[]);
         assert_eq!(Watch::over(nothing).stop(), Observed::default());
     }

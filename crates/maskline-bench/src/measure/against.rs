@@ -12,10 +12,10 @@ use maskline_text::Tokenizer;
 use super::lanes::{Caller, Figures, MOST_ERRORS, Turn, wrapped};
 use super::plan::{Against, Process};
 use super::subjects::{One, Subjects};
-use super::{Room, Running};
+use super::{Room, Running, efforts};
 use crate::bootstrap::{Resampling, median_ratio};
 use crate::peers::{self, DetectOptions, Environment, Mode, PeerModel, Phrase, Program, Request, Task, Words, Worker, parity};
-use crate::report::{ColdStage, EmbeddingState, Parity, Peer, Precision, PromptKind, TextState, Texts};
+use crate::report::{ColdStage, Effort, EmbeddingState, Parity, Peer, Precision, PromptKind, TextState, Texts};
 use crate::samples::{Sample, milliseconds};
 use crate::worker::{Call, LEAST_SCORE, Message, Order, Track, phrases, prompts};
 
@@ -30,6 +30,7 @@ pub(super) struct Opponent {
     pub(super) process: usize,
     worker: RefCell<Worker>,
     starts: Vec<Start>,
+    effort: Option<Effort>,
 }
 
 /// How a start went.
@@ -100,7 +101,8 @@ impl Room<'_> {
                 let Some(worker) = kept else { continue };
                 let described = format!("{program} ({})", versions.join(", "));
                 let info = task.model.info;
-                opponents.push(Opponent { described, program: *program, info, process, worker: RefCell::new(worker), starts });
+                let effort = efforts::of_program(*program, &environment, &info);
+                opponents.push(Opponent { described, program: *program, info, process, worker: RefCell::new(worker), starts, effort });
             }
         }
         Ok(opponents)
@@ -292,6 +294,7 @@ impl Opponent {
             first_result: stage("first_result", |start| start.first_result_ms),
             peak_memory_bytes: self.starts.iter().filter_map(|start| start.peak_memory_bytes).max(),
             parity: Some(parity),
+            effort: self.effort.clone(),
         })
     }
 }

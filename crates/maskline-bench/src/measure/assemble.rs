@@ -38,9 +38,18 @@ pub(super) struct Entrants<'a> {
 
 /// What a lane is a row of.
 enum Row<'a> {
-    Own(&'a One, Track, &'a Option<Parity>),
+    Own(Own<'a>),
     /// Of a program, beside our row of this name.
     Other(&'a Opponent, &'a str, Parity),
+}
+
+/// A kind of call of ours.
+struct Own<'a> {
+    one: &'a One,
+    track: Track,
+    parity: &'a Option<Parity>,
+    /// Of its process.
+    device_memory_bytes: Option<u64>,
 }
 
 /// Adds what a lane found to the report. Rows of others come after the row of ours that they are compared with.
@@ -52,7 +61,7 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
     }
     let Some(figures) = found.figures else { return Ok(()) };
     match row {
-        Row::Own(one, track, parity) => {
+        Row::Own(Own { one, track, parity, device_memory_bytes }) => {
             report.stages.push(figures.stages);
             report.steady.push(Steady {
                 name,
@@ -61,6 +70,7 @@ fn add(report: &mut Report, row: Row<'_>, lane: Lane<'_>) -> Result<()> {
                 embedding: track.embedding(),
                 text: track.sought.map(|sought| sought.text),
                 summary: figures.summary,
+                device_memory_bytes,
                 errors: found.errors.len(),
                 verdict: figures.verdict,
                 parity: parity.clone(),
@@ -136,7 +146,7 @@ impl Room<'_> {
         let (mut rows, mut lanes) = (Vec::new(), Vec::new());
         for (one, parity) in subjects.all.iter().zip(parities) {
             for (name, track) in &one.tracks {
-                rows.push(Row::Own(one, *track, parity));
+                rows.push(Row::Own(Own { one, track: *track, parity, device_memory_bytes: None }));
                 lanes.push(Lane::new(name, &one.subject.name, Box::new(Calls { running: &running[one.process], track: *track })));
                 for opponent in opponents {
                     let Some(rival) = self.rival(opponent, one, *track)? else { continue };
@@ -147,7 +157,10 @@ impl Room<'_> {
             }
         }
         take_turns(&mut lanes, self.plan.seconds, self.plan.seed, |done| (self.tell)("steady calls", done))?;
-        for (row, lane) in rows.into_iter().zip(lanes) {
+        for (mut row, lane) in rows.into_iter().zip(lanes) {
+            if let Row::Own(own) = &mut row {
+                own.device_memory_bytes = self.device_memory_of(&running[own.one.process].worker.borrow());
+            }
             add(report, row, lane)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use maskline::Result;
 
 use super::plan::Process;
-use super::process::{Started, Worker};
+use super::process::Started;
 use super::subjects::Subjects;
 use super::{Room, Running, inputs};
 use crate::report::{CacheState, Cold, ColdStage};
@@ -50,7 +50,7 @@ impl Room<'_> {
         if cache == CacheState::Empty {
             assignment.place.bundles = Some(empty.path().join("bundles"));
         }
-        let (worker, started) = Worker::start(self.launcher, &assignment)?;
+        let (worker, started) = self.started(&assignment)?;
         worker.kill();
         Ok(started)
     }
@@ -77,5 +77,6 @@ fn described(row: &Starts, subject: &str) -> Cold {
         ready: ColdStage::of("ready", &times(|start| start.ready_ms)),
         first_result: ColdStage::of("first_result", &times(|start| start.first_result_ms)),
         peak_memory_bytes: row.started.iter().filter_map(|start| start.peak_memory_bytes).max(),
+        device_memory_bytes: row.started.iter().filter_map(|start| start.device_memory_bytes).max(),
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use maskline::{Error, ErrorKind, ModelSource, Result};
 
 pub use self::sweep::Sweep;
+use super::providers::Absent;
 use crate::load::Arrivals;
 use crate::peers::{EnvironmentOptions, Program};
 use crate::report::{EmbeddingState, Prompts, TextState, Texts};
@@ -23,6 +24,8 @@ pub struct Plan {
     pub given: Vec<Given>,
     /// What is swept; every combination is measured.
     pub sweeps: Vec<Sweep>,
+    /// Providers that were to be swept and are not here, for the report.
+    pub absent: Vec<Absent>,
     /// Most combinations, all models together.
     pub limit: usize,
     /// The pictures.
@@ -200,6 +203,13 @@ pub(super) struct Process {
     pub(super) model: usize,
     /// What runs it.
     pub(super) compute: Compute,
+}
+
+impl Process {
+    /// Whether it computes on a card of NVIDIA's.
+    pub(super) fn is_on_card(&self) -> bool {
+        ["cuda", "tensorrt"].contains(&self.compute.provider.as_str())
+    }
 }
 
 /// One combination of values.

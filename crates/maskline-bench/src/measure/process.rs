@@ -1,7 +1,7 @@
 //! A worker from outside.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +19,36 @@ pub struct Launcher {
     pub program: PathBuf,
     /// Arguments with which it calls [`serve`](crate::worker::serve).
     pub arguments: Vec<String>,
+}
+
+/// A provider that is to compute something in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trial<'a> {
+    pub(super) provider: &'a str,
+    /// ONNX Runtime, where the user names one.
+    pub(super) runtime: Option<&'a Path>,
+}
+
+impl Launcher {
+    /// Has a provider compute something, without the network.
+    ///
+    /// # Errors
+    /// What the process says, or if it cannot be started.
+    pub(super) fn compute(&self, trial: &Trial<'_>) -> Result<()> {
+        let program = self.program.display();
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).args(["--try", trial.provider]).stdin(Stdio::null());
+        if let Some(runtime) = trial.runtime {
+            command.arg("--runtime").arg(runtime);
+        }
+        let output = command.output().map_err(|error| Error::new(ErrorKind::Failed, format!("{program}: {error}")))?;
+        match serde_json::from_slice(&output.stdout) {
+            Ok(Message::Computed) => Ok(()),
+            Ok(Message::Failed { kind, message }) => Err(Error::new(kind, message)),
+            // A library that cannot be loaded may take its process with it.
+            _ => Err(Error::new(ErrorKind::Failed, format!("its process ended: {}", output.status))),
+        }
+    }
 }
 
 /// A process with a loaded model.
@@ -43,6 +73,8 @@ pub struct Started {
     pub ready_ms: f64,
     /// Most memory until then.
     pub peak_memory_bytes: Option<u64>,
+    /// Most memory of a card until then, where that was watched and is told.
+    pub device_memory_bytes: Option<u64>,
     /// The first answer.
     pub objects: serde_json::Value,
 }
@@ -98,8 +130,14 @@ impl Worker {
         let mut parts: Vec<(String, f64)> = parts.chain(stages).chain([("warm_up".to_owned(), warm_up_ms)]).collect();
         let covered: f64 = parts.iter().map(|part| part.1).sum();
         parts.push(("other".to_owned(), (ready_ms - covered).max(0.0)));
-        let started = Started { facts: *facts, stages: parts, first_result_ms, ready_ms, peak_memory_bytes, objects };
+        let device_memory_bytes = None;
+        let started = Started { facts: *facts, stages: parts, first_result_ms, ready_ms, peak_memory_bytes, device_memory_bytes, objects };
         Ok((worker, started))
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Has an order done.

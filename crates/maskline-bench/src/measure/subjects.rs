@@ -66,6 +66,7 @@ impl Subjects {
                 prompts: facts.is_promptable.then_some(combination.setting.prompts),
                 texts: facts.takes_words.then_some(combination.setting.texts),
                 server: None,
+                effort: None,
             };
             let tracks = tracks(&subject, plan);
             One { subject, process, tracks, combination }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use maskline::ModelInfo;
 use maskline::runtime::{Cache, Entry, Key, Progress, hash_key};
 
 use super::error::{Error, ErrorKind, Result};
@@ -60,6 +61,15 @@ pub struct Environment {
     _in_use: Option<Entry>,
 }
 
+/// Packages in a Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Their names.
+    pub packages: Vec<String>,
+    /// On disk, with all that they require; `None` where a package does not tell its files.
+    pub bytes: Option<u64>,
+}
+
 /// Variables by which pip would install elsewhere than it is told.
 const PIP_PLACES: [&str; 6] = ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON"];
 
@@ -90,6 +100,19 @@ impl Environment {
     /// Name and version of Python and of the program's main packages.
     pub fn versions(&self) -> &[(String, String)] {
         &self.versions
+    }
+
+    /// The packages that a program needs for a model, and their size with all that they require.
+    ///
+    /// # Errors
+    /// `Unsupported` if the program does not run the model, `NoPython` if the interpreter does not tell.
+    pub fn installed(&self, program: Program, info: &ModelInfo) -> Result<Installed> {
+        let script = program.script(info)?;
+        let unknown = |lines: Vec<String>| {
+            Error::new(ErrorKind::NoPython, format!("{}: this Python does not tell its packages", self.python.display())).log(&lines)
+        };
+        let Facts { versions, bytes, .. } = python::facts_of(&self.python, script.needs, &self.scripts).map_err(unknown)?;
+        Ok(Installed { packages: versions.into_iter().map(|(package, _)| package).collect(), bytes })
     }
 
     /// The interpreter.

@@ -35,12 +35,14 @@ mod video;
 mod worker;
 
 #[cfg(test)]
+mod effort_tests;
+#[cfg(test)]
 mod tests;
 
-pub use environment::{Environment, EnvironmentOptions};
+pub use environment::{Environment, EnvironmentOptions, Installed};
 pub use error::{Error, ErrorKind, Result};
 pub use parity::{lively_masks, parity};
-pub use program::Program;
+pub use program::{Program, Step};
 pub use task::{DetectOptions, Limits, PeerModel, Task};
 pub use video::VideoPeer;
 pub use worker::{Mode, Phrase, Ready, Reply, Request, Words, Worker};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use maskline::ModelInfo;
 
 use super::error::{Error, ErrorKind, Result};
+use super::scripts;
 
 /// A program that maskline is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +18,22 @@ pub enum Program {
     OnnxRuntimePython,
     /// ultralytics' own `predict`, of a checkpoint in PyTorch, of an ONNX export in ONNX Runtime.
     Ultralytics,
+}
+
+/// Something that a user does until the first answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Installs the packages.
+    Install,
+    /// Makes graphs of the checkpoint.
+    Export,
+    /// Writes a script: the program is a library.
+    Script {
+        /// Lines of ours, without blank ones and comments, and without what it shares with others.
+        lines: usize,
+    },
+    /// Has it answer: this is the last step.
+    Run(&'static str),
 }
 
 /// Which class of which script runs a model, and the modules that it imports.
@@ -192,6 +209,21 @@ impl Program {
             Self::OnnxRuntimePython => ONNX_RUNTIME,
             Self::PyTorch | Self::Ultralytics => TORCH,
         }
+    }
+
+    /// What a user of it does until the first answer, the checkpoint being there.
+    ///
+    /// # Errors
+    /// `Unsupported` if it does not run the model.
+    pub fn steps(self, info: &ModelInfo) -> Result<Vec<Step>> {
+        let script = self.script(info)?;
+        Ok(match self {
+            Self::PyTorch => vec![Step::Install, Step::Script { lines: scripts::lines(script.module) }, Step::Run("run the script")],
+            Self::OnnxRuntimePython => {
+                vec![Step::Install, Step::Export, Step::Script { lines: scripts::lines(script.module) }, Step::Run("run the script")]
+            }
+            Self::Ultralytics => vec![Step::Install, Step::Run("yolo predict")],
+        })
     }
 
     /// The script for a model.

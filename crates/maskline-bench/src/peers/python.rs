@@ -21,6 +21,9 @@ pub(super) struct Facts {
     pub(super) python: String,
     pub(super) missing: Vec<String>,
     pub(super) versions: Vec<(String, String)>,
+    /// On disk, of the packages and of all that they require.
+    #[serde(default)]
+    pub(super) bytes: Option<u64>,
 }
 
 /// A Python that sees nothing but itself: no `PYTHON…` variables, no packages of the user, no current folder.
@@ -49,7 +52,12 @@ pub(super) fn output_of(command: &mut Command) -> Result<String, Vec<String>> {
 
 /// What a Python has of the modules that a program needs.
 pub(super) fn facts(python: &Path, program: Program, scripts: &Scripts) -> Result<Facts, Vec<String>> {
-    let text = output_of(isolated(python).arg(scripts.file("facts.py")).args(program.core()))?;
+    facts_of(python, program.core(), scripts)
+}
+
+/// What a Python has of these modules.
+pub(super) fn facts_of(python: &Path, modules: &[&str], scripts: &Scripts) -> Result<Facts, Vec<String>> {
+    let text = output_of(isolated(python).arg(scripts.file("facts.py")).args(modules))?;
     serde_json::from_str(&text).map_err(|error| vec![format!("{} gave no facts: {error}", python.display())])
 }
 

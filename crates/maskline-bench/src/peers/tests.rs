@@ -15,7 +15,7 @@ use super::python::output_of;
 use super::worker::{Mode, Phrase, Request, Words, Worker};
 use super::{Environment, EnvironmentOptions, ErrorKind, Limits, PeerModel, Program, Task};
 
-fn info(family: &str) -> ModelInfo {
+pub(super) fn info(family: &str) -> ModelInfo {
     let head = json!({"grid": 64, "space": 1024, "masks": 4, "object_score": true, "high_resolution": true, "always_padded": true,
                       "single": "first", "everything": {"predicted_iou": 0.8, "stability": 0.95, "points_per_side": 32, "cleans_logits": true}});
     let normalise = json!({"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]});

@@ -145,6 +145,7 @@ impl First {
             first_result: None,
             peak_memory_bytes: None,
             parity: None,
+            effort: None,
         })
     }
 }
@@ -158,6 +159,7 @@ fn steady(done: Done) -> Steady {
         text: None,
         errors: done.tally.errors(),
         summary: done.figures.summary,
+        device_memory_bytes: None,
         verdict: done.figures.verdict,
         parity: None,
         samples: Some(done.figures.series),

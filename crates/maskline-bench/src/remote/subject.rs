@@ -172,6 +172,7 @@ fn blank(model: &str) -> report::Subject {
         prompts: None,
         texts: None,
         server: None,
+        effort: None,
     }
 }
 

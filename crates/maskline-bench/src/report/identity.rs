@@ -44,6 +44,19 @@ pub struct Subject {
     /// The server that was asked; `None` for a model that ran in a process of the benchmark's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Server>,
+    /// What it takes to come to its first answer; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+}
+
+/// What somebody must have and do until the first answer. A checkpoint, which all programs take alike, is not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effort {
+    /// Bytes on disk of all that must be installed; `None` where part of it is not known.
+    pub installed_bytes: Option<u64>,
+    /// Commands to be given and scripts to be written, in their order; the last one answers.
+    pub steps: Vec<String>,
 }
 
 /// A server as it describes itself.
@@ -259,6 +272,12 @@ pub struct Machine {
     pub governor: Option<String>,
     /// Clock during the run, in MHz.
     pub clock_mhz: Option<f64>,
+    /// The highest clock that the system allows, in MHz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_max_mhz: Option<f64>,
+    /// How often processors slowed down for heat during the run; `None` where the system does not count that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttles: Option<u64>,
     /// Highest temperature during the run.
     pub temperature_celsius: Option<f64>,
     /// Memory.
@@ -273,6 +292,37 @@ pub struct Machine {
     pub device: Option<String>,
     /// Its driver.
     pub driver: Option<String>,
+    /// The cards that computed, as their driver tells of them; none where nothing was measured on one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<Card>,
+}
+
+/// A card that computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// The highest clock of its multiprocessors, in MHz.
+    pub clock_max_mhz: Option<f64>,
+    /// The power that it may take.
+    pub power_limit_watts: Option<f64>,
+    /// Just before the steady calls.
+    pub before: CardState,
+    /// Just after them.
+    pub after: CardState,
+    /// What lowered its clock in between, such as `power limit` or `heat`; empty where nothing was seen to.
+    pub slowed_by: Vec<String>,
+}
+
+/// A card at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardState {
+    /// Clock of its multiprocessors, in MHz.
+    pub clock_mhz: Option<f64>,
+    /// Its temperature.
+    pub temperature_celsius: Option<f64>,
 }
 
 /// The settings that all subjects share.

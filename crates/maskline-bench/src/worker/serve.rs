@@ -52,6 +52,18 @@ pub fn serve<I: BufRead, O: Write>(process: Process<I, O>, engine: impl Fn(&Assi
     Ok(())
 }
 
+/// Has a provider compute something, and says to `output` whether it could. `engine` loads ONNX Runtime.
+///
+/// # Errors
+/// If the other side is gone; what fails about the provider is a [`Message::Failed`].
+pub fn try_provider(output: impl Write, provider: &str, engine: impl FnOnce() -> Result<Engine>) -> std::io::Result<()> {
+    let tried = || {
+        let provider = provider.parse::<maskline::Provider>()?;
+        Ok(maskline::runtime::try_provider(engine()?.library(), &provider)?)
+    };
+    Speaker(output).say(&tried().map_or_else(|error| failed(&error), |()| Message::Computed))
+}
+
 /// The other side of the pipe.
 struct Speaker<W>(W);
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::tables::place_name;
 use crate::compare::Comparison;
 use crate::percentile::{Estimate, Percentile};
-use crate::report::{ColdStage, EmbeddingState, Parity, Report, Server, ServerSide, Stage, Subject};
+use crate::report::{ColdStage, Effort, EmbeddingState, Parity, Report, Server, ServerSide, Stage, Subject};
 use crate::samples::Summary;
 use crate::steadiness::Verdict;
 
@@ -107,6 +107,22 @@ impl Lines {
         self.estimate(place, ["drift", ""], verdict.drift.as_ref().map(|drift| &drift.change));
     }
 
+    /// Where it is known.
+    fn effort(&mut self, place: Place<'_>, effort: Option<&Effort>) {
+        if let Some(Effort { installed_bytes, steps }) = effort {
+            self.figure(place, ["installed", "bytes"], installed_bytes.map(|bytes| bytes as f64));
+            self.count(place, "steps", steps.len());
+            self.text(place, "until the first answer", &steps.join("; "));
+        }
+    }
+
+    /// Where a card held any.
+    fn device_memory(&mut self, place: Place<'_>, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.figure(place, ["device memory", "bytes"], Some(bytes as f64));
+        }
+    }
+
     /// Two lines where answers were compared, none where not.
     fn parity(&mut self, place: Place<'_>, parity: Option<&Parity>) {
         if let Some(parity) = parity {
@@ -142,6 +158,7 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         lines.count(at, "texts", texts.count);
     }
     lines.figure(at, ["nodes that fell back", ""], subject.provider.fallback_share);
+    lines.effort(at, subject.effort.as_ref());
     if let Some(server) = &subject.server {
         let Server { url, protocol, name, version, platform, state, inputs } = server;
         let [platform, state] = [platform, state].map(|text| text.clone().unwrap_or_default());
@@ -159,6 +176,7 @@ fn cold(lines: &mut Lines, report: &Report) {
         lines.text(own, "cache", row.cache.name());
         lines.count(own, "runs", row.runs);
         lines.figure(own, ["peak memory", "bytes"], row.peak_memory_bytes.map(|bytes| bytes as f64));
+        lines.device_memory(own, row.device_memory_bytes);
         let mut part = |name: &str, stage: &ColdStage| lines.cold_stage(["cold", &start, name], stage);
         row.stages.iter().for_each(|stage| part(&stage.name, stage));
         part("ready", &row.ready);
@@ -177,6 +195,7 @@ fn steady(lines: &mut Lines, report: &Report) {
         }
         lines.verdict(at, &row.verdict);
         lines.parity(at, row.parity.as_ref());
+        lines.device_memory(at, row.device_memory_bytes);
         lines.count(at, "errors", row.errors);
         lines.figure(at, ["rate", "1/s"], Some(row.summary.rate()));
         lines.summary(at, &row.summary);
@@ -251,6 +270,7 @@ fn peers(lines: &mut Lines, report: &Report) {
         lines.summary(at, &peer.summary);
         lines.estimate(at, ["ratio", ""], Some(&peer.ratio));
         lines.figure(at, ["peak memory", "bytes"], peer.peak_memory_bytes.map(|bytes| bytes as f64));
+        lines.effort(at, peer.effort.as_ref());
         for (name, stage) in [("ready", &peer.ready), ("first result", &peer.first_result)] {
             let item = format!("{}: {name}", peer.compared_with);
             stage.iter().for_each(|stage| lines.cold_stage(["peers", &peer.name, &item], stage));

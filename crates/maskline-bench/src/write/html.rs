@@ -69,7 +69,7 @@ fn card(body: &mut String, row: &Steady) {
 /// Identifier and title of the section that a table stands in.
 fn kind(section: Section) -> (&'static str, &'static str) {
     match section {
-        Section::Overview => ("overview", "Overview"),
+        Section::Overview | Section::Efforts => ("overview", "Overview"),
         Section::Identity => ("identity", "What was measured"),
         Section::Subjects => ("subjects", "Subjects"),
         Section::Servers => ("servers", "Servers"),

@@ -3,7 +3,7 @@
 use super::tables::facts::provider;
 use crate::compare::quotient;
 use crate::percentile::Estimate;
-use crate::report::{CacheState, ColdStage, EmbeddingState, Parity, Peer, Report, Steady, Subject};
+use crate::report::{CacheState, ColdStage, Effort, EmbeddingState, Parity, Peer, Report, Steady, Subject};
 use crate::steadiness::Verdict;
 
 /// A subject or a peer with its figures; `None` for what was not measured.
@@ -21,6 +21,8 @@ pub(super) struct Entry<'a> {
     pub(super) ready_ms: Option<Estimate>,
     pub(super) first_result_ms: Option<Estimate>,
     pub(super) peak_memory_bytes: Option<u64>,
+    pub(super) device_memory_bytes: Option<u64>,
+    pub(super) effort: Option<&'a Effort>,
     pub(super) parity: Option<&'a Parity>,
     pub(super) verdict: &'a Verdict,
 }
@@ -61,6 +63,8 @@ fn of_subject<'a>(report: &'a Report, subject: &'a Subject, row: &'a Steady, fir
         ready_ms: start.and_then(|cold| cold.ready.p50_ms),
         first_result_ms: start.and_then(|cold| cold.first_result.p50_ms),
         peak_memory_bytes: start.or_else(|| starts().next()).and_then(|cold| cold.peak_memory_bytes),
+        device_memory_bytes: row.device_memory_bytes,
+        effort: subject.effort.as_ref(),
         parity: row.parity.as_ref(),
         verdict: &row.verdict,
     }
@@ -86,6 +90,9 @@ fn of_peer<'a>(peer: &'a Peer, subject: &'a Subject, row: &Steady, first: Option
         ready_ms: median(&peer.ready),
         first_result_ms: median(&peer.first_result),
         peak_memory_bytes: peer.peak_memory_bytes,
+        // Other programs compute on the processor.
+        device_memory_bytes: None,
+        effort: peer.effort.as_ref(),
         parity: peer.parity.as_ref(),
         verdict: &peer.verdict,
     }

@@ -11,7 +11,7 @@ pub(super) use cold::parts;
 pub(super) use rest::{place_name, places};
 
 use super::table::Table;
-use crate::format::{NOT_AVAILABLE, percent};
+use crate::format::{NOT_AVAILABLE, bytes, percent};
 use crate::report::{Parity, Report};
 use crate::steadiness::{Status, Verdict};
 
@@ -23,6 +23,7 @@ const FIGURES: &str = "95 % intervals in brackets; n/a: too few samples.";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Overview,
+    Efforts,
     Identity,
     Subjects,
     Servers,
@@ -42,6 +43,7 @@ pub(super) enum Section {
 pub(super) fn tables(report: &Report) -> Vec<(Section, Table)> {
     let mut tables = vec![
         (Section::Overview, overview::overview(report)),
+        (Section::Efforts, overview::efforts(report)),
         (Section::Identity, facts::identity(&report.identity)),
         (Section::Subjects, facts::subjects(&report.identity.subjects)),
         (Section::Servers, facts::servers(&report.identity.subjects)),
@@ -76,6 +78,10 @@ fn parity(parity: &Parity) -> String {
 /// In capitals where it must not be overlooked.
 fn is_same(parity: &Parity) -> &'static str {
     if parity.is_equal() { "yes" } else { "NO" }
+}
+
+fn bytes_or_none(count: Option<u64>) -> String {
+    count.map_or_else(|| NONE.to_owned(), bytes)
 }
 
 fn share(part: f64, whole: f64) -> String {

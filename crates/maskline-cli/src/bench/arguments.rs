@@ -47,11 +47,23 @@ pub(crate) enum Action {
     Track(Track),
 }
 
+/// What a process of `bench` is started for, beside what it is told later.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerOptions {
+    /// Only have this provider compute something.
+    #[arg(long = "try", value_name = "PROVIDER")]
+    pub(crate) trial: Option<String>,
+    /// ONNX Runtime for it.
+    #[arg(long, requires = "trial", value_name = "PATH")]
+    pub(crate) runtime: Option<PathBuf>,
+}
+
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Setting {
     /// Measure every value, and with several --sweep every combination: size, prompts, kind, text, batch, threads, provider or precision.
-    /// Of models that take words, prompts may be word, phrase and objects: one word, a phrase, several phrases.
+    /// Of models that take words, prompts may be word, phrase and objects: one word, a phrase, several phrases. provider=all is every
+    /// provider that this machine has; nothing is fetched.
     #[arg(long, value_name = "NAME=VALUE,…")]
     pub(crate) sweep: Vec<Sweep>,
     /// Most combinations that are measured.

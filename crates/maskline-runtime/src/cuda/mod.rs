@@ -270,6 +270,12 @@ pub(crate) fn tensorrt_command(major: u32) -> String {
     format!("python3 -m pip install 'tensorrt-cu{major}-libs<11'")
 }
 
+/// Bytes of TensorRT's libraries; `None` where one of them is not here.
+pub(crate) fn tensorrt_bytes(toolkit: &Toolkit, major: u32) -> Option<u64> {
+    // What a link leads to is as large as it is.
+    TENSORRT.iter().map(|library| Some(toolkit.find(library, major)?.path.metadata().ok()?.len())).sum()
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub(crate) fn listed(names: &[String]) -> String {
     match names {

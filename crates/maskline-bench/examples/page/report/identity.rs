@@ -1,6 +1,8 @@
 //! What the made-up report says it measured.
 
-use maskline_bench::report::{Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, Tool};
+use maskline_bench::report::{
+    Effort, Identity, Inputs, Machine, ModelIdentity, Precision, PromptKind, Prompts, Provider, Run, Subject, Tool,
+};
 
 /// Names of the subjects.
 pub(crate) const SUBJECTS: [&str; 2] = ["sam2.1-tiny", "sam2.1-tiny, bf16"];
@@ -16,6 +18,8 @@ pub(crate) fn identity() -> Identity {
             logical_cpus: 16,
             governor: text("performance"),
             clock_mhz: Some(3390.0),
+            clock_max_mhz: Some(3600.0),
+            throttles: Some(0),
             temperature_celsius: Some(71.0),
             memory_bytes: Some(32 << 30),
             bandwidth_gbs: Some(38.6),
@@ -23,6 +27,7 @@ pub(crate) fn identity() -> Identity {
             os: "Linux 6.12".to_owned(),
             device: None,
             driver: None,
+            cards: Vec::new(),
         },
         run: Run {
             arguments: ["bench", "sam2.1-tiny", "--sweep", "precision=f32,bf16", "--against", "pytorch"].map(str::to_owned).to_vec(),
@@ -53,5 +58,10 @@ fn subject(name: &str, precision: Precision) -> Subject {
         prompts: Some(Prompts { kind: PromptKind::Click, count: 1 }),
         texts: None,
         server: None,
+        effort: Some(effort(96 << 20, &["install maskline", "maskline run"])),
     }
+}
+
+pub(crate) fn effort(installed_bytes: u64, steps: &[&str]) -> Effort {
+    Effort { installed_bytes: Some(installed_bytes), steps: steps.iter().map(ToString::to_string).collect() }
 }

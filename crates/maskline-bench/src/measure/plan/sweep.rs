@@ -25,16 +25,24 @@ pub enum Sweep {
     Batch(Vec<usize>),
     /// Threads.
     Threads(Vec<usize>),
-    /// What runs the network.
+    /// What runs the network. `all` alone stands for those that are here: whoever makes the plan puts these in its place.
     Provider(Vec<String>),
     /// Of the arithmetic.
     Precision(Vec<Precision>),
 }
 
+/// In place of the names of providers.
+const EVERY: &str = "all";
+
 /// What can be swept, for messages.
 const AXES: &str = "size, prompts, kind, text, batch, threads, provider or precision";
 
 impl Sweep {
+    /// Whether it is over all providers that are here.
+    pub fn is_every_provider(&self) -> bool {
+        matches!(self, Self::Provider(values) if values == &[EVERY])
+    }
+
     /// Name of the parameter.
     pub fn name(&self) -> &'static str {
         match self {
@@ -154,6 +162,8 @@ impl FromStr for Sweep {
             "threads" => Ok(Self::Threads(numbers()?)),
             "kind" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Kind),
             "precision" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Precision),
+            "provider" if words == [EVERY] => Ok(Self::Provider(vec![EVERY.to_owned()])),
+            "provider" if words.contains(&EVERY) => Err("provider: all stands alone, without names of others".to_owned()),
             "provider" => words.iter().map(|word| provider(word)).collect::<Result<_, _>>().map(Self::Provider),
             _ => Err(format!("expected {AXES}, found {name}")),
         }

@@ -22,6 +22,7 @@ fn plan(models: usize, sweeps: &[&str]) -> Plan {
         },
         given: vec![],
         sweeps: sweeps.iter().map(|text| text.parse().expect("a sweep")).collect(),
+        absent: vec![],
         limit: 24,
         pictures: Pictures::Generated,
         embeddings: vec![EmbeddingState::Miss],
@@ -174,6 +175,7 @@ fn what_is_wrong_is_said() {
     assert!(words("size=512,512").contains("twice"));
     assert!(words("colour=red").contains("found colour"));
     assert!(words("provider=tpu").contains("tpu"));
+    assert!(words("provider=cpu,all").contains("all stands alone"));
     assert!(words("kind=wish").contains("wish"));
     assert!(words("precision=f8").contains("f8"));
     let over = plan(3, &["size=1,2,3", "prompts=1,2,3"]).processes().expect_err("27 of 24");

@@ -24,7 +24,13 @@ const PEER: usize = 4;
 pub(super) fn of(page: &mut String, section: Section, report: &Report) {
     match section {
         Section::Overview => overview(page, &entries(report)),
-        Section::Identity | Section::Subjects | Section::Servers | Section::ColdStages | Section::StageMeans | Section::ServerSides => {}
+        Section::Efforts
+        | Section::Identity
+        | Section::Subjects
+        | Section::Servers
+        | Section::ColdStages
+        | Section::StageMeans
+        | Section::ServerSides => {}
         Section::Cold => starts::cold(page, &report.cold),
         Section::Steady => steady(page, report),
         Section::Stages(i) => report.stages.get(i).into_iter().for_each(|row| stages(page, row)),

@@ -1,12 +1,13 @@
 //! Starts of fresh processes.
 
 use super::super::table::{Column, Table};
-use super::{FIGURES, NONE};
-use crate::format::{bytes, optional, significant};
+use super::{FIGURES, NONE, bytes_or_none};
+use crate::format::{optional, significant};
 use crate::report::{Cold, ColdStage};
 
 pub(super) fn cold(rows: &[Cold]) -> Table {
-    let columns = vec![
+    let has_device_memory = rows.iter().any(|row| row.device_memory_bytes.is_some());
+    let mut columns = vec![
         Column::words("start", 0),
         Column::words("cache", 0),
         Column::number("runs", 2),
@@ -16,11 +17,13 @@ pub(super) fn cold(rows: &[Cold]) -> Table {
         Column::number("first result max (ms)", 3),
         Column::number("peak memory", 1),
     ];
+    columns.extend(has_device_memory.then(|| Column::number("device memory", 1)));
     let cells = |row: &Cold| {
         let [ready, first] = [&row.ready, &row.first_result].map(|stage| [optional(stage.p50_ms.as_ref()), significant(stage.max_ms)]);
         let mut cells = vec![row.name.clone(), row.cache.name().to_owned(), row.runs.to_string()];
         cells.extend(ready.into_iter().chain(first));
-        cells.push(row.peak_memory_bytes.map_or_else(|| NONE.to_owned(), bytes));
+        cells.push(bytes_or_none(row.peak_memory_bytes));
+        cells.extend(has_device_memory.then(|| bytes_or_none(row.device_memory_bytes)));
         cells
     };
     let note = format!("Fresh processes, from the command to the first answer. {FIGURES}");

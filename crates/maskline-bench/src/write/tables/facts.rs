@@ -3,7 +3,7 @@
 use super::super::table::{Column, Kind, Table, Terminal};
 use super::NONE;
 use crate::format::{NOT_AVAILABLE, bytes, percent, significant};
-use crate::report::{Identity, ModelIdentity, Precision, Provider, Report, Server, Subject};
+use crate::report::{Card, Identity, Machine, ModelIdentity, Precision, Provider, Report, Server, Subject};
 
 /// What the report is about, for its title: the models, the first of them by name.
 pub(in crate::write) fn title(report: &Report) -> String {
@@ -42,6 +42,12 @@ pub(in crate::write) fn warnings(report: &Report) -> Vec<String> {
     if let Some(load) = machine.load_before.filter(|load| *load > BUSY) {
         warnings.push(format!("{} processors were busy before the run: something else was running.", significant(load)));
     }
+    if let Some(count) = machine.throttles.filter(|count| *count > 0) {
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        warnings.push(format!("The processor slowed down for heat, {times} during the run."));
+    }
+    let slowed = machine.cards.iter().filter(|card| !card.slowed_by.is_empty());
+    warnings.extend(slowed.map(|card| format!("{} was slowed down during the steady calls: {}.", card.name, card.slowed_by.join(", "))));
     warnings
 }
 
@@ -72,14 +78,37 @@ pub(in crate::write) fn lines(identity: &Identity) -> Vec<(&'static str, String)
     let more = [
         ("memory", machine.memory_bytes.map(bytes)),
         ("memory bandwidth", machine.bandwidth_gbs.map(|bandwidth| format!("{} GB/s", significant(bandwidth)))),
-        ("clock", machine.clock_mhz.map(|clock| format!("{clock:.0} MHz"))),
+        ("clock", clock(machine)),
         ("temperature", machine.temperature_celsius.map(|degrees| format!("{degrees:.0} °C at most"))),
+        ("slowed down for heat", machine.throttles.map(|count| format!("{count} times"))),
         ("busy before", machine.load_before.map(|load| format!("{} processors", significant(load)))),
         ("device", machine.device.clone()),
         ("driver", machine.driver.clone()),
     ];
     lines.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    lines.extend(machine.cards.iter().map(|card| ("card", described(card))));
     lines
+}
+
+/// Of the processor: during the run, and at most.
+fn clock(machine: &Machine) -> Option<String> {
+    let parts =
+        [machine.clock_mhz.map(|clock| format!("{clock:.0} MHz")), machine.clock_max_mhz.map(|most| format!("{most:.0} MHz at most"))];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// `NVIDIA H200: 345 MHz, 35 °C before and 1755 MHz, 61 °C after the steady calls; at most 1980 MHz, 700 W; slowed down by: power limit`.
+fn described(card: &Card) -> String {
+    let joined = |clock: Option<f64>, other: Option<String>| {
+        let parts: Vec<String> = clock.map(|clock| format!("{clock:.0} MHz")).into_iter().chain(other).collect();
+        if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") }
+    };
+    let [before, after] = [&card.before, &card.after]
+        .map(|state| joined(state.clock_mhz, state.temperature_celsius.map(|degrees| format!("{degrees:.0} °C"))));
+    let most = joined(card.clock_max_mhz, card.power_limit_watts.map(|watts| format!("{watts:.0} W")));
+    let slowed = if card.slowed_by.is_empty() { String::new() } else { format!("; slowed down by: {}", card.slowed_by.join(", ")) };
+    format!("{}: {before} before and {after} after the steady calls; at most {most}{slowed}", card.name)
 }
 
 /// One row per subject. Hashes are cut short: JSON and CSV have all digits.

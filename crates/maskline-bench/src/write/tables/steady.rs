@@ -1,7 +1,7 @@
 //! Repeated calls: their latencies, their stages, and what load does to them.
 
 use super::super::table::{Column, Kind, Table, Terminal};
-use super::{FIGURES, NONE, parity, share, status};
+use super::{FIGURES, NONE, bytes_or_none, parity, share, status};
 use crate::format::{NOT_AVAILABLE, estimate, optional, percent, significant};
 use crate::percentile::Estimate;
 use crate::report::{EmbeddingState, LoadCurve, LoadPoint, StageRow, Steady, TextState};
@@ -14,6 +14,7 @@ struct Extent {
     has_embeddings: bool,
     has_texts: bool,
     has_p999: bool,
+    has_device_memory: bool,
     has_errors: bool,
     has_parity: bool,
 }
@@ -25,12 +26,14 @@ pub(super) fn steady(rows: &[Steady]) -> Table {
         has_embeddings: has(|row| row.embedding.is_some()),
         has_texts: has(|row| row.text.is_some()),
         has_p999: has(|row| row.summary.p999_ms.is_some()),
+        has_device_memory: has(|row| row.device_memory_bytes.is_some()),
         has_errors: has(|row| row.errors > 0),
         has_parity: has(|row| row.parity.is_some()),
     };
     let load = rows.first().filter(|_| !extent.has_loads).map_or_else(String::new, |row| format!("All calls: {}. ", row.load));
     let errors = if extent.has_errors { "" } else { "No call failed. " };
-    let note = format!("{load}{errors}Nothing is removed as an outlier. {FIGURES}");
+    let device = if extent.has_device_memory { "Device memory: the most that the row's process held on its card. " } else { "" };
+    let note = format!("{load}{errors}{device}Nothing is removed as an outlier. {FIGURES}");
     Table::new("Steady calls", note, steady_columns(extent)).rows(rows.iter().map(|row| steady_cells(row, extent)))
 }
 
@@ -51,6 +54,7 @@ fn steady_columns(extent: Extent) -> Vec<Column> {
         (Column::number("rate (1/s)", 1), true),
         (Column::number("CV", 3), true),
         (Column::paper("drift"), true),
+        (Column::number("device memory", 3), extent.has_device_memory),
         (Column::number("errors", 0), extent.has_errors),
         (Column::new("same answers", Kind::Answer, Terminal::Never), extent.has_parity),
     ];
@@ -69,6 +73,7 @@ fn steady_cells(row: &Steady, extent: Extent) -> Vec<String> {
     cells.extend([significant(*max_ms), estimate(mean_ms), significant(row.summary.rate()), percent(*variation)]);
     let drift = row.verdict.drift.map(|drift| drift.change);
     cells.push(drift.map_or_else(|| NOT_AVAILABLE.to_owned(), |change| signed_percent(&change)));
+    cells.extend(extent.has_device_memory.then(|| bytes_or_none(row.device_memory_bytes)));
     cells.extend(extent.has_errors.then(|| row.errors.to_string()));
     cells.extend(extent.has_parity.then(|| row.parity.as_ref().map_or_else(|| NONE.to_owned(), parity)));
     cells
