@@ -81,7 +81,7 @@ avx512() {
     fi
     kernel=$(find "$folder/kernel/boot" -name 'vmlinuz-*' | head -n 1)
     # Only the tests that are over soon: they reach every instruction.
-    local tests="simd:: attention:: memory::" program
+    local tests="simd:: attention:: memory:: linear:: multi_head::" program
     # Statically linked. What it depends on is what `cargo test` has built.
     program=$(cargo rustc -p maskline-kernels --lib --profile test --message-format json -- -Ctarget-feature=+crt-static |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')

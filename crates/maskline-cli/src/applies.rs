@@ -72,15 +72,17 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 }
 
 /// Options of `build` that do not apply to every model.
-const BUILD: [Rule; 3] = [
+const BUILD: [Rule; 4] = [
     rule("size", "--size", Needs::BuiltSize),
     rule("keypoints", "--keypoints", Needs::Pose),
     rule("decoder", "--decoder", Needs::MaskDecoder),
+    rule("kernels", "--kernels", Needs::Encoder),
 ];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 31] = [
+const RUN: [Rule; 32] = [
     rule("decoder", "--decoder", Needs::MaskDecoder),
+    rule("kernels", "--kernels", Needs::Encoder),
     rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),

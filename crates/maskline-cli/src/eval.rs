@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskline::{Error, ErrorKind, InputSize, LoadOptions, Model, ModelInfo, PredictOptions, WordOptions};
+use maskline::{Error, ErrorKind, InputSize, Kernels, LoadOptions, Model, ModelInfo, PredictOptions, WordOptions};
 use maskline_eval::{
     DetectionReport, DetectorOptions, Judged, PromptableOptions, Truth, detections, detector, finder, promptable, read_predictions,
 };
@@ -136,6 +136,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         synthetic: arguments.synthetic,
         seed: arguments.seed,
         decoder: None,
+        kernels: Kernels::Auto,
         precision: arguments.precision,
         keypoints: arguments.keypoints,
         names: None,

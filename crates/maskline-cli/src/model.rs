@@ -152,7 +152,14 @@ pub(crate) fn is_architecture(name: &str) -> bool {
 /// `BadInput` for a file of names that cannot be read.
 pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) -> Result<BundleOptions, Failure> {
     let labels = options.names.as_deref().map(read_names).transpose()?;
-    Ok(BundleOptions { decoder: options.decoder, keypoint_shape: options.keypoints, image_size, labels, ..BundleOptions::default() })
+    Ok(BundleOptions {
+        decoder: options.decoder,
+        kernels: options.kernels,
+        keypoint_shape: options.keypoints,
+        image_size,
+        labels,
+        ..BundleOptions::default()
+    })
 }
 
 /// The threads that a model gets; that fewer are used than were wished is said.

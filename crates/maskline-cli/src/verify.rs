@@ -23,7 +23,8 @@ pub(crate) fn verify(arguments: &Verify) -> Result<(), Failure> {
     let (path, offline) = (arguments.runtime.as_deref(), arguments.offline);
     let engine = model::Runtime { provider: &arguments.provider, path, offline, ..model::Runtime::default() }.engine()?;
     let dialect = if arguments.portable { Dialect::Portable } else { BundleOptions::default().dialect };
-    let options = VerifyOptions { provider, dialect, decoder: arguments.decoder, precision: arguments.precision };
+    let options =
+        VerifyOptions { provider, dialect, decoder: arguments.decoder, kernels: arguments.kernels, precision: arguments.precision };
     let mut reports = Vec::new();
     for case in &arguments.cases {
         for report in run_case(&engine, case, &options)? {

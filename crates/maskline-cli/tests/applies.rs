@@ -43,6 +43,7 @@ fn models_without_prompts_take_no_options_of_prompts() {
         &["--no-overlap"],
         &["--chunk", "4"],
         &["--embedding-cache", "256"],
+        &["--kernels", "own"],
         &["--label", "cat"],
         &["--object"],
     ] {

@@ -1,19 +1,29 @@
 //! Kernels for processors: what no operator of a runtime does as fast. They know numbers and nothing else.
 //!
-//! `simd` is what kernels are written in (sixteen lanes of any processor), `rows` the one product that all are made of, `softmax` what
-//! attentions share, `attention` one head's, `memory` that to what is remembered of objects in a video, `decoder` the mask decoder.
+//! `simd` is what kernels are written in (sixteen lanes of any processor). `rows` is the product of queries in lanes, `softmax` what such
+//! attentions share, `attention` one head's, `memory` that to what is remembered of objects in a video, `decoder` the mask decoder. `tile` is
+//! the product of rows with columns in lanes, `linear` the fully connected layers that are made of it, and `multi_head` the attentions.
 
 mod attention;
 pub mod decoder;
+mod linear;
 mod memory;
+mod multi_head;
 mod rows;
 mod scratch;
 mod simd;
 mod softmax;
+#[cfg(test)]
+mod testing;
+mod tile;
+mod workers;
 
 pub use attention::Looking;
+pub use linear::{Activation, LayerNorm, Linear, LinearOptions, Numbers, Order, Weights};
 pub use memory::{MemoryAttention, MemorySizes, Remembered};
+pub use multi_head::{AttentionSizes, MultiHeadAttention, PADDING, Projected, RelativePositions, Rotary, ScoreBias};
 pub use simd::Processor;
+pub use workers::Workers;
 
 /// Whether tests shall be over soon: where a whole processor is emulated (`testing/kernels.sh`).
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The seam between families and the engine.
 
-use maskline_onnx::{Dialect, GeluForm, Model, ModelHeader};
+use maskline_onnx::{Dialect, GeluForm, Graph, Model, ModelHeader};
 use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
 use crate::{Error, ErrorKind, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
@@ -29,6 +29,9 @@ pub struct BuildOptions {
     pub dialect: Dialect,
     /// Which form of a mask decoder is wished; ours needs the operators of [`Dialect::Native`].
     pub decoder: MaskDecoder,
+    /// Whether layers of image encoders are to be operators of our own, where the dialect has them. `None`: in families that gain a tenth by
+    /// it.
+    pub own_layers: Option<bool>,
     /// Published architecture; needed for generated weights, else read off the checkpoint.
     pub architecture: Option<String>,
     /// `[count, dims]` of keypoints, where the checkpoint does not tell them apart.
@@ -43,6 +46,13 @@ pub struct BuildOptions {
     pub config: Option<serde_json::Value>,
     /// Also output the inner tensors that the golden cases hold.
     pub taps: bool,
+}
+
+impl BuildOptions {
+    /// An empty graph of an image encoder, of a family that gains by layers of our own or does not (measured: `docs/encoders.md`).
+    pub(crate) fn encoder<'w>(&self, name: &str, gains: bool) -> Graph<'w> {
+        Graph::new(name, self.dialect).with_own_layers(self.own_layers.unwrap_or(gains))
+    }
 }
 
 /// One graph of a model.

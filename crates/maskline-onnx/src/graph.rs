@@ -93,6 +93,7 @@ pub struct Graph<'w> {
     scope: Vec<String>,
     /// Whether what is emitted now stays f32.
     is_full: bool,
+    pub(crate) has_own_layers: bool,
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) constants: Vec<Constant<'w>>,
@@ -169,6 +170,7 @@ impl<'w> Graph<'w> {
             dialect,
             scope: Vec::new(),
             is_full: false,
+            has_own_layers: false,
             values: Vec::new(),
             nodes: Vec::new(),
             constants: Vec::new(),
@@ -177,6 +179,17 @@ impl<'w> Graph<'w> {
             outputs: Vec::new(),
             metadata: Vec::new(),
         }
+    }
+
+    /// Lets layers be maskline's own operators, in the dialect that has them.
+    #[must_use]
+    pub fn with_own_layers(self, wished: bool) -> Self {
+        Self { has_own_layers: wished && self.dialect == Dialect::Native, ..self }
+    }
+
+    /// Whether layers are to be maskline's own operators.
+    pub fn has_own_layers(&self) -> bool {
+        self.has_own_layers
     }
 
     /// The dialect that this graph is written in.

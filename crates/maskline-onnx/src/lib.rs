@@ -51,8 +51,8 @@ pub use graph::{Dialect, Graph, Value};
 pub use header::{ModelHeader, Port};
 pub use model::Model;
 pub use ops::{
-    AttentionOptions, ConvOptions, FoldedCells, GeluForm, ImageToToken, Interpolation, MemoryAttention, PadMode, PoolOptions, Rotation,
-    TokenToImage, Upscale,
+    AttentionInPlace, AttentionOptions, ConvOptions, FoldedCells, GeluForm, Heads, ImageToToken, Interpolation, LayerActivation, LayerNorm,
+    LayerOptions, MemoryAttention, PadMode, PoolOptions, Rotation, TokenToImage, Upscale, Windows,
 };
 pub use precision::{Half, IntegerOptions, Range, SEEN};
 pub use save::{SaveOptions, SavedModel, Saver};

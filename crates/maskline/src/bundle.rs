@@ -18,9 +18,35 @@ use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 19;
+const BUILDER_VERSION: u32 = 22;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
+
+/// What computes the layers of transformers in image encoders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kernels {
+    /// Whatever is faster, as far as is known.
+    #[default]
+    Auto,
+    /// Operators of our own, [`Dialect::Native`]'s.
+    Own,
+    /// ONNX Runtime's.
+    Ort,
+}
+
+impl Kernels {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Own, Self::Ort];
+
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Own => "own",
+            Self::Ort => "ort",
+        }
+    }
+}
 
 /// What a bundle is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +57,8 @@ pub struct BundleOptions {
     /// Which mask decoder a promptable model gets. `None` for [`MaskDecoder::Native`] where the dialect has its operators, and
     /// [`MaskDecoder::Graph`] everywhere else.
     pub decoder: Option<MaskDecoder>,
+    /// What computes the layers of image encoders.
+    pub kernels: Kernels,
     /// What it is made of. `None` for what [`LoadOptions::precision`](crate::LoadOptions::precision) says for its provider, and for f32 where
     /// nobody says it.
     pub numbers: Option<Numbers>,
@@ -58,6 +86,7 @@ impl Default for BundleOptions {
         Self {
             dialect: if maskline_runtime::fast_instructions().is_some() { Dialect::Native } else { Dialect::Ort },
             decoder: None,
+            kernels: Kernels::default(),
             numbers: None,
             calibration: None,
             keypoint_shape: None,
@@ -171,6 +200,17 @@ impl Bundle {
 }
 
 impl BundleOptions {
+    /// Whether layers are to be operators of our own, or whatever is faster: only arithmetic in f32 has them, as other numbers rewrite graphs
+    /// operator by operator.
+    fn own_layers(&self) -> Option<bool> {
+        let is_plain = matches!(self.numbers.unwrap_or_default(), Numbers::F32 | Numbers::F16Weights);
+        match self.kernels {
+            Kernels::Auto if is_plain && self.dialect == Dialect::Native => None,
+            Kernels::Own => Some(is_plain && self.dialect == Dialect::Native),
+            Kernels::Auto | Kernels::Ort => Some(false),
+        }
+    }
+
     /// Refuses numbers that no model can have, before memory is asked for them.
     fn check(&self) -> Result<()> {
         if let Some(side) = self.image_size.filter(|side| *side > MOST_SIDE) {
@@ -181,6 +221,11 @@ impl BundleOptions {
             let why = format!("the native mask decoder is not to be had: the graphs are built in the dialect `{}`", self.dialect.name());
             let help = "it needs a processor with AVX2 and FMA, AVX-512 or NEON, and the provider cpu; leave the decoder to maskline";
             return Err(Error::new(ErrorKind::Unavailable, why).with_help(help));
+        }
+        if self.kernels == Kernels::Own && self.own_layers() == Some(false) {
+            let error = Error::new(ErrorKind::Unavailable, "kernels of our own are not to be had");
+            let error = error.expecting("a processor with AVX2 and FMA, AVX-512 or NEON, the provider cpu, and f32");
+            return Err(error.with_help("leave the kernels to maskline (auto)"));
         }
         match self.keypoint_shape {
             Some([count, dims]) if !(1..=1 << 16).contains(&count) || !(2..=3).contains(&dims) => {
@@ -214,6 +259,7 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
     BuildOptions {
         dialect: options.dialect,
         decoder: options.decoder.unwrap_or(MaskDecoder::Native),
+        own_layers: options.own_layers(),
         architecture,
         keypoint_shape: options.keypoint_shape,
         labels: options.labels.clone(),

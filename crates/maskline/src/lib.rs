@@ -66,7 +66,7 @@ pub mod verify;
 mod workers;
 
 pub use ask::{Answer, Answerer, Answers, Ask, Concept, Exemplar, Pair, PairOptions, Request, Subject, Ticket};
-pub use bundle::{Bundle, BundleOptions, write_generated_weights};
+pub use bundle::{Bundle, BundleOptions, Kernels, write_generated_weights};
 pub use calibration::{Calibrating, Calibration, CalibrationOptions, Observer};
 pub use degrade::Degradation;
 pub use delays::Delays;

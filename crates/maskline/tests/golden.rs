@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use maskline::verify::{VerifyOptions, verify};
-use maskline::{Dialect, Engine, EngineOptions, Image, InputSize, LoadOptions, PredictOptions};
+use maskline::{Dialect, Engine, EngineOptions, Image, InputSize, Kernels, LoadOptions, PredictOptions};
 
 /// A folder of the shared test material, or `None` (said aloud) where it is missing.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -43,13 +43,16 @@ fn check_case(engine: &Engine, case: &Path) -> usize {
 }
 
 fn check_case_in(engine: &Engine, case: &Path, dialects: &[Dialect]) -> usize {
+    let options = |dialect| VerifyOptions { dialect, ..VerifyOptions::default() };
+    dialects.iter().map(|dialect| check_case_with(engine, case, &options(*dialect))).sum()
+}
+
+fn check_case_with(engine: &Engine, case: &Path, options: &VerifyOptions) -> usize {
     let mut checked = 0;
-    for &dialect in dialects {
-        for report in verify(engine, case, &VerifyOptions { dialect, ..VerifyOptions::default() }).unwrap() {
-            for row in &report.rows {
-                assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
-                checked += 1;
-            }
+    for report in verify(engine, case, options).unwrap() {
+        for row in &report.rows {
+            assert!(row.passed, "{} on {:?}: {row:?}", report.case, report.checkpoint);
+            checked += 1;
         }
     }
     checked
@@ -90,6 +93,24 @@ fn cases_with_the_native_mask_decoder_are_within_their_tolerances() {
     for folder in folders.chain([own]) {
         for entry in std::fs::read_dir(folder).unwrap() {
             assert!(check_case_in(&engine, &entry.unwrap().path(), &[Dialect::Native]) > 15);
+        }
+    }
+}
+
+#[test]
+fn cases_with_layers_of_our_own_are_within_their_tolerances() {
+    // Of all families with transformers, whichever gain by them on this processor.
+    let folders = ["sam2_image", "sam2_official", "mobile_sam", "owlvit", "owlv2", "sam3_image", "sam3_tracker"];
+    let folders = folders.iter().filter_map(|folder| shared(&format!("goldens/{folder}")));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sam_vit");
+    let cache = tempfile::tempdir().unwrap();
+    let engine = engine(cache.path());
+    for kernels in [Kernels::Own, Kernels::Ort] {
+        let options = VerifyOptions { dialect: Dialect::Native, kernels, ..VerifyOptions::default() };
+        for folder in folders.clone().chain([own.clone()]) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                assert!(check_case_with(&engine, &entry.unwrap().path(), &options) > 15);
+            }
         }
     }
 }

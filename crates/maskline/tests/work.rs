@@ -1,7 +1,7 @@
 //! Operations of whole networks, counted from their graphs, against published figures.
 #![allow(clippy::unwrap_used)]
 
-use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, ModelSource};
+use maskline::{Bundle, BundleOptions, Dialect, Engine, EngineOptions, Kernels, ModelSource};
 use maskline_onnx::proto::ModelProto;
 use maskline_onnx::{GraphFile, Sizes, Work};
 use prost::Message;
@@ -86,19 +86,31 @@ fn sam2_differs_from_torch_by_what_is_folded() {
 fn the_folded_decoder_does_what_is_written_of_it() {
     let cache = tempfile::tempdir().unwrap();
     let engine = Engine::new(EngineOptions { cache: cache.path().into(), ..EngineOptions::default() }).unwrap();
-    let works = [Dialect::Ort, Dialect::Native].map(|dialect| {
-        let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 };
-        let bundle = engine.build(source, &BundleOptions { dialect, ..BundleOptions::default() }).unwrap();
-        let known = sizes([("batch", 1), ("prompts", 1), ("points", 3)]);
-        let works: Vec<Work> = bundle.parts().take(2).map(|(_, file)| GraphFile::read(&file).unwrap().work(&known).unwrap()).collect();
-        assert!(works.iter().all(|work| work.uncounted.is_empty()), "{works:?}");
-        works
-    });
-    let [[encoder, decoder], [native_encoder, native_decoder]] = works.each_ref().map(|works| [works[0].flops, works[1].flops]);
+    let works =
+        [(Dialect::Ort, Kernels::Ort), (Dialect::Native, Kernels::Ort), (Dialect::Native, Kernels::Own)].map(|(dialect, kernels)| {
+            let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 };
+            let bundle = engine.build(source, &BundleOptions { dialect, kernels, ..BundleOptions::default() }).unwrap();
+            let known = sizes([("batch", 1), ("prompts", 1), ("points", 3)]);
+            let works: Vec<Work> = bundle.parts().take(2).map(|(_, file)| GraphFile::read(&file).unwrap().work(&known).unwrap()).collect();
+            assert!(works.iter().all(|work| work.uncounted.is_empty()), "{works:?}");
+            works
+        });
+    let [[encoder, decoder], [native_encoder, native_decoder], [own_encoder, own_decoder]] =
+        works.each_ref().map(|works| [works[0].flops, works[1].flops]);
     // docs/decoder.md: for each of 4,096 cells, with nine tokens. The graph also takes the tokens back through projections of the cells.
     let saved = 2.0 * 4096.0 * (228_608.0 - 120_508.0);
     assert_close(decoder - native_decoder, saved, 0.01);
     // What the image's side has more: two blocks' keys, values and queries, the last keys and values, rows, and the first convolution.
     let rows = (17.0 + 128.0) + (17.0 + 256.0 + 1.0);
     assert_close(native_encoder - encoder, 2.0 * 4096.0 * 256.0 * (5.0 * 128.0 + rows + 256.0), 0.001);
+    assert_eq!(own_decoder, native_decoder);
+    // With layers of our own, cells that fill windows up are not projected, and ask for nothing: windows of 14 in three blocks and in the first of
+    // the last stage, whose queries are pooled, and of 7 in the last block.
+    let projected = |cells: f64, input: f64, output: f64| 2.0 * cells * input * 3.0 * output;
+    let asked = |queries: f64, keys: f64, width: f64| 4.0 * queries * keys * width;
+    let [of_14, of_7] = [70.0 * 70.0 - 64.0 * 64.0, 35.0 * 35.0 - 32.0 * 32.0];
+    let blocks = 3.0 * (projected(of_14, 384.0, 384.0) + asked(of_14, 196.0, 384.0));
+    let pooling = projected(of_14, 384.0, 768.0) + asked(of_7, 196.0, 768.0);
+    let last = projected(of_7, 768.0, 768.0) + asked(of_7, 49.0, 768.0);
+    assert_close(native_encoder - own_encoder, blocks + pooling + last, 1e-9);
 }

@@ -36,12 +36,8 @@ pub use token_to_image::TokenToImage;
 pub use upscale::Upscale;
 
 use crate::simd::LANES;
-
-/// Somebody who does work that falls into parts, on as many threads as he has.
-pub trait Workers {
-    /// Runs `work` once for each number below `count`, and returns when all are done.
-    fn each(&self, count: usize, work: &(dyn Fn(usize) + Sync + Send));
-}
+pub use crate::workers::Workers;
+use crate::workers::own;
 
 /// Stripes that are worked on together: what is read of a prompt stays in the processor's first cache for all of them.
 const TILE: usize = 4;
@@ -102,9 +98,4 @@ impl Sizes {
 /// Vectors that so many numbers fill.
 fn vectors(count: usize) -> usize {
     count.div_ceil(LANES)
-}
-
-/// The lock of something that only one thread ever asks for.
-fn own<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,39 +1,9 @@
 //! Each step against the same formula as it is written, in f64; and the same answer for any number of threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
 use crate::is_small;
 use crate::simd::Processor;
-
-/// So many threads, which take what is next.
-struct Threads(usize);
-
-impl Workers for Threads {
-    fn each(&self, count: usize, work: &(dyn Fn(usize) + Sync + Send)) {
-        let next = AtomicUsize::new(0);
-        let run = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    break;
-                }
-                work(index);
-            }
-        };
-        std::thread::scope(|scope| (0..self.0).for_each(|_| drop(scope.spawn(run))));
-    }
-}
-
-/// Numbers that repeat themselves after a long time, from -1 to 1.
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(747_796_405).wrapping_add(1);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
+use crate::testing::{Threads, numbers};
 
 /// Rows [count, width] as they are kept with rows in lanes, [count / 16, width, 16]; what is beyond is 7, which must count for nothing.
 fn in_lanes(rows: &[f32], width: usize) -> Vec<f32> {

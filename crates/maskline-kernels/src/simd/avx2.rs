@@ -45,6 +45,7 @@ unsafe impl Simd for Avx2 {
     type Vector = Vector;
     /// Of sixteen registers they take twelve, one vector two, and a number one.
     const SUMS: usize = 6;
+    const COLUMNS: usize = 1;
 
     both! {
         add(a, b) = _mm256_add_ps;
@@ -68,6 +69,31 @@ unsafe impl Simd for Avx2 {
         let from = &from[..LANES];
         // SAFETY: `self` is the proof of AVX, and the slice has sixteen numbers.
         unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> Vector {
+        let [a, b] = halves(self, from);
+        [widen(self, a), widen(self, b)]
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16]) -> Vector {
+        let [a, b] = halves(self, from);
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(a)), _mm256_castsi256_ps(_mm256_slli_epi32::<16>(b))] }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        // SAFETY: any address may be prefetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_far(self, from: &[f32]) {
+        // SAFETY: any address may be prefetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
@@ -127,6 +153,31 @@ unsafe impl Simd for Avx2 {
 fn power(_: Avx2, n: __m256) -> __m256 {
     // SAFETY: an `Avx2` is the proof of AVX2.
     unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)))) }
+}
+
+/// Sixteen numbers of sixteen bits in the lower halves of those of thirty-two.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn halves(_: Avx2, from: &[u16]) -> [__m256i; 2] {
+    let from = from[..LANES].as_ptr().cast::<__m128i>();
+    // SAFETY: an `Avx2` is the proof of AVX2, and the slice has sixteen numbers, which fill two registers of 128 bits.
+    unsafe { [_mm256_cvtepu16_epi32(_mm_loadu_si128(from)), _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(1)))] }
+}
+
+/// Numbers of half precision. Not by the instructions for it (F16C), which AVX2 does not include.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn widen(_: Avx2, bits: __m256i) -> __m256 {
+    // SAFETY: an `Avx2` is the proof of AVX2.
+    unsafe {
+        let sign = _mm256_slli_epi32::<16>(_mm256_and_si256(bits, _mm256_set1_epi32(0x8000)));
+        let rest = _mm256_slli_epi32::<13>(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fff)));
+        // The exponents differ by 112. What is not finite keeps the largest exponent.
+        let number = _mm256_mul_ps(_mm256_castsi256_ps(rest), _mm256_castsi256_ps(_mm256_set1_epi32((127 + 112) << 23)));
+        let is_large = _mm256_cmp_ps::<_CMP_GE_OQ>(number, _mm256_set1_ps(65536.0));
+        let largest = _mm256_and_ps(is_large, _mm256_castsi256_ps(_mm256_set1_epi32(0x7f80_0000)));
+        _mm256_or_ps(_mm256_or_ps(number, largest), _mm256_castsi256_ps(sign))
+    }
 }
 
 /// Eight vectors of eight lanes, transposed: pairs, then fours, then halves.

@@ -45,6 +45,7 @@ unsafe impl Simd for Avx512 {
     type Vector = __m512;
     /// Of thirty-two registers: enough that none waits for its last addition. What they are multiplied with is read from memory on the way.
     const SUMS: usize = 12;
+    const COLUMNS: usize = 2;
 
     one! {
         add(a, b) = _mm512_add_ps;
@@ -70,6 +71,32 @@ unsafe impl Simd for Avx512 {
         let from = &from[..LANES];
         // SAFETY: `self` is the proof of AVX-512, and the slice has sixteen numbers.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> __m512 {
+        let from = &from[..LANES];
+        // SAFETY: `self` is the proof of AVX-512, and the slice has sixteen numbers.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16]) -> __m512 {
+        let from = &from[..LANES];
+        // SAFETY: `self` is the proof of AVX-512, and the slice has sixteen numbers.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast())))) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        // SAFETY: any address may be prefetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_far(self, from: &[f32]) {
+        // SAFETY: any address may be prefetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().cast()) }
     }
 
     #[inline(always)]

@@ -19,6 +19,17 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.scale(simd.add(sum, simd.splat(1.0)), n)
 }
 
+/// `2ˣ` for x up to 127, within 2 units in the last place: less than -126 counts as that. What is no number stays so.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    const LEAST: f32 = -126.0;
+    // The best polynomial on the interval of half a power (Remez).
+    const POLYNOMIAL: [f32; 7] = [1.534_581_2e-4, 1.339_993e-3, 9.618_489e-3, 5.550_328_6e-2, 0.240_226_46, std::f32::consts::LN_2, 1.0];
+    let x = simd.max(simd.splat(LEAST), x);
+    let n = simd.round(x);
+    simd.scale(polynomial(simd, &POLYNOMIAL, simd.sub(x, n)), n)
+}
+
 /// `x Φ(x)` with the normal distribution Φ, within 3e-7 of max(1, |x|).
 ///
 /// The error function is a quotient of two polynomials in x² on the interval where it is not yet ±1 in f32.
@@ -36,6 +47,29 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.mul_add(half, error, half)
 }
 
+/// [`gelu`] as it was first approximated, `x σ(2 √(2/π) (x + 0.044715 x³))`, which is `x / 2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+#[inline(always)]
+pub(crate) fn gelu_tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    const FACTOR: f32 = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    let cubic = simd.mul_add(simd.mul(x, x), simd.splat(FACTOR * 0.044_715), simd.splat(FACTOR));
+    simd.mul(x, sigmoid(simd, simd.mul(x, cubic)))
+}
+
+/// `x σ(factor x)` with the logistic function σ.
+#[inline(always)]
+pub(crate) fn silu<S: Simd>(simd: S, x: S::Vector, factor: f32) -> S::Vector {
+    simd.mul(x, sigmoid(simd, simd.mul(x, simd.splat(factor))))
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    // The power's largest and least stand for what is beyond.
+    let exponent = simd.min(simd.splat(126.0), simd.mul(x, simd.splat(-std::f32::consts::LOG2_E)));
+    let one = simd.splat(1.0);
+    simd.div(one, simd.add(one, exp2(simd, exponent)))
+}
+
 /// Horner's rule, from the coefficient of the highest power.
 #[inline(always)]
 fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::Vector) -> S::Vector {
@@ -50,19 +84,36 @@ fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::Vector) -> S::Vector
 mod tests {
     use super::*;
     use crate::simd::{Kernel, LANES, Processor};
+    use crate::testing::error_function;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Function {
+        Exp,
+        Exp2,
+        Gelu,
+        GeluTanh,
+        Silu,
+    }
 
     /// A function of every number.
-    struct Each<'a, const EXP: bool>(&'a [f32]);
+    struct Each<'a>(Function, &'a [f32]);
 
-    impl<const EXP: bool> Kernel for Each<'_, EXP> {
+    impl Kernel for Each<'_> {
         type Output = Vec<f32>;
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Vec<f32> {
-            let mut out = vec![0.0; self.0.len()];
-            for (from, to) in self.0.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
+            let mut out = vec![0.0; self.1.len()];
+            for (from, to) in self.1.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
                 let x = simd.load(from);
-                simd.store(if EXP { exp(simd, x) } else { gelu(simd, x) }, to);
+                let found = match self.0 {
+                    Function::Exp => exp(simd, x),
+                    Function::Exp2 => exp2(simd, x),
+                    Function::Gelu => gelu(simd, x),
+                    Function::GeluTanh => gelu_tanh(simd, x),
+                    Function::Silu => silu(simd, x, 1.702),
+                };
+                simd.store(found, to);
             }
             out
         }
@@ -79,13 +130,13 @@ mod tests {
     fn exponentials_are_right_to_the_last_places_on_every_processor() {
         let numbers = evenly(0.0, -87.0);
         for processor in Processor::all() {
-            for (x, found) in numbers.iter().zip(processor.run(Each::<true>(&numbers))) {
+            for (x, found) in numbers.iter().zip(processor.run(Each(Function::Exp, &numbers))) {
                 let exact = f64::from(*x).exp();
                 let error = (f64::from(found) - exact).abs() / exact;
                 assert!(error < 2.5e-7, "{processor:?}: e^{x} is {exact}, found {found}");
             }
             let far = [f32::NEG_INFINITY, -1e30, -88.0, -1000.0, 0.0, -0.0, -1e-30, -87.0];
-            let far = processor.run(Each::<true>(&[far, far].concat()));
+            let far = processor.run(Each(Function::Exp, &[far, far].concat()));
             assert!(far[..4].iter().all(|small| *small < 2e-38) && far[4..7] == [1.0; 3], "{far:?}");
         }
     }
@@ -94,30 +145,50 @@ mod tests {
     fn gelus_are_right_to_the_last_places_on_every_processor() {
         let numbers = evenly(-12.0, 12.0);
         for processor in Processor::all() {
-            for (x, found) in numbers.iter().zip(processor.run(Each::<false>(&numbers))) {
+            for (x, found) in numbers.iter().zip(processor.run(Each(Function::Gelu, &numbers))) {
                 let wide = f64::from(*x);
                 let exact = 0.5 * wide * (1.0 + error_function(wide * std::f64::consts::FRAC_1_SQRT_2));
                 let error = (f64::from(found) - exact).abs() / wide.abs().max(1.0);
                 assert!(error < 3e-7, "{processor:?}: gelu({x}) is {exact}, found {found}");
             }
-            let far = processor.run(Each::<false>(&[-1e30, 1e30, -40.0, 40.0].repeat(4)));
+            let far = processor.run(Each(Function::Gelu, &[-1e30, 1e30, -40.0, 40.0].repeat(4)));
             let error = |lane: usize, exact: f32| (far[lane] - exact).abs() / [1e30, 1e30, 40.0, 40.0][lane];
             assert!([0.0, 1e30, 0.0, 40.0].into_iter().enumerate().all(|(lane, exact)| error(lane, exact) < 3e-7), "{far:?}");
         }
     }
 
-    /// By its series near 0, and beyond by the continued fraction of its complement.
-    fn error_function(x: f64) -> f64 {
-        if x.abs() < 3.0 {
-            let mut term = x;
-            let mut sum = x;
-            for n in 1..120 {
-                term *= -x * x / f64::from(n);
-                sum += term / f64::from(2 * n + 1);
+    #[test]
+    fn powers_of_two_are_right_to_the_last_places_on_every_processor() {
+        let numbers = evenly(-126.0, 126.9);
+        for processor in Processor::all() {
+            for (x, found) in numbers.iter().zip(processor.run(Each(Function::Exp2, &numbers))) {
+                let exact = f64::from(*x).exp2();
+                let error = (f64::from(found) - exact).abs() / exact;
+                assert!(error < 2.5e-7, "{processor:?}: 2^{x} is {exact}, found {found}");
             }
-            return sum * std::f64::consts::FRAC_2_SQRT_PI;
+            let far = processor.run(Each(Function::Exp2, &[f32::NEG_INFINITY, -1e30, 0.0, f32::NAN].repeat(4)));
+            assert!(far[..2].iter().all(|small| *small < 2e-38) && far[2] == 1.0 && far[3].is_nan(), "{processor:?}: {far:?}");
         }
-        let fraction = (1..60).rev().fold(x.abs(), |below, n| x.abs() + f64::from(n) / 2.0 / below);
-        (1.0 - (-x * x).exp() / (fraction * std::f64::consts::PI.sqrt())).copysign(x)
+    }
+
+    #[test]
+    fn approximations_of_gelu_are_what_they_are_said_to_be() {
+        let numbers = evenly(-12.0, 12.0);
+        for processor in Processor::all() {
+            for function in [Function::GeluTanh, Function::Silu] {
+                for (x, found) in numbers.iter().zip(processor.run(Each(function, &numbers))) {
+                    let wide = f64::from(*x);
+                    let inner = std::f64::consts::FRAC_2_PI.sqrt() * (wide + 0.044715 * wide.powi(3));
+                    let exact = match function {
+                        Function::GeluTanh => 0.5 * wide * (1.0 + inner.tanh()),
+                        _ => wide / (1.0 + (-1.702 * wide).exp()),
+                    };
+                    let error = (f64::from(found) - exact).abs() / wide.abs().max(1.0);
+                    assert!(error < 1e-6, "{processor:?}: {function:?}({x}) is {exact}, found {found}");
+                }
+                let far = processor.run(Each(function, &[-1e10, 1e10, f32::NAN, f32::INFINITY].repeat(4)));
+                assert!(far[0].abs() < 1e-20 && far[1] == 1e10 && far[2].is_nan() && far[3] == f32::INFINITY, "{processor:?}: {far:?}");
+            }
+        }
     }
 }

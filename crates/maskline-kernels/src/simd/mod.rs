@@ -11,7 +11,7 @@ mod math;
 mod neon;
 mod portable;
 
-pub(crate) use math::{exp, gelu};
+pub(crate) use math::{exp, exp2, gelu, gelu_tanh, silu};
 
 use self::portable::Portable;
 
@@ -28,10 +28,20 @@ pub(crate) unsafe trait Simd: Copy {
     type Vector: Copy;
     /// Vectors of sums that are kept in registers at once: as many as leave room for what is added.
     const SUMS: usize;
+    /// Vectors side by side of which `SUMS` rows are summed at once, where each number of a row is multiplied with all of them.
+    const COLUMNS: usize;
 
     fn splat(self, number: f32) -> Self::Vector;
     /// The first numbers of a slice that has as many as there are lanes.
     fn load(self, from: &[f32]) -> Self::Vector;
+    /// As `load`, of numbers of half precision (IEEE 754 binary16) as bits.
+    fn load_f16(self, from: &[u16]) -> Self::Vector;
+    /// As `load`, of the upper halves of f32 (bfloat16) as bits.
+    fn load_bf16(self, from: &[u16]) -> Self::Vector;
+    /// Tells the processor that the cache line where a slice begins will be needed soon.
+    fn prefetch(self, from: &[f32]);
+    /// As `prefetch`, into the second cache: the first one has no room for it yet.
+    fn prefetch_far(self, from: &[f32]);
     /// Into the first numbers of a slice that has as many as there are lanes.
     fn store(self, vector: Self::Vector, to: &mut [f32]);
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -64,6 +74,26 @@ pub(crate) trait Kernel {
 
     /// Must be `#[inline(always)]`, and all that it calls: it is compiled where it is called.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// As `load`, with zeros where the slice ends before the lanes do.
+#[inline(always)]
+pub(crate) fn load_some<S: Simd>(simd: S, from: &[f32]) -> S::Vector {
+    if from.len() >= LANES {
+        return simd.load(from);
+    }
+    let mut numbers = [0.0; LANES];
+    numbers[..from.len()].copy_from_slice(from);
+    simd.load(&numbers)
+}
+
+/// As `store`, of as many lanes as the slice has numbers.
+#[inline(always)]
+pub(crate) fn store_some<S: Simd>(simd: S, vector: S::Vector, to: &mut [f32]) {
+    if to.len() >= LANES {
+        return simd.store(vector, to);
+    }
+    to.copy_from_slice(&numbers(simd, vector)[..to.len()]);
 }
 
 /// The lanes as numbers.
@@ -249,6 +279,65 @@ mod tests {
                 assert!(found[1][0].is_nan() && found[3][0].is_nan(), "{processor:?}: the second of two counts if one is no number");
                 assert_eq!(found[4], [2e9, -2e9, 8_388_608.0, 0.0], "{processor:?}");
                 assert_eq!(found[5], [3.0 / f32::MIN_POSITIVE, 1.5 * f32::MIN_POSITIVE, 1.5, 0.75], "{processor:?}");
+            }
+        }
+    }
+
+    /// Numbers of sixteen bits, and the first few of other numbers.
+    struct Bits<'a>(&'a [u16]);
+
+    impl Kernel for Bits<'_> {
+        type Output = Vec<[[f32; LANES]; 2]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            self.0.chunks_exact(LANES).map(|bits| [numbers(simd, simd.load_f16(bits)), numbers(simd, simd.load_bf16(bits))]).collect()
+        }
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_are_widened_exactly() {
+        // All of them, or some of every exponent.
+        let step = if cfg!(miri) || crate::is_small() { 97 } else { 1 };
+        let mut bits: Vec<u16> = (0..=u16::MAX).step_by(step).chain([0x7c00, 0xfc00, 0x7e00, 0x0001, 0x8000]).collect();
+        bits.resize(bits.len().next_multiple_of(LANES), 0);
+        let is_same = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        for processor in Processor::all() {
+            for (bits, [f16, bf16]) in bits.chunks_exact(LANES).zip(processor.run(Bits(&bits))) {
+                for lane in 0..LANES {
+                    let expected = half::f16::from_bits(bits[lane]).to_f32();
+                    assert!(is_same(f16[lane], expected), "{processor:?}: {:x} is {expected}, found {}", bits[lane], f16[lane]);
+                    let expected = half::bf16::from_bits(bits[lane]).to_f32();
+                    assert!(is_same(bf16[lane], expected), "{processor:?}: {:x} is {expected}, found {}", bits[lane], bf16[lane]);
+                }
+            }
+        }
+    }
+
+    /// Fewer numbers than lanes.
+    struct Some<'a>(&'a [f32]);
+
+    impl Kernel for Some<'_> {
+        type Output = (Vec<f32>, [f32; LANES]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            simd.prefetch(self.0);
+            let loaded = load_some(simd, self.0);
+            let mut stored = vec![7.0; self.0.len()];
+            store_some(simd, loaded, &mut stored);
+            (stored, numbers(simd, loaded))
+        }
+    }
+
+    #[test]
+    fn fewer_numbers_than_lanes_are_loaded_and_stored() {
+        let all: [f32; LANES + 1] = std::array::from_fn(|at| at as f32 + 1.0);
+        for processor in Processor::all() {
+            for count in [0, 1, 5, LANES] {
+                let (stored, lanes) = processor.run(Some(&all[..count]));
+                assert_eq!(stored, all[..count], "{processor:?}");
+                assert!(lanes[..count] == all[..count] && lanes[count..].iter().all(|lane| *lane == 0.0), "{processor:?}: {lanes:?}");
             }
         }
     }

@@ -42,6 +42,7 @@ unsafe impl Simd for Neon {
     type Vector = Vector;
     /// Of thirty-two registers they take twenty-four, one vector four, and a number one.
     const SUMS: usize = 6;
+    const COLUMNS: usize = 1;
 
     all! {
         add(a, b) = vaddq_f32;
@@ -68,6 +69,27 @@ unsafe impl Simd for Neon {
         // SAFETY: `self` is the proof of NEON, and the slice has sixteen numbers.
         unsafe { [vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))] }
     }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> Vector {
+        let [a, b, c, d] = quarters(self, from);
+        // SAFETY: `self` is the proof of NEON.
+        unsafe { [widen_f16(a), widen_f16(b), widen_f16(c), widen_f16(d)] }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16]) -> Vector {
+        let [a, b, c, d] = quarters(self, from);
+        // SAFETY: `self` is the proof of NEON.
+        unsafe { [widen_bf16(a), widen_bf16(b), widen_bf16(c), widen_bf16(d)] }
+    }
+
+    /// Rust has no stable way to say it.
+    #[inline(always)]
+    fn prefetch(self, _: &[f32]) {}
+
+    #[inline(always)]
+    fn prefetch_far(self, _: &[f32]) {}
 
     #[inline(always)]
     fn store(self, [a, b, c, d]: Vector, to: &mut [f32]) {
@@ -134,6 +156,36 @@ fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
 fn scale(a: float32x4_t, n: float32x4_t) -> float32x4_t {
     let exponents = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
     vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponents)))
+}
+
+/// Sixteen numbers of sixteen bits in the lower halves of those of thirty-two.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn quarters(_: Neon, from: &[u16]) -> [uint32x4_t; 4] {
+    let from = from[..LANES].as_ptr();
+    // SAFETY: a `Neon` is the proof of NEON, and the slice has sixteen numbers.
+    unsafe {
+        [vmovl_u16(vld1_u16(from)), vmovl_u16(vld1_u16(from.add(4))), vmovl_u16(vld1_u16(from.add(8))), vmovl_u16(vld1_u16(from.add(12)))]
+    }
+}
+
+/// Numbers of half precision, with the instructions of any NEON.
+#[target_feature(enable = "neon")]
+#[inline]
+fn widen_f16(bits: uint32x4_t) -> float32x4_t {
+    let sign = vshlq_n_u32::<16>(vandq_u32(bits, vdupq_n_u32(0x8000)));
+    let rest = vshlq_n_u32::<13>(vandq_u32(bits, vdupq_n_u32(0x7fff)));
+    // The exponents differ by 112. What is not finite keeps the largest exponent.
+    let number = vmulq_f32(vreinterpretq_f32_u32(rest), vreinterpretq_f32_u32(vdupq_n_u32((127 + 112) << 23)));
+    let largest = vandq_u32(vcgeq_f32(number, vdupq_n_f32(65536.0)), vdupq_n_u32(0x7f80_0000));
+    vreinterpretq_f32_u32(vorrq_u32(vorrq_u32(vreinterpretq_u32_f32(number), largest), sign))
+}
+
+/// Upper halves of f32.
+#[target_feature(enable = "neon")]
+#[inline]
+fn widen_bf16(bits: uint32x4_t) -> float32x4_t {
+    vreinterpretq_f32_u32(vshlq_n_u32::<16>(bits))
 }
 
 /// Four vectors of four lanes, transposed: pairs, then halves.

@@ -18,6 +18,7 @@ fn each(make: impl FnMut(usize) -> f32) -> Vector {
 unsafe impl Simd for Portable {
     type Vector = Vector;
     const SUMS: usize = 3;
+    const COLUMNS: usize = 1;
 
     #[inline(always)]
     fn splat(self, number: f32) -> Vector {
@@ -29,6 +30,30 @@ unsafe impl Simd for Portable {
         let from = &from[..LANES];
         each(|lane| from[lane])
     }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> Vector {
+        let from = &from[..LANES];
+        each(|lane| {
+            let (sign, rest) = (u32::from(from[lane] & 0x8000) << 16, u32::from(from[lane] & 0x7fff) << 13);
+            // The exponents differ by 112. What is not finite keeps the largest exponent.
+            let number = f32::from_bits(rest) * f32::from_bits((127 + 112) << 23);
+            let largest = if number >= 65536.0 { 0x7f80_0000 } else { 0 };
+            f32::from_bits(number.to_bits() | largest | sign)
+        })
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16]) -> Vector {
+        let from = &from[..LANES];
+        each(|lane| f32::from_bits(u32::from(from[lane]) << 16))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: &[f32]) {}
+
+    #[inline(always)]
+    fn prefetch_far(self, _: &[f32]) {}
 
     #[inline(always)]
     fn store(self, vector: Vector, to: &mut [f32]) {

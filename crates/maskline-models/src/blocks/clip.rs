@@ -1,9 +1,9 @@
 //! Transformer blocks of CLIP (Radford et al. 2021): norms first, plain multi-head attention, as towers over words and over pictures use them.
 
-use maskline_onnx::{AttentionOptions, Graph, Value};
+use maskline_onnx::{AttentionInPlace, AttentionOptions, Graph, LayerActivation, Value};
 use maskline_weights::Scope;
 
-use super::{Activation, Norm, batched, layer_norm, linear};
+use super::{Activation, Around, Norm, Normed, batched, layer, layer_norm, linear};
 use crate::{Error, ErrorKind, Result};
 
 /// What tokens may look at.
@@ -56,12 +56,31 @@ impl Tower {
     /// # Errors
     /// `Checkpoint` for missing or misshapen tensors.
     pub fn block<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {
+        if let (true, Some(activation), None, None) = (g.has_own_layers(), self.activation.of_layer(), reach.bias, reach.present) {
+            return self.block_in_place(g, scope, x, activation);
+        }
         let y = layer_norm(g, &scope.push("layer_norm1"), x, self.norm())?;
         let y = self.attention(g, &scope.push("self_attn"), &y, reach)?;
         let x = g.add(x, &y)?;
         let y = layer_norm(g, &scope.push("layer_norm2"), &x, self.norm())?;
         let y = self.mlp(g, &scope.push("mlp"), &y)?;
         Ok(g.add(&x, &y)?)
+    }
+
+    /// A block of our own layers, whose tokens look at all others.
+    fn block_in_place<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, activation: LayerActivation) -> Result<Value> {
+        let Self { width, hidden, heads, .. } = *self;
+        let [first, second] = ["layer_norm1", "layer_norm2"].map(|name| scope.push(name));
+        let normed = |scope| Some(Normed { scope, norm: self.norm() });
+        let before = Around { norm: normed(&first), ..Around::default() };
+        let attention = scope.push("self_attn");
+        let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| layer(g, &attention.push(name), x, [width; 2], before));
+        let (q, k, v) = (q?, k?, v?);
+        let seen = g.scoped(attention.name(), |g| g.attention_in_place(AttentionInPlace::of([&q, &k, &v], [heads, width / heads])))?;
+        let x = layer(g, &attention.push("out_proj"), &seen, [width; 2], Around { residual: Some(x), ..Around::default() })?;
+        let around = Around { norm: normed(&second), activation, residual: None };
+        let y = layer(g, &scope.push("mlp.fc1"), &x, [width, hidden], around)?;
+        layer(g, &scope.push("mlp.fc2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() })
     }
 
     fn attention<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! Convolutions as checkpoints store them: alone or followed by batch normalisation.
 
-use maskline_onnx::{ConvOptions, GeluForm, Graph, Value};
+use maskline_onnx::{ConvOptions, GeluForm, Graph, LayerActivation, Value};
 use maskline_weights::{Init, Scope, Tensor};
 
 use super::{constant, pickled};
@@ -61,6 +61,19 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// As a [`layer`](super::layer) has it; `None` where none has.
+    pub fn of_layer(self) -> Option<LayerActivation> {
+        match self {
+            Self::None => Some(LayerActivation::Identity),
+            Self::Relu => Some(LayerActivation::Relu),
+            Self::Silu => Some(LayerActivation::Silu),
+            Self::Gelu(GeluForm::Exact) => Some(LayerActivation::Gelu),
+            Self::Gelu(GeluForm::Tanh) => Some(LayerActivation::GeluTanh),
+            Self::QuickGelu => Some(LayerActivation::QuickGelu),
+            _ => None,
+        }
+    }
+
     /// What a configuration of Hugging Face names (`hidden_act`), else the usual one.
     ///
     /// # Errors

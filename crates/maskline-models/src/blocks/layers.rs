@@ -1,6 +1,6 @@
 //! Constants, fully connected layers and layer normalisation as checkpoints store them.
 
-use maskline_onnx::{Constant, DType, FileSpan, Graph, Value};
+use maskline_onnx::{Constant, DType, FileSpan, Graph, LayerActivation, LayerNorm, LayerOptions, Value};
 use maskline_weights::{Scope, Tensor};
 
 use super::pickled;
@@ -95,6 +95,52 @@ pub fn linear_gelu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, 
     })
 }
 
+/// What goes with a [`layer`]: `residual + activation(norm(x) weightᵀ + bias)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around<'a, 'w> {
+    /// In front of it.
+    pub norm: Option<Normed<'a, 'w>>,
+    /// Behind it.
+    pub activation: LayerActivation,
+    /// Added in the end.
+    pub residual: Option<&'a Value>,
+}
+
+/// A layer normalisation of a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Normed<'a, 'w> {
+    /// Where its parameters are.
+    pub scope: &'a Scope<'w>,
+    /// What it is.
+    pub norm: Norm,
+}
+
+/// A fully connected layer on the last axis with what goes with it, as one operator: for graphs whose layers are our own.
+///
+/// # Errors
+/// `Checkpoint` for missing or misshapen tensors, `Graph` where layers are not our own.
+pub fn layer<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, sizes: [usize; 2], around: Around<'_, 'w>) -> Result<Value> {
+    let [input, output] = sizes;
+    let weight = weight(g, scope, &[output, input])?;
+    let bias = parameter(g, scope, "bias", &[output])?;
+    let Around { norm, activation, residual } = around;
+    let norm = norm.map(|normed| normed.parameters(g)).transpose()?;
+    g.scoped(scope.name(), |g| {
+        let norm = norm.as_ref().map(|(weight, bias, epsilon)| LayerNorm { weight, bias, epsilon: *epsilon });
+        Ok(g.layer(x, &weight, LayerOptions { norm, bias: Some(&bias), activation, residual })?)
+    })
+}
+
+impl<'w> Normed<'_, 'w> {
+    /// Gain, shift and epsilon.
+    fn parameters(&self, g: &mut Graph<'w>) -> Result<(Value, Value, f32)> {
+        let Norm { width, epsilon } = self.norm;
+        let epsilon = pickled::epsilon(self.scope, f64::from(epsilon))? as f32;
+        let weight = parameter(g, self.scope, "weight", &[width])?;
+        Ok((weight, parameter(g, self.scope, "bias", &[width])?, epsilon))
+    }
+}
+
 /// A layer normalisation.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm {
@@ -116,10 +162,7 @@ impl Norm {
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, norm: Norm) -> Result<Value> {
-    let Norm { width, epsilon } = norm;
-    let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
-    let weight = parameter(g, scope, "weight", &[width])?;
-    let bias = parameter(g, scope, "bias", &[width])?;
+    let (weight, bias, epsilon) = Normed { scope, norm }.parameters(g)?;
     g.scoped(scope.name(), |g| Ok(g.layer_norm(x, &weight, Some(&bias), epsilon)?))
 }
 
@@ -128,10 +171,7 @@ pub fn layer_norm<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, norm: Nor
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn layer_norm_channels<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, norm: Norm) -> Result<Value> {
-    let Norm { width, epsilon } = norm;
-    let epsilon = pickled::epsilon(scope, f64::from(epsilon))? as f32;
-    let weight = parameter(g, scope, "weight", &[width])?;
-    let bias = parameter(g, scope, "bias", &[width])?;
+    let (weight, bias, epsilon) = Normed { scope, norm }.parameters(g)?;
     g.scoped(scope.name(), |g| Ok(g.layer_norm_channels(x, &weight, &bias, epsilon)?))
 }
 

@@ -21,7 +21,7 @@ const GELU: Activation = Activation::Gelu(GeluForm::Exact);
 /// The picture f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
 pub(super) fn graph<'w>(decoder: &Decoder<'_, 'w>, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
     let (checkpoint, taps) = (decoder.checkpoint(), options.taps);
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, false);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(first::INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;

@@ -11,7 +11,7 @@ use crate::{BuildOptions, Error, Result};
 
 /// The picture f32 [batch, 3, S, S], normalised → of every patch what [`WordHead`] names.
 pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, false);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;

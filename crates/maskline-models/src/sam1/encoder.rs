@@ -1,19 +1,19 @@
 //! The image encoder: a ViT with attention in windows and over the whole picture (Li et al. 2022), a neck, the image side of the
 //! decoder. Maps are [B, rows, columns, width].
 
-use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dim, Graph, Interpolation, Value};
+use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dim, Graph, Interpolation, LayerActivation, Value};
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
 use super::relative::{self, Sizes};
-use crate::blocks::{Joint, Norm, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
+use crate::blocks::{Around, Joint, Norm, Normed, cells, constant, dense, join, layer, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::sam::{Decoder, first};
 use crate::{BuildOptions, Error, Result};
 
 /// The picture f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
 pub(super) fn graph<'w>(decoder: &Decoder<'_, 'w>, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
     let (checkpoint, taps) = (decoder.checkpoint(), options.taps);
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, true);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(first::INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;
@@ -85,6 +85,13 @@ impl<'w> Vit<'_, 'w> {
         let y = layer_norm(g, &norm(1), x, Norm::of(width, epsilon))?;
         let y = self.attention(g, &scope.push("attn"), index, &y)?;
         let x = g.add(x, &y)?;
+        if g.has_own_layers() {
+            let second = norm(2);
+            let normed = Some(Normed { scope: &second, norm: Norm::of(width, epsilon) });
+            let around = Around { norm: normed, activation: LayerActivation::Gelu, residual: None };
+            let y = layer(g, &scope.push("mlp.lin1"), &x, [width, hidden], around)?;
+            return layer(g, &scope.push("mlp.lin2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() });
+        }
         let y = layer_norm(g, &norm(2), &x, Norm::of(width, epsilon))?;
         let y = mlp(g, [&scope.push("mlp.lin1"), &scope.push("mlp.lin2")], &y, [width, hidden])?;
         Ok(g.add(&x, &y)?)

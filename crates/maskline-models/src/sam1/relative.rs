@@ -4,7 +4,7 @@
 //! the key by its row and its column alone: they are entries of two short vectors per query. So the query is lengthened by
 //! these vectors, the key by zeros with a one in the place of its row and of its column, and an ordinary attention does the rest.
 
-use maskline_onnx::{AttentionOptions, Graph, PadMode, Value};
+use maskline_onnx::{AttentionInPlace, AttentionOptions, Graph, PadMode, Value};
 use maskline_weights::Scope;
 
 use crate::blocks::{batched, computed};
@@ -32,6 +32,9 @@ impl Sizes {
 /// `q`, `k` and `v` [W, side², heads·head] → [W, side², heads·head]; the tables `rel_pos_h` and `rel_pos_w` lie in `scope`.
 pub(super) fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, [q, k, v]: [&Value; 3], sizes: Sizes) -> Result<Value> {
     let Sizes { heads, head, side, .. } = sizes;
+    if g.has_own_layers() {
+        return in_place(g, scope, [q, k, v], sizes);
+    }
     let options = AttentionOptions { heads, scale: Some(1.0 / (head as f32).sqrt()) };
     let padding = sizes.long() - head - 2 * side;
     let (rows, columns) = (table(scope, "rel_pos_h", 0, sizes)?, table(scope, "rel_pos_w", padding, sizes)?);
@@ -42,6 +45,34 @@ pub(super) fn attention<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, [q, k, v]: [&V
         let k = lengthen_keys(g, k, sizes)?;
         Ok::<_, Error>(g.attention([&q, &k, v], &options)?)
     })
+}
+
+/// [`attention`] by our own operator, which adds what rows and columns say to the scores.
+fn in_place<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, [q, k, v]: [&Value; 3], sizes: Sizes) -> Result<Value> {
+    let Sizes { heads, head, side, .. } = sizes;
+    let plain = |table: Vec<f32>| table.into_iter().map(|number| number / (head as f32).sqrt()).collect();
+    let (rows, columns) = (plain(table(scope, "rel_pos_h", 0, sizes)?), plain(table(scope, "rel_pos_w", 0, sizes)?));
+    g.scoped(scope.name(), |g| {
+        let shape = [side, head, side];
+        let tables = [computed(g, &shape, rows)?, computed(g, &shape, columns)?];
+        let relative = of_places(g, q, [&tables[0], &tables[1]], sizes)?;
+        let shape = batched(&q.shape()[0], &[side * side, heads * side]);
+        let [rows, columns] = relative.map(|added| g.reshape(&added, shape.clone()));
+        let (rows, columns) = (rows?, columns?);
+        let of = AttentionInPlace { relative: Some([&rows, &columns]), ..AttentionInPlace::of([q, k, v], [heads, head]) };
+        Ok::<_, Error>(g.attention_in_place(of)?)
+    })
+}
+
+/// What rows and columns of keys add to the scores of each query, by cells, heads, and rows or columns.
+fn of_places(g: &mut Graph<'_>, q: &Value, [rows, columns]: [&Value; 2], sizes: Sizes) -> Result<[Value; 2]> {
+    let Sizes { heads, head, side, .. } = sizes;
+    let count = q.shape()[0].clone();
+    // By rows of the window, then by cells: the tables are the same for all heads.
+    let of_rows = g.reshape(q, batched(&count, &[side, side * heads, head]))?;
+    let of_rows = g.matmul(&of_rows, rows)?;
+    let of_cells = g.reshape(q, batched(&count, &[side, side, heads, head]))?;
+    Ok([of_rows, g.matmul(&of_cells, columns)?])
 }
 
 /// The window's table of every place: [side, head, side + padding], entry (y, ·, v) for a query in row y and a key in row v. What the
@@ -73,14 +104,10 @@ fn stretch(table: &[f32], [from, to]: [usize; 2], width: usize) -> Vec<f64> {
 }
 
 /// [W, side², heads·head] → [W, side², heads·long].
-fn lengthen_queries(g: &mut Graph<'_>, q: &Value, [rows, columns]: [&Value; 2], sizes: Sizes) -> Result<Value> {
+fn lengthen_queries(g: &mut Graph<'_>, q: &Value, tables: [&Value; 2], sizes: Sizes) -> Result<Value> {
     let Sizes { heads, head, side, .. } = sizes;
     let (count, area) = (q.shape()[0].clone(), side * side);
-    // By rows of the window, then by cells: the tables are the same for all heads.
-    let of_rows = g.reshape(q, batched(&count, &[side, side * heads, head]))?;
-    let of_rows = g.matmul(&of_rows, rows)?;
-    let of_cells = g.reshape(q, batched(&count, &[side, side, heads, head]))?;
-    let of_columns = g.matmul(&of_cells, columns)?;
+    let [of_rows, of_columns] = of_places(g, q, tables, sizes)?;
     let parts = [(q, head), (&of_rows, side), (&of_columns, sizes.long() - head - side)];
     let parts = parts.map(|(part, width)| g.reshape(part, batched(&count, &[area, heads, width])));
     let [q, of_rows, of_columns] = parts;

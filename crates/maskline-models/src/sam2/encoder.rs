@@ -16,7 +16,7 @@ pub(super) const INPUT: &str = "picture";
 /// [`INPUT`] f32 [batch, 3, S, S], normalised → the embedding, see [`crate::embedding`].
 pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
     let taps = options.taps;
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, true);
     let g = &mut graph;
     let size = config.image_size;
     let picture = g.input(INPUT, DType::F32, [Dim::symbol("batch"), 3.into(), size.into(), size.into()])?;

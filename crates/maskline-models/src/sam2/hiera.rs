@@ -3,11 +3,13 @@
 //! Maps are [B, rows, columns, width] throughout. Between stages, the queries of the first block are pooled: its windows then hold a
 //! quarter of the cells.
 
-use maskline_onnx::{AttentionOptions, ConvOptions, Graph, Interpolation, Value};
+use maskline_onnx::{AttentionInPlace, AttentionOptions, ConvOptions, Graph, Heads, Interpolation, LayerActivation, Value, Windows};
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{Joint, Norm, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
+use crate::blocks::{
+    Around, Joint, Norm, Normed, batched, cells, constant, dense, join, layer, layer_norm, map_sizes, mlp, parameter, partition,
+};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -85,6 +87,9 @@ impl<'w> Hiera<'_, 'w> {
     fn block(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, block: Block) -> Result<Value> {
         let names = self.config.trunk_names;
         let norm = |i: usize| scope.push(format!("{}{i}", names.norm));
+        if g.has_own_layers() {
+            return self.block_in_place(g, scope, x, block);
+        }
         let normed = layer_norm(g, &norm(1), x, Norm::of(block.input, self.config.epsilon))?;
         let shortcut = if block.input == block.output {
             x.clone()
@@ -98,6 +103,47 @@ impl<'w> Hiera<'_, 'w> {
         let y = layer_norm(g, &norm(2), &x, Norm::of(block.output, self.config.epsilon))?;
         let y = mlp(g, [&scope.push(names.mlp[0]), &scope.push(names.mlp[1])], &y, [block.output, hidden])?;
         Ok(g.add(&x, &y)?)
+    }
+}
+
+impl<'w> Hiera<'_, 'w> {
+    /// A block of our own layers: what comes before and after each product goes with it, and windows are looked at where they lie.
+    fn block_in_place(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, block: Block) -> Result<Value> {
+        let Block { input, output, heads, window } = block;
+        let names = self.config.trunk_names;
+        let [first, second] = [1, 2].map(|i| scope.push(format!("{}{i}", names.norm)));
+        let normed = |scope, width| Some(Normed { scope, norm: Norm::of(width, self.config.epsilon) });
+        let before = Around { norm: normed(&first, input), ..Around::default() };
+        let attention = scope.push("attn");
+        let joint = layer(g, &attention.push("qkv"), x, [input, 3 * output], before)?;
+        let (shortcut, pooled) = if input == output {
+            (x.clone(), None)
+        } else {
+            let projected = layer(g, &scope.push("proj"), x, [input, output], before)?;
+            let queries = g.slice(&joint, 3, 0..output as i64)?;
+            (halve(g, &projected)?, Some(halve(g, &queries)?))
+        };
+        // Cells that fill the last windows up are zeros before the projection.
+        let padding = parameter(g, &attention.push("qkv"), "bias", &[3 * output])?;
+        let at = |offset| Heads { rows: &joint, offset };
+        let seen = g.scoped(attention.name(), |g| {
+            let queries = pooled.as_ref().map_or(at(0), |rows| Heads { rows, offset: 0 });
+            let windows = (window > 0).then_some(Windows { side: window, padding: &padding });
+            let (keys, values, head_width) = (at(output), at(2 * output), output / heads);
+            g.attention_in_place(AttentionInPlace {
+                queries,
+                keys,
+                values,
+                windows,
+                ..AttentionInPlace::of([&joint; 3], [heads, head_width])
+            })
+        })?;
+        let after = Around { residual: Some(&shortcut), ..Around::default() };
+        let x = layer(g, &attention.push("proj"), &seen, [output; 2], after)?;
+        let hidden = self.config.mlp_ratio * output;
+        let around = Around { norm: normed(&second, output), activation: LayerActivation::Gelu, residual: None };
+        let y = layer(g, &scope.push(names.mlp[0]), &x, [output, hidden], around)?;
+        layer(g, &scope.push(names.mlp[1]), &y, [hidden, output], Around { residual: Some(&x), ..Around::default() })
     }
 }
 

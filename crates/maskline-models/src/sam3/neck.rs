@@ -87,7 +87,7 @@ pub(super) fn encoder_of_clicks<'w>(
     decoder: &Decoder<'_, 'w>,
     options: &BuildOptions,
 ) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, false);
     let cells = trunk::cells(&mut graph, checkpoint, config)?;
     click_side(&mut graph, checkpoint, config, Clicks { cells: &cells, decoder, taps: options.taps })?;
     Ok(graph)

@@ -1,18 +1,18 @@
 //! The trunk: a plain ViT with rotary positions whose blocks look at windows, but for a few that look at the whole picture.
 
-use maskline_onnx::{AttentionOptions, ConvOptions, DType, Dim, Graph, Rotation, Value};
+use maskline_onnx::{AttentionInPlace, AttentionOptions, ConvOptions, DType, Dim, Graph, LayerActivation, Rotation, Value};
 use maskline_weights::{Checkpoint, Scope};
 
 use super::INPUT;
 use super::config::{Config, TrunkConfig};
 use super::names::TRUNK;
-use crate::blocks::{Axial, Norm, batched, computed, join, layer_norm, linear, parameter, partition};
+use crate::blocks::{Around, Axial, Norm, Normed, batched, computed, join, layer, layer_norm, linear, parameter, partition};
 use crate::info::ConceptHead;
 use crate::{BuildOptions, Result};
 
 /// The picture f32 [B, 3, S, S], normalised → [`ConceptHead::TRUNK`] f32 [B, g², C], cells by rows.
 pub(super) fn graph<'w>(checkpoint: &'w Checkpoint, config: &Config, options: &BuildOptions) -> Result<Graph<'w>> {
-    let mut graph = Graph::new(&config.architecture, options.dialect);
+    let mut graph = options.encoder(&config.architecture, false);
     let cells = cells(&mut graph, checkpoint, config)?;
     graph.output(ConceptHead::TRUNK, &cells)?;
     Ok(graph)
@@ -75,6 +75,13 @@ impl<'w> Trunk<'_, 'w> {
             let scope = self.scope.push("layers").push(index);
             let (view, rotation) =
                 if self.config.global_blocks.contains(&index) { (View::Picture, &in_picture) } else { (View::Window, &in_window) };
+            if let (true, Some(activation), true) =
+                (g.has_own_layers(), self.config.activation.of_layer(), view == View::Picture || self.whole_windows().is_some())
+            {
+                let length = if view == View::Picture { self.grid * self.grid } else { window * window };
+                x = self.block_in_place(g, &scope, &x, InPlace { sequence: Sequence { length, rotation }, activation })?;
+                continue;
+            }
             x = self.block(g, &scope, &x, &|g: &mut Graph<'w>, y: &Value| match view {
                 View::Picture => self.attention(g, &scope.push("attention"), y, Sequence { length: self.grid * self.grid, rotation }),
                 View::Window => self.windows(g, &scope.push("attention"), y, rotation),
@@ -129,6 +136,29 @@ impl<'w> Trunk<'_, 'w> {
         Ok(g.add(&x, &y)?)
     }
 
+    /// A block of our own layers: [B·g², C] → the same.
+    fn block_in_place(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, block: InPlace<'_>) -> Result<Value> {
+        let TrunkConfig { width, hidden, heads, .. } = *self.config;
+        let InPlace { sequence: Sequence { length, rotation }, activation } = block;
+        let count = x.shape()[0].divided(length as i64).unwrap_or_else(|| Dim::symbol("sequences"));
+        let [first, second] = ["layer_norm1", "layer_norm2"].map(|name| scope.push(name));
+        let normed = |scope| Some(Normed { scope, norm: self.norm() });
+        let before = Around { norm: normed(&first), ..Around::default() };
+        let attention = scope.push("attention");
+        let mut project = |name: &str| {
+            let flat = layer(g, &attention.push(name), x, [width; 2], before)?;
+            Ok::<_, crate::Error>(g.reshape(&flat, batched(&count, &[length, width]))?)
+        };
+        let (q, k, v) = (project("q_proj")?, project("k_proj")?, project("v_proj")?);
+        let looking = AttentionInPlace { rotation: Some(rotation), ..AttentionInPlace::of([&q, &k, &v], [heads, width / heads]) };
+        let seen = g.scoped(attention.name(), |g| g.attention_in_place(looking))?;
+        let seen = g.reshape(&seen, x.shape().clone())?;
+        let x = layer(g, &attention.push("o_proj"), &seen, [width; 2], Around { residual: Some(x), ..Around::default() })?;
+        let mlp = scope.push("mlp");
+        let y = layer(g, &mlp.push("fc1"), &x, [width, hidden], Around { norm: normed(&second), activation, residual: None })?;
+        layer(g, &mlp.push("fc2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() })
+    }
+
     /// Attention in windows; where they do not fill the picture, zeros that take part are added at the right and at the bottom.
     fn windows(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, rotation: &Rotation) -> Result<Value> {
         let TrunkConfig { width, window, .. } = *self.config;
@@ -176,6 +206,13 @@ impl<'w> Trunk<'_, 'w> {
         };
         Ok(g.reshape(&x, batched(&self.batch, &[self.grid * self.grid, width]))?)
     }
+}
+
+/// A block of our own layers.
+#[derive(Debug, Clone, Copy)]
+struct InPlace<'a> {
+    sequence: Sequence<'a>,
+    activation: LayerActivation,
 }
 
 /// An attention of a block.

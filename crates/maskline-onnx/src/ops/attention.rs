@@ -1,5 +1,6 @@
 //! Scaled dot-product attention.
 
+use super::AttentionInPlace;
 use crate::graph::{Dialect, Op};
 use crate::{DType, ErrorKind, Graph, Result, Shape, Value};
 
@@ -59,6 +60,10 @@ impl<'w> Graph<'w> {
         let scores = Shape(vec![q.shape()[0].clone(), heads.into(), q.shape()[1].clone(), k.shape()[1].clone()]);
         if let Some(bias) = bias.filter(|b| b.rank() != 4 || scores.broadcast(b.shape()).as_ref() != Some(&scores)) {
             return Err(self.fail("Attention", ErrorKind::Shape, format!("bias {} does not fit scores {scores}", bias.shape())));
+        }
+        if self.has_own_layers && bias.is_none() && width == value_width {
+            return self
+                .attention_in_place(AttentionInPlace { scale: options.scale, ..AttentionInPlace::of([q, k, v], [heads, width / heads]) });
         }
         let is_small = k.shape()[1].known().is_some_and(|keys| keys <= SMALL_ATTENTION);
         // The fused operator takes no bias that all queries share.

@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use super::LayerOptions;
 use crate::graph::{Dialect, Op};
 use crate::{ErrorKind, Graph, Result, Shape, Value};
 
@@ -49,11 +50,14 @@ impl<'w> Graph<'w> {
 
     /// A fully connected layer as PyTorch stores it: `x` [.., I], `weight` `[O, I]`, `bias` `[O]` → `[.., O]`.
     ///
-    /// For two-dimensional `x` this is one Gemm, else a MatMul with the transposed (folded) weight and an Add.
+    /// One operator where layers are maskline's own. Elsewhere, for two-dimensional `x` this is one Gemm, else a MatMul with the transposed (folded) weight and an Add.
     ///
     /// # Errors
     /// `Shape` if the operands do not fit.
     pub fn linear(&mut self, x: &Value, weight: &Value, bias: Option<&Value>) -> Result<Value> {
+        if self.has_own_layers && weight.rank() == 2 && x.rank() >= 2 {
+            return self.layer(x, weight, LayerOptions { bias, ..LayerOptions::default() });
+        }
         if x.rank() == 2 {
             return self.gemm(x, weight, bias);
         }

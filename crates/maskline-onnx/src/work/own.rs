@@ -17,6 +17,16 @@ pub(super) fn shape(op: &Operation<'_, '_>) -> Option<Vec<i64>> {
             (&[batch, queries, _], &[_, _, width]) => Some(vec![batch, queries, width]),
             _ => None,
         },
+        "Linear" => {
+            let mut shape = op.shape(0)?.to_vec();
+            *shape.last_mut()? = *op.shape(1)?.first()?;
+            Some(shape)
+        }
+        "MultiHeadAttention" => {
+            let mut shape = op.shape(0)?.to_vec();
+            *shape.last_mut()? = op.int("heads")? * op.int("head_width")?;
+            Some(shape)
+        }
         "InStripes" => {
             let &[batch, area, width] = op.shape(0)? else { return None };
             let rows = if op.has(2) { *op.shape(2)?.first()? } else { width };
@@ -39,6 +49,8 @@ pub(super) fn shape(op: &Operation<'_, '_>) -> Option<Vec<i64>> {
 pub(super) fn products(op: &Operation<'_, '_>) -> Option<f64> {
     match op.node.op_type.as_str() {
         "MemoryAttention" => memory_attention(op),
+        "Linear" => Some(count(op.shape(0)?) * count(op.shape(1)?.get(..1)?)),
+        "MultiHeadAttention" => attention_in_place(op),
         "InStripes" => match (op.shape(0)?, op.has(2)) {
             (_, false) => Some(0.0),
             (&[batch, area, width], true) => Some(count(&[batch, area, width, *op.shape(2)?.first()?])),
@@ -58,6 +70,18 @@ fn memory_attention(op: &Operation<'_, '_>) -> Option<f64> {
     };
     let absorbed = count(&[objects, area, 2 * area.isqrt(), width / 2, memory_width]);
     Some(absorbed + 2.0 * count(&[objects, area, memories * area + pointers, memory_width]))
+}
+
+/// Scores and sums of every query with the keys of its window, those that fill it up among them.
+fn attention_in_place(op: &Operation<'_, '_>) -> Option<f64> {
+    let (queries, keys) = (op.shape(0)?, op.shape(1)?);
+    let rows = |shape: &[i64]| Some(count(shape.get(..shape.len() - 1)?));
+    let inner = op.int("heads")? * op.int("head_width")?;
+    let seen = match (op.int("window")?, keys) {
+        (0, _) => rows(keys)? / *keys.first()? as f64,
+        (side, _) => (side * side) as f64,
+    };
+    Some(2.0 * rows(queries)? * seen * inner as f64)
 }
 
 /// For each cell and query: keys, their positions and values of the image, and all columns twice. What is made of the tokens alone, once for

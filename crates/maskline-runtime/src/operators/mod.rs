@@ -3,6 +3,7 @@
 
 mod attention;
 mod decoder;
+mod layers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use ort::value::ValueRef;
 
 use self::attention::{AttentionOperator, MemoryAttentionOperator};
 use self::decoder::{ImageToTokenOperator, InStripesOperator, TokenToImageOperator, UpscaleOperator};
+use self::layers::{LinearOperator, MultiHeadAttentionOperator};
 
 /// The domain of all of them, as graphs name it.
 pub const OPERATORS: &str = "maskline";
@@ -28,7 +30,8 @@ pub fn fast_instructions() -> Option<&'static str> {
 /// The operators, for a session.
 pub(crate) fn domain() -> ort::Result<OperatorDomain> {
     let domain = OperatorDomain::new(OPERATORS)?.add(MemoryAttentionOperator)?.add(AttentionOperator)?;
-    domain.add(InStripesOperator)?.add(TokenToImageOperator)?.add(ImageToTokenOperator)?.add(UpscaleOperator)
+    let domain = domain.add(InStripesOperator)?.add(TokenToImageOperator)?.add(ImageToTokenOperator)?.add(UpscaleOperator)?;
+    domain.add(LinearOperator)?.add(MultiHeadAttentionOperator)
 }
 
 /// Makes a session with the operators; the first one of the process alone. ONNX Runtime enters a new domain into a table of the process

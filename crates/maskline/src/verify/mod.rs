@@ -20,8 +20,8 @@ use crate::drivers::{self, Driver};
 pub(crate) use crate::verify::case::{Case, CaseCall};
 use crate::verify::compare::{Entry, Pair};
 use crate::{
-    BundleOptions, CalibrationOptions, Dialect, Engine, Error, ErrorKind, LoadOptions, MaskDecoder, Numbers, Observer, Precision, Provider,
-    Result,
+    BundleOptions, CalibrationOptions, Dialect, Engine, Error, ErrorKind, Kernels, LoadOptions, MaskDecoder, Numbers, Observer, Precision,
+    Provider, Result,
 };
 
 /// Relative tolerance where a case suggests none for a tensor.
@@ -39,6 +39,8 @@ pub struct VerifyOptions {
     pub dialect: Dialect,
     /// Mask decoder that is checked, see [`BundleOptions`].
     pub decoder: Option<MaskDecoder>,
+    /// Layers of image encoders that are checked.
+    pub kernels: Kernels,
     /// Numbers of the model that is checked. Of half precision, more may differ: see [`Row::tolerance`].
     pub precision: Precision,
 }
@@ -189,6 +191,7 @@ impl<'c> Loading<'_, 'c> {
             context: variant.sizes.context,
             dialect: case.options().dialect,
             decoder: case.options().decoder,
+            kernels: case.options().kernels,
             numbers: Some(case.numbers()),
             ..BundleOptions::default()
         };
