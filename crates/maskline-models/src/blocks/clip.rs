@@ -3,7 +3,7 @@
 use maskline_onnx::{AttentionInPlace, AttentionOptions, Graph, LayerActivation, Value};
 use maskline_weights::Scope;
 
-use super::{Activation, Around, Norm, Normed, batched, layer, layer_norm, linear};
+use super::{Activation, Around, Norm, Normed, batched, layer_norm, linear};
 use crate::{Error, ErrorKind, Result};
 
 /// What tokens may look at.
@@ -74,13 +74,13 @@ impl Tower {
         let normed = |scope| Some(Normed { scope, norm: self.norm() });
         let before = Around { norm: normed(&first), ..Around::default() };
         let attention = scope.push("self_attn");
-        let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| layer(g, &attention.push(name), x, [width; 2], before));
+        let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| before.layer(g, &attention.push(name), x, [width; 2]));
         let (q, k, v) = (q?, k?, v?);
         let seen = g.scoped(attention.name(), |g| g.attention_in_place(AttentionInPlace::of([&q, &k, &v], [heads, width / heads])))?;
-        let x = layer(g, &attention.push("out_proj"), &seen, [width; 2], Around { residual: Some(x), ..Around::default() })?;
+        let x = Around { residual: Some(x), ..Around::default() }.layer(g, &attention.push("out_proj"), &seen, [width; 2])?;
         let around = Around { norm: normed(&second), activation, residual: None };
-        let y = layer(g, &scope.push("mlp.fc1"), &x, [width, hidden], around)?;
-        layer(g, &scope.push("mlp.fc2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() })
+        let y = around.layer(g, &scope.push("mlp.fc1"), &x, [width, hidden])?;
+        Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push("mlp.fc2"), &y, [hidden, width])
     }
 
     fn attention<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {

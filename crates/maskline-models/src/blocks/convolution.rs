@@ -61,7 +61,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// As a [`layer`](super::layer) has it; `None` where none has.
+    /// As a [layer](super::Around::layer) has it; `None` where none has.
     pub fn of_layer(self) -> Option<LayerActivation> {
         match self {
             Self::None => Some(LayerActivation::Identity),

@@ -95,7 +95,7 @@ pub fn linear_gelu<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, 
     })
 }
 
-/// What goes with a [`layer`]: `residual + activation(norm(x) weightᵀ + bias)`.
+/// What goes with a [layer](Around::layer): `residual + activation(norm(x) weightᵀ + bias)`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Around<'a, 'w> {
     /// In front of it.
@@ -115,20 +115,22 @@ pub struct Normed<'a, 'w> {
     pub norm: Norm,
 }
 
-/// A fully connected layer on the last axis with what goes with it, as one operator: for graphs whose layers are our own.
-///
-/// # Errors
-/// `Checkpoint` for missing or misshapen tensors, `Graph` where layers are not our own.
-pub fn layer<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, sizes: [usize; 2], around: Around<'_, 'w>) -> Result<Value> {
-    let [input, output] = sizes;
-    let weight = weight(g, scope, &[output, input])?;
-    let bias = parameter(g, scope, "bias", &[output])?;
-    let Around { norm, activation, residual } = around;
-    let norm = norm.map(|normed| normed.parameters(g)).transpose()?;
-    g.scoped(scope.name(), |g| {
-        let norm = norm.as_ref().map(|(weight, bias, epsilon)| LayerNorm { weight, bias, epsilon: *epsilon });
-        Ok(g.layer(x, &weight, LayerOptions { norm, bias: Some(&bias), activation, residual })?)
-    })
+impl<'w> Around<'_, 'w> {
+    /// A fully connected layer (`weight` `[output, input]`, `bias` `[output]` in `scope`) on the last axis with all that goes with it, as one
+    /// operator: for graphs whose layers are our own.
+    ///
+    /// # Errors
+    /// `Checkpoint` for missing or misshapen tensors, `Graph` where layers are not our own.
+    pub fn layer(self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
+        let weight = weight(g, scope, &[output, input])?;
+        let bias = parameter(g, scope, "bias", &[output])?;
+        let Self { norm, activation, residual } = self;
+        let norm = norm.map(|normed| normed.parameters(g)).transpose()?;
+        g.scoped(scope.name(), |g| {
+            let norm = norm.as_ref().map(|(weight, bias, epsilon)| LayerNorm { weight, bias, epsilon: *epsilon });
+            Ok(g.layer(x, &weight, LayerOptions { norm, bias: Some(&bias), activation, residual })?)
+        })
+    }
 }
 
 impl<'w> Normed<'_, 'w> {

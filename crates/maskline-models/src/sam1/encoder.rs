@@ -6,7 +6,7 @@ use maskline_weights::{Init, Scope};
 
 use super::config::Config;
 use super::relative::{self, Sizes};
-use crate::blocks::{Around, Joint, Norm, Normed, cells, constant, dense, join, layer, layer_norm, map_sizes, mlp, parameter, partition};
+use crate::blocks::{Around, Joint, Norm, Normed, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::sam::{Decoder, first};
 use crate::{BuildOptions, Error, Result};
 
@@ -89,8 +89,8 @@ impl<'w> Vit<'_, 'w> {
             let second = norm(2);
             let normed = Some(Normed { scope: &second, norm: Norm::of(width, epsilon) });
             let around = Around { norm: normed, activation: LayerActivation::Gelu, residual: None };
-            let y = layer(g, &scope.push("mlp.lin1"), &x, [width, hidden], around)?;
-            return layer(g, &scope.push("mlp.lin2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() });
+            let y = around.layer(g, &scope.push("mlp.lin1"), &x, [width, hidden])?;
+            return Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push("mlp.lin2"), &y, [hidden, width]);
         }
         let y = layer_norm(g, &norm(2), &x, Norm::of(width, epsilon))?;
         let y = mlp(g, [&scope.push("mlp.lin1"), &scope.push("mlp.lin2")], &y, [width, hidden])?;

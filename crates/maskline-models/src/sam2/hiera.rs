@@ -7,9 +7,7 @@ use maskline_onnx::{AttentionInPlace, AttentionOptions, ConvOptions, Graph, Head
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{
-    Around, Joint, Norm, Normed, batched, cells, constant, dense, join, layer, layer_norm, map_sizes, mlp, parameter, partition,
-};
+use crate::blocks::{Around, Joint, Norm, Normed, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -115,11 +113,11 @@ impl<'w> Hiera<'_, 'w> {
         let normed = |scope, width| Some(Normed { scope, norm: Norm::of(width, self.config.epsilon) });
         let before = Around { norm: normed(&first, input), ..Around::default() };
         let attention = scope.push("attn");
-        let joint = layer(g, &attention.push("qkv"), x, [input, 3 * output], before)?;
+        let joint = before.layer(g, &attention.push("qkv"), x, [input, 3 * output])?;
         let (shortcut, pooled) = if input == output {
             (x.clone(), None)
         } else {
-            let projected = layer(g, &scope.push("proj"), x, [input, output], before)?;
+            let projected = before.layer(g, &scope.push("proj"), x, [input, output])?;
             let queries = g.slice(&joint, 3, 0..output as i64)?;
             (halve(g, &projected)?, Some(halve(g, &queries)?))
         };
@@ -139,11 +137,11 @@ impl<'w> Hiera<'_, 'w> {
             })
         })?;
         let after = Around { residual: Some(&shortcut), ..Around::default() };
-        let x = layer(g, &attention.push("proj"), &seen, [output; 2], after)?;
+        let x = after.layer(g, &attention.push("proj"), &seen, [output; 2])?;
         let hidden = self.config.mlp_ratio * output;
         let around = Around { norm: normed(&second, output), activation: LayerActivation::Gelu, residual: None };
-        let y = layer(g, &scope.push(names.mlp[0]), &x, [output, hidden], around)?;
-        layer(g, &scope.push(names.mlp[1]), &y, [hidden, output], Around { residual: Some(&x), ..Around::default() })
+        let y = around.layer(g, &scope.push(names.mlp[0]), &x, [output, hidden])?;
+        Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push(names.mlp[1]), &y, [hidden, output])
     }
 }
 

@@ -6,7 +6,7 @@ use maskline_weights::{Checkpoint, Scope};
 use super::INPUT;
 use super::config::{Config, TrunkConfig};
 use super::names::TRUNK;
-use crate::blocks::{Around, Axial, Norm, Normed, batched, computed, join, layer, layer_norm, linear, parameter, partition};
+use crate::blocks::{Around, Axial, Norm, Normed, batched, computed, join, layer_norm, linear, parameter, partition};
 use crate::info::ConceptHead;
 use crate::{BuildOptions, Result};
 
@@ -146,17 +146,17 @@ impl<'w> Trunk<'_, 'w> {
         let before = Around { norm: normed(&first), ..Around::default() };
         let attention = scope.push("attention");
         let mut project = |name: &str| {
-            let flat = layer(g, &attention.push(name), x, [width; 2], before)?;
+            let flat = before.layer(g, &attention.push(name), x, [width; 2])?;
             Ok::<_, crate::Error>(g.reshape(&flat, batched(&count, &[length, width]))?)
         };
         let (q, k, v) = (project("q_proj")?, project("k_proj")?, project("v_proj")?);
         let looking = AttentionInPlace { rotation: Some(rotation), ..AttentionInPlace::of([&q, &k, &v], [heads, width / heads]) };
         let seen = g.scoped(attention.name(), |g| g.attention_in_place(looking))?;
         let seen = g.reshape(&seen, x.shape().clone())?;
-        let x = layer(g, &attention.push("o_proj"), &seen, [width; 2], Around { residual: Some(x), ..Around::default() })?;
+        let x = Around { residual: Some(x), ..Around::default() }.layer(g, &attention.push("o_proj"), &seen, [width; 2])?;
         let mlp = scope.push("mlp");
-        let y = layer(g, &mlp.push("fc1"), &x, [width, hidden], Around { norm: normed(&second), activation, residual: None })?;
-        layer(g, &mlp.push("fc2"), &y, [hidden, width], Around { residual: Some(&x), ..Around::default() })
+        let y = Around { norm: normed(&second), activation, residual: None }.layer(g, &mlp.push("fc1"), &x, [width, hidden])?;
+        Around { residual: Some(&x), ..Around::default() }.layer(g, &mlp.push("fc2"), &y, [hidden, width])
     }
 
     /// Attention in windows; where they do not fill the picture, zeros that take part are added at the right and at the bottom.
