@@ -43,6 +43,7 @@ pub fn identify() -> Machine {
         temperature_celsius: None,
         memory_bytes: system::memory(&files),
         bandwidth_gbs: None,
+        multiply_add_gflops: None,
         load_before: system::load(&files),
         os: system::name(&files),
         device: accelerator.as_ref().map(|a| a.device.clone()),

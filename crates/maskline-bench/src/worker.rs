@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use maskline::runtime::GpuOptions;
-use maskline::{Delays, ErrorKind, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
+use maskline::{Delays, ErrorKind, Kernels, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
@@ -78,6 +78,9 @@ pub struct Compute {
     /// Mask decoder; `None` for the one that is fastest here.
     #[serde(default)]
     pub decoder: Option<MaskDecoder>,
+    /// Layers of image encoders.
+    #[serde(default)]
+    pub kernels: Kernels,
 }
 
 /// Where things are, if not where the environment says.
@@ -289,6 +292,9 @@ pub struct Facts {
     pub was_cached: bool,
     /// Key of the bundle.
     pub bundle: String,
+    /// What computes the layers of its image encoder, [`Kernels::Own`] or [`Kernels::Ort`]; `None` where it has none.
+    #[serde(default)]
+    pub kernels: Option<Kernels>,
     /// Parts of the network, and their files.
     pub parts: Vec<(String, PathBuf)>,
     /// Further looks after the first for a click, of networks that look at the picture itself; `None` for all others.

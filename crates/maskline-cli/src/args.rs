@@ -20,7 +20,7 @@ use crate::track::Track;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use maskline::{Error, Kernels, MaskDecoder, Precision, Provider};
 
-pub(crate) use values::{Preprocess, kernels, keypoint_shape, mask_decoder, precision};
+pub(crate) use values::{Preprocess, keypoint_shape, mask_decoder, precision};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -173,7 +173,7 @@ pub(crate) struct ModelOptions {
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
     /// Layers of image encoders: operators of maskline's own, or ONNX Runtime's; auto is what is fastest here
-    #[arg(long, default_value = "auto", value_name = "auto|own|ort", value_parser = kernels)]
+    #[arg(long, default_value = "auto", value_name = "auto|own|ort")]
     pub(crate) kernels: Kernels,
     /// Numbers that the model computes with: f32; f16, of which processors have the weights alone; f16-emulated, what a GPU answers in f16,
     /// slowly; auto is f16 on GPUs and f32 on processors
@@ -464,7 +464,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
     /// Layers of image encoders that are checked: operators of maskline's own, or ONNX Runtime's; auto is what is fastest here
-    #[arg(long, default_value = "auto", value_name = "auto|own|ort", value_parser = kernels)]
+    #[arg(long, default_value = "auto", value_name = "auto|own|ort")]
     pub(crate) kernels: Kernels,
     /// Numbers of the models that are checked: f32, f16, f16-emulated. The goldens are those of f32, from which f16 may differ by 2 %.
     #[arg(long, default_value = "f32", value_name = "NUMBERS", value_parser = precision)]

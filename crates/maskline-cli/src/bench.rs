@@ -124,6 +124,7 @@ fn plan(arguments: &Bench, launcher: &Launcher) -> Result<Plan, Failure> {
                 threads,
                 size: setting.size,
                 decoder: options.decoder,
+                kernels: options.kernels,
             },
             batch: setting.batch.unwrap_or(1),
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },

@@ -39,6 +39,10 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<(), Failure> {
             Some(instructions) => format!("native ({instructions}); graph with other providers"),
             None => "graph; this processor has no instructions that the native one is made for".into(),
         },
+        "encoder_layers": match fast_instructions() {
+            Some(instructions) => format!("own ({instructions}) in families that gain by it, ONNX Runtime's in others; --kernels says otherwise"),
+            None => "ONNX Runtime's; this processor has no instructions that our own are made for".into(),
+        },
         "threads": usable_threads(0).count,
         "runtime": runtime,
         "openvino": told("openvino", &options, loaded.as_ref())?,

@@ -49,47 +49,12 @@ type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>
 /// Multiplications and additions that wait for nothing: the peak of all threads. So many that starting them does not count.
 fn peak(group: &mut Group<'_>, threads: &Threads) {
     const REPEATS: usize = 5_000_000;
-    const SUMS: usize = 12;
-    const LANES: usize = 8;
-    if Processor::best() == Processor::Any {
-        return;
-    }
+    let processor = Processor::best();
+    group.throughput(Throughput::Elements(processor.multiply_and_add(REPEATS) as u64 * threads.0 as u64));
     let work = |_| {
-        std::hint::black_box(multiply_and_add::<SUMS, LANES>(REPEATS));
+        std::hint::black_box(processor.multiply_and_add(REPEATS));
     };
-    group.throughput(Throughput::Elements((2 * REPEATS * SUMS * LANES * threads.0) as u64));
-    group.bench_function("peak of 256-bit registers", |b| b.iter(|| threads.each(threads.0, &work)));
-}
-
-#[cfg(target_arch = "x86_64")]
-fn multiply_and_add<const SUMS: usize, const LANES: usize>(repeats: usize) -> f32 {
-    #[target_feature(enable = "avx2,fma")]
-    fn enabled<const SUMS: usize>(repeats: usize) -> f32 {
-        use std::arch::x86_64::*;
-        let factor = _mm256_set1_ps(std::hint::black_box(0.5));
-        let mut sums = [factor; SUMS];
-        for _ in 0..repeats {
-            for sum in &mut sums {
-                *sum = _mm256_fmadd_ps(*sum, factor, factor);
-            }
-        }
-        sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
-    }
-    // SAFETY: asked for only where the best processor is one with AVX2 and FMA, or more.
-    #[allow(unsafe_code, reason = "instructions that not every processor has")]
-    unsafe {
-        enabled::<SUMS>(repeats)
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn multiply_and_add<const SUMS: usize, const LANES: usize>(repeats: usize) -> f32 {
-    let factor = std::hint::black_box(0.5_f32);
-    let mut sums = [[factor; LANES]; SUMS];
-    for _ in 0..repeats {
-        sums.iter_mut().flatten().for_each(|sum| *sum = sum.mul_add(factor, factor));
-    }
-    sums.iter().flatten().sum()
+    group.bench_function("peak", |b| b.iter(|| threads.each(threads.0, &work)));
 }
 
 /// A layer with M rows, K inputs and N outputs.

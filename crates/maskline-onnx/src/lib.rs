@@ -52,7 +52,7 @@ pub use header::{ModelHeader, Port};
 pub use model::Model;
 pub use ops::{
     AttentionInPlace, AttentionOptions, ConvOptions, FoldedCells, GeluForm, Heads, ImageToToken, Interpolation, LayerActivation, LayerNorm,
-    LayerOptions, MemoryAttention, PadMode, PoolOptions, Rotation, TokenToImage, Upscale, Windows,
+    LayerOptions, MemoryAttention, MlpLayers, PadMode, PoolOptions, Rotation, TokenToImage, Upscale, Windows,
 };
 pub use precision::{Half, IntegerOptions, Range, SEEN};
 pub use save::{SaveOptions, SavedModel, Saver};

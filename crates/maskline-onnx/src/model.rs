@@ -106,6 +106,11 @@ impl<'w> Graph<'w> {
 }
 
 impl<'w> Model<'w> {
+    /// Whether layers of it are maskline's own operators, see [`Graph::with_own_layers`].
+    pub fn has_own_layers(&self) -> bool {
+        self.graph.nodes.iter().any(|node| ["Linear", "Mlp", "MultiHeadAttention"].contains(&node.kind) && node.domain == crate::OWN_DOMAIN)
+    }
+
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.graph.nodes.len()

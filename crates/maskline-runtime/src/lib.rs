@@ -51,7 +51,7 @@ pub use lane::{
 pub use library::{Library, LibraryOptions, Located, Progress, Source, load, locate};
 pub use memory::{current_rss, peak_rss};
 pub use needs::{Needs, needs};
-pub use operators::{OPERATORS, fast_instructions};
+pub use operators::{OPERATORS, fast_instructions, multiply_add_peak};
 pub use pip::{FetchLimits, pip_version};
 pub use port::Port;
 pub use provider::{

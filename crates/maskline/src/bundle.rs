@@ -4,11 +4,13 @@ mod manifest;
 mod origin;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use maskline_models::{BuildOptions, Built, MaskDecoder, ModelInfo, PartRole, SizeRule, SizeSource};
 use maskline_onnx::{Dialect, Model as Graph, SaveOptions, Saver};
 use maskline_runtime::{Cache, Entry, Key, hash_key};
+use serde::{Deserialize, Serialize};
 
 use self::manifest::{AssetRecord, Link, Manifest, PartFile};
 use self::origin::Origin;
@@ -18,12 +20,13 @@ use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 22;
+const BUILDER_VERSION: u32 = 23;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
 /// What computes the layers of transformers in image encoders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kernels {
     /// Whatever is faster, as far as is known.
     #[default]
@@ -45,6 +48,15 @@ impl Kernels {
             Self::Own => "own",
             Self::Ort => "ort",
         }
+    }
+}
+
+impl FromStr for Kernels {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kernels| kernels.name() == name);
+        found.ok_or_else(|| format!("kernels: expected auto, own or ort, found {name}"))
     }
 }
 
@@ -120,6 +132,13 @@ impl Bundle {
     /// What it is made of.
     pub fn numbers(&self) -> Numbers {
         self.manifest.numbers
+    }
+
+    /// What computes the layers of its image encoder; `None` where it has none.
+    pub fn kernels(&self) -> Option<Kernels> {
+        let encoder = self.info().parts.iter().find(|part| part.role == PartRole::ImageEncoder)?;
+        let file = self.manifest.files.get(&encoder.name)?;
+        Some(if file.has_own_layers { Kernels::Own } else { Kernels::Ort })
     }
 
     /// Files of the parts, by name, in the order of [`ModelInfo::parts`].
@@ -304,7 +323,8 @@ fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<(
     for part in built.parts() {
         let saved = saver.save(part.name, &part.model)?;
         let file = PathBuf::from(saved.model.file_name().unwrap_or_default());
-        manifest.files.insert(part.name.to_string(), PartFile { file, weights_bytes: saved.external_bytes, has_half: saved.has_half });
+        let (weights_bytes, has_half, has_own_layers) = (saved.external_bytes, saved.has_half, part.model.has_own_layers());
+        manifest.files.insert(part.name.to_string(), PartFile { file, weights_bytes, has_half, has_own_layers });
     }
     manifest.links = saver.links().map(|link| Link::of(directory, Path::new(link))).collect::<Result<_>>()?;
     manifest.assets = built.assets().iter().map(|asset| AssetRecord::write(asset, directory)).collect::<Result<_>>()?;

@@ -90,6 +90,7 @@ fn the_folded_decoder_does_what_is_written_of_it() {
         [(Dialect::Ort, Kernels::Ort), (Dialect::Native, Kernels::Ort), (Dialect::Native, Kernels::Own)].map(|(dialect, kernels)| {
             let source = ModelSource::Synthetic { architecture: "sam2.1-tiny".into(), seed: 1 };
             let bundle = engine.build(source, &BundleOptions { dialect, kernels, ..BundleOptions::default() }).unwrap();
+            assert_eq!(bundle.kernels(), Some(kernels));
             let known = sizes([("batch", 1), ("prompts", 1), ("points", 3)]);
             let works: Vec<Work> = bundle.parts().take(2).map(|(_, file)| GraphFile::read(&file).unwrap().work(&known).unwrap()).collect();
             assert!(works.iter().all(|work| work.uncounted.is_empty()), "{works:?}");

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::report::{Identity, Report, Subject};
 
 /// These change by themselves, or are what is being compared.
-const EXPECTED: [&str; 12] = [
+const EXPECTED: [&str; 13] = [
     "created",
     "tool",
     "run.arguments",
@@ -16,6 +16,7 @@ const EXPECTED: [&str; 12] = [
     "machine.throttles",
     "machine.cards",
     "machine.bandwidth_gbs",
+    "machine.multiply_add_gflops",
     "machine.load_before",
     // By name, below.
     "subjects",

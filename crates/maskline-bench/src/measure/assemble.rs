@@ -1,6 +1,7 @@
 //! From running processes to the rows of a report.
 
 use maskline::Result;
+use maskline::runtime::multiply_add_peak;
 
 use super::against::Opponent;
 use super::lanes::{Caller, Lane, Turn, take_turns};
@@ -96,7 +97,9 @@ impl Room<'_> {
         if !self.plan.ceilings {
             return Ok(limits);
         }
-        report.identity.machine.bandwidth_gbs = Some(bandwidth(report.identity.machine.logical_cpus));
+        let machine = &mut report.identity.machine;
+        machine.bandwidth_gbs = Some(bandwidth(machine.logical_cpus));
+        machine.multiply_add_gflops = Some(multiply_add_peak(machine.logical_cpus));
         for index in 0..running.len() {
             (self.tell)("the machine's limits", index as f64 / running.len() as f64);
             let alike = |one: &Running| {

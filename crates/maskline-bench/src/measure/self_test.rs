@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use maskline::runtime::GpuOptions;
-use maskline::{Delays, Error, ErrorKind, ModelSource, Result};
+use maskline::{Delays, Error, ErrorKind, Kernels, ModelSource, Result};
 
 use super::assemble::Calls;
 use super::inputs::Inputs;
@@ -76,6 +76,7 @@ fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'
         threads: 1,
         size: None,
         decoder: None,
+        kernels: Kernels::Auto,
     };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());

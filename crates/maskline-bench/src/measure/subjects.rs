@@ -50,6 +50,7 @@ impl Subjects {
                 family: facts.family.clone(),
                 architecture: facts.architecture.clone(),
                 precision: Some(compute.precision),
+                kernels: facts.kernels.map(|kernels| kernels.name().to_owned()),
             };
             let [height, width] = facts.input;
             let subject = Subject {

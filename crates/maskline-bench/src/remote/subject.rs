@@ -164,6 +164,7 @@ fn blank(model: &str) -> report::Subject {
             family: String::new(),
             architecture: String::new(),
             precision: None,
+            kernels: None,
         },
         provider: Provider { asked: String::new(), actual: String::new(), fallback_share: None },
         threads: None,

@@ -196,6 +196,10 @@ pub struct ModelIdentity {
     pub architecture: String,
     /// Of its arithmetic; `None` where a server does not tell.
     pub precision: Option<Precision>,
+    /// What computes the layers of its image encoder: `own` for operators of maskline's, `ort` for ONNX Runtime's; `None` where it has none, or
+    /// nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
 }
 
 /// Of the network's arithmetic.
@@ -284,6 +288,10 @@ pub struct Machine {
     pub memory_bytes: Option<u64>,
     /// Bandwidth of memory as measured in the run, in thousand million bytes per second, with all processors.
     pub bandwidth_gbs: Option<f64>,
+    /// Multiplications and additions in registers as measured in the run, in thousand million operations per second, with all processors: no
+    /// network computes faster in f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiply_add_gflops: Option<f64>,
     /// Busy processors just before the run: above 0.5, something else was running.
     pub load_before: Option<f64>,
     /// The system, with its version.

@@ -178,7 +178,7 @@ fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
         warm_up: false,
         // As many as are asked for: whoever measures wants none to go.
         embedding_cache: usize::MAX / 2,
-        bundle: BundleOptions { image_size: compute.size, decoder: compute.decoder, ..BundleOptions::default() },
+        bundle: BundleOptions { image_size: compute.size, decoder: compute.decoder, kernels: compute.kernels, ..BundleOptions::default() },
         delays: assigned.delays,
         ..LoadOptions::default()
     })
@@ -214,6 +214,7 @@ fn facts(engine: &Engine, subject: &Subject) -> Facts {
         provider: model.provider(),
         shares: model.provider_shares().iter().map(Share::from).collect(),
         was_cached: model.was_cached(),
+        kernels: bundle.kernels(),
         bundle: bundle.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         parts: bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect(),
         refinements: info.refinements(),

@@ -144,6 +144,7 @@ fn subject(lines: &mut Lines, subject: &Subject) {
         ("generated from seed", count(model.generated_from_seed)),
         ("bundle", model.bundle.clone()),
         ("precision", model.precision.map_or_else(String::new, |precision| precision.name().to_owned())),
+        ("encoder layers", model.kernels.clone().unwrap_or_default()),
         ("provider asked for", subject.provider.asked.clone()),
         ("provider", subject.provider.actual.clone()),
         ("threads", count(subject.threads.map(|threads| threads as u64))),

@@ -1,7 +1,7 @@
 //! Values of arguments.
 
 use clap::ValueEnum;
-use maskline::{Kernels, MaskDecoder, Precision, Preprocessing};
+use maskline::{MaskDecoder, Precision, Preprocessing};
 
 /// Number of keypoints and of numbers per keypoint.
 pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
@@ -33,11 +33,6 @@ impl From<Preprocess> for Preprocessing {
 /// Numbers by their name.
 pub(crate) fn precision(name: &str) -> Result<Precision, String> {
     name.parse().map_err(|_| format!("expected {}", Precision::ALL.map(Precision::name).join(", ")))
-}
-
-/// Kernels by their name.
-pub(crate) fn kernels(name: &str) -> Result<Kernels, String> {
-    Kernels::ALL.into_iter().find(|kernels| kernels.name() == name).ok_or_else(|| "expected auto, own or ort".into())
 }
 
 /// A mask decoder by its name.

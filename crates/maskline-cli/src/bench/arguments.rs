@@ -61,7 +61,7 @@ pub(crate) struct WorkerOptions {
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Setting {
-    /// Measure every value, and with several --sweep every combination: size, prompts, kind, text, batch, threads, provider or precision.
+    /// Measure every value, and with several --sweep every combination: size, prompts, kind, text, batch, threads, provider, precision or kernels.
     /// Of models that take words, prompts may be word, phrase and objects: one word, a phrase, several phrases. provider=all is every
     /// provider that this machine has; nothing is fetched.
     #[arg(long, value_name = "NAME=VALUE,…")]

@@ -4,13 +4,16 @@
 //! on the way; what follows the product is done while its sums are in registers. Each sum is made in the same order however the
 //! work is divided, so that the answer is the same for any number of threads.
 
+mod mlp;
 mod pack;
+mod rows;
 mod share;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Mutex;
 
+pub use self::mlp::Mlp;
 use self::pack::Packed;
 use self::share::{Piece, Share};
 use crate::scratch::with_scratch;
@@ -109,6 +112,7 @@ pub struct Linear {
     packed: Packed,
     /// `[N]` with zeros up to whole vectors.
     bias: Vec<f32>,
+    has_bias: bool,
     layer_scale: Option<Vec<f32>>,
     activation: Activation,
     norm: Option<Norm>,
@@ -145,6 +149,7 @@ impl Linear {
         Some(Self {
             packed: Packed::new(weights, widen),
             bias: padded(bias.unwrap_or_default()),
+            has_bias: bias.is_some(),
             layer_scale: layer_scale.map(padded),
             activation,
             norm: norm.map(|LayerNorm { gamma, beta, epsilon }| Norm { gamma: gamma.to_vec(), beta: beta.to_vec(), epsilon }),
@@ -173,6 +178,11 @@ impl Linear {
         self.packed.bytes()
     }
 
+    /// Whether anything follows the product.
+    fn has_more(&self, residual: Option<&[f32]>) -> bool {
+        self.has_bias || self.activation != Activation::Identity || self.layer_scale.is_some() || residual.is_some()
+    }
+
     /// `x` [M, K] → `out` [M, N], to which `residual` [M, N] is added if there is one.
     ///
     /// # Panics
@@ -185,7 +195,7 @@ impl Linear {
         if rows == 0 {
             return;
         }
-        let division = Division::of(rows, outputs);
+        let division = Division::of(rows, [inputs, outputs]);
         // The rows' parts by shares: those of the same rows follow each other.
         let across = outputs.div_ceil(division.columns);
         let mut pieces: Vec<Vec<&mut [f32]>> = (0..rows.div_ceil(division.rows) * across).map(|_| Vec::new()).collect();
@@ -211,21 +221,28 @@ struct Division {
 }
 
 impl Division {
-    /// As many rows as stay in the second cache, a block of inputs deep, so that the weight is read seldom. Where that makes few shares, each
-    /// has only some of the columns.
-    fn of(rows: usize, outputs: usize) -> Self {
-        const ROWS: usize = 192;
-        /// Where rows are short, a share is over soon: with fewer rows there are more shares, and threads end at the same time.
-        const ROWS_OF_FEW_COLUMNS: usize = 96;
-        const FEW_COLUMNS: usize = 512;
+    /// As many rows as stay in the second cache with their sums, so that the weight is read seldom. Where that makes few shares, each has only
+    /// some of the columns.
+    fn of(rows: usize, [inputs, outputs]: [usize; 2]) -> Self {
         const FEWEST_COLUMNS: usize = 128;
         /// Shares that there should be.
         const SHARES: usize = 16;
-        let most = if outputs <= FEW_COLUMNS { ROWS_OF_FEW_COLUMNS } else { ROWS };
-        let parts = rows.div_ceil(most).max(1);
-        // Whole tiles of any processor.
-        let of_rows = rows.div_ceil(parts).next_multiple_of(12);
+        let parts = rows.div_ceil(most_rows(inputs + outputs.min(share::COLUMNS))).max(1);
+        let of_rows = rows.div_ceil(parts).next_multiple_of(MOST_OF_TILE);
         let columns = outputs.div_ceil((SHARES / parts).max(1)).max(FEWEST_COLUMNS).next_multiple_of(2 * LANES);
         Self { rows: of_rows, columns }
     }
+}
+
+/// The most rows that a tile of any processor has; a multiple of all others.
+const MOST_OF_TILE: usize = 12;
+
+/// The most rows of a share, for each of which so many numbers are in use.
+fn most_rows(numbers: usize) -> usize {
+    /// Numbers in the second cache, beside the weight's.
+    const CACHED: usize = 192 << 10;
+    const LEAST: usize = 48;
+    /// With more, shares get few, and threads do not end at the same time.
+    const MOST: usize = 192;
+    (CACHED / numbers).clamp(LEAST, MOST)
 }

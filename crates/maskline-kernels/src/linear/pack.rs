@@ -4,8 +4,11 @@ use super::{Numbers, Order, Weights};
 use crate::simd::{LANES, Simd};
 
 /// Numbers of a row of x that are multiplied at a time: with them a panel of the weight stays in the first cache, and the rows of a share in
-/// the second. (384 are 3 % faster; with them one memory of a golden video rounds to the next bfloat16.)
-const DEPTH: usize = 128;
+/// the second.
+pub(super) const DEPTH: usize = 384;
+
+/// Numbers of a row of which the products are one sum.
+const PART: usize = 128;
 
 /// A weight as panels [K / depth, N / 16, depth, 16]. Columns beyond the last one are zeros.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(super) struct Packed {
     pub(super) outputs: usize,
     /// Depth of all panels but those of the last inputs.
     depth: usize,
+    /// Inputs whose products are one sum.
+    pub(super) part: usize,
 }
 
 #[derive(Debug)]
@@ -34,8 +39,9 @@ pub(super) struct Block {
 impl Packed {
     pub(super) fn new(weights: Weights<'_>, widen: bool) -> Self {
         let Weights { numbers, inputs, outputs, .. } = weights;
-        let depth = inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).next_multiple_of(8);
-        let mut packed = Self { numbers: Bits::F32(vec![]), inputs, outputs, depth };
+        let part = inputs.div_ceil(inputs.div_ceil(PART).max(1)).next_multiple_of(8);
+        let depth = part * (DEPTH / PART);
+        let mut packed = Self { numbers: Bits::F32(vec![]), inputs, outputs, depth, part };
         packed.numbers = match numbers {
             Numbers::F32(numbers) => Bits::F32(packed.panels_of(&weights, numbers, |number| number)),
             Numbers::F16(bits) if widen => Bits::F32(packed.panels_of(&weights, bits, |bits| half::f16::from_bits(bits).to_f32())),

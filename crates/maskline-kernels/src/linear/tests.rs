@@ -221,6 +221,56 @@ fn turn<T: Copy>(numbers: &[T], columns: usize) -> Vec<T> {
     (0..columns).flat_map(|column| numbers.iter().skip(column).step_by(columns).copied()).collect()
 }
 
+/// Layers from K numbers to `hidden` ones and back.
+fn layers([inputs, hidden, outputs]: [usize; 3], processor: Processor) -> [Linear; 2] {
+    let first = Case { has_bias: true, has_norm: true, activation: Activation::Gelu, ..Case::of([1, inputs, hidden]) };
+    let second = Case { has_bias: true, has_scale: true, ..Case::of([1, hidden, outputs]) };
+    [first, second].map(|case| {
+        let tensors = case.tensors();
+        Linear::new(case.weights(&tensors.weight), case.options(&tensors)).expect("it fits").on(processor)
+    })
+}
+
+#[test]
+fn an_mlp_is_one_layer_after_the_other() {
+    // In shares; few rows; inner numbers that fall into blocks which are no whole vectors.
+    let mut cases = vec![(400, [20, 40, 17])];
+    if !is_small() {
+        cases.extend([(1600, [96, 800, 96]), (1501, [400, 96, 130]), (30, [20, 500, 20]), (1600, [24, 840, 24]), (0, [8, 8, 8])]);
+    }
+    for (rows, sizes) in cases {
+        let [inputs, hidden, outputs] = sizes;
+        let (x, residual) = (numbers(rows * inputs, 8), numbers(rows * outputs, 9));
+        for processor in Processor::all() {
+            for residual in [None, Some(&residual[..])] {
+                let [first, second] = layers(sizes, processor);
+                let mut between = vec![f32::NAN; rows * hidden];
+                let mut expected = vec![f32::NAN; rows * outputs];
+                first.apply(&x, None, &Threads(1), &mut between);
+                second.apply(&between, residual, &Threads(1), &mut expected);
+                let mlp = Mlp::new(first, second).expect("it fits");
+                for threads in [1, 3] {
+                    let mut found = vec![f32::NAN; rows * outputs];
+                    mlp.apply(&x, residual, &Threads(threads), &mut found);
+                    assert!(are_same(&found, &expected), "{processor:?}: {rows} rows of {sizes:?}, {threads} threads");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn layers_that_do_not_follow_each_other_are_refused() {
+    let pair = |sizes, of_second| {
+        let ([first, _], [_, second]) = (layers(sizes, Processor::Any), layers(of_second, Processor::Any));
+        Mlp::new(first, second)
+    };
+    assert!(pair([3, 4, 5], [3, 4, 5]).is_some());
+    assert!(pair([3, 4, 5], [3, 5, 5]).is_none());
+    let [first, second] = layers([4, 4, 4], Processor::Any);
+    assert!(Mlp::new(second, first).is_none(), "a normalisation between them");
+}
+
 #[test]
 fn what_is_no_number_stays_in_its_row() {
     for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::GeluSigmoid] {

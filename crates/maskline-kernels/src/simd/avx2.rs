@@ -1,28 +1,29 @@
-//! AVX2 and FMA: two registers for sixteen lanes.
+//! AVX2, FMA and F16C: two registers for sixteen lanes. All processors with the first have the others too.
 
 use std::arch::x86_64::*;
 
 use super::{Kernel, LANES, Simd};
 
-/// AVX2 and FMA.
+/// AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn of_this_processor() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let has_all = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        has_all.then_some(Self(()))
     }
 }
 
 type Vector = [__m256; 2];
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline(never)]
 fn enabled_apart<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
     kernel.run(simd)
 }
@@ -38,7 +39,7 @@ macro_rules! both {
     )+};
 }
 
-// SAFETY: the one way to a value is `of_this_processor`, which asks the processor. Every intrinsic below is of AVX, AVX2 or FMA, and
+// SAFETY: the one way to a value is `of_this_processor`, which asks the processor. Every intrinsic below is of AVX, AVX2, FMA or F16C, and
 // so there wherever a value is.
 #[allow(unsafe_code, reason = "intrinsics")]
 unsafe impl Simd for Avx2 {
@@ -73,8 +74,9 @@ unsafe impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_f16(self, from: &[u16]) -> Vector {
-        let [a, b] = halves(self, from);
-        [widen(self, a), widen(self, b)]
+        let from = from[..LANES].as_ptr().cast::<__m128i>();
+        // SAFETY: `self` is the proof of F16C, and the slice has sixteen numbers, which fill two registers of 128 bits.
+        unsafe { [_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))] }
     }
 
     #[inline(always)]
@@ -134,13 +136,13 @@ unsafe impl Simd for Avx2 {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: `self` is the proof of AVX2 and FMA.
+        // SAFETY: `self` is the proof of AVX2, FMA and F16C.
         unsafe { enabled(self, kernel) }
     }
 
     #[inline(always)]
     fn apart<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: `self` is the proof of AVX2 and FMA.
+        // SAFETY: `self` is the proof of AVX2, FMA and F16C.
         unsafe { enabled_apart(self, kernel) }
     }
 }
@@ -162,22 +164,6 @@ fn halves(_: Avx2, from: &[u16]) -> [__m256i; 2] {
     let from = from[..LANES].as_ptr().cast::<__m128i>();
     // SAFETY: an `Avx2` is the proof of AVX2, and the slice has sixteen numbers, which fill two registers of 128 bits.
     unsafe { [_mm256_cvtepu16_epi32(_mm_loadu_si128(from)), _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(1)))] }
-}
-
-/// Numbers of half precision. Not by the instructions for it (F16C), which AVX2 does not include.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-fn widen(_: Avx2, bits: __m256i) -> __m256 {
-    // SAFETY: an `Avx2` is the proof of AVX2.
-    unsafe {
-        let sign = _mm256_slli_epi32::<16>(_mm256_and_si256(bits, _mm256_set1_epi32(0x8000)));
-        let rest = _mm256_slli_epi32::<13>(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fff)));
-        // The exponents differ by 112. What is not finite keeps the largest exponent.
-        let number = _mm256_mul_ps(_mm256_castsi256_ps(rest), _mm256_castsi256_ps(_mm256_set1_epi32((127 + 112) << 23)));
-        let is_large = _mm256_cmp_ps::<_CMP_GE_OQ>(number, _mm256_set1_ps(65536.0));
-        let largest = _mm256_and_ps(is_large, _mm256_castsi256_ps(_mm256_set1_epi32(0x7f80_0000)));
-        _mm256_or_ps(_mm256_or_ps(number, largest), _mm256_castsi256_ps(sign))
-    }
 }
 
 /// Eight vectors of eight lanes, transposed: pairs, then fours, then halves.

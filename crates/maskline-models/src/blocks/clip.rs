@@ -3,7 +3,7 @@
 use maskline_onnx::{AttentionInPlace, AttentionOptions, Graph, LayerActivation, Value};
 use maskline_weights::Scope;
 
-use super::{Activation, Around, Norm, Normed, batched, layer_norm, linear};
+use super::{Activation, Around, Mlp, Norm, Normed, batched, layer_norm, linear};
 use crate::{Error, ErrorKind, Result};
 
 /// What tokens may look at.
@@ -71,16 +71,15 @@ impl Tower {
     fn block_in_place<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, activation: LayerActivation) -> Result<Value> {
         let Self { width, hidden, heads, .. } = *self;
         let [first, second] = ["layer_norm1", "layer_norm2"].map(|name| scope.push(name));
-        let normed = |scope| Some(Normed { scope, norm: self.norm() });
-        let before = Around { norm: normed(&first), ..Around::default() };
+        let normed = |scope| Normed { scope, norm: self.norm() };
+        let before = Around { norm: Some(normed(&first)), ..Around::default() };
         let attention = scope.push("self_attn");
         let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| before.layer(g, &attention.push(name), x, [width; 2]));
         let (q, k, v) = (q?, k?, v?);
         let seen = g.scoped(attention.name(), |g| g.attention_in_place(AttentionInPlace::of([&q, &k, &v], [heads, width / heads])))?;
         let x = Around { residual: Some(x), ..Around::default() }.layer(g, &attention.push("out_proj"), &seen, [width; 2])?;
-        let around = Around { norm: normed(&second), activation, residual: None };
-        let y = around.layer(g, &scope.push("mlp.fc1"), &x, [width, hidden])?;
-        Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push("mlp.fc2"), &y, [hidden, width])
+        let layers = ["mlp.fc1", "mlp.fc2"].map(|name| scope.push(name));
+        Mlp { norm: normed(&second), layers: layers.each_ref(), activation }.build(g, &x, hidden)
     }
 
     fn attention<'w>(&self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, reach: Reach<'_>) -> Result<Value> {

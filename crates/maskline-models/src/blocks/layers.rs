@@ -1,6 +1,6 @@
 //! Constants, fully connected layers and layer normalisation as checkpoints store them.
 
-use maskline_onnx::{Constant, DType, FileSpan, Graph, LayerActivation, LayerNorm, LayerOptions, Value};
+use maskline_onnx::{Constant, DType, FileSpan, Graph, LayerActivation, LayerNorm, LayerOptions, MlpLayers, Value};
 use maskline_weights::{Scope, Tensor};
 
 use super::pickled;
@@ -34,11 +34,12 @@ pub fn parameter<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, name: &str, shape: &[
 /// From so many numbers on, weights of half precision stay so on disk.
 const LARGE: usize = 1 << 20;
 
-/// The weight of a layer as a constant: a large one of half precision is stored as it is, and becomes f32 when the model is opened.
+/// The weight of a layer as a constant: a large one of half precision is stored as it is, and becomes f32 when the model is opened. Layers of our
+/// own take it as it is.
 ///
 /// # Errors
 /// `Checkpoint` if it is missing, misshapen or not finite.
-fn weight<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, shape: &[usize]) -> Result<Value> {
+fn weight_of<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, shape: &[usize]) -> Result<Value> {
     let tensor = scope.f32("weight", shape)?;
     let may_be_half = tensor.data.len() >= LARGE && tensor.span.is_none() && !scope.checkpoint().is_synthetic();
     let raw = if may_be_half { Some(scope.raw("weight", shape)?) } else { None };
@@ -52,7 +53,11 @@ fn weight<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, shape: &[usize]) -> Result<V
     let span = raw.span.map(|s| FileSpan { path: s.path, offset: s.offset, length: s.length });
     let fits = Constant::new(dtype, shape, raw.bytes);
     let fits = fits.ok_or_else(|| Error::new(ErrorKind::Graph, format!("{}.weight: its bytes do not fill its shape", scope.name())))?;
-    g.scoped(scope.name(), |g| Ok(g.widened(fits.located(span))))
+    let half = fits.located(span);
+    if g.has_own_layers() {
+        return Ok(g.constant(half));
+    }
+    g.scoped(scope.name(), |g| Ok(g.widened(half)))
 }
 
 /// Values computed from weights as a constant.
@@ -75,7 +80,7 @@ pub fn computed(g: &mut Graph<'_>, shape: &[usize], values: Vec<f32>) -> Result<
 /// # Errors
 /// `Checkpoint` for missing or misshapen tensors.
 pub fn linear<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
-    let weight = weight(g, scope, &[output, input])?;
+    let weight = weight_of(g, scope, &[output, input])?;
     let bias = parameter(g, scope, "bias", &[output])?;
     g.scoped(scope.name(), |g| Ok(g.linear(x, &weight, Some(&bias))?))
 }
@@ -122,7 +127,7 @@ impl<'w> Around<'_, 'w> {
     /// # Errors
     /// `Checkpoint` for missing or misshapen tensors, `Graph` where layers are not our own.
     pub fn layer(self, g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, [input, output]: [usize; 2]) -> Result<Value> {
-        let weight = weight(g, scope, &[output, input])?;
+        let weight = weight_of(g, scope, &[output, input])?;
         let bias = parameter(g, scope, "bias", &[output])?;
         let Self { norm, activation, residual } = self;
         let norm = norm.map(|normed| normed.parameters(g)).transpose()?;
@@ -130,6 +135,34 @@ impl<'w> Around<'_, 'w> {
             let norm = norm.as_ref().map(|(weight, bias, epsilon)| LayerNorm { weight, bias, epsilon: *epsilon });
             Ok(g.layer(x, &weight, LayerOptions { norm, bias: Some(&bias), activation, residual })?)
         })
+    }
+}
+
+/// The end of a transformer's block of our own layers: `x + second(activation(first(norm(x))))`.
+#[derive(Debug, Clone, Copy)]
+pub struct Mlp<'a, 'w> {
+    /// In front of both layers.
+    pub norm: Normed<'a, 'w>,
+    /// Where their `weight` and `bias` are.
+    pub layers: [&'a Scope<'w>; 2],
+    /// Between both.
+    pub activation: LayerActivation,
+}
+
+impl<'w> Mlp<'_, 'w> {
+    /// From [.., width] to the same as one operator: for graphs whose layers are our own.
+    ///
+    /// # Errors
+    /// `Checkpoint` for missing or misshapen tensors, `Graph` where layers are not our own.
+    pub fn build(self, g: &mut Graph<'w>, x: &Value, hidden: usize) -> Result<Value> {
+        let Self { norm, layers: [first, second], activation } = self;
+        let width = norm.norm.width;
+        let (weight, shift, epsilon) = norm.parameters(g)?;
+        let weights = [weight_of(g, first, &[hidden, width])?, weight_of(g, second, &[width, hidden])?];
+        let biases = [parameter(g, first, "bias", &[hidden])?, parameter(g, second, "bias", &[width])?];
+        let norm = LayerNorm { weight: &weight, bias: &shift, epsilon };
+        let layers = MlpLayers { norm, weights: weights.each_ref(), biases: biases.each_ref(), activation };
+        g.scoped(first.name(), |g| Ok(g.mlp(x, layers)?))
     }
 }
 

@@ -6,7 +6,7 @@ use maskline_weights::{Init, Scope};
 
 use super::config::Config;
 use super::relative::{self, Sizes};
-use crate::blocks::{Around, Joint, Norm, Normed, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
+use crate::blocks::{Joint, Mlp, Norm, Normed, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
 use crate::sam::{Decoder, first};
 use crate::{BuildOptions, Error, Result};
 
@@ -87,10 +87,9 @@ impl<'w> Vit<'_, 'w> {
         let x = g.add(x, &y)?;
         if g.has_own_layers() {
             let second = norm(2);
-            let normed = Some(Normed { scope: &second, norm: Norm::of(width, epsilon) });
-            let around = Around { norm: normed, activation: LayerActivation::Gelu, residual: None };
-            let y = around.layer(g, &scope.push("mlp.lin1"), &x, [width, hidden])?;
-            return Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push("mlp.lin2"), &y, [hidden, width]);
+            let normed = Normed { scope: &second, norm: Norm::of(width, epsilon) };
+            let layers = ["mlp.lin1", "mlp.lin2"].map(|name| scope.push(name));
+            return Mlp { norm: normed, layers: layers.each_ref(), activation: LayerActivation::Gelu }.build(g, &x, hidden);
         }
         let y = layer_norm(g, &norm(2), &x, Norm::of(width, epsilon))?;
         let y = mlp(g, [&scope.push("mlp.lin1"), &scope.push("mlp.lin2")], &y, [width, hidden])?;

@@ -7,7 +7,9 @@ use maskline_onnx::{AttentionInPlace, AttentionOptions, ConvOptions, Graph, Head
 use maskline_weights::{Init, Scope};
 
 use super::config::Config;
-use crate::blocks::{Around, Joint, Norm, Normed, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition};
+use crate::blocks::{
+    Around, Joint, Mlp, Norm, Normed, batched, cells, constant, dense, join, layer_norm, map_sizes, mlp, parameter, partition,
+};
 use crate::{Error, Result};
 
 /// The trunk of a checkpoint.
@@ -110,8 +112,8 @@ impl<'w> Hiera<'_, 'w> {
         let Block { input, output, heads, window } = block;
         let names = self.config.trunk_names;
         let [first, second] = [1, 2].map(|i| scope.push(format!("{}{i}", names.norm)));
-        let normed = |scope, width| Some(Normed { scope, norm: Norm::of(width, self.config.epsilon) });
-        let before = Around { norm: normed(&first, input), ..Around::default() };
+        let normed = |scope, width| Normed { scope, norm: Norm::of(width, self.config.epsilon) };
+        let before = Around { norm: Some(normed(&first, input)), ..Around::default() };
         let attention = scope.push("attn");
         let joint = before.layer(g, &attention.push("qkv"), x, [input, 3 * output])?;
         let (shortcut, pooled) = if input == output {
@@ -139,9 +141,8 @@ impl<'w> Hiera<'_, 'w> {
         let after = Around { residual: Some(&shortcut), ..Around::default() };
         let x = after.layer(g, &attention.push("proj"), &seen, [output; 2])?;
         let hidden = self.config.mlp_ratio * output;
-        let around = Around { norm: normed(&second, output), activation: LayerActivation::Gelu, residual: None };
-        let y = around.layer(g, &scope.push(names.mlp[0]), &x, [output, hidden])?;
-        Around { residual: Some(&x), ..Around::default() }.layer(g, &scope.push(names.mlp[1]), &y, [hidden, output])
+        let layers = names.mlp.map(|name| scope.push(name));
+        Mlp { norm: normed(&second, output), layers: layers.each_ref(), activation: LayerActivation::Gelu }.build(g, &x, hidden)
     }
 }
 

@@ -6,7 +6,7 @@ use maskline_weights::{Checkpoint, Scope};
 use super::INPUT;
 use super::config::{Config, TrunkConfig};
 use super::names::TRUNK;
-use crate::blocks::{Around, Axial, Norm, Normed, batched, computed, join, layer_norm, linear, parameter, partition};
+use crate::blocks::{Around, Axial, Mlp, Norm, Normed, batched, computed, join, layer_norm, linear, parameter, partition};
 use crate::info::ConceptHead;
 use crate::{BuildOptions, Result};
 
@@ -142,8 +142,8 @@ impl<'w> Trunk<'_, 'w> {
         let InPlace { sequence: Sequence { length, rotation }, activation } = block;
         let count = x.shape()[0].divided(length as i64).unwrap_or_else(|| Dim::symbol("sequences"));
         let [first, second] = ["layer_norm1", "layer_norm2"].map(|name| scope.push(name));
-        let normed = |scope| Some(Normed { scope, norm: self.norm() });
-        let before = Around { norm: normed(&first), ..Around::default() };
+        let normed = |scope| Normed { scope, norm: self.norm() };
+        let before = Around { norm: Some(normed(&first)), ..Around::default() };
         let attention = scope.push("attention");
         let mut project = |name: &str| {
             let flat = before.layer(g, &attention.push(name), x, [width; 2])?;
@@ -154,9 +154,8 @@ impl<'w> Trunk<'_, 'w> {
         let seen = g.scoped(attention.name(), |g| g.attention_in_place(looking))?;
         let seen = g.reshape(&seen, x.shape().clone())?;
         let x = Around { residual: Some(x), ..Around::default() }.layer(g, &attention.push("o_proj"), &seen, [width; 2])?;
-        let mlp = scope.push("mlp");
-        let y = Around { norm: normed(&second), activation, residual: None }.layer(g, &mlp.push("fc1"), &x, [width, hidden])?;
-        Around { residual: Some(&x), ..Around::default() }.layer(g, &mlp.push("fc2"), &y, [hidden, width])
+        let layers = ["mlp.fc1", "mlp.fc2"].map(|name| scope.push(name));
+        Mlp { norm: normed(&second), layers: layers.each_ref(), activation }.build(g, &x, hidden)
     }
 
     /// Attention in windows; where they do not fill the picture, zeros that take part are added at the right and at the bottom.

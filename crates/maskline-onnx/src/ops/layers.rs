@@ -1,8 +1,8 @@
-//! maskline's own operators for transformers, see `maskline_kernels::{Linear, MultiHeadAttention}`: a fully connected layer with what comes before
-//! and after it, and an attention that reads queries, keys and values where their projection left them.
+//! maskline's own operators for transformers, see `maskline_kernels::{Linear, Mlp, MultiHeadAttention}`: a fully connected layer with what comes
+//! before and after it, two of them, and an attention that reads queries, keys and values where their projection left them.
 
 use crate::graph::Op;
-use crate::{ErrorKind, Graph, Result, Rotation, Value};
+use crate::{DType, Dim, ErrorKind, Graph, Result, Rotation, Value};
 
 /// What follows a layer's product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +58,19 @@ pub struct LayerOptions<'a> {
     pub activation: LayerActivation,
     /// [.., O].
     pub residual: Option<&'a Value>,
+}
+
+/// Two fully connected layers, as a transformer's block ends.
+#[derive(Debug, Clone, Copy)]
+pub struct MlpLayers<'a> {
+    /// Normalises `x`.
+    pub norm: LayerNorm<'a>,
+    /// [H, I] and [I, H].
+    pub weights: [&'a Value; 2],
+    /// `[H]` and `[I]`.
+    pub biases: [&'a Value; 2],
+    /// Between both.
+    pub activation: LayerActivation,
 }
 
 /// Rows of numbers in which heads lie, one after the other.
@@ -120,7 +133,8 @@ impl<'a> AttentionInPlace<'a> {
 }
 
 impl<'w> Graph<'w> {
-    /// A fully connected layer and what goes with it as one operator: `x` [.., I], constant `weight` `[O, I]` → [.., O].
+    /// A fully connected layer and what goes with it as one operator: `x` [.., I], constant `weight` `[O, I]`, of single or half precision
+    /// → [.., O].
     ///
     /// # Errors
     /// `Shape` if the operands do not fit, `Invalid` where layers are not to be maskline's own.
@@ -142,10 +156,39 @@ impl<'w> Graph<'w> {
             let operands: Vec<&Value> = [x, weight].into_iter().chain(bias).chain(residual).collect();
             return Err(self.unfit(NAME, &operands));
         }
-        let dtype = self.same_dtype(NAME, &[x, weight])?;
+        self.check_weights(NAME, &[weight])?;
         let op = Op::own(NAME, &[x, weight]).optional(bias).optional(norm.map(|norm| norm.weight)).optional(norm.map(|norm| norm.bias));
         let op = op.optional(residual).text("activation", activation.name()).float("epsilon", norm.map_or(0.0, |norm| norm.epsilon));
-        Ok(self.emit(op, dtype, shape))
+        Ok(self.emit(op, x.dtype(), shape))
+    }
+
+    /// `x` and what two fully connected layers make of it, `x + second(activation(first(norm(x))))`, as one operator: [.., I] → the same. The
+    /// weights are constants, of single or half precision.
+    ///
+    /// # Errors
+    /// `Shape` if the operands do not fit, `Invalid` where layers are not to be maskline's own.
+    pub fn mlp(&mut self, x: &Value, layers: MlpLayers<'_>) -> Result<Value> {
+        const NAME: &str = "Mlp";
+        self.check_own_layers(NAME)?;
+        let MlpLayers { norm: LayerNorm { weight, bias, epsilon }, weights: [first, second], biases: [of_first, of_second], activation } =
+            layers;
+        let operands = [x, first, of_first, weight, bias, second, of_second];
+        let fits = match (x.shape().0.last(), &first.shape().0[..]) {
+            (Some(width), [hidden, inputs]) => {
+                let has = |value: &Value, shape: &[&Dim]| value.shape().0.iter().eq(shape.iter().copied());
+                inputs == width
+                    && has(second, &[width, hidden])
+                    && has(of_first, &[hidden])
+                    && [weight, bias, of_second].iter().all(|value| has(value, &[width]))
+            }
+            _ => false,
+        };
+        if !fits {
+            return Err(self.unfit(NAME, &operands));
+        }
+        self.check_weights(NAME, &[first, second])?;
+        let op = Op::own(NAME, &operands).text("activation", activation.name()).float("epsilon", epsilon);
+        Ok(self.emit(op, x.dtype(), x.shape().clone()))
     }
 
     /// Multi-head attention as one operator that reads its heads where they lie: → the queries' shape with rows [heads · head width].
@@ -189,6 +232,13 @@ impl<'w> Graph<'w> {
         Ok(self.emit(op, dtype, shape))
     }
 
+    fn check_weights(&self, name: &'static str, weights: &[&Value]) -> Result<()> {
+        match weights.iter().map(|weight| weight.dtype()).find(|dtype| !matches!(dtype, DType::F32 | DType::F16 | DType::BF16)) {
+            Some(dtype) => Err(self.fail(name, ErrorKind::DType, format!("expected a weight of f32, f16 or bf16, found {dtype}"))),
+            None => Ok(()),
+        }
+    }
+
     fn check_own_layers(&self, name: &'static str) -> Result<()> {
         if self.has_own_layers {
             return Ok(());
@@ -205,7 +255,7 @@ impl<'w> Graph<'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, Dialect, Shape};
+    use crate::{Dialect, Shape};
 
     fn graph() -> Graph<'static> {
         Graph::new("layers", Dialect::Native).with_own_layers(true)
@@ -236,6 +286,27 @@ mod tests {
             assert_eq!(g.layer(&x, &w, wrong).expect_err("unfit").kind(), ErrorKind::Shape);
         }
         assert_eq!(g.layer(&x, &x, options).expect_err("no matrix").kind(), ErrorKind::Shape);
+    }
+
+    #[test]
+    fn two_layers_go_there_and_back() {
+        let mut g = graph();
+        let mut input = |name: &str, shape: &[usize]| g.input(name, DType::F32, Shape::fixed(shape)).expect("new");
+        let (x, first, second) = (input("x", &[2, 5, 3]), input("first", &[4, 3]), input("second", &[3, 4]));
+        let (three, four) = (input("three", &[3]), input("four", &[4]));
+        let norm = LayerNorm { weight: &three, bias: &three, epsilon: 0.0 };
+        let layers = MlpLayers { norm, weights: [&first, &second], biases: [&four, &three], activation: LayerActivation::Gelu };
+        assert_eq!(g.mlp(&x, layers).expect("it fits").shape().known(), Some(vec![2, 5, 3]));
+        for wrong in [
+            MlpLayers { weights: [&first, &first], ..layers },
+            MlpLayers { weights: [&second, &first], ..layers },
+            MlpLayers { biases: [&three, &three], ..layers },
+            MlpLayers { norm: LayerNorm { bias: &four, ..norm }, ..layers },
+        ] {
+            assert_eq!(g.mlp(&x, wrong).expect_err("unfit").kind(), ErrorKind::Shape);
+        }
+        let mut other = Graph::new("g", Dialect::Native);
+        assert_eq!(other.mlp(&x, layers).expect_err("no such operator").kind(), ErrorKind::Invalid);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use conv::{ConvOptions, PoolOptions};
 pub use decoder::{FoldedCells, ImageToToken, TokenToImage, Upscale};
 pub use elementwise::GeluForm;
 pub use indexing::PadMode;
-pub use layers::{AttentionInPlace, Heads, LayerActivation, LayerNorm, LayerOptions, Windows};
+pub use layers::{AttentionInPlace, Heads, LayerActivation, LayerNorm, LayerOptions, MlpLayers, Windows};
 pub use memory::MemoryAttention;
 pub use resize::Interpolation;
 pub use rotary::Rotation;

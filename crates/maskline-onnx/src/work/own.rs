@@ -32,7 +32,7 @@ pub(super) fn shape(op: &Operation<'_, '_>) -> Option<Vec<i64>> {
             let rows = if op.has(2) { *op.shape(2)?.first()? } else { width };
             Some(vec![batch, (area + STRIPE - 1) / STRIPE, rows, STRIPE])
         }
-        "TokenToImage" => Some(op.shape(0)?.to_vec()),
+        "Mlp" | "TokenToImage" => Some(op.shape(0)?.to_vec()),
         "ImageToToken" => {
             let (&[prompts, tokens, _], &[_, stripes, rows, _]) = (op.shape(0)?, op.shape(1)?) else { return None };
             Some(vec![prompts, stripes, rows + op.int("heads")? * (tokens - 1) + 1, STRIPE])
@@ -50,6 +50,7 @@ pub(super) fn products(op: &Operation<'_, '_>) -> Option<f64> {
     match op.node.op_type.as_str() {
         "MemoryAttention" => memory_attention(op),
         "Linear" => Some(count(op.shape(0)?) * count(op.shape(1)?.get(..1)?)),
+        "Mlp" => Some(2.0 * count(op.shape(0)?) * count(op.shape(1)?.get(..1)?)),
         "MultiHeadAttention" => attention_in_place(op),
         "InStripes" => match (op.shape(0)?, op.has(2)) {
             (_, false) => Some(0.0),

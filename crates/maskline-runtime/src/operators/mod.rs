@@ -3,20 +3,23 @@
 
 mod attention;
 mod decoder;
-mod layers;
+mod linear;
+mod multi_head;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use maskline_kernels::Processor;
 use maskline_kernels::decoder::Workers;
-use ort::operator::{ComputeContext, OperatorDomain};
-use ort::value::ValueRef;
+use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
+use ort::value::{DynTensorValueType, ValueRef};
 
 use self::attention::{AttentionOperator, MemoryAttentionOperator};
 use self::decoder::{ImageToTokenOperator, InStripesOperator, TokenToImageOperator, UpscaleOperator};
-use self::layers::{LinearOperator, MultiHeadAttentionOperator};
+use self::linear::{LinearOperator, MlpOperator};
+use self::multi_head::MultiHeadAttentionOperator;
 
 /// The domain of all of them, as graphs name it.
 pub const OPERATORS: &str = "maskline";
@@ -27,11 +30,28 @@ pub fn fast_instructions() -> Option<&'static str> {
     (best != Processor::Any).then(|| best.name())
 }
 
+/// The most floating-point operations per second that all kernels of so many threads can do, in thousand million: multiplications with additions
+/// in registers, the best of a few short runs.
+pub fn multiply_add_peak(threads: usize) -> f64 {
+    /// Some milliseconds each.
+    const REPEATS: usize = 4_000_000;
+    const RUNS: usize = 5;
+    let run = || {
+        let start = Instant::now();
+        let of_threads = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(|| Processor::best().multiply_and_add(REPEATS))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).sum::<f64>()
+        });
+        of_threads / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..RUNS).map(|_| run()).fold(0.0, f64::max)
+}
+
 /// The operators, for a session.
 pub(crate) fn domain() -> ort::Result<OperatorDomain> {
     let domain = OperatorDomain::new(OPERATORS)?.add(MemoryAttentionOperator)?.add(AttentionOperator)?;
     let domain = domain.add(InStripesOperator)?.add(TokenToImageOperator)?.add(ImageToTokenOperator)?.add(UpscaleOperator)?;
-    domain.add(LinearOperator)?.add(MultiHeadAttentionOperator)
+    domain.add(LinearOperator)?.add(MlpOperator)?.add(MultiHeadAttentionOperator)
 }
 
 /// Makes a session with the operators; the first one of the process alone. ONNX Runtime enters a new domain into a table of the process
@@ -74,6 +94,12 @@ impl<'a> Operand<'a> {
         let index = if self.size(0) == 1 { 0 } else { index };
         &self.numbers[index * length..(index + 1) * length]
     }
+}
+
+/// The numbers of an input that is a small constant; `None` of one that is left out.
+fn constant(kernel: &KernelContext<'_>, index: usize) -> Option<Vec<f32>> {
+    let value = kernel.constant_input::<DynTensorValueType>(index).ok()?;
+    value.try_extract_tensor::<f32>().ok().map(|(_, numbers)| numbers.to_vec())
 }
 
 /// The values of an operator's inputs.

@@ -38,6 +38,9 @@ pub(super) struct PartFile {
     /// Whether some of these are of half precision, and are converted when it is opened.
     #[serde(default)]
     pub(super) has_half: bool,
+    /// Whether layers of it are operators of our own.
+    #[serde(default)]
+    pub(super) has_own_layers: bool,
 }
 
 impl Manifest {

@@ -130,7 +130,7 @@ fn refer_to(export: &Export, mut manifest: Manifest, directory: &Path) -> Result
         weights_bytes += std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
     }
     let names: Vec<String> = manifest.info.parts.iter().map(|part| part.name.clone()).collect();
-    let file = PartFile { file: export.file().to_path_buf(), weights_bytes, has_half: false };
+    let file = PartFile { file: export.file().to_path_buf(), weights_bytes, has_half: false, has_own_layers: false };
     manifest.files = names.into_iter().map(|name| (name, file.clone())).collect();
     manifest.write(directory)
 }

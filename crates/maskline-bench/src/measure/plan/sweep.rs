@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use maskline::{Error, ErrorKind, Result};
+use maskline::{Error, ErrorKind, Kernels, Result};
 
 use super::{Setting, Takes};
 use crate::report::{Precision, PromptKind, TextKind, Texts};
@@ -29,13 +29,15 @@ pub enum Sweep {
     Provider(Vec<String>),
     /// Of the arithmetic.
     Precision(Vec<Precision>),
+    /// Layers of image encoders.
+    Kernels(Vec<Kernels>),
 }
 
 /// In place of the names of providers.
 const EVERY: &str = "all";
 
 /// What can be swept, for messages.
-const AXES: &str = "size, prompts, kind, text, batch, threads, provider or precision";
+const AXES: &str = "size, prompts, kind, text, batch, threads, provider, precision or kernels";
 
 impl Sweep {
     /// Whether it is over all providers that are here.
@@ -54,6 +56,7 @@ impl Sweep {
             Self::Threads(_) => "threads",
             Self::Provider(_) => "provider",
             Self::Precision(_) => "precision",
+            Self::Kernels(_) => "kernels",
         }
     }
 
@@ -65,6 +68,7 @@ impl Sweep {
             Self::Complexity(values) => values.len(),
             Self::Provider(values) => values.len(),
             Self::Precision(values) => values.len(),
+            Self::Kernels(values) => values.len(),
         }
     }
 
@@ -110,6 +114,10 @@ impl Sweep {
                 setting.compute.precision = values[index];
                 word(values[index].name())
             }
+            Self::Kernels(values) => {
+                setting.compute.kernels = values[index];
+                word(values[index].name())
+            }
         }
     }
 
@@ -119,6 +127,8 @@ impl Sweep {
             Self::Prompts(_) | Self::Kind(_) => takes == Takes::Prompts,
             Self::Text(_) | Self::Complexity(_) => takes == Takes::Words,
             Self::Batch(_) => takes == Takes::Nothing,
+            // Nothing else has an encoder of pictures.
+            Self::Kernels(_) => takes != Takes::Nothing,
             _ => true,
         }
     }
@@ -130,6 +140,7 @@ impl Sweep {
                 "batch: a model that encodes pictures takes one at a time\n  help: its batch is --sweep prompts, or --sweep text"
             }
             Self::Text(_) | Self::Complexity(_) => "expected a model that is told by words what to find, found only such as take no words",
+            Self::Kernels(_) => "expected a model with an image encoder, found only such as have none",
             _ => "expected a promptable model, found only such as take no prompts",
         };
         Error::new(ErrorKind::InvalidOption, format!("--sweep {}: {message}", self.name()))
@@ -162,6 +173,7 @@ impl FromStr for Sweep {
             "threads" => Ok(Self::Threads(numbers()?)),
             "kind" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Kind),
             "precision" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Precision),
+            "kernels" => words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self::Kernels),
             "provider" if words == [EVERY] => Ok(Self::Provider(vec![EVERY.to_owned()])),
             "provider" if words.contains(&EVERY) => Err("provider: all stands alone, without names of others".to_owned()),
             "provider" => words.iter().map(|word| provider(word)).collect::<Result<_, _>>().map(Self::Provider),

@@ -1,3 +1,4 @@
+use maskline::Kernels;
 use maskline::runtime::GpuOptions;
 
 use super::Takes::{Nothing, Words};
@@ -15,6 +16,7 @@ fn plan(models: usize, sweeps: &[&str]) -> Plan {
                 threads: 2,
                 size: None,
                 decoder: None,
+                kernels: Kernels::Auto,
             },
             batch: 1,
             prompts: Prompts { kind: PromptKind::Click, count: 1 },
@@ -118,6 +120,11 @@ fn questions_by_complexity_are_swept_beside_sizes() {
     }
     assert!(refused(plan(1, &["prompts=word", "text=1,2"])).contains("--sweep text does not apply beside --sweep prompts"));
     assert!(refused(plan(1, &["prompts=word", "prompts=1,2"])).contains("found twice"));
+    let kernels = plan(2, &["kernels=ort,own"]);
+    let all = kernels.combinations(&[Takes::Prompts, Nothing]).expect("one has an encoder");
+    let chosen: Vec<(usize, Kernels)> = all.iter().map(|c| (c.model, c.setting.compute.kernels)).collect();
+    assert_eq!(chosen, [(0, Kernels::Ort), (0, Kernels::Own), (1, Kernels::Auto)]);
+    assert!(plan(1, &["kernels=ort,own"]).combinations(&[Nothing]).expect_err("no encoder").to_string().contains("--sweep kernels"));
     assert!("prompts=word,8".parse::<Sweep>().expect_err("a number").contains("expected word, phrase or objects, found 8"));
     assert!("prompts=sentence".parse::<Sweep>().expect_err("neither").contains("whole number"));
 }
@@ -178,6 +185,7 @@ fn what_is_wrong_is_said() {
     assert!(words("provider=cpu,all").contains("all stands alone"));
     assert!(words("kind=wish").contains("wish"));
     assert!(words("precision=f8").contains("f8"));
+    assert!(words("kernels=fast").contains("expected auto, own or ort, found fast"));
     let over = plan(3, &["size=1,2,3", "prompts=1,2,3"]).processes().expect_err("27 of 24");
     assert_eq!(over.kind(), ErrorKind::OverLimit);
     let twice = plan(1, &["size=1,2", "size=3"]).processes().expect_err("twice");

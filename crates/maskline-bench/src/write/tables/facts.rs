@@ -78,6 +78,7 @@ pub(in crate::write) fn lines(identity: &Identity) -> Vec<(&'static str, String)
     let more = [
         ("memory", machine.memory_bytes.map(bytes)),
         ("memory bandwidth", machine.bandwidth_gbs.map(|bandwidth| format!("{} GB/s", significant(bandwidth)))),
+        ("multiply-add peak", machine.multiply_add_gflops.map(|peak| format!("{} GFLOP/s", significant(peak)))),
         ("clock", clock(machine)),
         ("temperature", machine.temperature_celsius.map(|degrees| format!("{degrees:.0} °C at most"))),
         ("slowed down for heat", machine.throttles.map(|count| format!("{count} times"))),
@@ -122,6 +123,7 @@ pub(super) fn subjects(subjects: &[Subject]) -> Table {
         words("provider"),
         Column::paper("fell back"),
         words("precision"),
+        Column::paper("encoder layers"),
         Column::paper("threads"),
         Column::paper("batch"),
         Column::paper("image size"),
@@ -133,7 +135,8 @@ pub(super) fn subjects(subjects: &[Subject]) -> Table {
         let model_text = known.map(String::as_str).collect::<Vec<_>>().join(", ");
         let fell_back = subject.provider.fallback_share.map_or_else(|| NOT_AVAILABLE.to_owned(), percent);
         let mut cells = vec![name.clone(), model_text, weights(model), shortened(&model.bundle), provider(&subject.provider), fell_back];
-        cells.extend([precision(subject), threads(subject), batch.to_string(), size(subject), prompts(subject)]);
+        let kernels = model.kernels.clone().unwrap_or_else(|| NONE.to_owned());
+        cells.extend([precision(subject), kernels, threads(subject), batch.to_string(), size(subject), prompts(subject)]);
         cells
     };
     let note = "Fell back: share of the network's nodes that the CPU ran instead. Hashes are cut short.";

@@ -1,103 +1,10 @@
-//! Layers of transformers: a fully connected one with what goes with it, and attention that reads its heads where they lie.
+//! Attention that reads its heads where they lie.
 
-use maskline_kernels::{
-    Activation, AttentionSizes, LayerNorm, Linear, LinearOptions, MultiHeadAttention, Numbers, Order, PADDING, Processor, Projected,
-    RelativePositions, Rotary, Weights,
-};
+use maskline_kernels::{AttentionSizes, MultiHeadAttention, PADDING, Processor, Projected, RelativePositions, Rotary};
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
-use ort::value::DynTensorValueType;
 use ort::value::TensorElementType::Float32;
 
-use super::{Operand, on_threads, wrong};
-
-/// `Linear`: x f32 [.., K], weight [N, K] and, each where it is wished, bias `[N]`, gain `[K]` and shift `[K]` of a normalisation in front, residual
-/// [.., N] → [.., N]; `activation` and `epsilon` as attributes. All but x and the residual are constants, packed once. See
-/// [`maskline_kernels::Linear`].
-pub(super) struct LinearOperator;
-
-impl LinearOperator {
-    const NAME: &str = "Linear";
-}
-
-/// Where its inputs are.
-mod linear {
-    pub(super) const X: usize = 0;
-    pub(super) const WEIGHT: usize = 1;
-    pub(super) const BIAS: usize = 2;
-    pub(super) const GAIN: usize = 3;
-    pub(super) const SHIFT: usize = 4;
-    pub(super) const RESIDUAL: usize = 5;
-}
-
-impl Operator for LinearOperator {
-    type Kernel<'attr> = BoxedKernel<'attr>;
-
-    fn name(&self) -> &str {
-        Self::NAME
-    }
-
-    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        [const { OperatorInput::required(Float32) }; 2].into_iter().chain([const { OperatorInput::optional(Float32) }; 4])
-    }
-
-    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        [OperatorOutput::required(Float32)]
-    }
-
-    fn create_kernel<'attr>(&self, kernel: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
-        let layer = packed(kernel)?;
-        Ok(Box::new(move |context: &ComputeContext| apply(context, &layer)))
-    }
-}
-
-/// The numbers of an input that is a small constant; `None` of one that is left out.
-fn constant(kernel: &KernelContext<'_>, index: usize) -> Option<Vec<f32>> {
-    let value = kernel.constant_input::<DynTensorValueType>(index).ok()?;
-    value.try_extract_tensor::<f32>().ok().map(|(_, numbers)| numbers.to_vec())
-}
-
-/// The layer with its constants.
-fn packed(kernel: &KernelContext<'_>) -> ort::Result<Linear> {
-    let wrong = |expected: &str| wrong(LinearOperator::NAME, expected);
-    let name = kernel.get::<String>("activation");
-    let activation = match name.as_deref() {
-        Some("identity") => Activation::Identity,
-        Some("relu") => Activation::Relu,
-        Some("gelu") => Activation::Gelu,
-        Some("gelu_tanh") => Activation::GeluTanh,
-        Some("quick_gelu") => Activation::GeluSigmoid,
-        Some("silu") => Activation::Silu,
-        _ => return Err(wrong("a known activation")),
-    };
-    let epsilon = kernel.get::<f32>("epsilon").ok_or_else(|| wrong("the attribute epsilon"))?;
-    let weight = kernel.constant_input::<DynTensorValueType>(linear::WEIGHT)?;
-    let (shape, numbers) = weight.try_extract_tensor::<f32>()?;
-    let [outputs, inputs] = shape[..] else { return Err(wrong("a weight [N, K]")) };
-    let [bias, gain, shift] = [linear::BIAS, linear::GAIN, linear::SHIFT].map(|index| constant(kernel, index));
-    let norm = gain.as_ref().zip(shift.as_ref()).map(|(gamma, beta)| LayerNorm { gamma, beta, epsilon });
-    let weights =
-        Weights { numbers: Numbers::F32(numbers), order: Order::OutputsFirst, inputs: inputs as usize, outputs: outputs as usize };
-    let options = LinearOptions { norm, bias: bias.as_deref(), activation, ..LinearOptions::default() };
-    Linear::new(weights, options).ok_or_else(|| wrong("weight [N, K], bias [N], gain [K] and shift [K]"))
-}
-
-fn apply(context: &ComputeContext, layer: &Linear) -> ort::Result<()> {
-    let wrong = |expected: &str| wrong(LinearOperator::NAME, expected);
-    let x = context.input(linear::X)?.ok_or_else(|| wrong("x"))?;
-    let residual = context.input(linear::RESIDUAL)?;
-    let x = Operand::of(&x)?;
-    let residual = residual.as_ref().map(Operand::of).transpose()?;
-    let mut shape = x.shape.to_vec();
-    let Some(last) = shape.last_mut().filter(|width| **width as usize == layer.inputs()) else { return Err(wrong("x [.., K]")) };
-    *last = layer.outputs() as i64;
-    if residual.as_ref().is_some_and(|residual| residual.shape != shape) {
-        return Err(wrong("a residual [.., N]"));
-    }
-    let mut output = context.output(0, shape)?.ok_or_else(|| wrong("an output"))?;
-    let (_, out) = output.try_extract_tensor_mut::<f32>()?;
-    let residual = residual.map(|residual| residual.numbers);
-    on_threads(context, LinearOperator::NAME, |workers| layer.apply(x.numbers, residual, workers, out))
-}
+use super::{Operand, constant, on_threads, wrong};
 
 /// `MultiHeadAttention`: queries, keys and values f32, maps [B, rows, columns, stride] or sequences [B, T, stride], in which heads lie from `offsets`
 /// on; where the cells look at windows (`window` cells a side, 0 for all), the row of cells that fill the last ones up, `[stride]`; where places
