@@ -50,7 +50,7 @@ miri() {
         return
     fi
     # Under Miri a processor has what is compiled for.
-    CARGO_TARGET_DIR="$target/miri" RUSTFLAGS="-Ctarget-feature=+avx2,+fma" MIRIFLAGS="-Zmiri-env-set=MASKLINE_EXPECTED_PROCESSOR=avx2" \
+    CARGO_TARGET_DIR="$target/miri" RUSTFLAGS="-Ctarget-feature=+avx2,+fma,+f16c" MIRIFLAGS="-Zmiri-env-set=MASKLINE_EXPECTED_PROCESSOR=avx2" \
         cargo +nightly miri test -p maskline-kernels --lib simd::
 }
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python make_exports.py WEIGHTS.safetensors PHOTO OUTPUT_DIR
 
-Detection uses the given YOLOv8n weights; the other tasks random ones (`lively_yolov8.py`). Beside each `NAME.onnx` lie
+Detection uses the given YOLOv8n weights; the other tasks random ones (`lively_yolo.py`). Beside each `NAME.onnx` lie
 `NAME.safetensors` (`images`, the photo stretched to the input size, and each output by its name) and `NAME.json` (options, metadata, inputs, outputs).
 """
 
@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
-import lively_yolov8  # noqa: E402
+import lively_yolo  # noqa: E402
 
 OTHER_TASKS = {"segment": 80, "pose": 1, "obb": 15, "classify": 1000}  # with their numbers of classes
 FORMS = {
@@ -100,9 +100,9 @@ def main():
         for form, extra in FORMS.items():
             export(checkpoint, options.output / f"detect-{form}.onnx", options.photo, {"imgsz": 640} | extra)
         for task, classes in OTHER_TASKS.items():
-            config = lively_yolov8.architecture(task, 0.33, 0.25, 1024, classes)
+            config = lively_yolo.architecture(task, 0.33, 0.25, 1024, classes)
             checkpoint = Path(scratch) / f"yolov8n-{task}.pt"
-            peer_setup.save_checkpoint(lively_yolov8.lively(task, config, 50), checkpoint, half=True)
+            peer_setup.save_checkpoint(lively_yolo.lively(task, config, 50), checkpoint, half=True)
             for form in OTHER_FORMS.get(task, ("static", "dynamic")):
                 size = {"imgsz": 224 if task == "classify" else 320}
                 export(checkpoint, options.output / f"{task}-{form}.onnx", options.photo, size | FORMS[form])

@@ -24,7 +24,7 @@ import yaml  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from ultralytics.utils import nms, ops  # noqa: E402
 
-import lively_yolov8  # noqa: E402
+import lively_yolo  # noqa: E402
 
 # task, depth, width, largest channel count, classes, shapes [B, H, W], form of the .pt, safetensors too?, extra
 CASES = {
@@ -226,10 +226,10 @@ def write_case(name, folder):
     """Makes one case and checks that it comes out the same when read back from disk."""
     task, depth, width, max_channels, classes, shapes, form, with_safetensors, head = CASES[name]
     seed = 100 + list(CASES).index(name)
-    config = lively_yolov8.architecture(task, depth, width, max_channels, classes, **head)
-    model = lively_yolov8.lively(task, config, seed)
+    config = lively_yolo.architecture(task, depth, width, max_channels, classes, **head)
+    model = lively_yolo.lively(task, config, seed)
     generator = torch.Generator().manual_seed(seed + 1000)
-    inputs = {f"x{index}.u8": lively_yolov8.smooth_images(shape, generator) for index, shape in enumerate(shapes)}
+    inputs = {f"x{index}.u8": lively_yolo.smooth_images(shape, generator) for index, shape in enumerate(shapes)}
     outputs, lines, noise = run(model, inputs)
     alive = spread(task, outputs)
     if alive.get("candidates_025", 9) < 3 or alive.get("prob_std", 1) < 1e-4:

@@ -13,10 +13,12 @@ import mobile_sam
 import owl
 import sam2
 import sam3
+import yolo
 import yolov8
 
 FAMILIES = {
     "yolov8": yolov8.make,
+    "yolo": yolo.make,
     "mobile_sam": mobile_sam.make,
     "sam2": sam2.make,
     "efficientvit_sam": efficientvit_sam.make,

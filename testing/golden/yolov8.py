@@ -54,8 +54,7 @@ class Yolo:
         x = self.block(f"{name}.1", x, hidden, 3)
         return conv(x, self.weights.linear(f"{name}.2.weight", (outputs, hidden, 1, 1), gain), self.weights.bias(f"{name}.2.bias", outputs))
 
-    def prototypes(self, p3, hidden=8, count=6):
-        name = "model.22.proto"
+    def prototypes(self, p3, hidden=8, count=6, name="model.22.proto"):
         x = self.block(f"{name}.cv1", p3, hidden, 3)
         weight = self.weights.linear(f"{name}.upsample.weight", (hidden, hidden, 2, 2), 2.0)
         x = transposed_conv(x, weight, self.weights.bias(f"{name}.upsample.bias", hidden))

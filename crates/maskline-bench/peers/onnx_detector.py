@@ -1,4 +1,4 @@
-"""YOLOv8 as Python users run an ONNX export: Pillow, OpenCV and numpy before, boxes and suppression in numpy behind."""
+"""YOLO as Python users run an ONNX export: Pillow, OpenCV and numpy before, boxes and suppression in numpy behind."""
 
 import cv2
 import numpy
@@ -37,7 +37,10 @@ class Detector:
             outputs = self.run(pixels)
         with clock.stage("postprocess"):
             boxes, scores, classes = self.candidates(outputs)
-            kept = suppress(boxes, scores, classes, self.options)
+            if self.head["selection"] == "suppression":
+                kept = suppress(boxes, scores, classes, self.options)
+            else:
+                kept = numpy.argsort(-scores, kind="stable")[: self.options["max_detections"]]
             boxes = place(boxes[kept])
         columns = boxes.tolist(), scores[kept].tolist(), classes[kept].tolist()
         return [{"box": box, "score": score, "class_id": class_id} for box, score, class_id in zip(*columns, strict=True)]
@@ -52,6 +55,10 @@ class Detector:
             answer, sure = answer[above], sure[above]
             centre, half = answer[:, :2], answer[:, 2:4] / 2
             return numpy.hstack([centre - half, centre + half]), sure.max(1), sure.argmax(1)
+        if "chosen" in self.head["form"]:
+            answer = outputs[self.head["form"]["chosen"]["predictions"]][0]
+            answer = answer[answer[:, 4] > least]
+            return answer[:, :4], answer[:, 4], answer[:, 5].astype(numpy.int64)
         found = [self.level(outputs, stride, least) for stride in self.head["form"]["raw"]["strides"]]
         return tuple(numpy.concatenate(part) for part in zip(*found, strict=True))
 
@@ -59,14 +66,20 @@ class Detector:
         """One level's anchors above the threshold, their box sides as expected distances from the cell's centre."""
         bins = self.head["form"]["raw"]["reg_max"]
         logits, sides = outputs[f"scores_{stride}"][0], outputs[f"boxes_{stride}"][0]
-        best = logits.max(0)
         # A score is the sigmoid of its logit: the few above the threshold are found without it.
-        rows, columns = numpy.nonzero(best > numpy.log(least / (1 - least)))
-        classes, scores = logits[:, rows, columns].argmax(0), 1 / (1 + numpy.exp(-best[rows, columns]))
-        weights = sides[:, rows, columns].reshape(4, bins, -1)
-        weights = numpy.exp(weights - weights.max(1, keepdims=True))
-        distances = (weights * numpy.arange(bins, dtype=numpy.float32)[:, None]).sum(1) / weights.sum(1)
-        left, top, right, bottom = distances
+        limit = numpy.log(least / (1 - least))
+        if self.head["selection"] == "suppression":
+            best = logits.max(0)
+            rows, columns = numpy.nonzero(best > limit)
+            classes, scores = logits[:, rows, columns].argmax(0), 1 / (1 + numpy.exp(-best[rows, columns]))
+        else:
+            classes, rows, columns = numpy.nonzero(logits > limit)
+            scores = 1 / (1 + numpy.exp(-logits[classes, rows, columns]))
+        distances = sides[:, rows, columns].reshape(4, bins, -1)
+        if bins > 1:
+            weights = numpy.exp(distances - distances.max(1, keepdims=True))
+            distances = (weights * numpy.arange(bins, dtype=numpy.float32)[:, None]).sum(1, keepdims=True) / weights.sum(1, keepdims=True)
+        left, top, right, bottom = distances[:, 0]
         x, y = columns + 0.5, rows + 0.5
         corners = numpy.stack([x - left, y - top, x + right, y + bottom], 1)
         return (corners * stride).astype(numpy.float32), scores, classes

@@ -1,4 +1,4 @@
-"""YOLOv8 by ultralytics: through `YOLO.predict` (`Ultralytics`), and its PyTorch network alone with its own steps around (`PyTorch`)."""
+"""YOLO by ultralytics: through `YOLO.predict` (`Ultralytics`), and its PyTorch network alone with its own steps around (`PyTorch`)."""
 
 import json
 import os
@@ -34,7 +34,15 @@ from ultralytics.data.augment import LetterBox  # noqa: E402
 from ultralytics.utils import ops, torch_utils  # noqa: E402
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402
 
-FIXED = ("model.22.dfl.conv.weight",)  # the integers 0 to 15, which files hold or not
+
+def needless(task):
+    """Parts of names of tensors that files hold or not: the integers from 0, and the one of two heads that does not answer."""
+    return ".dfl.conv.weight", ".one2one_" if suppresses(task) else "model.23.cv"
+
+
+def suppresses(task):
+    """Whether boxes suppress each other; else a head answers that finds each object once."""
+    return task["info"]["output"]["detector"]["selection"] == "suppression"
 
 
 def pin(threads):
@@ -75,7 +83,7 @@ def loaded(task):
     classes = task["info"]["output"]["detector"]["classes"]
     if model.model.model[-1].nc != classes:
         model.model = type(model.model)(model.model.yaml, nc=classes, verbose=False)
-    weights.fill(model.model, weights.read(task), FIXED)
+    weights.fill(model.model, weights.read(task), needless(task))
     return model
 
 
@@ -94,6 +102,8 @@ class Ultralytics:
         self.side = task["size"] or task["info"]["default_size"]
         self.options = {"imgsz": self.side, "conf": detect["conf"], "iou": detect["iou"], "max_det": detect["max_detections"]}
         self.options |= {"rect": False, "device": "cpu", "verbose": False}
+        if not suppresses(task):
+            self.options["nms"] = False
 
     def warm_up(self):
         self.model.predict(numpy.zeros((self.side, self.side, 3), numpy.uint8), **self.options)
@@ -117,7 +127,9 @@ class PyTorch:
     def __init__(self, task):
         pin(task["threads"])
         self.detect = task["detect"]
-        self.model = loaded(task).model.eval().fuse(verbose=False)
+        network = loaded(task).model.eval()
+        network.end2end = not suppresses(task)
+        self.model = network.fuse(verbose=False)
         self.side = task["size"] or task["info"]["default_size"]
         self.letterbox = LetterBox((self.side, self.side), auto=False)
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use maskline::runtime::GpuOptions;
-use maskline::{Delays, ErrorKind, Kernels, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
+use maskline::{Delays, ErrorKind, HeadBranch, Kernels, MaskDecoder, ModelInfo, ModelSource, ProviderShare};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use phrases::{LEAST_SCORE, most_phrases, phrases, phrases_of};
@@ -81,6 +81,9 @@ pub struct Compute {
     /// Layers of image encoders.
     #[serde(default)]
     pub kernels: Kernels,
+    /// Which of a detector's two heads answers; `None` for the one that its reference predicts with.
+    #[serde(default)]
+    pub head: Option<HeadBranch>,
 }
 
 /// Where things are, if not where the environment says.

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use maskline::{
-    BundleOptions, Dialect, Engine, EngineOptions, Image, LoadOptions, Model, ModelSource, Multimask, Object, PredictOptions, Prompt,
-    SegmentOptions, write_generated_weights,
+    BundleOptions, Dialect, Engine, EngineOptions, HeadBranch, Image, LoadOptions, Model, ModelSource, Multimask, Object, PredictOptions,
+    Prompt, SegmentOptions, write_generated_weights,
 };
 use maskline_bench::peers::{
     Environment, EnvironmentOptions, ErrorKind, Mode, PeerModel, Program, Reply, Request, Task, Worker, lively_masks, parity,
@@ -52,7 +52,10 @@ fn place_with(python: Option<PathBuf>) -> Option<Place> {
 impl Place {
     /// maskline's model, and the same one as others take it. A promptable model keeps no embeddings.
     fn open(&self, source: &ModelSource, image_size: Option<usize>) -> (Model, PeerModel) {
-        let bundle = BundleOptions { image_size, ..BundleOptions::default() };
+        self.open_as(source, BundleOptions { image_size, ..BundleOptions::default() })
+    }
+
+    fn open_as(&self, source: &ModelSource, bundle: BundleOptions) -> (Model, PeerModel) {
         let portable = self.engine.build(source.clone(), &BundleOptions { dialect: Dialect::Portable, ..bundle.clone() }).unwrap();
         let checkpoint = match source {
             ModelSource::Checkpoint(path) => path.clone(),
@@ -197,11 +200,18 @@ fn yolov8() {
 #[ignore = "needs MASKLINE_PEER_PYTHON, a Python with the packages of other programs"]
 fn generated_weights_of_a_detector_are_all_loaded() {
     let Some(place) = place() else { return };
-    let (_, peer) = place.open(&ModelSource::Synthetic { architecture: "yolov8n".into(), seed: 0 }, None);
-    for program in [Program::PyTorch, Program::Ultralytics] {
-        let Some(mut worker) = place.worker(program, &peer) else { continue };
-        let request = Request { picture: &place.picture, mode: Mode::Detect, prompts: &[], words: None, multimask: Multimask::Auto };
-        worker.call(&request).unwrap();
+    for (architecture, head) in [("yolov8n", None), ("yolo11n", None), ("yolo26n", None), ("yolo26n", Some(HeadBranch::OneToOne))] {
+        let source = ModelSource::Synthetic { architecture: architecture.into(), seed: 0 };
+        let (model, peer) = place.open_as(&source, BundleOptions { head, ..BundleOptions::default() });
+        let ours = detect(&model, &place.picture);
+        for program in [Program::PyTorch, Program::Ultralytics, Program::OnnxRuntimePython] {
+            let Some(mut worker) = place.worker(program, &peer) else { continue };
+            let request = Request { picture: &place.picture, mode: Mode::Detect, prompts: &[], words: None, multimask: Multimask::Auto };
+            let reply = worker.call(&request).unwrap();
+            let same = parity(&ours, &reply.objects);
+            eprintln!("{architecture} {head:?} {program}: {} {:.5}, {} objects", same.metric, same.value, ours.len());
+            assert!(same.is_equal() || ours.is_empty(), "{architecture} {program}: {same:?}");
+        }
     }
 }
 

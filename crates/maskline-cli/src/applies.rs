@@ -39,6 +39,8 @@ enum Needs {
     BuiltSize,
     /// Finds keypoints.
     Pose,
+    /// Finds objects of classes by itself, at whichever of its heads.
+    Head,
     /// Has a mask decoder, of which there are two forms.
     MaskDecoder,
     /// Answers prompts.
@@ -72,20 +74,22 @@ const fn rule(id: &'static str, flag: &'static str, needs: Needs) -> Rule {
 }
 
 /// Options of `build` that do not apply to every model.
-const BUILD: [Rule; 4] = [
+const BUILD: [Rule; 5] = [
     rule("size", "--size", Needs::BuiltSize),
     rule("keypoints", "--keypoints", Needs::Pose),
+    rule("head", "--head", Needs::Head),
     rule("decoder", "--decoder", Needs::MaskDecoder),
     rule("kernels", "--kernels", Needs::Encoder),
 ];
 
 /// Options of `run` that do not apply to every model; `--multimask on` needs more than the others and is checked by itself.
-const RUN: [Rule; 32] = [
+const RUN: [Rule; 33] = [
     rule("decoder", "--decoder", Needs::MaskDecoder),
     rule("kernels", "--kernels", Needs::Encoder),
     rule("names", "--names", Needs::Predictor),
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
+    rule("head", "--head", Needs::Head),
     rule("rect", "--rect", Needs::Detector),
     rule("conf", "--conf", Needs::Boxes),
     rule("iou", "--iou", Needs::Boxes),
@@ -116,9 +120,10 @@ const RUN: [Rule; 32] = [
 ];
 
 /// Options of `eval` that do not apply to every model.
-const EVAL: [Rule; 14] = [
+const EVAL: [Rule; 15] = [
     rule("size", "--size", Needs::Size),
     rule("keypoints", "--keypoints", Needs::Pose),
+    rule("head", "--head", Needs::Head),
     rule("rect", "--rect", Needs::Detector),
     rule("conf", "--conf", Needs::Boxes),
     rule("iou", "--iou", Needs::Boxes),
@@ -254,6 +259,7 @@ impl<'a> Subject<'a> {
             Needs::Size => info.size_rule() != SizeRule::Own,
             Needs::BuiltSize => info.built_size().is_some(),
             Needs::Pose => info.keypoints().is_some(),
+            Needs::Head => task.finds_boxes(),
             Needs::MaskDecoder => info.mask_decoder().is_some(),
             Needs::Prompts | Needs::Promptable => info.takes_prompts(),
             Needs::Objects => task.has_objects(),
@@ -321,6 +327,7 @@ fn reason(needs: Needs) -> (&'static str, &'static str) {
         Needs::Size => (", which looks at every picture at its own size", ""),
         Needs::BuiltSize => (", which is built for every size", ""),
         Needs::Pose => (", which finds no keypoints", ""),
+        Needs::Head => (", which is no detector", ""),
         Needs::MaskDecoder => (", which has no mask decoder", ""),
         Needs::Phrasings => (", which was measured with one phrasing of each word", ""),
         Needs::Prompts | Needs::Apart | Needs::Encoder => {

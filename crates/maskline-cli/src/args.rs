@@ -18,9 +18,9 @@ use crate::serve::Serve;
 use crate::track::Track;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use maskline::{Error, Kernels, MaskDecoder, Precision, Provider};
+use maskline::{Error, HeadBranch, Kernels, MaskDecoder, Precision, Provider};
 
-pub(crate) use values::{Preprocess, keypoint_shape, mask_decoder, precision};
+pub(crate) use values::{Preprocess, head_branch, keypoint_shape, mask_decoder, precision};
 
 /// Promptable vision models: from the official checkpoint to masks and boxes, with no Python in the path.
 #[derive(Debug, Parser)]
@@ -169,6 +169,10 @@ pub(crate) struct ModelOptions {
     /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
     #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
     pub(crate) keypoints: Option<[usize; 2]>,
+    /// Which of a detector's two heads answers, where it has two (YOLO26): one2many with suppression, as its reference predicts by default, or
+    /// one2one, the best objects without suppression
+    #[arg(long, value_name = "one2many|one2one", value_parser = head_branch)]
+    pub(crate) head: Option<HeadBranch>,
     /// Mask decoder: maskline's own operators, or a graph of ONNX Runtime's [default: what is fastest here]
     #[arg(long, value_name = "graph|native", value_parser = mask_decoder)]
     pub(crate) decoder: Option<MaskDecoder>,
@@ -235,7 +239,8 @@ pub(crate) struct Run {
     /// Least score; detectors 0.25, words 0.1, examples 0.6, SAM 3 0.5 where nothing is said. With commas one for each phrase and example.
     #[arg(long, value_name = "SCORE[,…]", value_parser = concepts::parse_least_scores)]
     pub(crate) conf: Option<concepts::LeastScores>,
-    /// Overlap above which the worse of two boxes of a class goes; detectors 0.7, examples 0.3, words never where nothing is said.
+    /// Overlap above which the worse of two boxes of a class goes; detectors 0.7, examples 0.3, words and
+    /// one2one heads never where nothing is said.
     #[arg(long)]
     pub(crate) iou: Option<f32>,
     /// Most objects per picture.

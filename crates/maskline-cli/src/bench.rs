@@ -125,6 +125,7 @@ fn plan(arguments: &Bench, launcher: &Launcher) -> Result<Plan, Failure> {
                 size: setting.size,
                 decoder: options.decoder,
                 kernels: options.kernels,
+                head: options.head,
             },
             batch: setting.batch.unwrap_or(1),
             prompts: Prompts { kind: setting.kind.unwrap_or(PromptKind::Click), count: setting.prompts.unwrap_or(1) },

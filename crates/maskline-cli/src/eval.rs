@@ -139,6 +139,7 @@ fn load(arguments: &Eval, name: &OsStr) -> Result<Model, Failure> {
         kernels: Kernels::Auto,
         precision: arguments.precision,
         keypoints: arguments.keypoints,
+        head: arguments.head,
         names: None,
         runtime: arguments.runtime.clone(),
         offline: arguments.offline,
@@ -190,7 +191,6 @@ fn promptable_options(arguments: &Eval) -> PromptableOptions {
 }
 
 fn detector_options(arguments: &Eval, model: &Model) -> DetectorOptions {
-    let usual = if model.info().task.takes_concepts() { DetectorOptions::of_words() } else { DetectorOptions::default() };
     let size = match (arguments.compute.size, arguments.rect) {
         (size, true) => InputSize::Rect(size.unwrap_or(0)),
         (Some(size), false) => InputSize::Square(size),
@@ -199,7 +199,7 @@ fn detector_options(arguments: &Eval, model: &Model) -> DetectorOptions {
     let predict = PredictOptions {
         size,
         conf: Some(arguments.conf),
-        iou: arguments.iou.or(usual.predict.iou),
+        iou: arguments.iou.or(model.usual().iou),
         max_detections: arguments.max_detections,
         batch: arguments.batch,
         words: WordOptions { templates: arguments.templates, ..WordOptions::default() },

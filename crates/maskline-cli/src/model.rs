@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use maskline::runtime::{LibraryOptions, PackageState, Variant, cuda_variant, home_dir, is_installed, packages, usable_threads};
 use maskline::{
-    Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, LoadOptions, ModelSource, SizeSource, families, read_names,
+    Bundle, BundleOptions, Dialect, Engine, EngineOptions, Error, ErrorKind, LoadOptions, ModelSource, Selection, SizeSource, families,
+    read_names,
 };
 use maskline_hub::{find, registry};
 use serde_json::json;
@@ -156,6 +157,7 @@ pub(crate) fn bundle_options(options: &ModelOptions, image_size: Option<usize>) 
         decoder: options.decoder,
         kernels: options.kernels,
         keypoint_shape: options.keypoints,
+        head: options.head,
         image_size,
         labels,
         ..BundleOptions::default()
@@ -176,7 +178,10 @@ pub(crate) fn threads(wished: usize) -> usize {
 pub(crate) fn notes(model: &maskline::Model) -> Vec<String> {
     let info = model.info();
     let size = (info.size_from == SizeSource::File).then(|| format!("size: {}, as the model file says", info.default_size));
-    info.weights_notes.iter().cloned().chain(info.labels_from.note()).chain(size).collect()
+    let made = (info.selection() == Some(Selection::Made)).then(|| {
+        "objects: chosen by the export itself, at the least score and the overlap that it was made with; less of them can be had, not more".into()
+    });
+    info.weights_notes.iter().cloned().chain(info.labels_from.note()).chain(size).chain(made).collect()
 }
 
 /// `maskline build`.

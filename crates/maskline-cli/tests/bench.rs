@@ -61,7 +61,7 @@ fn a_model_is_measured_cold_and_steady() {
     }
     assert!(report.identity.machine.bandwidth_gbs.is_some_and(|rate| rate > 0.1));
     assert!(report.identity.machine.multiply_add_gflops.is_some_and(|rate| rate > 0.1));
-    assert_eq!(report.identity.subjects[0].model.kernels.as_deref(), Some("ort"), "nano gains nothing by layers of our own");
+    assert_eq!(report.identity.subjects[0].model.kernels, None, "nano has no image encoder");
     let ceilings: Vec<&str> = report.ceilings.iter().map(|row| row.subject.as_str()).collect();
     assert_eq!(ceilings, ["nano"]);
     assert!(report.ceilings.iter().all(|row| row.work > 1e6 && row.achieved > 0.0 && row.limit > 0.1), "{:?}", report.ceilings);

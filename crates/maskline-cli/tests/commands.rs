@@ -50,11 +50,15 @@ fn json_has_the_documented_shape_and_timings_that_add_up() {
 #[test]
 fn every_task_runs_with_generated_weights() {
     let place = Place::new();
-    for (architecture, key) in [("yolov8n-seg", "segmentation"), ("yolov8n-pose", "keypoints"), ("yolov8n-obb", "rotated_box")] {
+    let tasks = [("seg", "segmentation"), ("pose", "keypoints"), ("obb", "rotated_box")];
+    for (generation, task, key) in
+        ["yolov8n", "yolo11n", "yolo26n"].into_iter().flat_map(|generation| tasks.map(|(task, key)| (generation, task, key)))
+    {
+        let architecture = format!("{generation}-{task}");
         let arguments = [
             "run",
             "--synthetic",
-            architecture,
+            &architecture,
             "--size",
             "64",
             "--conf",
@@ -70,8 +74,10 @@ fn every_task_runs_with_generated_weights() {
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         assert!(outcome.json_lines()[0]["objects"][0].get(key).is_some(), "{architecture}: {}", outcome.stdout);
     }
-    let outcome = place.maskline(&["run", "--synthetic", "yolov8n-cls", "--size", "64", "--json", "photo.png"]);
-    assert_eq!(outcome.json_lines()[0]["classes"].as_array().unwrap().len(), 5, "{}", outcome.stderr);
+    for architecture in ["yolov8n-cls", "yolo11n-cls", "yolo26n-cls"] {
+        let outcome = place.maskline(&["run", "--synthetic", architecture, "--size", "64", "--json", "photo.png"]);
+        assert_eq!(outcome.json_lines()[0]["classes"].as_array().unwrap().len(), 5, "{}", outcome.stderr);
+    }
 }
 
 #[test]

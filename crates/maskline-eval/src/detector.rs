@@ -23,16 +23,8 @@ pub struct DetectorOptions {
 
 impl Default for DetectorOptions {
     fn default() -> Self {
-        let predict = PredictOptions { conf: Some(0.001), iou: Some(0.7), max_detections: 300, ..PredictOptions::default() };
+        let predict = PredictOptions { conf: Some(0.001), max_detections: 300, ..PredictOptions::default() };
         Self { predict, max_images: None, seed: 0, max_pixels: 100_000_000 }
-    }
-}
-
-impl DetectorOptions {
-    /// For a model that is told what to find: words suppress no boxes, as in their reference.
-    pub fn of_words() -> Self {
-        let own = Self::default();
-        Self { predict: PredictOptions { iou: None, ..own.predict }, ..own }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::file::wrong;
 use crate::{Category, Detection, DetectionReport, DetectorOptions, Phrases, Truth};
 
 /// Tells a model the names of the categories and judges what it finds as [`detections`](crate::detections) does. All things are asked for
-/// in every picture, by [`phrase`] of their name; each is encoded once. [`DetectorOptions::of_words`] are the options for it.
+/// in every picture, by [`phrase`] of their name; each is encoded once.
 /// `progress` hears how many pictures of how many are done.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ fn concepts() -> Vec<Concept> {
 #[test]
 fn a_finder_gets_the_figures_of_its_written_detections_and_reads_each_name_once() {
     let model = model();
-    let options = DetectorOptions::of_words();
+    let options = DetectorOptions::default();
     let place = Place::new(&model, &options);
     let truth = place.open();
     let mut heard = Vec::new();
@@ -96,7 +96,7 @@ fn a_finder_gets_the_figures_of_its_written_detections_and_reads_each_name_once(
 #[test]
 fn templates_are_asked_for_once_too_and_give_other_figures() {
     let model = model();
-    let mut options = DetectorOptions::of_words();
+    let mut options = DetectorOptions::default();
     let place = Place::new(&model, &options);
     let truth = place.open();
     let plain = finder(&model, &truth, &options, |_, _| ()).unwrap();
@@ -110,7 +110,7 @@ fn templates_are_asked_for_once_too_and_give_other_figures() {
 #[test]
 fn lvis_has_pictures_by_address_and_is_told_apart() {
     let model = model();
-    let options = DetectorOptions::of_words();
+    let options = DetectorOptions::default();
     let mut place = Place::new(&model, &options);
     let plain = finder(&model, &place.open(), &options, |_, _| ()).unwrap();
     for (index, split) in ["val2017", "train2017", "val2017"].into_iter().enumerate() {
@@ -131,7 +131,7 @@ fn lvis_has_pictures_by_address_and_is_told_apart() {
 #[test]
 fn what_cannot_be_asked_for_is_refused() {
     let model = model();
-    let options = DetectorOptions::of_words();
+    let options = DetectorOptions::default();
     let mut place = Place::new(&model, &options);
     let wrong = DetectorOptions { predict: maskline::PredictOptions { conf: Some(7.0), ..options.predict.clone() }, ..options.clone() };
     assert_eq!(finder(&model, &place.open(), &wrong, |_, _| ()).unwrap_err().kind(), ErrorKind::InvalidOption);

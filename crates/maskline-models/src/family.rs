@@ -3,7 +3,8 @@
 use maskline_onnx::{Dialect, GeluForm, Graph, Model, ModelHeader};
 use maskline_weights::{Attribute, Checkpoint, Module, Scope, Source};
 
-use crate::{Error, ErrorKind, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
+use crate::unsupported::Unsupported;
+use crate::{Error, ErrorKind, HeadBranch, MaskDecoder, ModelInfo, PartInfo, PartRole, PromptHead, Result, Task, branch, unsupported};
 
 /// What a family is, for lists and help.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub struct BuildOptions {
     pub architecture: Option<String>,
     /// `[count, dims]` of keypoints, where the checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
+    /// Which of a detector's two heads answers, where it has two; `None` for the one that the reference predicts with.
+    pub head: Option<HeadBranch>,
     /// Class names in the order of the classes, instead of those of the checkpoint.
     pub labels: Option<Vec<String>>,
     /// Side of the square picture input, where the architecture leaves it free; else what the model was trained at.
@@ -177,8 +180,10 @@ pub trait Family: Sync {
 
 /// All families.
 pub fn families() -> &'static [&'static dyn Family] {
-    static FAMILIES: [&dyn Family; 9] = [
-        &crate::yolov8::YoloV8,
+    static FAMILIES: [&dyn Family; 11] = [
+        &crate::yolo::YOLO_V8,
+        &crate::yolo::YOLO11,
+        &crate::yolo::YOLO26,
         &crate::sam2::Sam2,
         &crate::sam3::Sam3,
         &crate::mobile_sam::MobileSam,
@@ -247,7 +252,10 @@ fn unknown(checkpoint: &Checkpoint) -> Error {
     let count = names.len();
     names.truncate(4);
     let what = match unsupported::what(checkpoint) {
-        Some(what) => format!("this is {what}, which maskline does not run"),
+        Some(Unsupported { what, lacks: Some(lacks), sign }) => {
+            format!("this is {what}, which maskline does not run; it would need {lacks}; told by {sign}")
+        }
+        Some(Unsupported { what, lacks: None, .. }) => format!("this is {what}, which maskline does not run"),
         None => format!("no family knows this checkpoint: {count} tensors such as `{}`", names.join("`, `")),
     };
     Error::new(ErrorKind::UnknownModel, what).at(checkpoint.path()).with_help(known_families())

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 
 pub use heads::{
-    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LookHead, Output, PLANES, PromptHead, SingleMask, Vocabulary, WordHead,
+    Coding, ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadBranch, HeadForm, LookHead, Output, PLANES, PromptHead, Selection,
+    SingleMask, Vocabulary, WordHead,
 };
 pub use memory::MemoryHead;
 pub use picture::{MaskDecoder, embedding, folded_embedding};
@@ -243,6 +244,14 @@ impl ModelInfo {
             Output::Detector(head) => Some(head.classes),
             Output::Classifier { classes, .. } => Some(*classes),
             Output::Promptable(_) | Output::Looks(_) | Output::Words(_) | Output::Concepts(_) => None,
+        }
+    }
+
+    /// How its objects are chosen; `None` where it finds none by itself.
+    pub fn selection(&self) -> Option<Selection> {
+        match &self.output {
+            Output::Detector(head) => Some(head.selection),
+            _ => None,
         }
     }
 

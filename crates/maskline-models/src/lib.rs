@@ -21,7 +21,7 @@ pub mod sam1;
 pub mod sam2;
 pub mod sam3;
 mod unsupported;
-pub mod yolov8;
+pub mod yolo;
 
 pub use error::{Error, ErrorKind, Result};
 pub use facts::{Facts, without_mark};
@@ -29,9 +29,9 @@ pub use family::{
     Asset, BuildOptions, Built, Description, Family, Part, families, family_of, family_of_architecture, family_of_onnx, recognise,
 };
 pub use info::{
-    ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadForm, LabelSource, LookHead, MaskDecoder, MemoryHead, ModelInfo, Normalise,
-    Output, PLANES, PartInfo, PartRole, Preprocess, PromptHead, SingleMask, SizeRule, SizeSource, Task, Vocabulary, WordHead, embedding,
-    folded_embedding,
+    Coding, ConceptHead, DetectorHead, EverythingDefaults, Extras, HeadBranch, HeadForm, LabelSource, LookHead, MaskDecoder, MemoryHead,
+    ModelInfo, Normalise, Output, PLANES, PartInfo, PartRole, Preprocess, PromptHead, Selection, SingleMask, SizeRule, SizeSource, Task,
+    Vocabulary, WordHead, embedding, folded_embedding,
 };
 pub use labels::parse_names;
 pub use reader::PictureReader;

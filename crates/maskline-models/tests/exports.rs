@@ -2,7 +2,9 @@
 //! asked for them.
 #![allow(clippy::unwrap_used)]
 
-use maskline_models::{BuildOptions, Extras, LabelSource, ModelInfo, Output, SizeSource, family_of_onnx};
+use maskline_models::{
+    BuildOptions, DetectorHead, Extras, HeadBranch, HeadForm, LabelSource, ModelInfo, Output, Selection, SizeSource, family_of_onnx,
+};
 use maskline_onnx::{DType, ModelHeader};
 
 /// An export of `task` at 640 × 640 with these metadata and output shapes.
@@ -58,23 +60,71 @@ fn names_are_read_as_python_reads_them() {
     assert!(family_of_onnx(&header("detect", &[], &[&[1, 8, 8400]]), &options).is_err());
 }
 
+fn of_detector(info: &ModelInfo) -> &DetectorHead {
+    let Output::Detector(head) = &info.output else { panic!("no detector") };
+    head
+}
+
 #[test]
-fn exports_that_choose_their_boxes_are_named_for_what_they_are() {
+fn exports_that_choose_their_objects_are_read_as_rows() {
     let names = ("names", "{0: 'a', 1: 'b'}");
     let shape = ("kpt_shape", "[17, 3]");
-    for (task, outputs, further, word) in [
-        ("detect", vec![&[1, 300, 6][..]], vec![], "end-to-end"),
-        ("segment", vec![&[1, 300, 38], &[1, 32, 160, 160]], vec![], "end-to-end"),
-        ("pose", vec![&[1, 300, 57]], vec![shape], "end-to-end"),
-        ("obb", vec![&[1, 300, 7]], vec![], "end-to-end"),
-        ("detect", vec![&[1, 100, 6]], vec![("args", "{'nms': True, 'batch': 1}")], "own NMS"),
-        ("detect", vec![&[1, 300, 6]], vec![("end2end", "True")], "YOLOv10 and YOLO26"),
-        ("detect", vec![&[1, 6, 8400]], vec![("args", "{\"nms\": true}")], "own NMS"),
+    let (nms, end_to_end) = (("args", "{'nms': True, 'batch': 1}"), ("end2end", "True"));
+    for (task, outputs, further, extras) in [
+        ("detect", vec![&[1, 300, 6][..]], vec![], Extras::None),
+        ("segment", vec![&[1, 300, 38], &[1, 32, 160, 160]], vec![], Extras::Masks { count: 32 }),
+        ("pose", vec![&[1, 300, 57]], vec![shape], Extras::Keypoints { count: 17, dims: 3 }),
+        ("obb", vec![&[1, 300, 7]], vec![], Extras::Angle),
+        ("detect", vec![&[1, 100, 6]], vec![nms], Extras::None),
+        ("obb", vec![&[1, 20, 7]], vec![nms], Extras::Angle),
+        ("detect", vec![&[1, 300, 6]], vec![end_to_end], Extras::None),
     ] {
         let metadata: Vec<_> = std::iter::once(names).chain(further).collect();
-        refused(&header(task, &metadata, &outputs), word);
+        let info = read(&header(task, &metadata, &outputs)).unwrap();
+        let head = of_detector(&info);
+        assert_eq!((head.classes, head.extras, head.selection), (2, extras, Selection::Made), "{task} {outputs:?}");
+        assert!(matches!(&head.form, HeadForm::Chosen { predictions, .. } if predictions == "output0"));
     }
-    assert!(read(&header("detect", &[names, ("args", "{'nms': False}")], &[&[1, 6, 8400]])).is_ok());
+    let plain = read(&header("detect", &[names, ("args", "{'nms': False}")], &[&[1, 6, 8400]])).unwrap();
+    assert_eq!(of_detector(&plain).selection, Selection::Suppression);
+    refused(&header("detect", &[names, ("args", "{\"nms\": true}")], &[&[1, 6, 8400]]), "rows of 6 numbers");
+    refused(&header("detect", &[names, end_to_end], &[&[1, 300, 7]]), "rows of 6 numbers");
+    refused(&header("detect", &[end_to_end], &[&[1, 300, 6]]), "how many classes");
+}
+
+#[test]
+fn graphs_for_any_size_may_tell_their_shapes_by_names_alone() {
+    let unknown = |task: &str, metadata: &[(&str, &str)]| {
+        let mut header = header(task, metadata, &[&[1, 1, 1]]);
+        header.outputs[0].2 = vec![None; 3];
+        header
+    };
+    let names = ("names", "{0: 'a', 1: 'b'}");
+    let plain = read(&unknown("pose", &[names, ("kpt_shape", "[17, 3]")])).unwrap();
+    assert_eq!((of_detector(&plain).classes, of_detector(&plain).selection), (2, Selection::Suppression));
+    assert_eq!(of_detector(&read(&unknown("detect", &[names, ("end2end", "True")])).unwrap()).selection, Selection::Made);
+    refused(&unknown("detect", &[]), "unexpected outputs");
+}
+
+#[test]
+fn an_export_is_of_the_generation_that_it_says() {
+    let names = ("names", "{0: 'a'}");
+    for (about, family, architecture) in [
+        ("Ultralytics YOLO26n-seg model trained on x.yaml", "yolo26", "yolo26n-seg"),
+        ("Ultralytics YOLO11x model ", "yolo11", "yolo11x"),
+        ("Ultralytics YOLOv8n model", "yolov8", "yolov8n"),
+        ("Ultralytics YOLOv10n model", "yolov8", "yolov10n"),
+        ("Ultralytics best model", "yolov8", "yolov8 detect export"),
+    ] {
+        let info = read(&header("detect", &[names, ("description", about)], &[&[1, 5, 8400]])).unwrap();
+        assert_eq!((info.family.as_str(), info.architecture.as_str()), (family, architecture));
+    }
+    for head in ["RTDETRDecoder", "SemanticSegment"] {
+        refused(&header("detect", &[names, ("head", head)], &[&[1, 300, 5]]), head);
+    }
+    let options = BuildOptions { head: Some(HeadBranch::OneToOne), ..BuildOptions::default() };
+    let error = family_of_onnx(&header("detect", &[names], &[&[1, 5, 8400]]), &options).unwrap_err().to_string();
+    assert!(error.contains("one2one") && error.contains("checkpoint"), "{error}");
 }
 
 #[test]

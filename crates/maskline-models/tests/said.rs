@@ -130,6 +130,11 @@ fn normalisations_have_their_own_epsilon() {
     assert!((f64::from(other[0]) - expected).abs() < 1e-6, "{} {expected}", other[0]);
     refused(&detector(3).say("model.0.bn", "eps", f64::NAN), &["model.0.bn", "eps"]);
     refused(&detector(3).say("model.0.bn", "eps", -1.0), &["model.0.bn", "eps"]);
+    // Bare tensors have no modules to say it.
+    let said = |text: &str| tensors(&detector(3), &[("batch_norm_eps", text)], &BuildOptions::default());
+    let same = detector(3).each(&|name, module| if name == "bn" { module.set("eps", 0.5) } else { module });
+    assert_eq!(said("0.5").unwrap().graph.graph, pickled(&same, &[]).unwrap().graph.graph);
+    assert!(["-1", "nan", "small"].iter().all(|bad| said(bad).err().unwrap().to_string().contains("epsilon")));
     let group = detector(3).each(&|name, module| match name {
         "bn" => Module { class: ("torch.nn.modules.normalization".into(), "GroupNorm".into()), ..module },
         _ => module,

@@ -24,16 +24,24 @@ fn well_known_models_that_are_not_built_are_named() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("model.safetensors");
     for (names, what) in [
-        (["model.0.conv.weight", "model.10.m.0.attn.qkv.conv.weight"], "a YOLO11"),
+        (["model.0.conv.weight", "model.10.m.0.attn.qkv.conv.weight"], "a YOLO11 or YOLO26 without its head"),
         (["model.2.cv3.conv.weight", "model.24.m.0.weight"], "a YOLOv5"),
-        (["model.0.conv.weight", "model.23.one2one_cv2.0.0.conv.weight"], "a YOLOv10 or YOLO26"),
+        (["model.10.attn.qkv.conv.weight", "model.23.one2one_cv2.0.0.conv.weight"], "a YOLOv10"),
+        (["model.0.conv.weight", "model.23.savpe.cv1.0.0.conv.weight"], "a YOLOE"),
+        (["model.0.conv.weight", "model.22.cv4.0.logit_scale"], "a YOLO-World"),
+        (["model.0.conv.weight", "model.29.cv2.3.0.conv.weight"], "a YOLO of four levels"),
+        (["heads.head1.bbox_stem.weight", "backbone.stem.conv.weight"], "a YOLO-NAS"),
+        (["base_model.model.q.lora_A.default.weight", "base_model.model.q.lora_B.default.weight"], "a LoRA adapter"),
+        (["mask_decoder.hf_token.weight", "mask_decoder.iou_token.weight"], "an HQ-SAM"),
+        (["model.0.conv.weight", "model.105.m.0.weight"], "a YOLOv7"),
         (["model.0.conv.weight", "model.6.m.0.0.attn.qkv.conv.weight"], "a YOLO12"),
         (["model.0.conv.weight", "model.2.cv2.0.cv1.conv.weight"], "a YOLOv9"),
         (["model.0.conv.weight", "model.28.decoder.layers.0.weight"], "an RT-DETR"),
     ] {
         save_tensors(&path, &with_tensors(&names), ("", &[]));
         let error = error_of(&path);
-        assert!(error.contains(what) && error.contains("known families"), "{error}");
+        let is_told = names.iter().any(|name| error.contains(&format!("`{name}`")));
+        assert!(error.contains(what) && error.contains("it would need") && is_told && error.contains("known families"), "{error}");
     }
     save_tensors(&path, &with_tensors(&["a.weight", "b.weight"]), ("", &[]));
     assert!(error_of(&path).contains("2 tensors such as `a.weight`"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use maskline_models::{BuildOptions, Built, MaskDecoder, ModelInfo, PartRole, SizeRule, SizeSource};
+use maskline_models::{BuildOptions, Built, HeadBranch, MaskDecoder, ModelInfo, PartRole, SizeRule, SizeSource};
 use maskline_onnx::{Dialect, Model as Graph, SaveOptions, Saver};
 use maskline_runtime::{Cache, Entry, Key, hash_key};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::{Calibration, Error, ErrorKind, Numbers, Result};
 pub use self::origin::write_generated_weights;
 
 /// Raised whenever the same checkpoint and options give another bundle, so that nothing stale is ever loaded.
-const BUILDER_VERSION: u32 = 23;
+const BUILDER_VERSION: u32 = 24;
 /// Most pixels a side of the picture input.
 const MOST_SIDE: usize = 8192;
 
@@ -78,6 +78,8 @@ pub struct BundleOptions {
     pub calibration: Option<Arc<Calibration>>,
     /// `[count, dims]` of keypoints, where a checkpoint does not tell them apart.
     pub keypoint_shape: Option<[usize; 2]>,
+    /// Which of a detector's two heads answers, where a checkpoint has two (YOLO26). `None` for the one that the reference predicts with.
+    pub head: Option<HeadBranch>,
     /// Class names in the order of the classes, instead of those of the checkpoint; see [`parse_names`](crate::parse_names).
     pub labels: Option<Vec<String>>,
     /// Side of the picture input: what models that are built for one size are built for, and the default size of the others. `None` for
@@ -102,6 +104,7 @@ impl Default for BundleOptions {
             numbers: None,
             calibration: None,
             keypoint_shape: None,
+            head: None,
             labels: None,
             image_size: None,
             context: None,
@@ -281,6 +284,7 @@ fn build_options(options: &BundleOptions, architecture: Option<String>) -> Build
         own_layers: options.own_layers(),
         architecture,
         keypoint_shape: options.keypoint_shape,
+        head: options.head,
         labels: options.labels.clone(),
         image_size: options.image_size,
         context: options.context,
@@ -307,6 +311,10 @@ fn save(built: Built<'_>, options: &BundleOptions, directory: &Path) -> Result<(
     if options.labels.is_some() && built.info().classes().is_none() {
         let message = format!("names of classes: a {} has no classes", built.info().architecture);
         return Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave them out"));
+    }
+    if let Some(head) = options.head.filter(|_| built.info().classes().is_none()) {
+        let message = format!("head: a {} is no detector, and has no {} head", built.info().architecture, head.name());
+        return Err(Error::new(ErrorKind::InvalidOption, message).with_help("leave it out"));
     }
     let numbers = options.numbers.unwrap_or_default();
     let mut manifest = Manifest::new(built.info().clone(), numbers);

@@ -25,11 +25,12 @@ pub struct PredictOptions {
     pub size: InputSize,
     /// Least score; `None` for what the model's reference uses.
     pub conf: Option<f32>,
-    /// Overlap above which the worse of two boxes of a class goes; `None` for what the model's reference does.
+    /// Overlap above which the worse of two boxes of a class goes; `None` for what the model's reference does, which suppresses nothing of words
+    /// and of heads that were trained to find each object once.
     pub iou: Option<f32>,
     /// Most objects per picture.
     pub max_detections: usize,
-    /// Boxes of different classes suppress each other too.
+    /// Boxes of different classes suppress each other too; of a head without suppression, an anchor is of its best class alone.
     pub agnostic_nms: bool,
     /// Only these classes, by their index.
     pub classes: Option<Vec<usize>>,

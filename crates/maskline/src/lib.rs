@@ -75,8 +75,8 @@ pub use engine::{Engine, EngineOptions, LoadOptions, Preprocessing};
 pub use error::{Concern, Error, ErrorKind, Result};
 pub use image::Image;
 pub use maskline_models::{
-    Description, LabelSource, MaskDecoder, MemoryHead, ModelInfo, PartInfo, PartRole, SizeRule, SizeSource, Task, Vocabulary, families,
-    parse_names,
+    Description, HeadBranch, LabelSource, MaskDecoder, MemoryHead, ModelInfo, PartInfo, PartRole, Selection, SizeRule, SizeSource, Task,
+    Vocabulary, families, parse_names,
 };
 pub use maskline_onnx::Dialect;
 pub use maskline_runtime::{self as runtime, Faults, Priority, Provider, ProviderShare};

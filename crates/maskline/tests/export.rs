@@ -55,7 +55,7 @@ fn exports_that_cannot_be_right_are_refused() {
     for (facts, word) in [
         (vec![], "no family knows"),
         (vec![("task", "detect"), ("names", "{0: 'cat'}"), ("stride", "32")], "6 channels"),
-        (vec![("task", "detect"), names, ("stride", "32"), ("args", "{'nms': True}")], "own NMS"),
+        (vec![("task", "detect"), names, ("stride", "32"), ("args", "{'nms': True}")], "chooses its objects"),
         (vec![("task", "segment"), names, ("stride", "32")], "unexpected outputs"),
         (vec![("task", "sing"), names, ("stride", "32")], "sing"),
     ] {

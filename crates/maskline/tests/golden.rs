@@ -64,6 +64,16 @@ fn yolov8_cases_are_within_their_tolerances() {
 }
 
 #[test]
+fn yolo11_cases_are_within_their_tolerances() {
+    check_family("goldens/yolo11", 130);
+}
+
+#[test]
+fn yolo26_cases_are_within_their_tolerances() {
+    check_family("goldens/yolo26", 250);
+}
+
+#[test]
 fn sam2_cases_are_within_their_tolerances() {
     check_family("goldens/sam2_image", 120);
     check_family("goldens/sam2_official", 25);
@@ -158,6 +168,13 @@ fn check_tiny(cases: &[&str], least: usize) {
 fn tiny_yolov8_is_our_reference() {
     check_tiny(&["yolov8_detect", "yolov8_segment", "yolov8_pose", "yolov8_obb"], 16);
     check_tiny(&["yolov8_classify"], 4);
+}
+
+#[test]
+fn tiny_yolo11_and_yolo26_are_our_reference() {
+    check_tiny(&["yolo11_detect", "yolo26_detect"], 38);
+    check_tiny(&["yolo11_pose", "yolo26_segment", "yolo26_pose", "yolo26_obb"], 18);
+    check_tiny(&["yolo11_classify"], 6);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use asking::parts::{Parts, Tokens};
 use asking::{MASK_SIDE, Place, Random, SIDE, SIZE, picture, shared};
 use maskline::vision::mask::{Frame, Logits, upsample};
 use maskline::{
-    BundleOptions, Dialect, Embedding, LoadOptions, MaskDecoder, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions,
+    BundleOptions, Dialect, Embedding, Kernels, LoadOptions, MaskDecoder, MaskPrompt, Model, Multimask, Prompt, PromptMask, SegmentOptions,
 };
 
 /// Difference of logits over the largest logit of the mask. All forms are the same sums in another order: a sum of K products of f32
@@ -143,9 +143,10 @@ fn difference([a, b]: [&[f32]; 2]) -> f32 {
 
 #[test]
 fn portable_decoders_give_the_same_answers() {
-    // The same embedding for both: generated weights make the trunk's attention so steep that rounding grows a hundredfold in it.
+    // The same embedding for both: generated weights make the trunk's attention so steep that rounding grows a hundredfold in it. And the same
+    // whatever the encoder's own kernels do.
     let place = Place::new();
-    let graph = BundleOptions { decoder: Some(MaskDecoder::Graph), ..BundleOptions::default() };
+    let graph = BundleOptions { decoder: Some(MaskDecoder::Graph), kernels: Kernels::Ort, ..BundleOptions::default() };
     let ort = LoadOptions { bundle: graph, ..LoadOptions::default() };
     let [ort, portable] = [ort, portable()].map(|options| Parts::of(&place.synthetic(options)));
     let embedding = ort.encode(&picture(9, SIZE));

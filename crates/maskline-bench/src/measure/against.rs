@@ -119,7 +119,7 @@ impl Room<'_> {
             ModelSource::Synthetic { architecture, seed } => {
                 let path = self.folder.join(format!("{architecture}-{seed}-{}.safetensors", compute.size.unwrap_or(0)));
                 if !path.exists() {
-                    let options = BundleOptions { image_size: compute.size, ..BundleOptions::default() };
+                    let options = BundleOptions { image_size: compute.size, head: compute.head, ..BundleOptions::default() };
                     write_generated_weights(architecture, *seed, &options, &path)?;
                 }
                 Some(path)

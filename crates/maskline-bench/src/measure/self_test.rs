@@ -77,6 +77,7 @@ fn delayed(inputs: &Inputs, place: &Place, launcher: &Launcher, tell: Progress<'
         size: None,
         decoder: None,
         kernels: Kernels::Auto,
+        head: None,
     };
     let start = |delays: Delays| {
         let (source, pictures) = (ModelSource::Nano, inputs.files.clone());

@@ -93,7 +93,7 @@ const SAM_2: &[&str] = &["sam2"];
 const SAM_3: &[&str] = &["sam3"];
 const FIRST_SAM: &[&str] = &["sam1", "mobile_sam", "efficientvit_sam"];
 const SAM: &[&str] = &["sam2", "sam1", "mobile_sam", "efficientvit_sam"];
-const YOLO: &[&str] = &["yolov8"];
+const YOLO: &[&str] = &["yolov8", "yolo11", "yolo26"];
 const OWL: &[&str] = &["owlvit", "owlv2"];
 
 /// All scripts: a new family is a name in a row, or a row.

@@ -29,7 +29,7 @@ impl PeerModel {
     }
 }
 
-/// Which objects a detector gives out; the defaults are those of ultralytics and of our YOLOv8.
+/// Which objects a detector gives out; the defaults are those of ultralytics and of our YOLO.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectOptions {
     /// Least score.

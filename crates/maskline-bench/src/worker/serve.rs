@@ -178,7 +178,13 @@ fn load_options(assigned: &Assignment) -> Result<LoadOptions> {
         warm_up: false,
         // As many as are asked for: whoever measures wants none to go.
         embedding_cache: usize::MAX / 2,
-        bundle: BundleOptions { image_size: compute.size, decoder: compute.decoder, kernels: compute.kernels, ..BundleOptions::default() },
+        bundle: BundleOptions {
+            image_size: compute.size,
+            decoder: compute.decoder,
+            kernels: compute.kernels,
+            head: compute.head,
+            ..BundleOptions::default()
+        },
         delays: assigned.delays,
         ..LoadOptions::default()
     })
@@ -252,7 +258,8 @@ impl Loaded {
                 Calls::of(subject, &prepared).message(|calls| run_open(calls, &RealClock::default(), &options))
             }
             Order::Portable => {
-                let options = BundleOptions { dialect: Dialect::Portable, image_size: compute.size, ..BundleOptions::default() };
+                let options =
+                    BundleOptions { dialect: Dialect::Portable, image_size: compute.size, head: compute.head, ..BundleOptions::default() };
                 let bundle = engine.build(assignment.source.clone(), &options)?;
                 let parts = bundle.parts().map(|(name, file)| (name.to_owned(), file)).collect();
                 Ok(Message::Portable { parts, info: Box::new(bundle.info().clone()) })

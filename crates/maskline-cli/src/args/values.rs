@@ -1,7 +1,7 @@
 //! Values of arguments.
 
 use clap::ValueEnum;
-use maskline::{MaskDecoder, Precision, Preprocessing};
+use maskline::{HeadBranch, MaskDecoder, Precision, Preprocessing};
 
 /// Number of keypoints and of numbers per keypoint.
 pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
@@ -10,6 +10,11 @@ pub(crate) fn keypoint_shape(text: &str) -> Result<[usize; 2], String> {
         Some([count.parse().ok()?, dims.parse().ok()?])
     };
     parse().ok_or_else(|| "expected COUNTxDIMS, such as 17x3".into())
+}
+
+/// A detector's head by its name.
+pub(crate) fn head_branch(name: &str) -> Result<HeadBranch, String> {
+    HeadBranch::ALL.into_iter().find(|head| head.name() == name).ok_or_else(|| "expected one2many or one2one".into())
 }
 
 /// Where pictures are prepared.

@@ -15,7 +15,7 @@ use crate::pictures::all_there;
 /// All of them.
 const OTHERS: [Unfit; 4] = [
     Unfit {
-        options: &["synthetic", "seed", "keypoints", "names", "runtime", "offline", "provider", "precision", "threads", "size"],
+        options: &["synthetic", "seed", "keypoints", "head", "names", "runtime", "offline", "provider", "precision", "threads", "size"],
         why: "the server decides that",
     },
     Unfit {

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use maskline::Precision;
+use maskline::{HeadBranch, Precision};
 
-use crate::args::{Compute, Multimask, keypoint_shape, precision};
+use crate::args::{Compute, Multimask, head_branch, keypoint_shape, precision};
 
 /// Which model, and what runs it, as for `run`; then what it is judged by.
 #[derive(Debug, Args)]
@@ -45,6 +45,9 @@ pub(crate) struct Eval {
     /// Keypoints of a pose checkpoint that does not tell, as COUNTxDIMS.
     #[arg(long, value_name = "17x3", value_parser = keypoint_shape)]
     pub(crate) keypoints: Option<[usize; 2]>,
+    /// Which of a detector's two heads answers, as for `run`.
+    #[arg(long, value_name = "one2many|one2one", value_parser = head_branch)]
+    pub(crate) head: Option<HeadBranch>,
     /// Numbers that the model computes with, as for `run`.
     #[arg(long, default_value = "auto", value_name = "NUMBERS", value_parser = precision)]
     pub(crate) precision: Precision,

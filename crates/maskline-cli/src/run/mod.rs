@@ -177,8 +177,15 @@ fn asked(arguments: &Run, sources: &[ModelSource], Looked { prompts, concepts }:
         .chain(prompts.mask_files());
     let versions: Vec<_> = files.map(|file| std::fs::metadata(file).ok().map(|facts| (facts.len(), facts.modified().ok()))).collect();
     let model = format!(
-        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {} {:?}",
-        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision, arguments.preprocess
+        "{sources:?} {versions:?} {:?} {:?} {:?} {} {:?} {:?} {} {:?}",
+        options.keypoints,
+        options.head,
+        compute.size,
+        compute.provider,
+        compute.gpu,
+        compute.openvino,
+        options.precision,
+        arguments.preprocess
     );
     let detector = format!(
         "{} {:?} {:?} {} {:?} {}",
@@ -196,8 +203,9 @@ pub(crate) fn load(engine: &Engine, sources: Vec<ModelSource>, options: &LoadOpt
     let load = |index: usize, source: ModelSource| {
         let waiting = format!("loading {} (the first time it is built, which takes longer)", source.name());
         let _waiting = (!is_quiet).then(|| terminal::Waiting::after(Duration::from_secs(1), waiting));
-        // Names are those of the first model, which detects; what segments its boxes knows no classes.
-        let own = BundleOptions { labels: options.bundle.labels.clone().filter(|_| index == 0), ..options.bundle.clone() };
+        // Names and heads are those of the first model, which detects; what segments its boxes has neither.
+        let (labels, head) = (options.bundle.labels.clone().filter(|_| index == 0), options.bundle.head.filter(|_| index == 0));
+        let own = BundleOptions { labels, head, ..options.bundle.clone() };
         Ok(engine.load(source, &LoadOptions { bundle: own, ..options.clone() })?)
     };
     sources.into_iter().enumerate().map(|(index, source)| load(index, source)).collect()

@@ -203,8 +203,8 @@ fn asked(arguments: &Track, sources: &[ModelSource], drafts: &Drafts) -> String 
     let versions: Vec<_> = files.into_iter().chain(masks).map(|file| output::Version::of(&file)).collect();
     let clip = clip::versions(clip);
     let model = format!(
-        "{sources:?} {versions:?} {:?} {:?} {} {:?} {:?} {}",
-        options.keypoints, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision
+        "{sources:?} {versions:?} {:?} {:?} {:?} {} {:?} {:?} {}",
+        options.keypoints, options.head, compute.size, compute.provider, compute.gpu, compute.openvino, options.precision
     );
     output::hash(format!("{model}\n{clip:?}\n{format:?}\n{asked:?}\n{drafts:?}\n{way:?}\n{memory:?}").as_bytes())
 }

@@ -133,17 +133,19 @@ pub struct ConvSpec {
     pub stride: usize,
     /// Independent channel groups; the channel count for a depthwise convolution.
     pub groups: usize,
+    /// What generated biases follow, of a convolution that has them.
+    pub bias: Init,
 }
 
 impl ConvSpec {
     /// A 1×1 convolution.
     pub fn point(input: usize, output: usize) -> Self {
-        Self { input, output, kernel: 1, stride: 1, groups: 1 }
+        Self { input, output, kernel: 1, stride: 1, groups: 1, bias: Init::Auto }
     }
 
     /// A depthwise convolution.
     pub fn depthwise(channels: usize, kernel: usize, stride: usize) -> Self {
-        Self { input: channels, output: channels, kernel, stride, groups: channels }
+        Self { input: channels, output: channels, kernel, stride, groups: channels, bias: Init::Auto }
     }
 
     fn options(&self) -> ConvOptions {
@@ -204,7 +206,7 @@ impl ConvNorm {
 pub fn convolution<'w>(g: &mut Graph<'w>, scope: &Scope<'w>, x: &Value, spec: ConvSpec) -> Result<Value> {
     pickled::check_convolution(scope, spec)?;
     let weight = scope.f32("weight", &spec.weight_shape())?;
-    let bias = scope.f32("bias", &[spec.output])?;
+    let bias = scope.f32_init("bias", &[spec.output], spec.bias)?;
     g.scoped(scope.name(), |g| {
         let weight = constant(g, scope, "weight", weight)?;
         let bias = constant(g, scope, "bias", bias)?;

@@ -49,8 +49,10 @@ pub enum HeadForm {
     Raw {
         /// Strides of the levels, in the order of the anchors.
         strides: Vec<usize>,
-        /// Bins of the distance distribution per box side.
+        /// Bins of the distance distribution per box side; 1 where the distances are given as they are.
         reg_max: usize,
+        /// How keypoints and angles are coded.
+        coding: Coding,
     },
     /// Existing exports: one tensor [B, 4 + classes + extras, anchors] with centre boxes in input pixels and sigmoid scores.
     Decoded {
@@ -59,6 +61,71 @@ pub enum HeadForm {
         /// Name of the prototype output.
         protos: Option<String>,
     },
+    /// Existing exports that choose objects themselves: one tensor [B, objects, 6 + extras], rows of a box in input pixels (corners; centre and
+    /// size of rotated ones), score, class and extras. Rows that stand for nothing have the score 0.
+    Chosen {
+        /// Name of that output.
+        predictions: String,
+        /// Name of the prototype output.
+        protos: Option<String>,
+    },
+}
+
+/// How the raw outputs of a head code keypoints and angles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coding {
+    /// Keypoints at twice the number from the anchor's corner, angles as sigmoids of a half turn (YOLOv8, YOLO11).
+    Doubled,
+    /// Keypoints at the number from the anchor's centre, angles in radians (YOLO26).
+    Plain,
+}
+
+/// One of a detector's two heads, which were trained on other rules of what is an object's anchor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadBranch {
+    /// Many anchors for each object, of which suppression leaves the best. Most detectors have this one only.
+    #[default]
+    OneToMany,
+    /// One anchor for each object: no suppression.
+    OneToOne,
+}
+
+impl HeadBranch {
+    /// Both of them; the first is the one that answers where nothing is said.
+    pub const ALL: [Self; 2] = [Self::OneToMany, Self::OneToOne];
+
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneToMany => "one2many",
+            Self::OneToOne => "one2one",
+        }
+    }
+
+    /// What its tensors' names begin with.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::OneToMany => "",
+            Self::OneToOne => "one2one_",
+        }
+    }
+}
+
+/// How a picture's objects are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Each anchor is of its best class, and of those that overlap the best stays.
+    Suppression,
+    /// The best pairs of anchor and class.
+    Best {
+        /// So many at most, unless more objects are asked for.
+        most: usize,
+    },
+    /// The graph has chosen.
+    Made,
 }
 
 /// The head of a detector.
@@ -70,6 +137,8 @@ pub struct DetectorHead {
     pub extras: Extras,
     /// Form of the outputs.
     pub form: HeadForm,
+    /// How objects are chosen.
+    pub selection: Selection,
 }
 
 impl DetectorHead {
@@ -85,8 +154,11 @@ impl DetectorHead {
             Extras::Keypoints { count, dims } => count > 0 && (dims == 2 || dims == 3),
         };
         let form_fits = match &self.form {
-            HeadForm::Raw { strides, reg_max } => !strides.is_empty() && !strides.contains(&0) && (1..=MOST_CHANNELS).contains(reg_max),
-            HeadForm::Decoded { .. } => true,
+            HeadForm::Raw { strides, reg_max, .. } => {
+                !strides.is_empty() && !strides.contains(&0) && (1..=MOST_CHANNELS).contains(reg_max) && self.selection != Selection::Made
+            }
+            HeadForm::Decoded { .. } => self.selection != Selection::Made,
+            HeadForm::Chosen { .. } => self.selection == Selection::Made,
         };
         let channels = self.classes.saturating_add(self.extras.channels());
         if fits && form_fits && self.classes > 0 && channels <= MOST_CHANNELS {

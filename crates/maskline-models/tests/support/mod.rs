@@ -1,7 +1,8 @@
-//! Small YOLOv8 checkpoints made by hand: as a pickle of modules, which says everything about itself, and as bare tensors.
+//! Small YOLO checkpoints made by hand: as a pickle of modules, which says everything about itself, and as bare tensors.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it")]
 
 mod archive;
+pub(crate) mod generations;
 
 use std::path::Path;
 

@@ -69,6 +69,38 @@ impl<'w> Graph<'w> {
         Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), Shape(dims.collect())))
     }
 
+    /// Lists the cells of maps in groups of channels: [B, C, H, W] → [B, groups, C / groups, name], with `name` for H·W.
+    ///
+    /// # Errors
+    /// `Shape` if `x` is no map, or its channels are unknown or no multiple of the groups.
+    pub fn cells_of_groups(&mut self, x: &Value, groups: usize, name: &str) -> Result<Value> {
+        let channels = (x.rank() == 4).then(|| x.shape()[1].known()).flatten().filter(|channels| groups > 0 && channels % groups == 0);
+        let Some(channels) = channels else {
+            return Err(self.fail("Reshape", ErrorKind::Shape, format!("{} has no {groups} groups of channels", x.shape())));
+        };
+        let width = channels / groups;
+        let cells = x.shape()[2].product(&x.shape()[3]).unwrap_or_else(|| Dim::symbol(name));
+        let target = self.i64s(&[0, groups as i64, width as i64, -1]);
+        let shape = Shape(vec![x.shape()[0].clone(), groups.into(), width.into(), cells]);
+        Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), shape))
+    }
+
+    /// Undoes [`Graph::cells_of_groups`]: [B, groups, C, N] → [B, groups·C, H, W] with the last two axes of `like`.
+    ///
+    /// # Errors
+    /// `Shape` if `x` or `like` has not four axes, or groups and channels are unknown.
+    pub fn map_of_groups(&mut self, x: &Value, like: &Value) -> Result<Value> {
+        let width = (x.rank() == 4 && like.rank() == 4).then(|| Some(x.shape()[1].known()? * x.shape()[2].known()?)).flatten();
+        let Some(width) = width else {
+            return Err(self.fail("Reshape", ErrorKind::Shape, format!("{} cannot become a map like {}", x.shape(), like.shape())));
+        };
+        let sizes = self.emit(Op::new("Shape", &[like]).int("start", 2).int("end", 4), crate::DType::I64, Shape::fixed(&[2]));
+        let known = self.i64s(&[0, width as i64]);
+        let target = self.concat(&[&known, &sizes], 0)?;
+        let shape = Shape(vec![x.shape()[0].clone(), width.into(), like.shape()[2].clone(), like.shape()[3].clone()]);
+        Ok(self.emit(Op::new("Reshape", &[x, &target]), x.dtype(), shape))
+    }
+
     /// Reorders the axes: axis `i` of the result is axis `order[i]` of `x`.
     ///
     /// # Errors

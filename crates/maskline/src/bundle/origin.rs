@@ -44,12 +44,13 @@ impl<'a> Origin<'a> {
 
     /// The name of the bundle in the cache.
     pub(super) fn key(&self, options: &BundleOptions) -> Result<Key> {
-        let BundleOptions { dialect, decoder, numbers, calibration, keypoint_shape, labels, image_size, context, config, taps, .. } =
-            options;
+        let BundleOptions {
+            dialect, decoder, numbers, calibration, keypoint_shape, head, labels, image_size, context, config, taps, ..
+        } = options;
         // A graph for any size is built once, whatever size is wished.
         let image_size = if self.takes_any_size() { None } else { *image_size };
         let options = format!(
-            "{} {} {:?} {} {} {keypoint_shape:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
+            "{} {} {:?} {} {} {keypoint_shape:?} {head:?} {labels:?} {image_size:?} {context:?} {config:?} {taps}",
             dialect.name(),
             decoder.map_or("", MaskDecoder::name),
             options.own_layers(),

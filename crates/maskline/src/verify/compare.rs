@@ -48,7 +48,7 @@ impl Pair {
 
 impl Computed {
     /// The largest magnitude.
-    pub(super) fn magnitude(&self) -> f64 {
+    pub(crate) fn magnitude(&self) -> f64 {
         self.data.iter().fold(0.0, |largest, value| largest.max(f64::from(value.abs())))
     }
 }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use maskline_models::HeadBranch;
 use serde::Serialize;
 
 use crate::drivers::{self, Driver};
@@ -135,6 +136,8 @@ pub(crate) struct Sizes {
     pub(crate) image: Option<usize>,
     /// Tokens of a text.
     pub(crate) context: Option<usize>,
+    /// Which of a detector's two heads answers.
+    pub(crate) head: Option<HeadBranch>,
 }
 
 /// The drivers of a case's model for other sizes: as it ships, and with its inner tensors.
@@ -189,6 +192,7 @@ impl<'c> Loading<'_, 'c> {
             taps: variant.has_taps,
             image_size: variant.sizes.image,
             context: variant.sizes.context,
+            head: variant.sizes.head,
             dialect: case.options().dialect,
             decoder: case.options().decoder,
             kernels: case.options().kernels,

@@ -17,6 +17,7 @@ fn plan(models: usize, sweeps: &[&str]) -> Plan {
                 size: None,
                 decoder: None,
                 kernels: Kernels::Auto,
+                head: None,
             },
             batch: 1,
             prompts: Prompts { kind: PromptKind::Click, count: 1 },

@@ -1,52 +1,69 @@
-//! Golden tensors of YOLOv8.
+//! Golden tensors of YOLO.
 //!
-//! Raw and decoded outputs come from the graph that ships, inner tensors from the same graph with taps. Suppression and masks
-//! are computed from the *golden* predictions: their tolerances leave no room for the network's rounding.
+//! Raw and decoded outputs come from the graphs that ship, one for each head, inner tensors from the same graph with taps. Suppression, the choice
+//! of the best, and masks are computed from the *golden* predictions: their tolerances leave no room for the network's rounding.
+
+mod best;
+mod outputs;
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use maskline_models::yolov8::decode::{CandidateOptions, Prediction, candidates, decode_all};
-use maskline_models::{DetectorHead, Extras, HeadForm};
+use maskline_models::yolo::decode::{Candidate, CandidateOptions, Prediction, candidates};
+use maskline_models::{DetectorHead, Extras, HeadBranch, HeadForm, Selection};
 use maskline_runtime::Outputs;
 use maskline_vision::letterbox::Letterbox;
 use maskline_vision::mask::Prototypes;
+use serde_json::Value;
 
-use super::objects::{corners, suppress};
-use super::outputs::{DetectorOutputs, Input};
+use self::best::Order;
+use self::outputs::Answers;
+use super::objects::{choose, corners, suppress};
+use super::outputs::Input;
 use super::{Reading, Yolo};
 use crate::drivers::{Call, Driver};
-use crate::verify::{Case, Check, Computed};
+use crate::verify::{AtSize, Case, Check, Computed, Sizes};
 use crate::{Error, ErrorKind, PredictOptions, Result};
 
 /// Families of cases that this checks.
-pub(in crate::drivers) const CASES: &[&str] = &["yolov8"];
+pub(in crate::drivers) const CASES: &[&str] = &["yolov8", "yolo11", "yolo26"];
+
+/// What a detector's heads give.
+const OF_HEADS: [&str; 9] =
+    ["pred", "pred_anchor", "raw_boxes", "raw_scores", "mask_coefficient", "kpts_raw", "raw_angle", "angle_raw", "angle"];
 
 pub(super) struct Golden<'c> {
     case: &'c Case,
-    /// `None` of classifiers.
-    head: Option<DetectorHead>,
-    /// Outputs of both graphs by input name, e.g. `x0`.
+    /// The networks that answer, by their heads; one where there is one head. None of classifiers.
+    heads: Vec<DetectorHead>,
+    /// Outputs by input name, e.g. `x0`.
     runs: HashMap<String, Run>,
 }
 
 struct Run {
     input: Input,
-    shipped: Outputs,
+    /// Of the network of each head, in their order; of a classifier one.
+    shipped: Vec<Outputs>,
     tapped: Outputs,
 }
 
 impl<'c> Golden<'c> {
-    pub(super) fn of(case: &'c Case, shipped: &Yolo, tapped: Arc<dyn Driver>) -> Result<Self> {
-        let tapped: Arc<dyn Any + Send + Sync> = tapped;
-        let tapped = tapped.downcast::<Yolo>().map_err(|_| Error::new(ErrorKind::Failed, "the tapped model has another driver"))?;
-        let head = match &shipped.reading {
-            Reading::Detector(head) => Some(head.clone()),
-            Reading::Classifier { .. } => None,
-        };
-        let mut golden = Self { case, head, runs: HashMap::new() };
-        let mut calls: Vec<String> = case.outputs()?.names().iter().filter_map(|name| name.split('.').next().map(str::to_string)).collect();
+    pub(super) fn of(case: &'c Case, shipped: Arc<Yolo>, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Self> {
+        let names = case.outputs()?.names();
+        let tapped = yolo(tapped)?;
+        let mut networks = vec![shipped];
+        if names.iter().any(|name| name.contains(".one2one.") || name.ends_with(".pred_anchor")) {
+            let other = match networks[0].head() {
+                Some(head) if head.selection == Selection::Suppression => HeadBranch::OneToOne,
+                _ => HeadBranch::OneToMany,
+            };
+            let [other, _] = at_size(Sizes { head: Some(other), ..Sizes::default() })?;
+            networks.push(yolo(other)?);
+        }
+        let heads = networks.iter().filter_map(|network| network.head().cloned()).collect();
+        let mut golden = Self { case, heads, runs: HashMap::new() };
+        let mut calls: Vec<String> = names.iter().filter_map(|name| name.split('.').next().map(str::to_string)).collect();
         calls.dedup();
         for call in calls {
             let image = case.input(&format!("{call}.u8"))?;
@@ -56,114 +73,111 @@ impl<'c> Golden<'c> {
             };
             let input = Input { batch, height, width };
             let values: Vec<f32> = image.data.iter().map(|level| level / 255.0).collect();
-            let run = |yolo: &Yolo, values| Ok::<_, Error>(yolo.run(values, input, &Call::default())?.0);
-            let run = Run { input, shipped: run(shipped, values.clone())?, tapped: run(&tapped, values)? };
-            golden.runs.insert(call, run);
+            let run = |yolo: &Yolo| Ok::<_, Error>(yolo.run(values.clone(), input, &Call::default())?.0);
+            let shipped = networks.iter().map(|network| run(network)).collect::<Result<_>>()?;
+            golden.runs.insert(call, Run { input, shipped, tapped: run(&tapped)? });
         }
         Ok(golden)
     }
 }
 
+impl Yolo {
+    fn head(&self) -> Option<&DetectorHead> {
+        match &self.reading {
+            Reading::Detector(head) => Some(head),
+            Reading::Classifier { .. } => None,
+        }
+    }
+}
+
+fn yolo(driver: Arc<dyn Driver>) -> Result<Arc<Yolo>> {
+    let driver: Arc<dyn Any + Send + Sync> = driver;
+    driver.downcast::<Yolo>().map_err(|_| Error::new(ErrorKind::Failed, "another model of the case has another driver"))
+}
+
 impl Check for Golden<'_> {
     fn compute(&self, name: &str) -> Result<Computed> {
-        let unknown = || Error::new(ErrorKind::BadInput, format!("no check knows the tensor `{name}`"));
-        let (call, tensor) = name.split_once('.').ok_or_else(unknown)?;
-        let run = self.runs.get(call).ok_or_else(unknown)?;
+        let (call, tensor) = name.split_once('.').ok_or_else(|| unknown(name))?;
+        let run = self.runs.get(call).ok_or_else(|| unknown(name))?;
         match tensor {
-            "pred" => self.predictions(run),
-            "raw_boxes" => self.levels(run, "boxes"),
-            "raw_scores" => self.levels(run, "scores"),
-            "mask_coefficient" | "kpts_raw" | "raw_angle" | "angle_raw" => self.levels(run, "extras"),
-            "angle" => self.angles(run),
-            "sppf" | "p3" | "p4" | "p5" => plain(&run.tapped, tensor),
-            "logits" => plain(&run.tapped, "logits"),
-            "prob" => plain(&run.shipped, "probabilities"),
-            "proto" => plain(&run.shipped, "protos"),
-            "masks" | "masks_native" | "native_boxes" => self.masks(call, tensor, run.input),
-            _ if tensor.ends_with(".dets") => self.detections(call, tensor),
-            _ => Err(unknown()),
+            "sppf" | "c2psa" | "p3" | "p4" | "p5" | "logits" => return plain(&run.tapped, tensor),
+            "prob" => return plain(&run.shipped[0], "probabilities"),
+            // Goldens of the first pictures of a batch may be all that was kept.
+            "proto" => return self.first(plain(&run.shipped[0], "protos")?, name),
+            "masks" | "masks_native" | "native_boxes" => return self.masks(call, tensor, run.input),
+            _ if tensor.ends_with(".dets") => return self.detections(call, tensor),
+            _ => {}
+        }
+        if !OF_HEADS.contains(&tensor.rsplit('.').next().unwrap_or(tensor)) {
+            return Err(unknown(name));
+        }
+        let (answers, tensor) = self.answers(run, tensor)?;
+        match (tensor, answers.head.selection) {
+            ("pred", Selection::Suppression) => answers.predictions(),
+            ("one2one.pred", _) => answers.corner_predictions(),
+            ("pred", _) => Order { golden: &self.case.output(name)?, tolerance: self.swap_tolerance(call)? }.rows(&answers),
+            ("pred_anchor", _) => {
+                let golden = self.case.output(&format!("{call}.pred"))?;
+                Order { golden: &golden, tolerance: self.swap_tolerance(call)? }.anchors(&answers)
+            }
+            ("raw_boxes", _) => answers.levels("boxes"),
+            ("raw_scores", _) => answers.levels("scores"),
+            ("mask_coefficient" | "kpts_raw" | "raw_angle" | "angle_raw", _) => answers.levels("extras"),
+            ("angle", _) => answers.angles(),
+            _ => Err(unknown(name)),
         }
     }
 }
 
 impl Golden<'_> {
-    fn head(&self) -> Result<&DetectorHead> {
-        self.head.as_ref().ok_or_else(|| Error::new(ErrorKind::BadInput, "the checkpoint is no detector"))
-    }
-
-    /// The raw outputs of all levels joined along the anchors: [batch, channels, anchors].
-    fn levels(&self, run: &Run, kind: &str) -> Result<Computed> {
-        let HeadForm::Raw { strides, .. } = &self.head()?.form else {
-            return Err(Error::new(ErrorKind::BadInput, "the head is not raw"));
+    /// The network whose tensor it is, and the tensor's name there. Where there are two heads, `pred` is what the second one chose.
+    fn answers<'a>(&'a self, run: &'a Run, tensor: &'a str) -> Result<(Answers<'a>, &'a str)> {
+        let is_second = |head: &DetectorHead| head.selection != Selection::Suppression;
+        let (wants_second, tensor) = match tensor.split_once('.') {
+            Some(("one2many", rest)) => (false, rest),
+            Some(("one2one", "pred")) => (true, tensor),
+            Some(("one2one", rest)) => (true, rest),
+            _ => (self.heads.iter().any(is_second), tensor),
         };
-        let views = strides.iter().map(|s| Ok(run.shipped.f32(&format!("{kind}_{s}"))?)).collect::<Result<Vec<_>>>()?;
-        let (batch, channels) = (views[0].shape[0], views[0].shape[1]);
-        let mut data = Vec::new();
-        for row in 0..batch * channels {
-            for view in &views {
-                let anchors = view.shape[2] * view.shape[3];
-                data.extend_from_slice(&view.data[row * anchors..(row + 1) * anchors]);
-            }
-        }
-        let anchors = data.len() / (batch * channels);
-        Ok(Computed { shape: vec![batch, channels, anchors], data })
+        let found = self.heads.iter().position(|head| is_second(head) == wants_second);
+        let index = found.ok_or_else(|| Error::new(ErrorKind::BadInput, format!("the checkpoint has no head that gives `{tensor}`")))?;
+        Ok((Answers { head: &self.heads[index], outputs: &run.shipped[index], input: run.input }, tensor))
     }
 
-    /// The angles of rotated boxes in radians, [batch, 1, anchors]: the last rows of the predictions.
-    fn angles(&self, run: &Run) -> Result<Computed> {
-        let head = self.head()?;
-        if head.extras != Extras::Angle {
-            return Err(Error::new(ErrorKind::BadInput, "the checkpoint has no rotated boxes"));
-        }
-        let Computed { shape, data } = self.predictions(run)?;
-        let &[batch, channels, anchors] = shape.as_slice() else {
-            let error = Error::new(ErrorKind::BadInput, "").expecting("predictions [batch, channels, anchors]");
-            return Err(error.but_found(format!("{shape:?}")));
-        };
-        let angles = data.chunks_exact((channels * anchors).max(1)).flat_map(|picture| &picture[(channels - 1) * anchors..]);
-        Ok(Computed { shape: vec![batch, 1, anchors], data: angles.copied().collect() })
+    /// How far scores may be apart whose order rounding decides: the noise of two of them. Where the case tells the noise of their logits, that,
+    /// as a score changes by a quarter of it at most; else that of the rows.
+    fn swap_tolerance(&self, call: &str) -> Result<f64> {
+        let tolerance = |name: &str| Ok::<_, Error>(self.case.tolerance(name, self.case.output(name)?.magnitude()).unwrap_or(0.0));
+        let logits = format!("{call}.one2one.raw_scores");
+        if self.case.outputs()?.has(&logits) { Ok(tolerance(&logits)? / 2.0) } else { tolerance(&format!("{call}.pred")) }
     }
 
-    fn predictions(&self, run: &Run) -> Result<Computed> {
-        let head = self.head()?;
-        let batch = run.input.batch;
-        let outputs = DetectorOutputs::new(&run.shipped, head, run.input)?;
-        let mut data = Vec::new();
-        for picture in 0..batch {
-            match outputs.of(picture).prediction {
-                Prediction::Raw(levels) => data.extend(decode_all(head, &levels)?),
-                Prediction::Decoded(rows) => data.extend_from_slice(rows),
-            }
+    /// As many pictures as the golden tensor has.
+    fn first(&self, computed: Computed, name: &str) -> Result<Computed> {
+        let count = self.case.output(name)?.shape.first().copied().unwrap_or(0);
+        let Computed { mut shape, mut data } = computed;
+        let pictures = shape.first().copied().unwrap_or(0);
+        if count < pictures {
+            data.truncate(data.len() / pictures * count);
+            shape[0] = count;
         }
-        let channels = 4 + head.classes + head.extras.channels();
-        Ok(Computed { shape: vec![batch, channels, data.len() / (batch * channels)], data })
+        Ok(Computed { shape, data })
     }
 
-    /// `nms_<name>.b<picture>.dets`: suppression of the golden predictions, as rows of box, score, class and extras.
+    /// `<call>.b<picture>.dets`: what of the golden predictions is kept, as rows of box, score, class and extras.
     fn detections(&self, call: &str, tensor: &str) -> Result<Computed> {
-        let unknown = || Error::new(ErrorKind::BadInput, format!("no check knows the tensor `{call}.{tensor}`"));
-        let (nms, rest) = tensor.split_once(".b").ok_or_else(unknown)?;
+        let unknown = || unknown(&format!("{call}.{tensor}"));
+        let (name, rest) = tensor.split_once(".b").ok_or_else(unknown)?;
         let picture: usize = rest.strip_suffix(".dets").and_then(|n| n.parse().ok()).ok_or_else(unknown)?;
-        let settings = self.case.postprocess(&format!("{call}.{nms}"))?;
-        let head = self.head()?;
-        let number = |key: &str, default: f64| settings[key].as_f64().unwrap_or(default) as f32;
-        let is_set = |key: &str| settings[key].as_bool().unwrap_or(false);
-        let classes = settings["classes"].as_array().map(|list| list.iter().filter_map(|v| v.as_u64()).map(|v| v as usize).collect());
-        let options = PredictOptions {
-            conf: Some(number("conf_thres", 0.25)),
-            iou: Some(number("iou_thres", 0.7)),
-            agnostic_nms: is_set("agnostic"),
-            max_detections: settings["max_det"].as_u64().unwrap_or(300) as usize,
-            ..PredictOptions::default()
-        };
-        // One class has one label: ultralytics ignores the wish there.
-        let multi_label = is_set("multi_label") && head.classes > 1;
-        let wanted = CandidateOptions { threshold: number("conf_thres", 0.25), multi_label, classes };
-        let golden = self.case.output(&format!("{call}.pred"))?;
+        let settings = self.case.postprocess(&format!("{call}.{name}"))?;
+        let golden = self.case.output(&format!("{call}.{}", settings["on"].as_str().unwrap_or("pred")))?;
         let length = golden.data.len() / golden.shape[0];
-        let rows = golden.data.get(picture * length..(picture + 1) * length).ok_or_else(unknown)?;
-        let kept = suppress(candidates(head, &Prediction::Decoded(rows), &wanted)?, head.extras, &options);
+        let numbers = golden.data.get(picture * length..(picture + 1) * length).ok_or_else(unknown)?;
+        let head = self.heads.first().ok_or_else(|| Error::new(ErrorKind::BadInput, "the checkpoint is no detector"))?;
         let columns = 6 + head.extras.channels();
+        // Of the second head, the golden rows are those that were chosen.
+        let is_chosen = golden.shape.len() == 3 && golden.shape[2] == columns && settings["on"] == "pred" && self.heads.len() > 1;
+        let kept = if is_chosen { chosen(head, numbers, settings)? } else { suppressed(head, numbers, settings)? };
         let mut data = Vec::with_capacity(kept.len() * columns);
         for candidate in &kept {
             data.extend(if head.extras == Extras::Angle { candidate.xywh } else { corners(candidate.xywh) });
@@ -173,13 +187,15 @@ impl Golden<'_> {
         Ok(Computed { shape: vec![kept.len(), columns], data })
     }
 
-    /// Masks of the first rows of `nms_default.b0`, from golden rows and golden prototypes.
+    /// Masks of the first rows of what was kept of the first picture, from golden rows and golden prototypes.
     fn masks(&self, call: &str, tensor: &str, input: Input) -> Result<Computed> {
         let Input { height, width, .. } = input;
-        let rows = self.case.output(&format!("{call}.nms_default.b0.dets"))?;
+        let settings = self.case.postprocess(&format!("{call}.masks"))?;
+        let kept =
+            ["nms_default", "e2e_default"].into_iter().find(|kept| settings["note"].as_str().is_some_and(|note| note.contains(kept)));
+        let rows = self.case.output(&format!("{call}.{}.b0.dets", kept.unwrap_or("nms_default")))?;
         let protos = self.case.output(&format!("{call}.proto"))?;
-        let native = &self.case.postprocess(&format!("{call}.masks"))?["native_shape"];
-        let side = |i: usize| native[i].as_u64().unwrap_or(0) as usize;
+        let side = |i: usize| settings["native_shape"][i].as_u64().unwrap_or(0) as usize;
         let (native_height, native_width) = (side(0), side(1));
         let letterbox = Letterbox::fit((native_width, native_height), (width, height))?;
         let shape = [protos.shape[1], protos.shape[2], protos.shape[3]];
@@ -208,7 +224,41 @@ impl Golden<'_> {
     }
 }
 
+/// What a case says of thresholds, classes and counts.
+fn wish(settings: &Value) -> PredictOptions {
+    let number = |key: &str, default: f64| settings[key].as_f64().unwrap_or(default) as f32;
+    let classes = settings["classes"].as_array().map(|list| list.iter().filter_map(|v| v.as_u64()).map(|v| v as usize).collect());
+    PredictOptions {
+        conf: Some(number("conf_thres", 0.25)),
+        iou: Some(number("iou_thres", 0.7)),
+        agnostic_nms: settings["agnostic"].as_bool().unwrap_or(false),
+        max_detections: settings["max_det"].as_u64().unwrap_or(300) as usize,
+        classes,
+        ..PredictOptions::default()
+    }
+}
+
+/// Suppression of predictions [4 + classes + extras, anchors].
+fn suppressed(head: &DetectorHead, numbers: &[f32], settings: &Value) -> Result<Vec<Candidate>> {
+    let wish = wish(settings);
+    // One class has one label: ultralytics ignores the wish there.
+    let multi_label = settings["multi_label"].as_bool().unwrap_or(false) && head.classes > 1;
+    let wanted = CandidateOptions { threshold: wish.conf.unwrap_or(0.25), multi_label, classes: wish.classes.clone() };
+    Ok(suppress(candidates(head, &Prediction::Decoded(numbers), &wanted)?, head.extras, &wish))
+}
+
+/// What is kept of rows that were chosen.
+fn chosen(head: &DetectorHead, numbers: &[f32], settings: &Value) -> Result<Vec<Candidate>> {
+    let form = HeadForm::Chosen { predictions: String::new(), protos: None };
+    let head = DetectorHead { form, selection: Selection::Made, ..head.clone() };
+    choose(&head, &Prediction::Chosen(numbers), &PredictOptions { iou: None, ..wish(settings) })
+}
+
 fn plain(outputs: &Outputs, name: &str) -> Result<Computed> {
     let view = outputs.f32(name)?;
     Ok(Computed { shape: view.shape, data: view.data.to_vec() })
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::BadInput, format!("no check knows the tensor `{name}`"))
 }

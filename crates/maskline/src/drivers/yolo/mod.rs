@@ -1,4 +1,4 @@
-//! Detectors and classifiers of one network (YOLOv8): pictures in, objects or classes out.
+//! Detectors and classifiers of one network (YOLOv8, YOLO11, YOLO26): pictures in, objects or classes out.
 //!
 //! `size` says what input a picture gets, `batch` brings neighbours of one size through the network, `outputs` finds what it gives,
 //! `objects` and `classes` make answers of that, `golden` checks it all.
@@ -12,7 +12,7 @@ mod size;
 
 use std::sync::Arc;
 
-use maskline_models::DetectorHead;
+use maskline_models::{DetectorHead, Selection};
 use maskline_runtime::{Outputs, Tensor};
 
 use self::batch::Batch;
@@ -80,8 +80,11 @@ impl Driver for Yolo {
     }
 
     fn usual(&self) -> Usual {
-        match self.reading {
-            Reading::Detector(_) => Usual { conf: Some(objects::LEAST_SCORE), iou: Some(objects::MOST_OVERLAP), ..Usual::default() },
+        match &self.reading {
+            Reading::Detector(head) => {
+                let iou = (head.selection == Selection::Suppression).then_some(objects::MOST_OVERLAP);
+                Usual { conf: Some(objects::LEAST_SCORE), iou, ..Usual::default() }
+            }
             Reading::Classifier { .. } => Usual::default(),
         }
     }
@@ -148,8 +151,8 @@ impl Driver for Yolo {
         Err(self.refusal().video())
     }
 
-    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, _: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
-        Ok(Box::new(golden::Golden::of(case, &self, tapped)?))
+    fn golden<'c>(self: Arc<Self>, case: &'c Case, tapped: Arc<dyn Driver>, at_size: AtSize<'_>) -> Result<Box<dyn Check + 'c>> {
+        Ok(Box::new(golden::Golden::of(case, self, tapped, at_size)?))
     }
 }
 

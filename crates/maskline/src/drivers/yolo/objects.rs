@@ -1,7 +1,7 @@
-//! From candidates to objects in pixels of the picture: suppression, un-letterboxing, masks.
+//! From candidates to objects in pixels of the picture: the choice among them, un-letterboxing, masks.
 
-use maskline_models::yolov8::decode::{Candidate, CandidateOptions, candidates};
-use maskline_models::{DetectorHead, Extras, ModelInfo};
+use maskline_models::yolo::decode::{Candidate, CandidateOptions, Prediction, candidates};
+use maskline_models::{DetectorHead, Extras, ModelInfo, Selection};
 use maskline_vision::letterbox::Letterbox;
 use maskline_vision::mask::Prototypes;
 use maskline_vision::nms::{nms, nms_rotated};
@@ -18,6 +18,36 @@ pub(super) const LEAST_SCORE: f32 = 0.25;
 pub(super) const MOST_OVERLAP: f32 = 0.7;
 /// Most candidates that suppression looks at (ultralytics `max_nms`).
 const MOST_CANDIDATES: usize = 30_000;
+
+/// The objects that a head finds, best first, by the rule that it was trained for. Where that knows no suppression, the wish for one asks for it.
+pub(super) fn choose(head: &DetectorHead, prediction: &Prediction<'_>, options: &PredictOptions) -> Result<Vec<Candidate>> {
+    let threshold = options.conf.unwrap_or(LEAST_SCORE);
+    let wanted = CandidateOptions { threshold, multi_label: false, classes: options.classes.clone() };
+    match head.selection {
+        Selection::Suppression => Ok(suppress(candidates(head, prediction, &wanted)?, head.extras, options)),
+        Selection::Best { most } => {
+            // An anchor may stand for objects of several classes; the wish for some comes after the choice.
+            let any = CandidateOptions { multi_label: !options.agnostic_nms, classes: None, ..wanted };
+            let mut best = candidates(head, prediction, &any)?;
+            best.sort_by(|a, b| b.score.total_cmp(&a.score));
+            best.truncate(most.max(options.max_detections).min(prediction.anchors(head)));
+            best.retain(|candidate| options.classes.as_ref().is_none_or(|wanted| wanted.contains(&candidate.class)));
+            if options.iou.is_some() {
+                return Ok(suppress(best, head.extras, options));
+            }
+            best.truncate(options.max_detections);
+            Ok(best)
+        }
+        Selection::Made => {
+            let mut made = candidates(head, prediction, &wanted)?;
+            if options.iou.is_some() || options.agnostic_nms {
+                return Ok(suppress(made, head.extras, options));
+            }
+            made.truncate(options.max_detections);
+            Ok(made)
+        }
+    }
+}
 
 /// Which candidates are kept, best first (ultralytics `non_max_suppression`).
 pub(super) fn suppress(candidates: Vec<Candidate>, extras: Extras, options: &PredictOptions) -> Vec<Candidate> {
@@ -57,10 +87,7 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     /// The objects of the picture, by falling score.
     pub(super) fn objects(&self, options: &PredictOptions) -> Result<Vec<Object>> {
-        let wanted =
-            CandidateOptions { threshold: options.conf.unwrap_or(LEAST_SCORE), multi_label: false, classes: options.classes.clone() };
-        let found = candidates(self.head, &self.outputs.prediction, &wanted)?;
-        let kept = suppress(found, self.head.extras, options);
+        let kept = choose(self.head, &self.outputs.prediction, options)?;
         let protos = match &self.outputs.protos {
             Some(Planes { values, shape }) if !kept.is_empty() => {
                 if values.iter().any(|value| !value.is_finite()) {

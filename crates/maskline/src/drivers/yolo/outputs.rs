@@ -1,6 +1,6 @@
 //! A detector's outputs, found by their names and checked.
 
-use maskline_models::yolov8::decode::{Prediction, RawLevel};
+use maskline_models::yolo::decode::{Prediction, RawLevel};
 use maskline_models::{DetectorHead, Extras, HeadForm};
 use maskline_runtime::{Outputs, View};
 
@@ -50,7 +50,7 @@ impl<'a> DetectorOutputs<'a> {
         let Input { batch, height, width } = input;
         let (mut tensors, protos_name) = (Vec::new(), protos_name(head));
         match &head.form {
-            HeadForm::Raw { strides, reg_max } => {
+            HeadForm::Raw { strides, reg_max, .. } => {
                 for stride in strides {
                     let plane = |channels: usize| [batch, channels, height / stride, width / stride];
                     tensors.push(checked(&format!("boxes_{stride}"), &plane(4 * reg_max))?);
@@ -64,6 +64,11 @@ impl<'a> DetectorOutputs<'a> {
                 let anchors = [8, 16, 32].map(|stride| (height / stride) * (width / stride)).iter().sum();
                 tensors.push(checked(predictions, &[batch, 4 + head.classes + head.extras.channels(), anchors])?);
             }
+            HeadForm::Chosen { predictions, .. } => {
+                // The export says how many objects it chooses.
+                let objects = outputs.f32(predictions)?.shape.get(1).copied().unwrap_or(0);
+                tensors.push(checked(predictions, &[batch, objects, 6 + head.extras.channels()])?);
+            }
         }
         let protos = match (head.extras, protos_name) {
             (Extras::Masks { count }, Some(name)) => Some(checked(name, &[batch, count, height / 4, width / 4])?),
@@ -76,6 +81,7 @@ impl<'a> DetectorOutputs<'a> {
     pub(super) fn of(&self, picture: usize) -> OfPicture<'a> {
         let prediction = match &self.head.form {
             HeadForm::Decoded { .. } => Prediction::Decoded(of_picture(&self.tensors[0], picture)),
+            HeadForm::Chosen { .. } => Prediction::Chosen(of_picture(&self.tensors[0], picture)),
             HeadForm::Raw { strides, .. } => {
                 let per_level = self.tensors.len() / strides.len();
                 let levels = strides.iter().zip(self.tensors.chunks_exact(per_level)).map(|(stride, tensors)| RawLevel {
@@ -97,7 +103,7 @@ impl<'a> DetectorOutputs<'a> {
 fn protos_name(head: &DetectorHead) -> Option<&str> {
     match &head.form {
         HeadForm::Raw { .. } => Some("protos"),
-        HeadForm::Decoded { protos, .. } => protos.as_deref(),
+        HeadForm::Decoded { protos, .. } | HeadForm::Chosen { protos, .. } => protos.as_deref(),
     }
 }
 

@@ -1,4 +1,4 @@
-"""YOLOv8 models with random weights that are alive: scores of both signs, varied boxes, no dead channels.
+"""YOLO models with random weights that are alive: scores of both signs, varied boxes, no dead channels.
 
 A freshly constructed model is no test: its BatchNorm statistics are 0 and 1 and its scores all sit near one value.
 Here convolutions are fan-in scaled normals and the BatchNorm statistics are measured layer by layer on smooth noise
@@ -34,6 +34,14 @@ def architecture(task, depth, width, max_channels, classes, **head):
     if task == "pose":
         config["kpt_shape"] = list(head.get("kpt_shape", (17, 3)))
     return config
+
+
+def published(name):
+    """The configuration of a published detector, e.g. of `yolo26s`."""
+    generation, scale = name[:-1], name[-1]
+    folder = generation.removeprefix("yolo")
+    config = YAML.load(ROOT / "cfg" / "models" / folder / f"{generation}.yaml")
+    return config | {"scale": scale, "channels": 3}
 
 
 def smooth_images(shape, generator):
@@ -109,11 +117,13 @@ def measure(model, images, generator):
     if isinstance(head, Classify):
         handles.append(head.linear.register_forward_hook(spread(1.5, 0.0)))
     else:
+        # A class is the best one about as often with many classes as with few; plain distances are not to turn boxes inside out.
+        offsets = {"cv2": 2.0 if head.reg_max == 1 else 0.0, "cv3": -2.0 - 0.8 * math.log(head.nc)}
         for name, std in FINAL_STD.items():
-            for branch in getattr(head, name, ()):
-                # A class is the best one about as often with many classes as with few.
-                offset = -2.0 - 0.8 * math.log(head.nc) if name == "cv3" else 0.0
-                handles.append(branch[-1].register_forward_hook(spread(std, offset)))
+            branches = [*getattr(head, name, ()), *(getattr(head, f"one2one_{name}", None) or ())]
+            std = 0.2 if name == "cv2" and head.reg_max == 1 else std
+            for branch in branches:
+                handles.append(branch[-1].register_forward_hook(spread(std, offsets.get(name, 0.0))))
     model(images)
     for handle in handles:
         handle.remove()

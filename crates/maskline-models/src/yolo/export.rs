@@ -4,30 +4,44 @@ use maskline_onnx::{DType, ModelHeader, Port};
 
 use maskline_weights::Attribute;
 
+use super::generation::{Generation, V8, V11, V26};
 use super::head::STRIDES;
-use super::{DESCRIPTION, labels, part_role, preprocess, said};
+use super::{labels, part_role, preprocess, said};
 use crate::info::{MOST_SIDE, NETWORK};
 use crate::labels::Names;
 use crate::{
-    BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, PartInfo, Result, SizeSource, Task,
+    BuildOptions, DetectorHead, Error, ErrorKind, Extras, HeadForm, LabelSource, ModelInfo, Output, PartInfo, Result, Selection,
+    SizeSource, Task,
 };
 
-/// Describes an export, or `None` if the file is none of ultralytics.
-pub(super) fn import(header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
+/// Describes an export of a generation, or `None` if the file is none. Those that do not say of which they are count as the first: what is in the
+/// graph already sets no generation apart.
+pub(super) fn import(generation: &Generation, header: &ModelHeader, options: &BuildOptions) -> Option<Result<ModelInfo>> {
     let about = header.metadata.get("description").map_or("", String::as_str);
     let is_export = header.metadata.contains_key("task") && header.metadata.contains_key("names") && header.metadata.contains_key("stride");
-    (is_export || about.contains("Ultralytics")).then(|| describe(header, options))
+    let said = name(header).unwrap_or_default();
+    let of = [&V26, &V11].into_iter().find(|generation| said.starts_with(generation.name)).unwrap_or(&V8);
+    let is_ours = std::ptr::eq(generation, of) && (is_export || about.contains("Ultralytics"));
+    is_ours.then(|| describe(generation, header, options))
 }
 
-fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
+fn describe(generation: &Generation, header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
     let refuse = |message: String, help: &str| Err(Error::new(ErrorKind::UnknownModel, message).with_help(help));
+    if let Some(head) = options.head {
+        let message = format!("head: an export has one head, and the {} one cannot be chosen", head.name());
+        let help = "run the checkpoint that it was made of, or leave it out";
+        return Err(Error::new(ErrorKind::Configuration, message).with_help(help));
+    }
+    if let Some(head) = header.metadata.get("head").filter(|head| !HEADS.contains(&head.as_str())) {
+        return refuse(format!("the export's metadata says that its head is a `{head:.40}`, which is not read"), KNOWN_TASKS);
+    }
     let task = match header.metadata.get("task").map(String::as_str) {
         Some("detect") => Task::Detect,
         Some("segment") => Task::Segment,
         Some("pose") => Task::Pose,
         Some("classify") => Task::Classify,
         Some("obb") => Task::Obb,
-        other => return refuse(format!("the export's metadata says task `{}`", other.unwrap_or("nothing")), "export a YOLOv8 again"),
+        other => return refuse(format!("the export's metadata says task `{:.40}`", other.unwrap_or("nothing")), KNOWN_TASKS),
     };
     let [(input, dtype, dims)] = header.inputs.as_slice() else {
         return refuse(format!("expected one input, found {}", header.inputs.len()), "export without further inputs");
@@ -62,8 +76,8 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
     };
     let (default_size, size_from) = default_size(header, task, rows.zip(columns))?;
     Ok(ModelInfo {
-        family: DESCRIPTION.name.into(),
-        architecture: architecture(header, task),
+        family: generation.name.into(),
+        architecture: name(header).unwrap_or_else(|| format!("{} {task} export", generation.name)),
         task,
         labels,
         labels_from,
@@ -81,10 +95,9 @@ fn describe(header: &ModelHeader, options: &BuildOptions) -> Result<ModelInfo> {
 }
 
 /// The name that the description begins with, e.g. of `Ultralytics YOLOv8n-seg model trained on coco.yaml`.
-fn architecture(header: &ModelHeader, task: Task) -> String {
+fn name(header: &ModelHeader) -> Option<String> {
     let about = header.metadata.get("description").map_or("", String::as_str);
-    let name = about.split_whitespace().find(|word| word.to_lowercase().starts_with("yolo") && word.len() < 40);
-    name.map_or_else(|| format!("yolov8 {task} export"), str::to_lowercase)
+    about.split_whitespace().find(|word| word.to_lowercase().starts_with("yolo") && word.len() < 40).map(str::to_lowercase)
 }
 
 /// The fixed sizes of the input are memory that will be asked for.
@@ -148,39 +161,70 @@ fn classifier(header: &ModelHeader, names: Option<&Names>) -> Result<(Output, us
 }
 
 const MISFIT: &str = "its metadata does not fit its graph; export it again, or give the names of its classes";
+const KNOWN_TASKS: &str = "exports of detect, segment, pose, classify and obb models are read";
+
+/// Heads whose exports are read.
+const HEADS: [&str; 13] = [
+    "Classify",
+    "Detect",
+    "OBB",
+    "OBB26",
+    "Pose",
+    "Pose26",
+    "Segment",
+    "Segment26",
+    "WorldDetect",
+    "YOLOEDetect",
+    "YOLOESegment",
+    "YOLOESegment26",
+    "v10Detect",
+];
 
 fn detector(header: &ModelHeader, task: Task, names: Option<&Names>) -> Result<DetectorHead> {
-    refuse_end_to_end(header, task)?;
     let (predictions, protos) = match header.outputs.as_slice() {
         [predictions] if task != Task::Segment => (predictions, None),
         [predictions, protos] if task == Task::Segment && protos.2.len() == 4 => (predictions, Some(protos)),
         outputs => return Err(unexpected_outputs(outputs)),
     };
-    let &[_, Some(channels), _] = predictions.2.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
     let named = names.map(Names::classes);
-    let extras = match (task, protos) {
-        (Task::Segment, Some((_, _, dims))) => {
-            let left = named.and_then(|classes| channels.checked_sub(classes.saturating_add(4)));
-            let count = dims.get(1).copied().flatten().or(left).ok_or_else(|| unexpected_outputs(&header.outputs))?;
-            Extras::Masks { count }
+    let counted = protos.and_then(|(.., dims)| dims.get(1).copied().flatten());
+    let chooses = choosing(header, task, counted)?;
+    let &[_, rows, columns] = predictions.2.as_slice() else { return Err(unexpected_outputs(&header.outputs)) };
+    let channels = if chooses { columns } else { rows };
+    let extras = match task {
+        Task::Segment => {
+            // Box, score and class of an object, or the box and all scores of an anchor.
+            let before = if chooses { Some(6) } else { named.map(|classes| classes.saturating_add(4)) };
+            let left = before.and_then(|before| channels?.checked_sub(before));
+            Extras::Masks { count: counted.or(left).ok_or_else(|| unexpected_outputs(&header.outputs))? }
         }
-        (Task::Pose, _) => keypoints(header)?,
-        (Task::Obb, _) => Extras::Angle,
+        Task::Pose => keypoints(header)?,
+        Task::Obb => Extras::Angle,
         _ => Extras::None,
     };
+    let (predictions, protos) = (predictions.0.clone(), protos.map(|protos| protos.0.clone()));
+    if chooses {
+        let Some(classes) = named else {
+            let message = "the export chooses its objects, and nothing in it tells how many classes there are";
+            return Err(Error::new(ErrorKind::UnknownModel, message).with_help("give the names of its classes"));
+        };
+        let form = HeadForm::Chosen { predictions, protos };
+        return Ok(DetectorHead { classes, extras, form, selection: Selection::Made });
+    }
     let further = extras.channels();
+    // Graphs for any size may not tell it; then the names do.
+    let channels = channels.or(named.map(|classes| classes.saturating_add(further).saturating_add(4)));
+    let Some(channels) = channels else { return Err(unexpected_outputs(&header.outputs)) };
     let classes =
         channels.checked_sub(further.saturating_add(4)).filter(|classes| *classes > 0 && named.is_none_or(|named| named == *classes));
     let Some(classes) = classes else {
         let message = format!(
-            "output `{}` has {channels} channels; 4 box, {} class and {further} further ones were expected",
-            predictions.0,
+            "output `{predictions}` has {channels} channels; 4 box, {} class and {further} further ones were expected",
             named.map_or("some".into(), |named| named.to_string())
         );
         return Err(Error::new(ErrorKind::UnknownModel, message).with_help(MISFIT));
     };
-    let form = HeadForm::Decoded { predictions: predictions.0.clone(), protos: protos.map(|p| p.0.clone()) };
-    Ok(DetectorHead { classes, extras, form })
+    Ok(DetectorHead { classes, extras, form: HeadForm::Decoded { predictions, protos }, selection: Selection::Suppression })
 }
 
 fn keypoints(header: &ModelHeader) -> Result<Extras> {
@@ -194,46 +238,38 @@ fn keypoints(header: &ModelHeader) -> Result<Extras> {
     }
 }
 
-/// Exports that choose their boxes themselves: `nms=True`, and the end-to-end heads of YOLOv10 and YOLO26. They give a row of box,
-/// score, class and extras for each object, where others have a row for each number of an anchor.
-fn refuse_end_to_end(header: &ModelHeader, task: Task) -> Result<()> {
+/// Whether an export chooses its objects itself: `nms=True`, and the heads of YOLOv10 and YOLO26 that need no suppression. They give a row of
+/// box, score, class and extras for each object, where others have a row for each number of an anchor.
+fn choosing(header: &ModelHeader, task: Task, masks: Option<usize>) -> Result<bool> {
     let metadata = |key: &str| header.metadata.get(key).map_or("", String::as_str);
     let is_true = |text: &str| matches!(text.trim(), "True" | "true" | "1");
     let args = Attribute::parse(metadata("args"));
     let is_set = |key: &str| is_true(metadata(key)) || args.as_ref().and_then(|args| args.get(key)?.as_bool()) == Some(true);
     let row = match task {
-        Task::Pose => keypoints(header).map_or(0, |extras| 6_usize.saturating_add(extras.channels())),
-        Task::Segment => {
-            header.outputs.get(1).and_then(|(.., dims)| dims.get(1).copied().flatten()).map_or(38, |count| count.saturating_add(6))
-        }
+        Task::Pose => keypoints(header)?.channels().saturating_add(6),
+        Task::Segment => masks.map_or(38, |count| count.saturating_add(6)),
         Task::Obb => 7,
         _ => 6,
     };
     let found = header.outputs.first().map_or(&[][..], |(.., dims)| dims);
-    // An anchor grid is never as small as a row: the smallest picture has 21 anchors.
-    let has_rows = matches!(found, &[_, most, Some(width)] if width == row && most != Some(width) && (width < 21 || most == Some(300)));
-    let what = if is_set("end2end") {
-        "an end-to-end export (as of YOLOv10 and YOLO26)"
-    } else if is_set("nms") {
-        "an export with its own NMS (`nms=True`)"
-    } else if has_rows {
-        "an end-to-end export (`nms=True`, YOLOv10, YOLO26)"
-    } else {
-        return Ok(());
-    };
+    let width = found.get(2).copied().flatten();
+    if !is_set("end2end") && !is_set("nms") {
+        // An anchor grid is never as small as a row: the smallest picture has 21 anchors.
+        return Ok(matches!(found, &[_, most, Some(width)] if width == row && most != Some(width) && (width < 21 || most == Some(300))));
+    }
+    if width.is_none_or(|width| width == row) && found.len() == 3 {
+        return Ok(true);
+    }
     let shape: Vec<String> = found.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
-    let message = format!(
-        "{what}: its output [{}] holds objects that are chosen already; thresholds could not be chosen and results would differ",
-        shape.join(", ")
-    );
-    Err(Error::new(ErrorKind::UnknownModel, message)
-        .with_help("export again with `nms=False` (the default), YOLOv10 and YOLO26 with `end2end=False`"))
+    let message =
+        format!("the export's metadata says that it chooses its objects; expected rows of {row} numbers, found [{}]", shape.join(", "));
+    Err(Error::new(ErrorKind::UnknownModel, message).with_help("export it again"))
 }
 
 fn unexpected_outputs(outputs: &[Port]) -> Error {
     let found: Vec<String> = outputs.iter().map(|(name, _, dims)| format!("{name} {dims:?}")).collect();
     let message = format!("unexpected outputs: {}", found.join(", "));
-    Error::new(ErrorKind::UnknownModel, message).with_help("export a YOLOv8 with `yolo export format=onnx`")
+    Error::new(ErrorKind::UnknownModel, message).with_help("export the model with `yolo export format=onnx`")
 }
 
 /// `names` as Python prints a dict: `{0: 'person', 1: "cat's toy"}`. `None` where there are none.
@@ -255,6 +291,6 @@ mod tests {
     #[test]
     fn files_of_others_are_not_ours() {
         let header = ModelHeader { producer: "x".into(), opset: 17, metadata: Default::default(), inputs: vec![], outputs: vec![] };
-        assert!(import(&header, &BuildOptions::default()).is_none());
+        assert!([&V8, &V11, &V26].iter().all(|generation| import(generation, &header, &BuildOptions::default()).is_none()));
     }
 }

@@ -1,11 +1,12 @@
-//! From raw outputs to candidates (ultralytics `Detect`, `Pose`, `OBB`): distances from a distribution, boxes from distances.
+//! From raw outputs to candidates (ultralytics `Detect`, `Pose`, `OBB`, `Pose26`, `OBB26`): distances from a distribution, boxes from distances.
 //!
 //! Only anchors whose best class passes the threshold are decoded. Scores are compared as logits, so no sigmoid is taken for the
 //! thousands that fail.
 
 use std::f32::consts::PI;
 
-use crate::{DetectorHead, Error, ErrorKind, Extras, Result};
+use super::rows;
+use crate::{Coding, DetectorHead, Error, ErrorKind, Extras, HeadForm, Result};
 
 /// One picture's raw outputs on one level (row-major planes of `rows × columns` anchors).
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,19 @@ pub enum Prediction<'a> {
     Raw(Vec<RawLevel<'a>>),
     /// [`crate::HeadForm::Decoded`]: [4 + classes + extras, anchors].
     Decoded(&'a [f32]),
+    /// [`crate::HeadForm::Chosen`]: [objects, 6 + extras].
+    Chosen(&'a [f32]),
+}
+
+impl Prediction<'_> {
+    /// Number of anchors, or of the objects that were chosen.
+    pub fn anchors(&self, head: &DetectorHead) -> usize {
+        match self {
+            Self::Raw(levels) => levels.iter().map(|level| level.size[0] * level.size[1]).sum(),
+            Self::Decoded(numbers) => numbers.len() / (4 + head.classes + head.extras.channels()),
+            Self::Chosen(numbers) => numbers.len() / (6 + head.extras.channels()),
+        }
+    }
 }
 
 /// Which anchors become candidates.
@@ -45,6 +59,8 @@ pub struct CandidateOptions {
 /// An anchor above the threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
+    /// Index of the anchor, or of the row of an object that was chosen.
+    pub anchor: usize,
     /// Centre x, y, width, height in input pixels.
     pub xywh: [f32; 4],
     /// Probability.
@@ -64,8 +80,10 @@ pub fn candidates(head: &DetectorHead, prediction: &Prediction<'_>, options: &Ca
     let found = match prediction {
         Prediction::Raw(levels) => {
             let mut found = Vec::new();
+            let mut start = 0;
             for level in levels {
-                let decoder = LevelDecoder::new(head, level)?;
+                let decoder = LevelDecoder::new(head, level, start)?;
+                start += decoder.anchors;
                 let limit = logit(options.threshold);
                 Scores { planes: level.scores, classes: head.classes }.scan(limit, options, |anchor, class, raw| {
                     found.push(decoder.candidate(anchor, class, sigmoid(raw)));
@@ -76,6 +94,7 @@ pub fn candidates(head: &DetectorHead, prediction: &Prediction<'_>, options: &Ca
             found
         }
         Prediction::Decoded(rows) => decoded_candidates(head, rows, options)?,
+        Prediction::Chosen(numbers) => rows::candidates(head, numbers, options)?,
     };
     match found.iter().find(|c| c.xywh.iter().chain(&c.extras).any(|v| !v.is_finite())) {
         Some(bad) => Err(not_finite(&format!("a box is {:?}", bad.xywh))),
@@ -95,7 +114,7 @@ fn decoded_candidates(head: &DetectorHead, rows: &[f32], options: &CandidateOpti
     let scores = Scores { planes: &rows[4 * anchors..(4 + head.classes) * anchors], classes: head.classes };
     scores.scan(options.threshold, options, |anchor, class, score| {
         let extras = (4 + head.classes..channels).map(|channel| at(channel, anchor)).collect();
-        found.push(Candidate { xywh: [0, 1, 2, 3].map(|i| at(i, anchor)), score, class, extras });
+        found.push(Candidate { anchor, xywh: [0, 1, 2, 3].map(|i| at(i, anchor)), score, class, extras });
     })?;
     Ok(found)
 }
@@ -110,7 +129,7 @@ pub fn decode_all(head: &DetectorHead, levels: &[RawLevel<'_>]) -> Result<Vec<f3
     let mut decoded = vec![0.0; channels * anchors];
     let mut start = 0;
     for level in levels {
-        let decoder = LevelDecoder::new(head, level)?;
+        let decoder = LevelDecoder::new(head, level, start)?;
         for anchor in 0..decoder.anchors {
             let candidate = decoder.candidate(anchor, 0, 0.0);
             let scores = (0..head.classes).map(|class| sigmoid(level.scores[class * decoder.anchors + anchor]));
@@ -177,12 +196,18 @@ impl Scores<'_> {
 struct LevelDecoder<'a> {
     level: &'a RawLevel<'a>,
     extras: Extras,
+    coding: Coding,
     reg_max: usize,
     anchors: usize,
+    /// Anchors of the levels before it.
+    start: usize,
 }
 
 impl<'a> LevelDecoder<'a> {
-    fn new(head: &DetectorHead, level: &'a RawLevel<'a>) -> Result<Self> {
+    fn new(head: &DetectorHead, level: &'a RawLevel<'a>, start: usize) -> Result<Self> {
+        let HeadForm::Raw { coding, .. } = head.form else {
+            return Err(Error::new(ErrorKind::Output, "raw outputs of a head that decodes them itself"));
+        };
         let anchors = level.size[0] * level.size[1];
         let reg_max = level.boxes.len() / (4 * anchors).max(1);
         let fits = anchors > 0
@@ -202,7 +227,7 @@ impl<'a> LevelDecoder<'a> {
             );
             return Err(Error::new(ErrorKind::Output, message));
         }
-        Ok(Self { level, extras: head.extras, reg_max, anchors })
+        Ok(Self { level, extras: head.extras, coding, reg_max, anchors, start })
     }
 
     fn candidate(&self, anchor: usize, class: usize, score: f32) -> Candidate {
@@ -212,12 +237,16 @@ impl<'a> LevelDecoder<'a> {
         let distances = [0, 1, 2, 3].map(|side| self.distance(side, anchor));
         let extras = self.decode_extras(anchor, center);
         let angle = if self.extras == Extras::Angle { extras[0] } else { 0.0 };
-        Candidate { xywh: box_of(distances, center, angle).map(|v| v * stride), score, class, extras }
+        Candidate { anchor: self.start + anchor, xywh: box_of(distances, center, angle).map(|v| v * stride), score, class, extras }
     }
 
-    /// Distribution focal loss (Li et al. 2020): the expectation of a softmax over the bins 0, 1, 2, …
+    /// Distribution focal loss (Li et al. 2020): the expectation of a softmax over the bins 0, 1, 2, … One bin is no distribution, but the
+    /// distance itself, which may be negative.
     fn distance(&self, side: usize, anchor: usize) -> f32 {
         let bin = |i: usize| self.level.boxes[(side * self.reg_max + i) * self.anchors + anchor];
+        if self.reg_max == 1 {
+            return bin(0);
+        }
         let largest = (0..self.reg_max).map(bin).fold(f32::NEG_INFINITY, f32::max);
         let (mut total, mut weighted) = (0.0, 0.0);
         for i in 0..self.reg_max {
@@ -233,15 +262,20 @@ impl<'a> LevelDecoder<'a> {
         let raw = (0..self.extras.channels()).map(|channel| self.level.extras[channel * self.anchors + anchor]);
         match self.extras {
             Extras::None | Extras::Masks { .. } => raw.collect(),
+            Extras::Angle if self.coding == Coding::Plain => raw.collect(),
             Extras::Angle => raw.map(|v| (sigmoid(v) - 0.25) * PI).collect(),
-            Extras::Keypoints { dims, .. } => raw
-                .enumerate()
-                .map(|(i, v)| match i % dims {
-                    0 => (v * 2.0 + (x - 0.5)) * stride,
-                    1 => (v * 2.0 + (y - 0.5)) * stride,
+            Extras::Keypoints { dims, .. } => {
+                let place = |v: f32, center: f32| match self.coding {
+                    Coding::Doubled => (v * 2.0 + (center - 0.5)) * stride,
+                    Coding::Plain => (v + center) * stride,
+                };
+                let number = |(i, v): (usize, f32)| match i % dims {
+                    0 => place(v, x),
+                    1 => place(v, y),
                     _ => sigmoid(v),
-                })
-                .collect(),
+                };
+                raw.enumerate().map(number).collect()
+            }
         }
     }
 }
@@ -266,7 +300,7 @@ fn logit(p: f32) -> f32 {
     exact as f32 - 1e-4
 }
 
-fn not_finite(what: &str) -> Error {
+pub(super) fn not_finite(what: &str) -> Error {
     Error::new(ErrorKind::Output, format!("the network's answer is not finite: {what}"))
         .with_help("the weights are damaged or diverged in training; the answer is refused")
 }
@@ -274,10 +308,15 @@ fn not_finite(what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HeadForm;
+    use crate::Selection;
+
+    fn coded(extras: Extras, coding: Coding) -> DetectorHead {
+        let form = HeadForm::Raw { strides: vec![8], reg_max: 4, coding };
+        DetectorHead { classes: 3, extras, form, selection: Selection::Suppression }
+    }
 
     fn head(extras: Extras) -> DetectorHead {
-        DetectorHead { classes: 3, extras, form: HeadForm::Raw { strides: vec![8], reg_max: 4 } }
+        coded(extras, Coding::Doubled)
     }
 
     /// Deterministic values in about -3..3.
@@ -293,8 +332,9 @@ mod tests {
 
     #[test]
     fn raw_and_decoded_paths_agree() -> Result<()> {
-        for extras in [Extras::None, Extras::Angle, Extras::Keypoints { count: 2, dims: 3 }, Extras::Masks { count: 5 }] {
-            let head = head(extras);
+        let kinds = [Extras::None, Extras::Angle, Extras::Keypoints { count: 2, dims: 3 }, Extras::Masks { count: 5 }];
+        for (extras, coding) in kinds.into_iter().flat_map(|kind| [(kind, Coding::Doubled), (kind, Coding::Plain)]) {
+            let head = coded(extras, coding);
             let anchors = 9 * 15;
             let (boxes, scores, more) = (noise(16 * anchors, 1), noise(3 * anchors, 2), noise(extras.channels() * anchors, 3));
             let level = RawLevel { stride: 8, size: [9, 15], boxes: &boxes, scores: &scores, extras: &more };
@@ -325,6 +365,21 @@ mod tests {
         let scores = vec![4.0; 12];
         let level = RawLevel { stride: 8, size: [2, 2], boxes: &boxes, scores: &scores, extras: &[] };
         assert!(candidates(&head, &Prediction::Raw(vec![level]), &options).is_err());
+    }
+
+    #[test]
+    fn one_bin_is_the_distance_itself_and_plain_numbers_stay_as_they_are() {
+        let (boxes, more) = ([-0.5, 1.0, 2.0, 3.0], [0.25, -0.5, 0.0]);
+        let level = RawLevel { stride: 8, size: [1, 1], boxes: &boxes, scores: &[2.0, 0.0, 0.0], extras: &more };
+        let options = CandidateOptions { threshold: 0.5, multi_label: false, classes: None };
+        let keypoints = Extras::Keypoints { count: 1, dims: 3 };
+        let found = |head| candidates(&head, &Prediction::Raw(vec![level]), &options).expect("finite").swap_remove(0);
+        let plain = found(coded(keypoints, Coding::Plain));
+        assert_eq!((plain.xywh, plain.extras.as_slice()), ([14.0, 12.0, 12.0, 32.0], &[6.0, 0.0, 0.5][..]));
+        assert_eq!(found(head(keypoints)).extras, [4.0, -8.0, 0.5]);
+        let level = RawLevel { extras: &more[..1], ..level };
+        let turned = candidates(&coded(Extras::Angle, Coding::Plain), &Prediction::Raw(vec![level]), &options).expect("finite");
+        assert_eq!(turned[0].extras, [0.25]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use maskline_weights::Checkpoint;
 
-use super::{Config, said};
+use super::config::Config;
+use super::said;
 use crate::labels::Names;
 use crate::{BuildOptions, Error, ErrorKind, LabelSource, Result, Task};
 
